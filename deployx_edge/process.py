@@ -1,0 +1,161 @@
+"""The one way to run a program on this computer.
+
+Every other module that needs a program calls here (ruff's TID251 refuses
+``subprocess`` elsewhere), so that each command can be echoed and pasted, is
+started without a shell, and never outlives its caller unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployx_edge.errors import DeployxError, MissingToolError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """What a program left behind. ``stdout`` and ``stderr`` are bytes as written."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+class ProcessError(DeployxError):
+    """A program ended with another exit code than 0; carries its output."""
+
+    def __init__(self, completed: Completed) -> None:
+        tail = (completed.stderr or completed.stdout).decode(errors="replace").strip()[-800:]
+        super().__init__(
+            f"{format_command(completed.argv)} ended with exit code {completed.returncode}: {tail}"
+        )
+        self.completed = completed
+
+
+def format_command(argv: Sequence[str | Path]) -> str:
+    """The command as it can be pasted into a shell."""
+    return shlex.join(str(word) for word in argv)
+
+
+def find_program(name: str) -> Path | None:
+    """``name`` beside this Python (its virtual environment) or on PATH."""
+    beside = Path(sys.executable).parent / name
+    if beside.is_file() and os.access(beside, os.X_OK):
+        return beside
+    found = shutil.which(name)
+    return Path(found) if found else None
+
+
+def require_program(name: str, *, remedy: str) -> Path:
+    """Like ``find_program``, but its absence is a ``MissingToolError``."""
+    found = find_program(name)
+    if found is None:
+        raise MissingToolError(f"The program '{name}' was not found on PATH.", remedy=remedy)
+    return found
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    input: bytes | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run to the end and return the output; ``env`` is added to the environment.
+
+    Raises ProcessError when ``check`` and the exit code is not 0, MissingToolError
+    when the program does not exist, DeployxError when ``timeout`` (seconds) passes.
+    """
+    words = tuple(str(word) for word in argv)
+    try:
+        done = subprocess.run(
+            words,
+            cwd=cwd,
+            env=_environment(env),
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            timeout=timeout,
+        )
+    except FileNotFoundError as error:
+        raise MissingToolError(f"The program '{words[0]}' was not found.") from error
+    except subprocess.TimeoutExpired as error:
+        raise DeployxError(f"{format_command(words)} took longer than {timeout} s.") from error
+    completed = Completed(
+        argv=words, returncode=done.returncode, stdout=done.stdout, stderr=done.stderr
+    )
+    if check and completed.returncode != 0:
+        raise ProcessError(completed)
+    return completed
+
+
+def run_lines(
+    argv: Sequence[str | Path],
+    on_line: Callable[[str], None],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> int:
+    """Run, calling ``on_line`` for every line of the merged output; the exit code is returned.
+
+    The program gets its own process group and is killed with it when the caller
+    is interrupted.
+    """
+    words = tuple(str(word) for word in argv)
+    with spawn(words, cwd=cwd, env=env, merge_stderr=True) as child:
+        assert child.stdout is not None
+        try:
+            for raw in child.stdout:
+                on_line(raw.decode(errors="replace").rstrip("\r\n"))
+            return child.wait()
+        except BaseException:
+            kill_group(child)
+            raise
+
+
+def spawn(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    merge_stderr: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start a program with pipes on its standard streams, in a process group of its own."""
+    words = tuple(str(word) for word in argv)
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=_environment(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge_stderr else subprocess.PIPE,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise MissingToolError(f"The program '{words[0]}' was not found.") from error
+
+
+def kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill a program started by ``spawn`` together with what it started."""
+    import signal
+
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if extra is None else {**os.environ, **extra}

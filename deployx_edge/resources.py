@@ -1,0 +1,58 @@
+"""The one place that locates the project's own folders and the tool's cache.
+
+In a checkout the folders lie beside the package; in an installed wheel they lie
+inside it (``deployx_edge/_data``).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def is_checkout() -> bool:
+    """Whether the package runs from a source checkout rather than from a wheel."""
+    return (_PACKAGE.parent / "toolchains" / "targets.toml").is_file()
+
+
+def data_folder(name: str) -> Path:
+    """The folder ``name`` (``toolchains``, ``recipes``, ``device_agent``, ``ops``)."""
+    root = _PACKAGE.parent if is_checkout() else _PACKAGE / "_data"
+    return root / name
+
+
+def cache_folder() -> Path:
+    """The tool's own cache (Conan's home, sources, build folders, virtual boards).
+
+    ``DEPLOYX_EDGE_CACHE`` names another place; else the platform's cache folder.
+    """
+    configured = os.environ.get("DEPLOYX_EDGE_CACHE")
+    if configured:
+        return Path(configured).expanduser().resolve()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "deployx-edge"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "deployx-edge"
+
+
+def dist_folder(target_id: str) -> Path:
+    """Where the finished binaries of a target lie.
+
+    ``DEPLOYX_EDGE_DIST`` names another place; else ``dist/`` of the checkout, or
+    of the cache for an installed tool.
+    """
+    configured = os.environ.get("DEPLOYX_EDGE_DIST")
+    if configured:
+        return Path(configured).expanduser().resolve() / target_id
+    base = _PACKAGE.parent if is_checkout() else cache_folder()
+    return base / "dist" / target_id
+
+
+def host_target_id() -> str:
+    """The target id of this computer as Linux sees it, e.g. ``linux-x64``."""
+    machine = platform.machine().lower()
+    return "linux-arm64" if machine in ("aarch64", "arm64") else "linux-x64"
