@@ -1,0 +1,374 @@
+// The messages between agent and worker. Both come from one build: a difference is not negotiated.
+//
+// The conversation, from the worker's side:
+//   start    -> Hello, at once and unasked
+//   Load     -> PhaseChange(load), then Loaded or FailureReply. Once a process.
+//   Run      -> Outputs or FailureReply, in the order of the requests. Before the process's first
+//               run PhaseChange(first run), before its second PhaseChange(run).
+//   Bench    -> PhaseChange and Samples as they come, then BenchDone or FailureReply
+//   Profile  -> PhaseChange as they come, LayerTimes one a layer, then ProfileDone or FailureReply
+//   Cancel   -> nothing of its own: every Run, Bench and Profile sent before it that has not
+//               finished ends with FailureReply(cancelled), between two runs
+//   Quit     -> the process ends with exit code 0; so it does where the socket closes
+// Every request but Cancel and Quit has exactly one last answer. A request that fails leaves the
+// worker serving. Between two messages of a Bench or a Profile lie at most about 100 ms and one
+// run: a PhaseChange that names the same phase again is a sign of life.
+//
+// Tensors are dense, little-endian, slowest axis first. Durations are nanoseconds.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "common/wire.h"
+
+namespace dx {
+
+enum class MessageKind : std::uint16_t {
+  kLoad = 1,
+  kRun = 2,
+  kBench = 3,
+  kProfile = 4,
+  kCancel = 5,
+  kQuit = 6,
+  kHello = 101,
+  kPhaseChange = 102,
+  kLoaded = 103,
+  kOutputs = 104,
+  kSamples = 105,
+  kBenchDone = 106,
+  kLayerTimes = 107,
+  kProfileDone = 108,
+  kFailure = 109,
+};
+
+// The numbers are those of CoreSelection in agent.proto.
+enum class CoreSelection : std::uint16_t { kAll = 0, kLittle = 1, kBig = 2 };
+inline CoreSelection last_of(CoreSelection) { return CoreSelection::kBig; }
+
+// What is absent is left to the runtime's own default.
+struct RunOptions {
+  std::uint32_t threads = 0;  // 0: as many as the selected cores
+  CoreSelection cores = CoreSelection::kAll;
+  std::string accelerator = "cpu";
+  std::optional<bool> fp16_storage;
+  std::optional<bool> fp16_arithmetic;
+  std::optional<bool> fp16_packed;
+  std::optional<bool> bf16_storage;
+  std::optional<bool> int8_inference;
+  std::optional<bool> packing_layout;
+  std::optional<bool> winograd_convolution;
+  std::optional<bool> sgemm_convolution;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.threads);
+    field(self.cores);
+    field(self.accelerator);
+    field(self.fp16_storage);
+    field(self.fp16_arithmetic);
+    field(self.fp16_packed);
+    field(self.bf16_storage);
+    field(self.int8_inference);
+    field(self.packing_layout);
+    field(self.winograd_convolution);
+    field(self.sgemm_convolution);
+  }
+};
+
+struct Tensor {
+  std::string name;
+  std::string dtype = "float32";  // numpy's name
+  std::vector<std::int64_t> dims;
+  std::string data;
+  bool batched = false;  // dims[0] counts independent samples
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.name);
+    field(self.dtype);
+    field(self.dims);
+    field(self.data);
+    field(self.batched);
+  }
+};
+
+struct TensorInfo {
+  std::string name;
+  std::vector<std::int64_t> dims;  // empty where the file does not say
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.name);
+    field(self.dims);
+  }
+};
+
+struct ModelFile {
+  std::string role;  // "param", "bin"
+  std::string path;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.role);
+    field(self.path);
+  }
+};
+
+// ---- agent -> worker
+
+struct Load {
+  static constexpr MessageKind kKind = MessageKind::kLoad;
+  std::vector<ModelFile> files;
+  RunOptions options;
+  std::vector<std::string> outputs;  // blobs to return; empty: the model's outputs
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.files);
+    field(self.options);
+    field(self.outputs);
+  }
+};
+
+struct Run {
+  static constexpr MessageKind kKind = MessageKind::kRun;
+  std::uint64_t sequence = 0;
+  std::vector<Tensor> inputs;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.sequence);
+    field(self.inputs);
+  }
+};
+
+struct Bench {
+  static constexpr MessageKind kKind = MessageKind::kBench;
+  std::vector<Tensor> inputs;
+  std::uint32_t warmup = 0;
+  std::uint32_t iterations = 0;  // of `iterations` and `seconds` the one that is not 0
+  double seconds = 0;
+  std::int64_t pause_ns = 0;  // between runs, not timed
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.inputs);
+    field(self.warmup);
+    field(self.iterations);
+    field(self.seconds);
+    field(self.pause_ns);
+  }
+};
+
+struct Profile {
+  static constexpr MessageKind kKind = MessageKind::kProfile;
+  std::vector<Tensor> inputs;
+  std::uint32_t warmup = 0;
+  std::uint32_t iterations = 0;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.inputs);
+    field(self.warmup);
+    field(self.iterations);
+  }
+};
+
+struct Cancel {
+  static constexpr MessageKind kKind = MessageKind::kCancel;
+  template <class Self, class Visitor>
+  static void visit(Self&, Visitor&) {}
+};
+
+struct Quit {
+  static constexpr MessageKind kKind = MessageKind::kQuit;
+  template <class Self, class Visitor>
+  static void visit(Self&, Visitor&) {}
+};
+
+// ---- worker -> agent
+
+struct Hello {
+  static constexpr MessageKind kKind = MessageKind::kHello;
+  std::string runtime;  // "ncnn"
+  std::string runtime_version;
+  std::vector<std::string> features;  // e.g. "vulkan"
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.runtime);
+    field(self.runtime_version);
+    field(self.features);
+  }
+};
+
+struct PhaseChange {
+  static constexpr MessageKind kKind = MessageKind::kPhaseChange;
+  Phase phase = Phase::kUnspecified;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.phase);
+  }
+};
+
+struct Loaded {
+  static constexpr MessageKind kKind = MessageKind::kLoaded;
+  std::int64_t load_ns = 0;
+  std::vector<TensorInfo> inputs;
+  std::vector<TensorInfo> outputs;
+  std::uint32_t threads = 0;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.load_ns);
+    field(self.inputs);
+    field(self.outputs);
+    field(self.threads);
+  }
+};
+
+struct Outputs {
+  static constexpr MessageKind kKind = MessageKind::kOutputs;
+  std::uint64_t sequence = 0;
+  std::vector<Tensor> outputs;
+  std::int64_t compute_ns = 0;  // around the runtime's own calls
+  std::int64_t worker_ns = 0;   // from request taken up to reply encoded
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.sequence);
+    field(self.outputs);
+    field(self.compute_ns);
+    field(self.worker_ns);
+  }
+};
+
+struct Samples {
+  static constexpr MessageKind kKind = MessageKind::kSamples;
+  std::vector<std::int64_t> ns;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.ns);
+  }
+};
+
+// How many of the model's layers produced this kind of element.
+struct PrecisionCount {
+  std::string precision;  // "fp32", "fp16", "bf16", "int8"
+  std::uint32_t layers = 0;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.precision);
+    field(self.layers);
+  }
+};
+
+struct BenchDone {
+  static constexpr MessageKind kKind = MessageKind::kBenchDone;
+  std::int64_t first_run_ns = 0;
+  std::vector<PrecisionCount> precisions;
+  std::uint64_t runs = 0;  // timed ones, without the first and the warm-up
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.first_run_ns);
+    field(self.precisions);
+    field(self.runs);
+  }
+};
+
+struct LayerTimes {
+  static constexpr MessageKind kKind = MessageKind::kLayerTimes;
+  std::uint32_t index = 0;
+  std::string name;
+  std::string type;
+  std::vector<std::int64_t> dims;  // of the layer's first output
+  std::uint32_t element_bits = 0;  // of one scalar of it, as it really ran
+  std::uint32_t packing = 0;       // scalars per element
+  std::string precision;
+  std::vector<std::int64_t> ns;  // one per iteration
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.index);
+    field(self.name);
+    field(self.type);
+    field(self.dims);
+    field(self.element_bits);
+    field(self.packing);
+    field(self.precision);
+    field(self.ns);
+  }
+};
+
+struct ProfileDone {
+  static constexpr MessageKind kKind = MessageKind::kProfileDone;
+  std::vector<std::int64_t> whole_ns;  // undivided runs, one per iteration
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.whole_ns);
+  }
+};
+
+struct FailureReply {
+  static constexpr MessageKind kKind = MessageKind::kFailure;
+  FailureCode code = FailureCode::kUnspecified;
+  std::string message;
+  Phase phase = Phase::kUnspecified;
+  std::uint64_t sequence = 0;  // of the Run that failed; 0 for the other requests
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.code);
+    field(self.message);
+    field(self.phase);
+    field(self.sequence);
+  }
+};
+
+// The frame of a message, ready for write_all. Fails where it is too long.
+template <class T>
+Result<std::string> encode(const T& message) {
+  Writer writer(static_cast<std::uint16_t>(T::kKind));
+  T::visit(message, writer);
+  return std::move(writer).finish();
+}
+
+// The message of a frame. Fails where the frame is of another kind or does not hold one exactly.
+template <class T>
+Result<T> decode(const Frame& frame) {
+  if (frame.kind != static_cast<std::uint16_t>(T::kKind)) {
+    return Failure{FailureCode::kInternal,
+                   "expected a message of kind " +
+                       std::to_string(static_cast<std::uint16_t>(T::kKind)) + ", got kind " +
+                       std::to_string(frame.kind),
+                   {}};
+  }
+  T message;
+  Reader reader(frame.body);
+  T::visit(message, reader);
+  if (Status status = reader.finish(); !status) return status.failure();
+  return message;
+}
+
+// Encodes and writes one message.
+template <class T>
+Status send_message(int socket, const T& message) {
+  Result<std::string> frame = encode(message);
+  if (!frame) return frame.failure();
+  return write_all(socket, frame.value());
+}
+
+// The number of bytes of a dense float32 tensor of these dims; empty where a dim is below 1 or the
+// product passes kMaxFrameBytes.
+std::optional<std::size_t> float_bytes(const std::vector<std::int64_t>& dims);
+
+}  // namespace dx
