@@ -1,26 +1,26 @@
 """The tree of errors. Every error says what was expected, what was found and what to do.
 
-    DeployxError                 1   anything without a class of its own
-    ├── UsageError               2   an argument that cannot be used (unknown target, device, option)
-    ├── ConfigError              3   deployx.toml cannot be read or contradicts itself
-    ├── MissingToolError         4   a program or compiler this computer lacks
-    ├── ModelError              10   a model that is broken or holds what no runtime here can run
-    │   ├── BundleError         11   a bundle folder that is incomplete, altered or of another schema
-    │   └── VerificationError   12   the converted model computes something else than its source
-    ├── BuildError              20   a compile, link or binary check failed
-    │   └── SourceError         21   a source archive cannot be had
-    ├── TransportError          30   the link to a device failed
-    │   ├── AuthenticationError 31   the device refused the key or the user
-    │   ├── HostKeyError        32   the device's host key is unknown or has changed
-    │   ├── LinkLostError       33   the link broke or froze in the middle of work
-    │   ├── ArchitectureError   34   the device is not of the target that was built for
-    │   └── DeviceStorageError  35   the device's disk is full or cannot be written
-    └── AgentError              40   the agent refused or failed
-        ├── VersionError        41   agent and host are of different versions
-        ├── WorkerCrashError    42   the runtime's process died of a signal
-        ├── WorkerTimeoutError  43   the watchdog ended a run that took too long
-        ├── WorkerMemoryError   44   the worker passed its memory limit
-        └── RuntimeRefusedError 45   the runtime refused the model, its inputs or an option
+DeployxError                 1   anything without a class of its own
+├── UsageError               2   an argument that cannot be used (unknown target, device, option)
+├── ConfigError              3   deployx.toml cannot be read or contradicts itself
+├── MissingToolError         4   a program or compiler this computer lacks
+├── ModelError              10   a model that is broken or holds what no runtime here can run
+│   ├── BundleError         11   a bundle folder that is incomplete, altered or of another schema
+│   └── VerificationError   12   the converted model computes something else than its source
+├── BuildError              20   a compile, link or binary check failed
+│   └── SourceError         21   a source archive cannot be had
+├── TransportError          30   the link to a device failed
+│   ├── AuthenticationError 31   the device refused the key or the user
+│   ├── HostKeyError        32   the device's host key is unknown or has changed
+│   ├── LinkLostError       33   the link broke or froze in the middle of work
+│   ├── ArchitectureError   34   the device is not of the target that was built for
+│   └── DeviceStorageError  35   the device's disk is full or cannot be written
+└── AgentError              40   the agent refused or failed
+    ├── VersionError        41   agent and host are of different versions
+    ├── WorkerCrashError    42   the runtime's process died of a signal
+    ├── WorkerTimeoutError  43   the watchdog ended a run that took too long
+    ├── WorkerMemoryError   44   the worker passed its memory limit
+    └── RuntimeRefusedError 45   the runtime refused the model, its inputs or an option
 """
 
 from __future__ import annotations

@@ -7,9 +7,11 @@ started without a shell, and never outlives its caller unseen.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -148,12 +150,8 @@ def spawn(
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:
     """Kill a program started by ``spawn`` together with what it started."""
-    import signal
-
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.wait()
 
 

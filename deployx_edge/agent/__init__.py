@@ -1,1 +1,1 @@
-"""agent."""
+"""The host's side of ``deployx.agent.v1``: the only package that knows gRPC."""

@@ -1,0 +1,291 @@
+"""A session's calls to one agent. Values go in and come out; gRPC stays inside."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import grpc
+import numpy
+
+from deployx_edge import __version__
+from deployx_edge.agent import messages
+from deployx_edge.agent.failures import translate
+from deployx_edge.agent.v1 import agent_pb2, agent_pb2_grpc
+from deployx_edge.errors import AgentError, LinkLostError
+from deployx_edge.measurement.values import (
+    AgentBuild,
+    BenchPlan,
+    BenchSamples,
+    BoardDescription,
+    LayerProfile,
+    Limits,
+    LoadResult,
+    ProfileSamples,
+    RunOptions,
+)
+
+PROTOCOL_VERSION = 1
+_HEARTBEAT_SECONDS = 3.0
+# A link counts as lost after this long without one answered heartbeat; the agent's own
+# patience (30 s) is longer, so that the host is the first to know.
+_LINK_LOST_SECONDS = 15.0
+_CALL_SECONDS = 30.0
+_MESSAGE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputTensor:
+    """One input as the runtime takes it: its blob's name, the array (slowest axis first)
+    and whether axis 0 counts independent samples."""
+
+    blob: str
+    array: numpy.ndarray
+    batched: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inference:
+    """The answer to one inference; times in nanoseconds, measured on the board."""
+
+    sequence: int
+    outputs: dict[str, numpy.ndarray]
+    compute_ns: int
+    worker_ns: int
+
+
+class AgentClient:
+    """Calls to the agent that listens on ``port`` of this computer's loopback.
+
+    Beats the heart from a thread of its own as long as it is open. When no beat is
+    answered for ``link_lost_seconds`` every running call ends with LinkLostError.
+    """
+
+    def __init__(
+        self, port: int, token: str, *, link_lost_seconds: float = _LINK_LOST_SECONDS
+    ) -> None:
+        self._channel = grpc.insecure_channel(
+            f"127.0.0.1:{port}",
+            options=[
+                ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+                ("grpc.max_send_message_length", _MESSAGE_BYTES),
+                ("grpc.enable_http_proxy", 0),
+            ],
+        )
+        self._stub = agent_pb2_grpc.AgentStub(self._channel)
+        self._metadata = (("x-deployx-token", token),)
+        self._link_lost_seconds = link_lost_seconds
+        self._running: set[Any] = set()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._lost = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def open(self) -> AgentBuild:
+        """Shake hands and start the heartbeat.
+
+        Raises VersionError where host and agent differ.
+        """
+        reply = self._call(
+            self._stub.Handshake,
+            agent_pb2.HandshakeRequest(host_version=__version__, protocol_version=PROTOCOL_VERSION),
+        )
+        self._heart.start()
+        return AgentBuild(
+            version=reply.agent_version,
+            compiler=reply.compiler,
+            build_type=reply.build_type,
+            target_id=reply.target_id,
+            features=tuple(reply.features),
+        )
+
+    def describe(self) -> BoardDescription:
+        """What the board is and how it is now."""
+        return messages.board_of(self._call(self._stub.Describe, agent_pb2.DescribeRequest()))
+
+    def load(
+        self,
+        runtime: str,
+        files: Mapping[str, str],
+        *,
+        options: RunOptions,
+        limits: Limits,
+        outputs: Sequence[str] = (),
+    ) -> LoadResult:
+        """Load a model into a worker of its own.
+
+        ``files`` maps roles (``param``, ``bin``, ``worker``) to the sha256 of what was
+        pushed; ``outputs`` names the blobs to return, the model's outputs if empty.
+        """
+        request = agent_pb2.LoadRequest(
+            runtime=runtime,
+            files=[agent_pb2.ModelFile(role=r, sha256=s) for r, s in files.items()],
+            options=messages.options_message(options),
+            memory_limit_bytes=limits.memory_bytes,
+            watchdog_ms=round(limits.watchdog_seconds * 1000),
+            outputs=outputs,
+        )
+        for event in self._stream(self._stub.Load, request):
+            if event.HasField("loaded"):
+                return messages.load_of(event.loaded)
+        raise AgentError("The agent ended the load without an answer.")
+
+    def infer(
+        self, model_id: str, requests: Iterable[Sequence[InputTensor]]
+    ) -> Iterator[Inference]:
+        """Run many inputs with several in flight; answers come in the order of the requests."""
+
+        def encode() -> Iterator[agent_pb2.InferRequest]:
+            for sequence, inputs in enumerate(requests):
+                yield agent_pb2.InferRequest(
+                    model_id=model_id, sequence=sequence, inputs=_tensor_messages(inputs)
+                )
+
+        for reply in self._stream(self._stub.Infer, encode()):
+            yield Inference(
+                sequence=reply.sequence,
+                outputs={t.name: messages.array_of(t) for t in reply.outputs},
+                compute_ns=reply.compute_ns,
+                worker_ns=reply.worker_ns,
+            )
+
+    def bench(
+        self,
+        model_id: str,
+        inputs: Sequence[InputTensor],
+        plan: BenchPlan,
+        on_samples: Callable[[Sequence[int]], None] = lambda samples: None,
+    ) -> BenchSamples:
+        """Time runs on the board; ``on_samples`` is told each group of nanoseconds as it comes."""
+        request = agent_pb2.BenchRequest(
+            model_id=model_id,
+            inputs=_tensor_messages(inputs),
+            warmup=plan.warmup,
+            iterations=plan.iterations,
+            seconds=plan.seconds,
+            pause_ns=round(plan.pause_seconds * 1e9),
+        )
+        samples: list[int] = []
+        for event in self._stream(self._stub.Bench, request):
+            if event.HasField("samples"):
+                samples.extend(event.samples.ns)
+                on_samples(event.samples.ns)
+            elif event.HasField("summary"):
+                return messages.bench_of(samples, event.summary)
+        raise AgentError("The agent ended the bench without its summary.")
+
+    def profile(
+        self,
+        model_id: str,
+        inputs: Sequence[InputTensor],
+        *,
+        warmup: int,
+        iterations: int,
+        on_layer: Callable[[LayerProfile], None] = lambda layer: None,
+    ) -> ProfileSamples:
+        """Time each layer on the board, and undivided runs of the same model beside them."""
+        request = agent_pb2.ProfileRequest(
+            model_id=model_id,
+            inputs=_tensor_messages(inputs),
+            warmup=warmup,
+            iterations=iterations,
+        )
+        layers: list[LayerProfile] = []
+        for event in self._stream(self._stub.Profile, request):
+            if event.HasField("layer"):
+                layers.append(messages.layer_of(event.layer))
+                on_layer(layers[-1])
+            elif event.HasField("summary"):
+                return ProfileSamples(
+                    layers=tuple(layers),
+                    whole_ns=tuple(event.summary.whole_ns),
+                    before=messages.conditions_of(event.summary.before),
+                    after=messages.conditions_of(event.summary.after),
+                )
+        raise AgentError("The agent ended the profile without its summary.")
+
+    def unload(self, model_id: str) -> None:
+        """End the model's worker."""
+        self._call(self._stub.Unload, agent_pb2.UnloadRequest(model_id=model_id))
+
+    def shut_down(self) -> None:
+        """Ask the agent to end; its workers end with it."""
+        self._call(self._stub.Shutdown, agent_pb2.ShutdownRequest())
+
+    def close(self) -> None:
+        """End the heartbeat and the connection. May be called twice."""
+        self._closed.set()
+        if self._heart.is_alive():
+            self._heart.join(timeout=_CALL_SECONDS)
+        self._channel.close()
+
+    def __enter__(self) -> AgentClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _call(self, method: Any, request: Any) -> Any:
+        with self._errors():
+            return method(request, metadata=self._metadata, timeout=_CALL_SECONDS)
+
+    def _stream(self, method: Any, request: Any) -> Iterator[Any]:
+        """The events of a streamed call; it is cancelled when the consumer stops early."""
+        with self._errors():
+            call = method(request, metadata=self._metadata)
+            with self._lock:
+                self._running.add(call)
+            try:
+                yield from call
+            finally:
+                with self._lock:
+                    self._running.discard(call)
+                call.cancel()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.RpcError as error:
+            if self._lost.is_set():
+                raise LinkLostError(
+                    f"The agent has not answered for {self._link_lost_seconds:g} s.",
+                    remedy="Check the board and its link, then run the command again; "
+                    "the agent ends by itself.",
+                ) from error
+            raise translate(error) from error
+
+    def _beat(self) -> None:
+        silent = 0.0
+        while not self._closed.wait(_HEARTBEAT_SECONDS):
+            patience = max(1.0, self._link_lost_seconds - silent)
+            try:
+                self._stub.Heartbeat(
+                    agent_pb2.HeartbeatRequest(), metadata=self._metadata, timeout=patience
+                )
+                silent = 0.0
+            except grpc.RpcError as error:
+                silent += patience if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED else 3.0
+                if silent >= self._link_lost_seconds:
+                    self._give_up()
+                    return
+
+    def _give_up(self) -> None:
+        self._lost.set()
+        with self._lock:
+            running = list(self._running)
+        for call in running:
+            call.cancel()
+
+
+def _tensor_messages(inputs: Sequence[InputTensor]) -> list[agent_pb2.Tensor]:
+    return [messages.tensor_message(i.blob, i.array, i.batched) for i in inputs]

@@ -1,0 +1,181 @@
+"""Between the messages of ``agent.proto`` and the values of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy
+
+from deployx_edge.agent.v1 import agent_pb2
+from deployx_edge.measurement.values import (
+    BenchSamples,
+    BoardDescription,
+    Cluster,
+    Conditions,
+    LayerProfile,
+    LoadResult,
+    PrecisionCount,
+    Reading,
+    RunOptions,
+)
+
+_CORES = {
+    "all": agent_pb2.CORES_ALL,
+    "little": agent_pb2.CORES_LITTLE,
+    "big": agent_pb2.CORES_BIG,
+}
+
+# What each precision asks of the runtime where no single option says otherwise.
+_PRECISION_OPTIONS: dict[str, dict[str, bool]] = {
+    "fp32": {
+        "fp16_storage": False,
+        "fp16_arithmetic": False,
+        "fp16_packed": False,
+        "bf16_storage": False,
+    },
+    "fp16": {
+        "fp16_storage": True,
+        "fp16_arithmetic": True,
+        "fp16_packed": True,
+        "bf16_storage": False,
+    },
+    "bf16": {
+        "fp16_storage": False,
+        "fp16_arithmetic": False,
+        "fp16_packed": False,
+        "bf16_storage": True,
+    },
+    "int8": {
+        "fp16_storage": False,
+        "fp16_arithmetic": False,
+        "fp16_packed": False,
+        "bf16_storage": False,
+        "int8_inference": True,
+    },
+}
+
+_SINGLE_OPTIONS = (
+    "fp16_storage",
+    "fp16_arithmetic",
+    "fp16_packed",
+    "bf16_storage",
+    "int8_inference",
+    "packing_layout",
+    "winograd_convolution",
+    "sgemm_convolution",
+)
+
+
+def options_message(options: RunOptions) -> agent_pb2.RunOptions:
+    """Precision becomes single options; those that were set by name win over it."""
+    message = agent_pb2.RunOptions(
+        threads=options.threads, cores=_CORES[options.cores], accelerator=options.accelerator
+    )
+    for name, value in _PRECISION_OPTIONS[options.precision].items():
+        setattr(message, name, value)
+    for name in _SINGLE_OPTIONS:
+        value = getattr(options, name)
+        if value is not None:
+            setattr(message, name, value)
+    return message
+
+
+def tensor_message(name: str, array: numpy.ndarray, batched: bool) -> agent_pb2.Tensor:
+    """``array`` as the board takes it: dense, little-endian, slowest axis first."""
+    dense = numpy.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return agent_pb2.Tensor(
+        name=name,
+        dtype=array.dtype.name,
+        dims=list(array.shape),
+        data=dense.tobytes(),
+        batched=batched,
+    )
+
+
+def array_of(message: agent_pb2.Tensor) -> numpy.ndarray:
+    """The tensor's values; the array is read-only, since it shares the message's memory."""
+    dtype = numpy.dtype(message.dtype).newbyteorder("<")
+    return numpy.frombuffer(message.data, dtype=dtype).reshape(tuple(message.dims))
+
+
+def conditions_of(message: agent_pb2.Conditions) -> Conditions:
+    """Readings in the agent's order."""
+    return Conditions(
+        temperatures=_readings(message.temperatures),
+        frequencies=_readings(message.frequencies),
+        governors=tuple(message.governors),
+    )
+
+
+def board_of(message: agent_pb2.DeviceDescription) -> BoardDescription:
+    """Absent fields become None: not available."""
+
+    def given(field: Any) -> bool:
+        return message.HasField(field)
+
+    return BoardDescription(
+        machine=message.machine,
+        kernel=message.kernel,
+        os=message.os,
+        libc=message.libc,
+        soc=message.soc if given("soc") else None,
+        cpu_model=message.cpu_model if given("cpu_model") else None,
+        cores=message.cores,
+        clusters=tuple(
+            Cluster(name=c.name, cpus=tuple(c.cpus), max_mhz=c.max_mhz) for c in message.clusters
+        ),
+        isa_features=tuple(message.isa_features),
+        memory_bytes=message.memory_bytes if given("memory_bytes") else None,
+        memory_available_bytes=(
+            message.memory_available_bytes if given("memory_available_bytes") else None
+        ),
+        disk_free_bytes=message.disk_free_bytes if given("disk_free_bytes") else None,
+        conditions=conditions_of(message.conditions),
+        emulated=message.emulated,
+        emulated_reason=message.emulated_reason,
+    )
+
+
+def load_of(message: agent_pb2.Loaded) -> LoadResult:
+    """The loaded model's handle and what loading took."""
+    return LoadResult(
+        model_id=message.model_id,
+        runtime_version=message.runtime_version,
+        load_ns=message.load_ns,
+        threads=message.threads,
+    )
+
+
+def bench_of(samples: Iterable[int], summary: agent_pb2.BenchSummary) -> BenchSamples:
+    """All samples of one bench with its summary."""
+    return BenchSamples(
+        samples_ns=tuple(samples),
+        first_run_ns=summary.first_run_ns,
+        precisions=tuple(
+            PrecisionCount(precision=p.precision, layers=p.layers) for p in summary.precisions
+        ),
+        peak_memory_bytes=(
+            summary.peak_memory_bytes if summary.HasField("peak_memory_bytes") else None
+        ),
+        before=conditions_of(summary.before),
+        after=conditions_of(summary.after),
+    )
+
+
+def layer_of(message: agent_pb2.LayerTimes) -> LayerProfile:
+    """One layer of a profile."""
+    return LayerProfile(
+        index=message.index,
+        name=message.name,
+        type=message.type,
+        dims=tuple(message.dims),
+        element_bits=message.element_bits,
+        packing=message.packing,
+        precision=message.precision,
+        samples_ns=tuple(message.ns),
+    )
+
+
+def _readings(messages: Iterable[agent_pb2.Reading]) -> tuple[Reading, ...]:
+    return tuple(Reading(name=m.name, value=m.value, source=m.source) for m in messages)

@@ -1,0 +1,1 @@
+"""Generated from ``device_agent/proto`` by ``scripts/generate-protocol``."""

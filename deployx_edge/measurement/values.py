@@ -1,0 +1,286 @@
+"""The values of a measurement: options asked for, conditions found, samples, results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from deployx_edge.errors import UsageError
+
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+CORES = ("all", "little", "big")
+ACCELERATORS = ("cpu", "vulkan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a model is to be run, each option by name; None leaves it to ``precision``
+    (the storage and arithmetic options) or to the runtime (the others).
+
+    ``threads`` 0 means as many as the selected cores.
+    """
+
+    threads: int = 0
+    cores: str = "all"
+    precision: str = "fp32"
+    accelerator: str = "cpu"
+    fp16_storage: bool | None = None
+    fp16_arithmetic: bool | None = None
+    fp16_packed: bool | None = None
+    bf16_storage: bool | None = None
+    int8_inference: bool | None = None
+    packing_layout: bool | None = None
+    winograd_convolution: bool | None = None
+    sgemm_convolution: bool | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("cores", self.cores, CORES)
+        _one_of("accelerator", self.accelerator, ACCELERATORS)
+        if not 0 <= self.threads <= 1024:
+            raise UsageError(f"threads = {self.threads} is not between 0 and 1024.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchPlan:
+    """How often to run: ``iterations``, or as many as fit into ``seconds``; one of them is 0."""
+
+    warmup: int = 10
+    iterations: int = 100
+    seconds: float = 0.0
+    pause_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.iterations > 0) == (self.seconds > 0):
+            raise UsageError(
+                f"Of iterations ({self.iterations}) and seconds ({self.seconds}) exactly one "
+                "must be more than 0."
+            )
+        if self.warmup < 0 or self.pause_seconds < 0:
+            raise UsageError("warm-up and pause cannot be negative.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """When the agent ends a worker: resident bytes (0: no limit) and seconds of silence."""
+
+    memory_bytes: int = 0
+    watchdog_seconds: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One sensor: degrees Celsius or MHz, and the file it was read from."""
+
+    name: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """The board's state at one moment; empty where nothing could be read."""
+
+    temperatures: tuple[Reading, ...] = ()
+    frequencies: tuple[Reading, ...] = ()
+    governors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Cores that share a clock. ``max_mhz`` 0: not known."""
+
+    name: str
+    cpus: tuple[int, ...]
+    max_mhz: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardDescription:
+    """What the agent says of the board; None is "not available"."""
+
+    machine: str
+    kernel: str
+    os: str
+    libc: str
+    soc: str | None
+    cpu_model: str | None
+    cores: int
+    clusters: tuple[Cluster, ...]
+    isa_features: tuple[str, ...]
+    memory_bytes: int | None
+    memory_available_bytes: int | None
+    disk_free_bytes: int | None
+    conditions: Conditions
+    emulated: bool
+    emulated_reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentBuild:
+    """What the agent says of itself."""
+
+    version: str
+    compiler: str
+    build_type: str
+    target_id: str
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadResult:
+    """A model in a worker. ``threads`` is the number that the runtime really uses."""
+
+    model_id: str
+    runtime_version: str
+    load_ns: int
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionCount:
+    """How many layers produced elements of this precision."""
+
+    precision: str
+    layers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSamples:
+    """The raw result of one bench on the board."""
+
+    samples_ns: tuple[int, ...]
+    first_run_ns: int
+    precisions: tuple[PrecisionCount, ...]
+    peak_memory_bytes: int | None
+    before: Conditions
+    after: Conditions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransportCost:
+    """What an inference over the link costs beside its computing; medians in nanoseconds.
+
+    ``serialisation_ns`` is the worker's own share (decode, copy, encode), ``link_ns``
+    the rest of the round trip: the link, gRPC and the agent.
+    """
+
+    calls: int
+    round_trip_ns: float
+    compute_ns: float
+    serialisation_ns: float
+    link_ns: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushCost:
+    """What bringing the files to the board took."""
+
+    total_bytes: int
+    sent_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceIdentity:
+    """Where a result comes from."""
+
+    name: str
+    uri: str
+    target_id: str
+    board: BoardDescription
+    agent: AgentBuild
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelIdentity:
+    """What was run."""
+
+    name: str
+    runtime: str
+    bundle_sha256: str
+    source_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchResult:
+    """One row of a bench table, complete enough to be believed later."""
+
+    model: ModelIdentity
+    device: DeviceIdentity
+    options: RunOptions
+    plan: BenchPlan
+    load: LoadResult
+    bench: BenchSamples
+    transport: TransportCost | None
+    push: PushCost | None
+    measured_at: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerProfile:
+    """Times of one layer, one per iteration; ``dims`` of its first output, slowest first."""
+
+    index: int
+    name: str
+    type: str
+    dims: tuple[int, ...]
+    element_bits: int
+    packing: int
+    precision: str
+    samples_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileSamples:
+    """The raw result of one profile: each layer, and undivided runs beside them."""
+
+    layers: tuple[LayerProfile, ...]
+    whole_ns: tuple[int, ...]
+    before: Conditions = field(default_factory=Conditions)
+    after: Conditions = field(default_factory=Conditions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileResult:
+    """A profile with its conditions."""
+
+    model: ModelIdentity
+    device: DeviceIdentity
+    options: RunOptions
+    load: LoadResult
+    profile: ProfileSamples
+    measured_at: str
+
+
+def precision_that_ran(counts: tuple[PrecisionCount, ...]) -> str:
+    """One word where all layers agree, else each precision with its number of layers."""
+    present = sorted((c for c in counts if c.layers), key=lambda c: -c.layers)
+    if not present:
+        return "unknown"
+    if len(present) == 1:
+        return present[0].precision
+    return " + ".join(f"{c.precision} ({c.layers})" for c in present)
+
+
+def precision_warning(asked: str, counts: tuple[PrecisionCount, ...]) -> str | None:
+    """A sentence where not one layer, or only some, ran in the precision asked for."""
+    total = sum(c.layers for c in counts)
+    matching = sum(c.layers for c in counts if c.precision == asked)
+    if matching == total:
+        return None
+    if matching == 0:
+        return (
+            f"{asked} was asked for, but no layer ran in it: "
+            f"the figures are those of {precision_that_ran(counts)}."
+        )
+    if asked == "int8" or matching * 2 >= total:
+        return None
+    return f"{asked} was asked for, but only {matching} of {total} layers ran in it."
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(
+            f"{option} = '{value}' is not known.", remedy=f"Known: {', '.join(known)}."
+        )
