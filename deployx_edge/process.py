@@ -12,6 +12,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -146,6 +147,35 @@ def spawn(
         )
     except FileNotFoundError as error:
         raise MissingToolError(f"The program '{words[0]}' was not found.") from error
+
+
+def spawn_on_socket(argv: Sequence[str | Path]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a program whose standard input and output are one socket; the other end is ours."""
+    words = tuple(str(word) for word in argv)
+    ours, theirs = socket.socketpair()
+    try:
+        child = subprocess.Popen(
+            words,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        ours.close()
+        raise MissingToolError(f"The program '{words[0]}' was not found.") from error
+    finally:
+        theirs.close()
+    return child, ours
+
+
+def wait_for(child: subprocess.Popen[bytes], timeout: float | None) -> int | None:
+    """The exit code as a shell tells it (128 + N after signal N); None after ``timeout``."""
+    try:
+        code = child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return None
+    return code if code >= 0 else 128 - code
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:
