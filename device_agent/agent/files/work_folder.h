@@ -1,0 +1,20 @@
+// The one folder on the board that holds everything of ours (see docs/architecture.md).
+#pragma once
+
+#include <string>
+
+namespace dx {
+
+struct WorkFolder {
+  std::string path;
+
+  std::string store() const { return path + "/store"; }
+  std::string incoming() const { return path + "/incoming"; }
+  std::string bundles() const { return path + "/bundles"; }
+  std::string sessions() const { return path + "/sessions"; }
+
+  // REQUIRES: is_sha256(sha256).
+  std::string content(const std::string& sha256) const { return store() + "/" + sha256; }
+};
+
+}  // namespace dx

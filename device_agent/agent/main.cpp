@@ -1,0 +1,48 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "agent/build_info.h"
+#include "agent/command_line.h"
+#include "agent/files/work_folder.h"
+#include "agent/receive/receive.h"
+
+namespace {
+
+constexpr int kExitUsage = 2;
+
+int print_version() {
+  const dx::BuildInfo& info = dx::build_info();
+  std::printf("dx-agent %s protocol %u target %s\n", info.version, dx::kProtocolVersion,
+              info.target_id);
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+int print_usage() { return std::fputs(dx::usage(), stdout) >= 0 ? 0 : 1; }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A host that is gone shows as an error of a write, not as the end of this process.
+  static_cast<void>(::signal(SIGPIPE, SIG_IGN));
+  const auto line = dx::parse_command_line(std::vector<std::string>(argv + 1, argv + argc));
+  if (!line) {
+    std::fprintf(stderr, "dx-agent: %s\n", line.failure().message.c_str());
+    return kExitUsage;
+  }
+  const dx::WorkFolder work{line.value().work};
+  switch (line.value().command) {
+    case dx::CommandLine::Command::kHelp:
+      return print_usage();
+    case dx::CommandLine::Command::kVersion:
+      return print_version();
+    case dx::CommandLine::Command::kReceive:
+      return dx::receive(work, STDIN_FILENO, STDOUT_FILENO);
+    case dx::CommandLine::Command::kServe:
+      break;
+  }
+  return kExitUsage;
+}
