@@ -1,1 +1,1 @@
-"""report."""
+"""Results for people: tables of Rich. Values come in, nothing is measured here."""

@@ -1,0 +1,42 @@
+"""The way in: errors become one line and an exit code, nothing else happens here."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from deployx_edge.errors import DeployxError
+
+_DEBUG = "--debug"
+
+
+def main() -> None:
+    """Run the command line. ``--debug`` may stand anywhere and shows tracebacks."""
+    debug = _DEBUG in sys.argv[1:]
+    words = [word for word in sys.argv[1:] if word != _DEBUG]
+    from deployx_edge.cli.app import app
+
+    try:
+        app(args=words, prog_name="deployx-edge")
+    except DeployxError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"error: internal: {type(error).__name__}: {error} "
+            "This is a defect of deployx-edge; run again with --debug and report what it prints.",
+            file=sys.stderr,
+        )
+        sys.exit(70)
+
+
+if __name__ == "__main__":
+    main()

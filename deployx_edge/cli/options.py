@@ -1,0 +1,156 @@
+"""Options that several commands share, under one name and one help text each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from deployx_edge.errors import UsageError
+from deployx_edge.measurement.values import (
+    ACCELERATORS,
+    CORES,
+    PRECISIONS,
+    BenchPlan,
+    Limits,
+    RunOptions,
+)
+
+ModelArgument = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="An .onnx file, an ncnn .param file, or a bundle folder."),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="NAME|URI",
+        help="A name in deployx.toml, or local:, virtual:linux-arm64, ssh:user@host[:port].",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+InputShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME=SHAPE",
+        help="An input's shape where the model leaves it open, e.g. image=1x3x224x224.",
+    ),
+]
+ThreadsOption = Annotated[
+    str, typer.Option("--threads", help="Threads, or several: 1,2,4. 0: all selected cores.")
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option("--precision", help=f"Of {', '.join(PRECISIONS)}; several: fp32,fp16."),
+]
+CoresOption = Annotated[str, typer.Option("--cores", help=f"Of {', '.join(CORES)}.")]
+AcceleratorOption = Annotated[
+    str, typer.Option("--accelerator", help=f"Of {', '.join(ACCELERATORS)}.")
+]
+RuntimeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="NAME=on|off",
+        help="One of ncnn's own: fp16_storage, fp16_arithmetic, fp16_packed, bf16_storage, "
+        "int8_inference, packing_layout, winograd_convolution, sgemm_convolution.",
+    ),
+]
+WarmupOption = Annotated[int, typer.Option("--warmup", min=0, help="Runs before the timed ones.")]
+IterationsOption = Annotated[int, typer.Option("--iterations", "-n", min=0, help="Timed runs.")]
+SecondsOption = Annotated[
+    float, typer.Option("--seconds", min=0.0, help="Time runs for so long, instead of a count.")
+]
+PauseOption = Annotated[
+    float, typer.Option("--pause", min=0.0, help="Seconds between two runs, not timed.")
+]
+MemoryLimitOption = Annotated[
+    int, typer.Option("--memory-limit", min=0, metavar="MIB", help="Of the worker. 0: none.")
+]
+WatchdogOption = Annotated[
+    float,
+    typer.Option("--watchdog", min=0.1, metavar="SECONDS", help="Longest load or single run."),
+]
+
+_SWITCHES = (
+    "fp16_storage",
+    "fp16_arithmetic",
+    "fp16_packed",
+    "bf16_storage",
+    "int8_inference",
+    "packing_layout",
+    "winograd_convolution",
+    "sgemm_convolution",
+)
+
+Word = TypeVar("Word", str, int)
+
+
+def run_options(
+    *,
+    threads: str,
+    precision: str,
+    cores: str,
+    accelerator: str,
+    switches: list[str] | None,
+) -> list[RunOptions]:
+    """Every combination of the threads and precisions that were asked for."""
+    named = _switches(switches or [])
+    return [
+        RunOptions(threads=count, precision=each, cores=cores, accelerator=accelerator, **named)
+        for each in _words(precision, "--precision")
+        for count in _numbers(threads, "--threads")
+    ]
+
+
+def single_run_options(**words: str | list[str] | None) -> RunOptions:
+    """Like ``run_options`` for a command that runs one combination only."""
+    found = run_options(**words)  # type: ignore[arg-type]
+    if len(found) != 1:
+        raise UsageError("This command takes one thread count and one precision.")
+    return found[0]
+
+
+def bench_plan(*, warmup: int, iterations: int, seconds: float, pause: float) -> BenchPlan:
+    """``seconds`` wins over the default number of iterations."""
+    return BenchPlan(
+        warmup=warmup,
+        iterations=0 if seconds else iterations,
+        seconds=seconds,
+        pause_seconds=pause,
+    )
+
+
+def limits(*, memory_limit: int, watchdog: float) -> Limits:
+    """``memory_limit`` in MiB, ``watchdog`` in seconds."""
+    return Limits(memory_bytes=memory_limit << 20, watchdog_seconds=watchdog)
+
+
+def _switches(words: list[str]) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in _SWITCHES or value not in ("on", "off"):
+            raise UsageError(
+                f"--option {word} is not NAME=on or NAME=off.",
+                remedy=f"Names: {', '.join(_SWITCHES)}.",
+            )
+        found[name] = value == "on"
+    return found
+
+
+def _words(text: str, option: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise UsageError(f"{option} {text} has an empty entry.")
+    return list(dict.fromkeys(words))
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    try:
+        return [int(word) for word in _words(text, option)]
+    except ValueError:
+        raise UsageError(f"{option} {text} is not a number, nor numbers like 1,2,4.") from None

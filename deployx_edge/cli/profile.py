@@ -1,0 +1,84 @@
+"""``deployx-edge profile``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployx_edge.cli.options import (
+    AcceleratorOption,
+    CoresOption,
+    DeviceOption,
+    InputShapeOption,
+    IterationsOption,
+    JsonOption,
+    MemoryLimitOption,
+    ModelArgument,
+    PrecisionOption,
+    RuntimeOption,
+    ThreadsOption,
+    WarmupOption,
+    WatchdogOption,
+    limits,
+    single_run_options,
+)
+
+
+def profile(
+    model: ModelArgument,
+    device: DeviceOption,
+    threads: ThreadsOption = "0",
+    precision: PrecisionOption = "fp32",
+    cores: CoresOption = "all",
+    accelerator: AcceleratorOption = "cpu",
+    option: RuntimeOption = None,
+    input_shape: InputShapeOption = None,
+    warmup: WarmupOption = 5,
+    iterations: IterationsOption = 50,
+    memory_limit: MemoryLimitOption = 0,
+    watchdog: WatchdogOption = 60.0,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE.json", help="Also write it as JSON.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show which layers the time goes to, and the precision that each really ran in.
+
+    Example: deployx-edge profile model.onnx --device pi --threads 4
+    """
+    from deployx_edge.cli.console import print_json, print_report, show_progress
+    from deployx_edge.config import load_config
+    from deployx_edge.measurement.files import profile_document, write_document
+    from deployx_edge.report.profile import profile_report
+    from deployx_edge.workflows.bench import profile as profile_workflow
+    from deployx_edge.workflows.bundle import make_bundle
+    from deployx_edge.workflows.session import open_session
+
+    options = single_run_options(
+        threads=threads,
+        precision=precision,
+        cores=cores,
+        accelerator=accelerator,
+        switches=option,
+    )
+    chosen = load_config().find_device(device)
+    with show_progress(quiet=json) as progress:
+        bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
+        with open_session(chosen, progress=progress) as session:
+            result = profile_workflow(
+                session,
+                bundle,
+                options=options,
+                warmup=warmup,
+                iterations=iterations,
+                limits=limits(memory_limit=memory_limit, watchdog=watchdog),
+            )
+    document = profile_document(result)
+    if output:
+        write_document(document, output)
+    if json:
+        print_json(document)
+    else:
+        print_report(profile_report(result))

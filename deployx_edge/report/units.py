@@ -1,0 +1,41 @@
+"""Numbers with units that a person can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deployx_edge.measurement.values import Conditions, Reading
+
+NOT_AVAILABLE = "not available"
+
+
+def duration(nanoseconds: float) -> str:
+    """Three or four digits with the unit that fits: ``812 ns``, ``51.2 µs``, ``5.31 ms``."""
+    for factor, unit in ((1.0, "ns"), (1e3, "µs"), (1e6, "ms")):
+        if nanoseconds < factor * 999.5:
+            return f"{nanoseconds / factor:.3g} {unit}"
+    return f"{nanoseconds / 1e9:.3f} s"
+
+
+def size(count: float | None) -> str:
+    """Bytes in binary units: ``5.2 MiB``."""
+    if count is None:
+        return NOT_AVAILABLE
+    for factor, unit in ((1, "B"), (1 << 10, "KiB"), (1 << 20, "MiB")):
+        if count < 1024 * factor:
+            return f"{count:g} B" if unit == "B" else f"{count / factor:.1f} {unit}"
+    return f"{count / (1 << 30):.1f} GiB"
+
+
+def change(before: Conditions, after: Conditions, *, kind: str) -> str:
+    """The hottest sensor, or the fastest clock, before → after."""
+    pick = {"temperature": "temperatures", "clock": "frequencies"}[kind]
+    unit = {"temperature": "°C", "clock": "MHz"}[kind]
+    first, last = _highest(getattr(before, pick)), _highest(getattr(after, pick))
+    if first is None or last is None:
+        return NOT_AVAILABLE
+    return f"{first.value:.4g} → {last.value:.4g} {unit} ({last.name})"
+
+
+def _highest(readings: Sequence[Reading]) -> Reading | None:
+    return max(readings, key=lambda reading: reading.value, default=None)

@@ -1,0 +1,63 @@
+"""Free what the tool has taken: on this computer, or on a board."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from deployx_edge.device import Device
+from deployx_edge.errors import TransportError, UsageError
+from deployx_edge.resources import cache_folder, dist_folder
+from deployx_edge.target import targets
+from deployx_edge.transport import open_transport
+
+# What each word frees, from the cheapest to make again to the dearest.
+PARTS = ("bundles", "virtual", "dist", "build", "packages", "sources")
+_FOLDERS = {
+    "bundles": ("bundles",),
+    "virtual": ("virtual", "local"),
+    "build": ("build",),
+    "packages": ("conan", "zig"),
+    "sources": ("sources",),
+}
+
+
+def clean_host(parts: tuple[str, ...]) -> int:
+    """Remove parts of the tool's own cache; the number of bytes freed."""
+    for part in parts:
+        if part not in PARTS:
+            raise UsageError(
+                f"There is no '{part}' to clean.", remedy=f"Known: {', '.join(PARTS)}."
+            )
+    freed = 0
+    for part in parts:
+        folders = (
+            [dist_folder(id) for id in targets()]
+            if part == "dist"
+            else [cache_folder() / name for name in _FOLDERS[part]]
+        )
+        freed += sum(_remove(folder) for folder in folders)
+    return freed
+
+
+def clean_device(device: Device) -> str:
+    """Remove everything of ours from a board; the folder that was removed."""
+    with open_transport(
+        device.uri, work_folder=device.work_folder, options=device.options
+    ) as transport:
+        folder = transport.work_folder
+        done = transport.run(["rm", "-rf", folder])
+        if done.returncode != 0:
+            raise TransportError(
+                f"{folder} on {device.name} cannot be removed: "
+                f"{done.stderr.decode(errors='replace').strip()}"
+            )
+        return folder
+
+
+def _remove(folder: Path) -> int:
+    if not folder.exists():
+        return 0
+    size = sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+    shutil.rmtree(folder)
+    return size

@@ -1,0 +1,163 @@
+"""What of tools, compilers, packages and devices is there, and how to get the rest."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+
+from deployx_edge import process
+from deployx_edge.errors import DeployxError
+from deployx_edge.resources import cache_folder, dist_folder
+from deployx_edge.target import targets
+from deployx_edge.workflows.devices import known_devices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing looked for. ``needed`` things that are missing make the doctor fail."""
+
+    group: str
+    name: str
+    present: bool
+    needed: bool
+    found: str
+    remedy: str = ""
+
+
+_PACKAGES = (
+    "ziglang",
+    "conan",
+    "cmake",
+    "ninja",
+    "grpcio",
+    "protobuf",
+    "paramiko",
+    "onnx",
+    "onnxruntime",
+    "ncnn",
+    "pnnx",
+    "numpy",
+    "pillow",
+)
+
+# Program, Debian package, whether nothing works without it, and what for.
+_PROGRAMS = (
+    ("ccache", "ccache", False, "repeated compiles in seconds"),
+    ("protoc", "protobuf-compiler", False, "else built once for this computer"),
+    ("grpc_cpp_plugin", "protobuf-compiler-grpc", False, "else built once for this computer"),
+    ("ssh", "openssh-client", False, "keys and known_hosts of ssh: devices"),
+    ("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu", False, "build --toolchain gnu"),
+)
+
+
+def examine() -> list[Check]:
+    """Every check, in a fixed order. Nothing is installed or changed."""
+    return [
+        _python(),
+        *(_package(name) for name in _PACKAGES),
+        *(_program(*row) for row in _PROGRAMS),
+        *(_emulator(target.qemu, target.id) for target in targets().values()),
+        *(_build(id) for id in targets()),
+        _cache(),
+        *_devices(),
+    ]
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 10) <= sys.version_info[:2] < (3, 13)
+    return Check(
+        group="python",
+        name="Python",
+        present=fits,
+        needed=True,
+        found=version,
+        remedy="" if fits else "Use Python 3.10, 3.11 or 3.12.",
+    )
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(
+            group="packages", name=name, present=True, needed=True, found=metadata.version(name)
+        )
+    except metadata.PackageNotFoundError:
+        present = find_spec(name) is not None
+        options = "--no-deps " if name == "pnnx" else ""
+        return Check(
+            group="packages",
+            name=name,
+            present=present,
+            needed=True,
+            found="of unknown version" if present else "missing",
+            remedy="" if present else f"{sys.executable} -m pip install {options}{name}",
+        )
+
+
+def _program(name: str, package: str, needed: bool, purpose: str) -> Check:
+    path = process.find_program(name)
+    return Check(
+        group="programs",
+        name=name,
+        present=path is not None,
+        needed=needed,
+        found=f"{path}" if path else f"missing ({purpose})",
+        remedy="" if path else f"apt-get install {package}",
+    )
+
+
+def _emulator(name: str, target_id: str) -> Check:
+    return _program(name, "qemu-user-static", False, f"the device virtual:{target_id}")
+
+
+def _build(target_id: str) -> Check:
+    found = (dist_folder(target_id) / "runtime.json").is_file()
+    return Check(
+        group="builds",
+        name=target_id,
+        present=found,
+        needed=False,
+        found=str(dist_folder(target_id)) if found else "not built yet",
+        remedy="" if found else f"deployx-edge build --target {target_id}",
+    )
+
+
+def _cache() -> Check:
+    import shutil
+
+    folder = cache_folder()
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    enough = free > 6 << 30
+    return Check(
+        group="disk",
+        name="cache",
+        present=enough,
+        needed=False,
+        found=f"{folder}, {free >> 30} GiB free",
+        remedy=""
+        if enough
+        else "Cold builds want 6 GiB; DEPLOYX_EDGE_CACHE names another place.",
+    )
+
+
+def _devices() -> list[Check]:
+    try:
+        devices = known_devices()
+    except DeployxError as error:
+        return [
+            Check(
+                group="devices",
+                name="deployx.toml",
+                present=False,
+                needed=True,
+                found=error.message,
+                remedy=error.remedy,
+            )
+        ]
+    return [
+        Check(group="devices", name=device.name, present=True, needed=False, found=device.uri)
+        for device in devices
+    ]

@@ -1,0 +1,236 @@
+"""One session on one board: link, files, agent, handshake; and the way out of it again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+
+from deployx_edge.agent.client import AgentClient
+from deployx_edge.bundle import Bundle
+from deployx_edge.crossbuild.runtime import Runtime
+from deployx_edge.device import Device
+from deployx_edge.errors import AgentError, ArchitectureError, DeployxError, LinkLostError
+from deployx_edge.measurement.values import (
+    DeviceIdentity,
+    Limits,
+    LoadResult,
+    PushCost,
+    RunOptions,
+)
+from deployx_edge.target import Target, find_target, target_of_machine
+from deployx_edge.transport import open_transport
+from deployx_edge.transport.protocol import Channel, Transport
+from deployx_edge.transport.push import PushFile, install_agent, push
+from deployx_edge.workflows.build import ensure_built
+from deployx_edge.workflows.progress import Progress, Stage, Transfer, silent
+
+_READY_SECONDS = 60.0
+_WORKER_ROLE = "worker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """An agent that runs on a board for as long as this value is in use."""
+
+    device: Device
+    target: Target
+    transport: Transport
+    runtime: Runtime
+    agent_path: str
+    client: AgentClient
+    identity: DeviceIdentity
+    progress: Progress
+
+    def push(self, bundle: Bundle) -> PushCost:
+        """Bring the bundle and its runtime's worker to the board; what is there is not sent."""
+        return push_bundle(
+            self.transport, self.agent_path, self.runtime, bundle, progress=self.progress
+        )
+
+    def load(
+        self, bundle: Bundle, options: RunOptions, limits: Limits, outputs: tuple[str, ...] = ()
+    ) -> LoadResult:
+        """Load a pushed bundle into a worker of its own."""
+        self.progress(Stage(text=f"Loading {bundle.name}"))
+        files = {file.role: file.sha256 for file in bundle.files}
+        files[_WORKER_ROLE] = self.runtime.worker_sha256(bundle.runtime)
+        return self.client.load(
+            bundle.runtime,
+            files,
+            options=options,
+            limits=limits,
+            outputs=outputs or tuple(spec.blob for spec in bundle.outputs),
+        )
+
+
+@contextmanager
+def open_session(device: Device, *, progress: Progress = silent) -> Iterator[Session]:
+    """Connect, bring the agent, start it, shake hands. Everything ends with the block.
+
+    Raises ArchitectureError before anything is pushed when the board is not of the target.
+    """
+    with ExitStack() as stack:
+        transport, target = stack.enter_context(_connected(device, progress))
+        runtime = ensure_built(target, on_event=progress)
+        agent_path = _install(transport, runtime, progress)
+        channel, port, token = _start(transport, agent_path)
+        stack.callback(channel.close)
+        client = AgentClient(transport.forward(port), token)
+        stack.callback(client.close)
+        try:
+            build = client.open()
+            board = client.describe()
+        except LinkLostError as error:
+            raise _with_last_words(error, channel) from error
+        stack.callback(_shut_down, client)
+        yield Session(
+            device=device,
+            target=target,
+            transport=transport,
+            runtime=runtime,
+            agent_path=agent_path,
+            client=client,
+            identity=DeviceIdentity(
+                name=device.name,
+                uri=transport.uri,
+                target_id=target.id,
+                board=board,
+                agent=build,
+            ),
+            progress=progress,
+        )
+
+
+@contextmanager
+def _connected(device: Device, progress: Progress) -> Iterator[tuple[Transport, Target]]:
+    progress(Stage(text=f"Connecting to {device.name}"))
+    with open_transport(
+        device.uri, work_folder=device.work_folder, options=device.options
+    ) as transport:
+        yield transport, target_of_board(device, transport)
+
+
+def push_to_device(device: Device, bundle: Bundle, *, progress: Progress = silent) -> PushCost:
+    """Push a bundle, its worker and the agent without starting anything."""
+    with _connected(device, progress) as (transport, target):
+        runtime = ensure_built(target, on_event=progress)
+        agent_path = _install(transport, runtime, progress)
+        return push_bundle(transport, agent_path, runtime, bundle, progress=progress)
+
+
+def push_bundle(
+    transport: Transport,
+    agent_path: str,
+    runtime: Runtime,
+    bundle: Bundle,
+    *,
+    progress: Progress = silent,
+) -> PushCost:
+    """One push of everything that running ``bundle`` takes."""
+    progress(Stage(text=f"Pushing {bundle.name}"))
+    worker = runtime.worker(bundle.runtime)
+    files = [
+        PushFile(
+            path=worker,
+            sha256=runtime.worker_sha256(bundle.runtime),
+            size=worker.stat().st_size,
+            executable=True,
+            name=worker.name,
+        ),
+        *(
+            PushFile(
+                path=bundle.folder / file.path,
+                sha256=file.sha256,
+                size=file.size,
+                executable=False,
+                name=file.path,
+            )
+            for file in bundle.files
+        ),
+    ]
+    report = push(
+        transport,
+        (*transport.launcher, agent_path),
+        bundle.name,
+        files,
+        on_progress=lambda sent, total: progress(Transfer(sent_bytes=sent, total_bytes=total)),
+    )
+    return PushCost(
+        total_bytes=report.total_bytes, sent_bytes=report.sent_bytes, seconds=report.seconds
+    )
+
+
+def target_of_board(device: Device, transport: Transport) -> Target:
+    """The target to build for: the device's own, else by what the board calls itself.
+
+    Raises ArchitectureError where the two contradict each other, or nothing fits.
+    """
+    machine = transport.machine()
+    if device.target is None:
+        found = target_of_machine(machine)
+        if found is None:
+            raise ArchitectureError(
+                f"The board {device.name} calls itself '{machine}' (uname -m), "
+                "for which there is no target.",
+                remedy="`deployx-edge targets` lists what there is.",
+            )
+        return found
+    target = find_target(device.target)
+    if machine not in target.machines:
+        raise ArchitectureError(
+            f"The board {device.name} calls itself '{machine}' (uname -m), but its target "
+            f"{target.id} wants {' or '.join(target.machines)}.",
+            remedy=f"Correct the target or the address of '{device.name}' in deployx.toml.",
+        )
+    return target
+
+
+def _install(transport: Transport, runtime: Runtime, progress: Progress) -> str:
+    progress(Stage(text="Installing the agent"))
+    return install_agent(transport, runtime.agent)
+
+
+def _start(transport: Transport, agent_path: str) -> tuple[Channel, int, str]:
+    words = [*transport.launcher, agent_path, "serve", "--work", transport.work_folder]
+    if transport.emulated:
+        words.append("--emulated")
+    for word in transport.launcher:
+        words += ["--launcher", word]
+    channel = transport.stream(words)
+    token = secrets.token_hex(32)
+    try:
+        channel.write(f"token {token}\n".encode())
+        return channel, _ready_port(channel), token
+    except BaseException:
+        channel.close()
+        raise
+
+
+def _ready_port(channel: Channel) -> int:
+    line = b""
+    while not line.endswith(b"\n"):
+        received = channel.read(256, timeout=_READY_SECONDS)
+        if not received:
+            raise AgentError(
+                "The agent ended before it was ready, saying: "
+                f"{channel.error_tail().strip() or line.decode(errors='replace') or 'nothing'}"
+            )
+        line += received
+    words = line.decode(errors="replace").split()
+    if len(words) != 3 or words[0] != "ready" or not words[1].isdigit():
+        raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {line!r}.")
+    return int(words[1])
+
+
+def _with_last_words(error: LinkLostError, channel: Channel) -> DeployxError:
+    words = channel.error_tail().strip()
+    return LinkLostError(f"{error.message} {words}".rstrip(), remedy=error.remedy)
+
+
+def _shut_down(client: AgentClient) -> None:
+    # The way out of a session must not hide the error that led there; an agent that
+    # cannot hear this ends by itself when its input closes.
+    with suppress(DeployxError):
+        client.shut_down()

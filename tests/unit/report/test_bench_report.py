@@ -1,0 +1,99 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from deployx_edge.errors import UsageError
+from deployx_edge.measurement.files import bench_document, read_samples, write_document
+from deployx_edge.measurement.values import PrecisionCount, precision_that_ran, precision_warning
+from deployx_edge.report.bench import bench_report, comparison_report
+from deployx_edge.report.units import duration, size
+
+from .results import result
+
+
+def shown(content):
+    out = io.StringIO()
+    Console(file=out, width=200, color_system=None).print(content)
+    return out.getvalue()
+
+
+def test_one_result_shows_what_was_measured_and_where():
+    text = shown(bench_report([result()]))
+    for expected in ("digits", "pi", "Cortex-A76", "2 ms", "3 ms", "10.0 MiB"):
+        assert expected in text
+    assert "40 → 55.5 °C (cpu)" in text
+    # 2 ms a run are 500 runs a second.
+    assert "500" in text
+    assert "2 ms compute + 100 µs serialisation + 900 µs transport" in text
+
+
+def test_an_emulated_result_has_no_rate():
+    for results in ([result(emulated=True)], [result(emulated=True)] * 2):
+        text = shown(bench_report(results))
+        assert "500" not in text
+        assert "emulated" in text
+
+
+def test_several_results_are_rows_of_one_table():
+    text = shown(bench_report([result(threads=1), result(threads=2)]))
+    assert text.count("500") == 2
+
+
+def test_a_precision_that_was_not_had_is_marked():
+    counts = (PrecisionCount(precision="fp32", layers=5),)
+    assert "no layer ran in it" in precision_warning("fp16", counts)
+    assert precision_warning("fp32", counts) is None
+
+
+def test_mixed_precisions_are_told_with_their_layers():
+    counts = (
+        PrecisionCount(precision="fp32", layers=2),
+        PrecisionCount(precision="fp16", layers=9),
+    )
+    assert precision_that_ran(counts) == "fp16 (9) + fp32 (2)"
+    assert precision_that_ran(()) == "unknown"
+
+
+def test_a_written_file_is_read_back_and_compared(tmp_path):
+    path = tmp_path / "old.json"
+    write_document(bench_document([result()]), path)
+    assert json.loads(path.read_text())["results"][0]["statistics"]["p50"] == 2_000_000
+    twice = result(samples=(4_000_000,) * 10)
+    assert "slower" in shown(comparison_report([twice], read_samples(path)))
+    assert "no difference seen" in shown(comparison_report([result()], read_samples(path)))
+
+
+def test_a_comparison_never_ranks_across_precisions_or_emulation(tmp_path):
+    path = tmp_path / "old.json"
+    write_document(bench_document([result()]), path)
+    slower = {"samples": (4_000_000,) * 10}
+    across = shown(comparison_report([result(ran="fp16", **slower)], read_samples(path)))
+    assert "other precision ran before" in across and "slower" not in across
+    emulated = shown(comparison_report([result(emulated=True, **slower)], read_samples(path)))
+    assert "no comparison" in emulated and "slower" not in emulated
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"kind": "profile", "schema_version": 1}'])
+def test_a_file_of_another_kind_is_refused(tmp_path, content):
+    path = tmp_path / "old.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=r"old\.json"):
+        read_samples(path)
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [(812, "812 ns"), (51_234, "51.2 µs"), (5_310_000, "5.31 ms"), (2_500_000_000, "2.500 s")],
+)
+def test_durations_carry_the_unit_that_fits(nanoseconds, text):
+    assert duration(nanoseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(12, "12 B"), (5 * 1024 * 1024, "5.0 MiB"), (3 << 30, "3.0 GiB"), (None, "not available")],
+)
+def test_sizes_are_binary(count, text):
+    assert size(count) == text
