@@ -156,8 +156,8 @@ def spawn_on_socket(argv: Sequence[str | Path]) -> tuple[subprocess.Popen[bytes]
     try:
         child = subprocess.Popen(
             words,
-            stdin=theirs,
-            stdout=theirs,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )

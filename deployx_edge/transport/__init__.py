@@ -1,1 +1,74 @@
-"""transport."""
+"""Links to boards: one address, one ``Transport``.
+
+local:                          this computer
+virtual:TARGET[?cpu=NAME]       a target's binaries under qemu-user
+ssh:[user@]host[:port]          a board on the network
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from deployx_edge.device import LinkOptions
+from deployx_edge.errors import UsageError
+from deployx_edge.resources import cache_folder
+from deployx_edge.transport.protocol import Channel, Transport
+
+__all__ = ["Channel", "Transport", "open_transport", "schemes"]
+
+
+def _open_local(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
+    from deployx_edge.transport.folders import local_work_folder
+    from deployx_edge.transport.local import LocalTransport
+
+    if uri != "local:":
+        raise UsageError(f"'{uri}' is not understood.", remedy="Write local: with nothing after.")
+    folder = local_work_folder(work_folder, cache_folder() / "local")
+    return LocalTransport(uri, work_folder=folder, options=options)
+
+
+def _open_virtual(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
+    from deployx_edge.transport.virtual import open_virtual
+
+    return open_virtual(uri, work_folder, options)
+
+
+def _open_ssh(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
+    from deployx_edge.transport.ssh import open_ssh
+
+    return open_ssh(uri, work_folder, options)
+
+
+_OPENERS: dict[str, Callable[[str, str | None, LinkOptions], Transport]] = {
+    "local": _open_local,
+    "virtual": _open_virtual,
+    "ssh": _open_ssh,
+}
+
+
+def schemes() -> tuple[str, ...]:
+    """What an address may begin with."""
+    return tuple(_OPENERS)
+
+
+def open_transport(
+    uri: str, *, work_folder: str | None = None, options: LinkOptions | None = None
+) -> Transport:
+    """Open the link that ``uri`` names; close it, or use it as a context manager.
+
+    ``work_folder`` is the absolute path on the board for all that is ours (default:
+    ``~/.deployx-edge`` there, the tool's cache for boards on this computer).
+    UsageError for an address that cannot be understood, TransportError and its
+    subclasses where the link cannot be made.
+    """
+    scheme, colon, _ = uri.partition(":")
+    opener = _OPENERS.get(scheme) if colon else None
+    if opener is None:
+        near = difflib.get_close_matches(scheme, _OPENERS, n=2, cutoff=0.4)
+        known = " or ".join(f"{name}:" for name in near or _OPENERS)
+        raise UsageError(
+            f"There is no link of the kind '{scheme}{colon}' in '{uri}'.",
+            remedy=f"Did you mean {known}?" if near else f"An address begins with {known}.",
+        )
+    return opener(uri, work_folder, options or LinkOptions())

@@ -11,19 +11,31 @@ from deployx_edge.process import Completed
 
 
 class Channel(Protocol):
-    """One program on the board with its standard input and output, in bytes."""
+    """One program on the board with its standard input and output, in bytes.
+
+    One thread may write while another reads. ``close`` may be called from any thread
+    and wakes both.
+    """
 
     def write(self, data: bytes | memoryview) -> None:
-        """Send all of ``data``; LinkLostError when the other end is gone."""
+        """Send all of ``data``; LinkLostError when the other end is gone or takes nothing."""
 
     def close_input(self) -> None:
         """Tell the program that no more input comes."""
 
-    def read(self, limit: int) -> bytes:
-        """At most ``limit`` bytes, at least one; empty at the end of the output."""
+    def read(self, limit: int, timeout: float | None = None) -> bytes:
+        """At most ``limit`` bytes, at least one; empty at the end of the output.
+
+        LinkLostError when the link breaks, or when ``timeout`` seconds pass without a
+        byte. Without ``timeout`` a silent program may be silent for ever; a dead link
+        is noticed all the same.
+        """
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code; LinkLostError when ``timeout`` seconds pass without one."""
+        """The exit code, 128 + N where signal N ended the program.
+
+        LinkLostError when ``timeout`` seconds pass without one.
+        """
 
     def error_tail(self) -> str:
         """The last lines of the program's standard error so far."""
@@ -45,25 +57,48 @@ class Transport(Protocol):
 
     @property
     def launcher(self) -> tuple[str, ...]:
-        """Words before a target's own binary that make it run there; mostly empty."""
+        """Words before a target's own binary that make it run there; mostly empty.
+
+        ``run`` and ``stream`` never add them: the caller knows which program is the
+        target's.
+        """
 
     @property
     def work_folder(self) -> str:
         """The absolute path on the board under which everything of ours lies."""
 
+    def machine(self) -> str:
+        """What ``uname -m`` answers on the board, e.g. ``aarch64``."""
+
     def run(
         self, argv: Sequence[str], *, input: bytes = b"", timeout: float | None = 60.0
     ) -> Completed:
-        """Run one program of the board to its end; any exit code is returned."""
+        """Run one program of the board to its end; any exit code is returned.
+
+        A program that is not there is exit code 127. LinkLostError when ``timeout``
+        seconds pass; the program is then ended.
+        """
 
     def stream(self, argv: Sequence[str]) -> Channel:
         """Start one program and talk to it."""
+
+    def put_program(self, local: Path, name: str) -> str:
+        """Place a program as ``bin/NAME`` of the work folder; its path on the board.
+
+        ``name`` stands for the content (it holds the hash): where a file of that name
+        and size lies already, nothing is sent. The program must end when it is called
+        with ``--version``. DeviceStorageError where the folder cannot be written or
+        does not let programs run.
+        """
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy one file from the board; ``local`` appears whole or not at all."""
 
     def forward(self, remote_port: int) -> int:
-        """A port on this computer's loopback that leads to the board's loopback port."""
+        """A port on this computer's loopback that leads to the board's loopback port.
+
+        A server must listen there already: TransportError where the board refuses.
+        """
 
     def close(self) -> None:
         """End everything this link started. May be called twice."""

@@ -1,0 +1,32 @@
+"""Whether a board is of the target that was built for."""
+
+from __future__ import annotations
+
+from deployx_edge.errors import ArchitectureError, TransportError
+from deployx_edge.target import Target, target_of_machine
+from deployx_edge.transport.protocol import Transport
+
+
+def check_machine(transport: Transport, target: Target) -> None:
+    """ArchitectureError unless the board's ``uname -m`` is one of the target's machines."""
+    machine = transport.machine()
+    if machine in target.machines:
+        return
+    fitting = target_of_machine(machine)
+    raise ArchitectureError(
+        f"uname -m says {machine} on {transport.uri}, the target {target.id} wants "
+        f"{' or '.join(target.machines)}.",
+        remedy=f"Use --target {fitting.id}." if fitting else "No target here fits this board.",
+    )
+
+
+def target_of_board(transport: Transport) -> Target:
+    """The target whose binaries the board runs; TransportError where there is none."""
+    machine = transport.machine()
+    target = target_of_machine(machine)
+    if target is None:
+        raise TransportError(
+            f"uname -m says {machine} on {transport.uri}, which no target here is for.",
+            remedy="deployx-edge targets lists them.",
+        )
+    return target
