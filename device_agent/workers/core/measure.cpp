@@ -1,0 +1,205 @@
+#include "workers/core/measure.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace dx {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Samples travel in groups, and a silence is never longer than this and one run.
+constexpr std::chrono::milliseconds kGroupTime{100};
+constexpr double kLongestSeconds = 86400;
+constexpr std::int64_t kLongestPauseNs = 3600LL * 1000 * 1000 * 1000;
+
+Failure refuse(const std::string& message) { return {FailureCode::kInvalidRequest, message, {}}; }
+
+// Passes samples on in groups, says that the worker lives, and asks whether to go on.
+class Reporter {
+ public:
+  explicit Reporter(MeasureListener& listener) : listener_(listener) {}
+
+  Status enter(Phase phase) {
+    phase_ = phase;
+    last_message_ = Clock::now();
+    return listener_.on_phase(phase);
+  }
+
+  void add(std::int64_t ns) { samples_.push_back(ns); }
+
+  // Between two runs. Fails where the measurement was cancelled.
+  Status step() {
+    if (listener_.cancelled()) {
+      return Failure{FailureCode::kCancelled, "the measurement was cancelled", phase_};
+    }
+    if (Clock::now() - last_message_ < kGroupTime) return {};
+    return samples_.empty() ? enter(phase_) : flush();
+  }
+
+  Status flush() {
+    if (samples_.empty()) return {};
+    last_message_ = Clock::now();
+    Status status = listener_.on_samples(samples_);
+    samples_.clear();
+    return status;
+  }
+
+ private:
+  MeasureListener& listener_;
+  Phase phase_ = Phase::kUnspecified;
+  Clock::time_point last_message_ = Clock::now();
+  std::vector<std::int64_t> samples_;
+};
+
+Status pause(std::int64_t pause_ns, Reporter& reporter) {
+  const Clock::time_point end = Clock::now() + std::chrono::nanoseconds(pause_ns);
+  for (Clock::time_point now = Clock::now(); now < end; now = Clock::now()) {
+    std::this_thread::sleep_for(std::min<Clock::duration>(end - now, kGroupTime));
+    if (Status status = reporter.step(); !status) return status;
+  }
+  return {};
+}
+
+Status check(const Bench& request) {
+  const bool by_time = request.seconds != 0;
+  if (by_time == (request.iterations != 0)) {
+    return refuse("a bench takes either iterations or seconds, one of them above 0");
+  }
+  // Written so that a NaN is refused too.
+  if (by_time && !(request.seconds > 0 && request.seconds <= kLongestSeconds)) {
+    return refuse("a bench takes more than 0 and at most 86400 seconds, got " +
+                  std::to_string(request.seconds));
+  }
+  if (request.pause_ns < 0 || request.pause_ns > kLongestPauseNs) {
+    return refuse("the pause between two runs is 0 to 3600 s, got " +
+                  std::to_string(request.pause_ns) + " ns");
+  }
+  return {};
+}
+
+Status warm_up(Model& model, std::uint32_t runs, Reporter& reporter) {
+  for (std::uint32_t i = 0; i < runs; ++i) {
+    if (Result<std::int64_t> ns = model.run(); !ns) return ns.failure();
+    if (Status status = reporter.step(); !status) return status;
+  }
+  return {};
+}
+
+Result<std::uint64_t> timed_runs(Model& model, const Bench& request, Reporter& reporter) {
+  const Clock::time_point start = Clock::now();
+  const std::chrono::duration<double> limit(request.seconds);
+  std::uint64_t runs = 0;
+  for (;;) {
+    Result<std::int64_t> ns = model.run();
+    if (!ns) return ns.failure();
+    reporter.add(ns.value());
+    ++runs;
+    const bool done =
+        request.iterations != 0 ? runs >= request.iterations : Clock::now() - start >= limit;
+    if (done) break;
+    if (Status status = reporter.step(); !status) return status.failure();
+    if (Status status = pause(request.pause_ns, reporter); !status) return status.failure();
+  }
+  if (Status status = reporter.flush(); !status) return status.failure();
+  return runs;
+}
+
+std::vector<PrecisionCount> count_precisions(const std::vector<LayerRun>& layers) {
+  std::vector<PrecisionCount> counts;
+  for (const LayerRun& layer : layers) {
+    if (!layer.computes) continue;
+    const auto known = std::find_if(counts.begin(), counts.end(), [&](const PrecisionCount& count) {
+      return count.precision == layer.precision;
+    });
+    if (known != counts.end()) {
+      ++known->layers;
+    } else {
+      counts.push_back({layer.precision, 1});
+    }
+  }
+  return counts;
+}
+
+LayerTimes without_times(const LayerRun& layer) {
+  LayerTimes times;
+  times.index = layer.index;
+  times.name = layer.name;
+  times.type = layer.type;
+  times.dims = layer.dims;
+  times.element_bits = layer.element_bits;
+  times.packing = layer.packing;
+  times.precision = layer.precision;
+  return times;
+}
+
+Status profile_whole(Model& model, ProfileResult& result) {
+  Result<std::int64_t> ns = model.run();
+  if (!ns) return ns.failure();
+  result.whole_ns.push_back(ns.value());
+  return {};
+}
+
+Status profile_layers(Model& model, ProfileResult& result) {
+  Result<std::vector<LayerRun>> layers = model.run_layers();
+  if (!layers) return layers.failure();
+  if (result.layers.empty()) {
+    for (const LayerRun& layer : layers.value()) result.layers.push_back(without_times(layer));
+  }
+  for (std::size_t i = 0; i < result.layers.size(); ++i) {
+    result.layers[i].ns.push_back(layers.value()[i].ns);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<BenchDone> bench(Model& model, const Bench& request, MeasureListener& listener) {
+  if (Status status = check(request); !status) return status.failure();
+  Reporter reporter(listener);
+  BenchDone done;
+
+  if (Status status = reporter.enter(Phase::kFirstRun); !status) return status.failure();
+  Result<std::int64_t> first = model.run();
+  if (!first) return first.failure();
+  done.first_run_ns = first.value();
+
+  if (Status status = reporter.enter(Phase::kRun); !status) return status.failure();
+  if (Status status = warm_up(model, request.warmup, reporter); !status) return status.failure();
+  Result<std::uint64_t> runs = timed_runs(model, request, reporter);
+  if (!runs) return runs.failure();
+  done.runs = runs.value();
+
+  Result<std::vector<LayerRun>> layers = model.run_layers();
+  if (!layers) return layers.failure();
+  done.precisions = count_precisions(layers.value());
+  return done;
+}
+
+Result<ProfileResult> profile(Model& model, const Profile& request, MeasureListener& listener) {
+  if (request.iterations == 0) return refuse("a profile takes at least 1 iteration");
+  Reporter reporter(listener);
+  if (Status status = reporter.enter(Phase::kFirstRun); !status) return status.failure();
+  if (Result<std::int64_t> first = model.run(); !first) return first.failure();
+  if (Status status = reporter.enter(Phase::kRun); !status) return status.failure();
+  if (Status status = warm_up(model, request.warmup, reporter); !status) return status.failure();
+
+  ProfileResult result;
+  for (std::uint32_t i = 0; i < request.iterations; ++i) {
+    // Who goes first changes too: the one that follows may find warmer caches.
+    const bool whole_first = i % 2 == 0;
+    Status one = whole_first ? profile_whole(model, result) : profile_layers(model, result);
+    if (!one) return one.failure();
+    Status other = whole_first ? profile_layers(model, result) : profile_whole(model, result);
+    if (!other) return other.failure();
+    if (Status status = reporter.step(); !status) return status.failure();
+  }
+  return result;
+}
+
+}  // namespace dx

@@ -1,0 +1,183 @@
+#include "workers/core/session.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/messages.h"
+#include "workers/core/inbox.h"
+#include "workers/core/measure.h"
+
+namespace dx {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::int64_t nanoseconds_since(Clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+}
+
+// The last field of an encoded Outputs is worker_ns: it can only be known once the rest is encoded.
+void set_worker_ns(std::string& frame, std::int64_t ns) {
+  const std::size_t start = frame.size() - 8;
+  for (std::size_t i = 0; i < 8; ++i) {
+    frame[start + i] = static_cast<char>((static_cast<std::uint64_t>(ns) >> (8 * i)) & 0xFF);
+  }
+}
+
+class Session {
+ public:
+  Session(Runtime& runtime, int socket, Inbox& inbox)
+      : runtime_(runtime), socket_(socket), inbox_(inbox) {}
+
+  void greet() { send(Hello{runtime_.name(), runtime_.version(), runtime_.features()}); }
+
+  void handle(const Job& job) {
+    number_ = job.number;
+    std::visit([this](const auto& request) { on(request); }, job.request);
+  }
+
+  template <class T>
+  void send(const T& message) {
+    Result<std::string> frame = encode(message);
+    if (!frame) return send_failure(frame.failure());
+    send_bytes(frame.value());
+  }
+
+  bool cancelled() { return inbox_.cancelled(number_); }
+
+  void enter(Phase phase) {
+    phase_ = phase;
+    send(PhaseChange{phase});
+  }
+
+ private:
+  void on(const Load& request);
+  void on(const Run& request);
+  void on(const Bench& request);
+  void on(const Profile& request);
+  void on(const Failure& failure) { send_failure(failure); }
+
+  void send_bytes(const std::string& bytes) {
+    // Nobody is left to be told.
+    if (Status status = write_all(socket_, bytes); !status) _exit(0);
+  }
+
+  void send_failure(const Failure& failure, std::uint64_t sequence = 0) {
+    send(FailureReply{failure.code, failure.message, phase_, sequence});
+  }
+
+  // What comes before every run: nothing of it is timed.
+  Status prepare(const std::vector<Tensor>& inputs) {
+    if (!model_) return Failure{FailureCode::kUnknownModel, "no model is loaded: load one", {}};
+    const Phase phase = has_run_ ? Phase::kRun : Phase::kFirstRun;
+    if (phase_ != phase) enter(phase);
+    if (cancelled()) return Failure{FailureCode::kCancelled, "the request was cancelled", {}};
+    return model_->set_inputs(inputs);
+  }
+
+  Result<std::string> run(const Run& request);
+
+  Runtime& runtime_;
+  const int socket_;
+  Inbox& inbox_;
+  std::uint64_t number_ = 0;
+  Phase phase_ = Phase::kSpawn;
+  bool has_run_ = false;
+  std::unique_ptr<Model> model_;
+};
+
+class SessionListener : public MeasureListener {
+ public:
+  explicit SessionListener(Session& session) : session_(session) {}
+
+  Status on_phase(Phase phase) override {
+    session_.enter(phase);
+    return {};
+  }
+  Status on_samples(const std::vector<std::int64_t>& ns) override {
+    session_.send(Samples{ns});
+    return {};
+  }
+  bool cancelled() override { return session_.cancelled(); }
+
+ private:
+  Session& session_;
+};
+
+void Session::on(const Load& request) {
+  if (model_) {
+    return send_failure({FailureCode::kInvalidRequest,
+                         "a worker holds one model and this one has it: start another worker",
+                         {}});
+  }
+  enter(Phase::kLoad);
+  Result<std::unique_ptr<Model>> model = runtime_.load(request);
+  if (!model) return send_failure(model.failure());
+  model_ = std::move(model).value();
+  const ModelInfo& info = model_->info();
+  send(Loaded{info.load_ns, info.inputs, info.outputs, info.threads});
+}
+
+Result<std::string> Session::run(const Run& request) {
+  const Clock::time_point start = Clock::now();
+  if (Status status = prepare(request.inputs); !status) return status.failure();
+  Outputs reply;
+  reply.sequence = request.sequence;
+  Result<std::int64_t> ns = model_->run();
+  if (!ns) return ns.failure();
+  has_run_ = true;
+  reply.compute_ns = ns.value();
+  Result<std::vector<Tensor>> outputs = model_->outputs();
+  if (!outputs) return outputs.failure();
+  reply.outputs = std::move(outputs).value();
+  Result<std::string> frame = encode(reply);
+  if (frame) set_worker_ns(frame.value(), nanoseconds_since(start));
+  return frame;
+}
+
+void Session::on(const Run& request) {
+  Result<std::string> frame = run(request);
+  if (!frame) return send_failure(frame.failure(), request.sequence);
+  send_bytes(frame.value());
+}
+
+void Session::on(const Bench& request) {
+  if (Status status = prepare(request.inputs); !status) return send_failure(status.failure());
+  SessionListener listener(*this);
+  has_run_ = true;
+  Result<BenchDone> done = bench(*model_, request, listener);
+  if (!done) return send_failure(done.failure());
+  send(done.value());
+}
+
+void Session::on(const Profile& request) {
+  if (Status status = prepare(request.inputs); !status) return send_failure(status.failure());
+  SessionListener listener(*this);
+  has_run_ = true;
+  Result<ProfileResult> result = profile(*model_, request, listener);
+  if (!result) return send_failure(result.failure());
+  for (const LayerTimes& layer : result.value().layers) send(layer);
+  send(ProfileDone{result.value().whole_ns});
+}
+
+}  // namespace
+
+void serve(Runtime& runtime, int socket) {
+  // Never destroyed: its thread lives as long as the process.
+  static Inbox inbox(socket);
+  Session session(runtime, socket, inbox);
+  session.greet();
+  inbox.start();
+  for (;;) session.handle(inbox.next());
+}
+
+}  // namespace dx

@@ -1,0 +1,98 @@
+#include "workers/ncnn/ncnn_options.h"
+
+#include <cpu.h>
+#include <gpu.h>
+#include <sched.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/text.h"
+
+namespace dx {
+namespace {
+
+constexpr std::uint32_t kMaxThreads = 1024;
+
+Failure refuse(const std::string& message) {
+  return {FailureCode::kOptionRefused, message, Phase::kLoad};
+}
+
+Status choose_accelerator(const std::string& name, ncnn::Option& option) {
+  if (name == "cpu" || name.empty()) return {};
+  if (name != "vulkan") {
+    return refuse("accelerator '" + printable(name, 80) + "' is unknown to ncnn: ask for cpu");
+  }
+  if (!has_vulkan()) {
+    return refuse(
+        "accelerator 'vulkan': this build of the ncnn worker cannot do it, or the board "
+        "has no Vulkan device: ask for cpu");
+  }
+  option.use_vulkan_compute = true;
+  return {};
+}
+
+Status bind_to(CoreSelection cores) {
+  if (cores == CoreSelection::kAll) return {};
+  const int powersave = cores == CoreSelection::kLittle ? 1 : 2;
+  if (powersave == 1 && ncnn::get_little_cpu_count() == 0) {
+    return refuse("cores 'little': this board's cores are all of one kind: ask for all");
+  }
+  // This thread first: ncnn's own pool is made by the next call and inherits its cores. The call
+  // alone may bind one thread of the pool twice and another not at all.
+  const ncnn::CpuSet& mask = ncnn::get_cpu_thread_affinity_mask(powersave);
+  if (mask.num_enabled() > 0 && sched_setaffinity(0, sizeof mask.cpu_set, &mask.cpu_set) != 0) {
+    return refuse("the system did not let the worker choose its cores: ask for all");
+  }
+  if (ncnn::set_cpu_powersave(powersave) != 0) {
+    return refuse("ncnn could not choose the cores: ask for all");
+  }
+  return {};
+}
+
+int core_count(CoreSelection cores) {
+  switch (cores) {
+    case CoreSelection::kLittle:
+      return ncnn::get_little_cpu_count();
+    case CoreSelection::kBig:
+      return ncnn::get_big_cpu_count();
+    default:
+      return ncnn::get_cpu_count();
+  }
+}
+
+void set(const std::optional<bool>& request, bool& option) {
+  if (request) option = *request;
+}
+
+}  // namespace
+
+bool has_vulkan() {
+#if NCNN_VULKAN
+  return ncnn::get_gpu_count() > 0;
+#else
+  return false;
+#endif
+}
+
+Status apply_options(const RunOptions& request, ncnn::Option& option) {
+  if (request.threads > kMaxThreads) {
+    return refuse("threads: at most 1024, got " + std::to_string(request.threads));
+  }
+  if (Status status = choose_accelerator(request.accelerator, option); !status) return status;
+  if (Status status = bind_to(request.cores); !status) return status;
+  option.num_threads =
+      request.threads != 0 ? static_cast<int>(request.threads) : core_count(request.cores);
+  set(request.fp16_storage, option.use_fp16_storage);
+  set(request.fp16_arithmetic, option.use_fp16_arithmetic);
+  set(request.fp16_packed, option.use_fp16_packed);
+  set(request.bf16_storage, option.use_bf16_storage);
+  set(request.int8_inference, option.use_int8_inference);
+  set(request.packing_layout, option.use_packing_layout);
+  set(request.winograd_convolution, option.use_winograd_convolution);
+  set(request.sgemm_convolution, option.use_sgemm_convolution);
+  return {};
+}
+
+}  // namespace dx

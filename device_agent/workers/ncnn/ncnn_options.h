@@ -1,0 +1,19 @@
+// The run options of the contract, by name, as ncnn's.
+#pragma once
+
+#include <option.h>
+
+#include "common/messages.h"
+#include "common/result.h"
+
+namespace dx {
+
+// Whether this build and this machine can compute with Vulkan.
+bool has_vulkan();
+
+// Sets the options and binds this thread, and those that it starts later, to the chosen cores.
+// What this build or board cannot do fails with kOptionRefused.
+// REQUIRES: called before the process's first parallel work of ncnn.
+Status apply_options(const RunOptions& request, ncnn::Option& option);
+
+}  // namespace dx
