@@ -1,0 +1,43 @@
+"""Bundles: a folder with a model's files and ``bundle.json``, which says what they are.
+
+The manifest's schema is documented in ``docs/bundle.md``.
+"""
+
+from __future__ import annotations
+
+from deployx_edge.bundle.folder import (
+    check_output,
+    describe_file,
+    is_bundle,
+    load_bundle,
+    safe_name,
+    sha256_of,
+    write_bundle,
+)
+from deployx_edge.bundle.manifest import MANIFEST_NAME, SCHEMA, bundle_digest, manifest_of
+from deployx_edge.bundle.values import (
+    Bundle,
+    BundleFile,
+    OutputCheck,
+    Provenance,
+    Verification,
+)
+
+__all__ = [
+    "MANIFEST_NAME",
+    "SCHEMA",
+    "Bundle",
+    "BundleFile",
+    "OutputCheck",
+    "Provenance",
+    "Verification",
+    "bundle_digest",
+    "check_output",
+    "describe_file",
+    "is_bundle",
+    "load_bundle",
+    "manifest_of",
+    "safe_name",
+    "sha256_of",
+    "write_bundle",
+]

@@ -1,0 +1,253 @@
+"""``bundle.json`` to values and back (schema 1, see ``docs/bundle.md``)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from deployx_edge.bundle.reading import ObjectReader, read_object
+from deployx_edge.bundle.values import (
+    Bundle,
+    BundleFile,
+    OutputCheck,
+    Provenance,
+    Verification,
+)
+from deployx_edge.errors import BundleError
+from deployx_edge.model import PostProcessing, PreProcessing, TensorSpec
+
+MANIFEST_NAME = "bundle.json"
+SCHEMA = 1
+
+ROLES = {"ncnn": ("param", "bin")}
+PRECISIONS = ("fp32", "fp16", "int8")
+DTYPES = ("float32",)
+LAYOUTS = ("", "NC", "NCW", "NCHW", "NHWC", "NCDHW")
+VERDICTS = ("same", "differs", "unproven")
+STATUSES = ("passed", "accepted", "skipped", "no-reference")
+RESIZE_MODES = ("nearest", "area", "bilinear", "bicubic")
+
+_MANY = 4096
+_LARGEST = 2**53 - 1  # JSON numbers are whole up to here everywhere
+_NAME = r"[A-Za-z0-9._-]{1,128}"
+_SHA256 = r"[0-9a-f]{64}"
+_BLOB = r"[^\s\x00-\x1f\x7f]{1,255}"
+_TENSOR = r"[^\x00-\x1f\x7f]{1,1024}"
+
+
+def manifest_text(bundle: Bundle) -> str:
+    """The bundle as the text of ``bundle.json``."""
+    return json.dumps(manifest_of(bundle), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def bundle_digest(bundle: Bundle) -> str:
+    """One sha256 (hex) for all that the manifest says, and by its hashes for every file.
+
+    The folder is no part of it: a copy elsewhere has the same digest.
+    """
+    canonical = json.dumps(
+        manifest_of(bundle), sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def parse_manifest(text: bytes, folder: Path) -> Bundle:
+    """The bundle that ``text``, the content of ``bundle.json``, describes.
+
+    Raises BundleError where it is no JSON, of another schema, or holds anything but
+    what the schema says.
+    """
+    try:
+        data = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except RecursionError:
+        raise BundleError(f"{folder / MANIFEST_NAME} is nested too deeply.") from None
+    except ValueError as error:
+        raise BundleError(f"{folder / MANIFEST_NAME} is not valid JSON: {error}.") from None
+    if not isinstance(data, dict):
+        raise BundleError(f"{folder / MANIFEST_NAME} does not hold an object.")
+    _check_schema(data.get("schema"), folder)
+    bundle = read_object(data, MANIFEST_NAME, lambda reader: _read_bundle(reader, folder))
+    _check_consistency(bundle)
+    return bundle
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise ValueError("a field occurs twice in one object")
+    return data
+
+
+def _check_schema(schema: Any, folder: Path) -> None:
+    if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
+        raise BundleError(
+            f"The bundle {folder} was made by a newer deployx-edge (a schema above {SCHEMA}).",
+            remedy="Update deployx-edge, or make the bundle again with this one.",
+        )
+    if schema != SCHEMA or isinstance(schema, (bool, float)):
+        raise BundleError(
+            f"{folder / MANIFEST_NAME} names no schema that this deployx-edge knows ({SCHEMA}).",
+            remedy="Make the bundle again with `deployx-edge bundle`.",
+        )
+
+
+def manifest_of(bundle: Bundle) -> dict[str, Any]:
+    """The bundle as the object that ``bundle.json`` holds."""
+    provenance = bundle.provenance
+    return {
+        "schema": SCHEMA,
+        "name": bundle.name,
+        "runtime": bundle.runtime,
+        "precision": bundle.precision,
+        "files": [asdict(file) for file in bundle.files],
+        "inputs": [_listed(spec) for spec in bundle.inputs],
+        "outputs": [_listed(spec) for spec in bundle.outputs],
+        "preprocessing": [_listed(step) for step in bundle.preprocessing],
+        "postprocessing": [_listed(step) for step in bundle.postprocessing],
+        "provenance": {
+            "tools": dict(provenance.tools),
+            "source_file": provenance.source_file,
+            "source_sha256": provenance.source_sha256,
+            "verification": _listed(provenance.verification),
+        },
+    }
+
+
+def _listed(value: Any) -> dict[str, Any]:
+    """A dataclass as JSON holds it: tuples as lists."""
+    return {
+        key: list(item) if isinstance(item, tuple) else item for key, item in asdict(value).items()
+    }
+
+
+def _read_bundle(reader: ObjectReader, folder: Path) -> Bundle:
+    reader.integer("schema", SCHEMA, SCHEMA)
+    return Bundle(
+        folder=folder,
+        name=reader.text("name", pattern=_NAME, meaning="1 to 128 of A-Z a-z 0-9 . _ -"),
+        runtime=reader.choice("runtime", tuple(ROLES)),
+        precision=reader.choice("precision", PRECISIONS),
+        files=reader.objects("files", _MANY, _read_file),
+        inputs=reader.objects("inputs", _MANY, _read_tensor),
+        outputs=reader.objects("outputs", _MANY, _read_tensor),
+        preprocessing=reader.objects("preprocessing", _MANY, _read_preprocessing),
+        postprocessing=reader.objects("postprocessing", _MANY, _read_postprocessing),
+        provenance=reader.object("provenance", _read_provenance),
+    )
+
+
+def _read_file(reader: ObjectReader) -> BundleFile:
+    return BundleFile(
+        role=reader.text("role", pattern=r"[a-z0-9_-]{1,32}", meaning="a role"),
+        path=reader.text("path", pattern=r".{1,1024}", meaning="a path of 1 to 1024 characters"),
+        size=reader.integer("size", 0, _LARGEST),
+        sha256=reader.text("sha256", pattern=_SHA256, meaning="64 lower-case hex digits"),
+    )
+
+
+def _read_tensor(reader: ObjectReader) -> TensorSpec:
+    spec = TensorSpec(
+        name=reader.text("name", pattern=_TENSOR, meaning="a tensor's name"),
+        blob=reader.text("blob", pattern=_BLOB, meaning="a blob's name without spaces"),
+        dtype=reader.choice("dtype", DTYPES),
+        shape=reader.integers("shape", 1, 2**31 - 1, 8),
+        layout=reader.choice("layout", LAYOUTS),
+        batch_axis=reader.optional_integer("batch_axis", 0, 7),
+    )
+    if spec.batch_axis is not None and spec.batch_axis >= len(spec.shape):
+        raise BundleError(f"Tensor '{spec.name}' has no axis {spec.batch_axis}.")
+    if spec.layout and len(spec.layout) != len(spec.shape):
+        raise BundleError(f"Tensor '{spec.name}' has another number of axes than {spec.layout}.")
+    return spec
+
+
+def _read_preprocessing(reader: ObjectReader) -> PreProcessing:
+    step = PreProcessing(
+        input=reader.text("input", pattern=_TENSOR, meaning="an input's name"),
+        width=reader.integer("width", 1, 65535),
+        height=reader.integer("height", 1, 65535),
+        mode=reader.choice("mode", RESIZE_MODES),
+        fit=reader.choice("fit", ("stretch", "crop")),
+        colour=reader.choice("colour", ("rgb", "bgr", "gray")),
+        scale=reader.number("scale"),
+        mean=reader.numbers("mean", 3),
+        std=reader.numbers("std", 3),
+        layout=reader.choice("layout", ("NCHW", "NHWC")),
+    )
+    if not len(step.mean) == len(step.std) == step.channels:
+        raise BundleError(
+            f"The pre-processing of '{step.input}' needs {step.channels} numbers as mean and std."
+        )
+    if any(number == 0 for number in step.std):
+        raise BundleError(f"The pre-processing of '{step.input}' divides by a std of 0.")
+    return step
+
+
+def _read_postprocessing(reader: ObjectReader) -> PostProcessing:
+    return PostProcessing(
+        output=reader.text("output", pattern=_TENSOR, meaning="an output's name"),
+        kind=reader.choice("kind", ("classification",)),
+        softmax=reader.boolean("softmax"),
+        labels=reader.texts("labels", 100_000),
+    )
+
+
+def _read_provenance(reader: ObjectReader) -> Provenance:
+    return Provenance(
+        tools=reader.pairs("tools", 64),
+        source_file=reader.text("source_file"),
+        source_sha256=reader.text("source_sha256", pattern=_SHA256, meaning="64 hex digits"),
+        verification=reader.object("verification", _read_verification),
+    )
+
+
+def _read_verification(reader: ObjectReader) -> Verification:
+    return Verification(
+        status=reader.choice("status", STATUSES),
+        reference=reader.text("reference"),
+        inputs=reader.integer("inputs", 0, _MANY),
+        outputs=reader.objects("outputs", _MANY, _read_check),
+    )
+
+
+def _read_check(reader: ObjectReader) -> OutputCheck:
+    return OutputCheck(
+        output=reader.text("output", pattern=_TENSOR, meaning="an output's name"),
+        verdict=reader.choice("verdict", VERDICTS),
+        relative_error=reader.number("relative_error"),
+        slice_error=reader.number("slice_error"),
+        max_abs_error=reader.number("max_abs_error"),
+        snr_db=reader.optional_number("snr_db"),
+        cosine=reader.number("cosine"),
+        variation=reader.number("variation"),
+        magnitude=reader.number("magnitude"),
+    )
+
+
+def _check_consistency(bundle: Bundle) -> None:
+    roles = tuple(sorted(file.role for file in bundle.files))
+    wanted = tuple(sorted(ROLES[bundle.runtime]))
+    if roles != wanted:
+        raise BundleError(
+            f"A bundle for {bundle.runtime} has one file each of {', '.join(wanted)}, "
+            f"found {', '.join(roles) or 'none'}."
+        )
+    if not bundle.inputs or not bundle.outputs:
+        raise BundleError("A bundle has at least one input and one output.")
+    for what, names in (
+        ("path", [file.path for file in bundle.files]),
+        ("tensor name", [spec.name for spec in bundle.inputs]),
+        ("tensor name", [spec.name for spec in bundle.outputs]),
+        ("blob", [spec.blob for spec in (*bundle.inputs, *bundle.outputs)]),
+    ):
+        if len(set(names)) != len(names):
+            raise BundleError(f"The same {what} occurs twice in {MANIFEST_NAME}.")
+    inputs = {spec.name for spec in bundle.inputs}
+    outputs = {spec.name for spec in bundle.outputs}
+    stray = [step.input for step in bundle.preprocessing if step.input not in inputs]
+    stray += [step.output for step in bundle.postprocessing if step.output not in outputs]
+    if stray:
+        raise BundleError(f"Pre- or post-processing names the unknown tensor '{stray[0]}'.")

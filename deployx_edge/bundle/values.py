@@ -1,0 +1,99 @@
+"""The values of which a bundle is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployx_edge.errors import BundleError
+from deployx_edge.model import PostProcessing, PreProcessing, TensorSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleFile:
+    """One file: what it is for ("param", "bin"), its path inside the bundle, its content."""
+
+    role: str
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputCheck:
+    """How far one output of the converted model is from the reference.
+
+    ``variation`` is the root mean square deviation of the reference from its mean over
+    the test inputs, ``magnitude`` the root mean square of the reference itself.
+    ``relative_error`` is the rms error divided by ``variation``; ``slice_error`` the
+    worst such ratio of a single slice along the first axis of a sample (a channel);
+    ``max_abs_error`` is in the output's own unit; ``snr_db`` is None where there is no
+    error at all; ``cosine`` compares the two after the mean over the inputs is taken off.
+    ``verdict``: "same", "differs", or "unproven" (the output hardly depends on the input).
+    """
+
+    output: str
+    verdict: str
+    relative_error: float
+    slice_error: float
+    max_abs_error: float
+    snr_db: float | None
+    cosine: float
+    variation: float
+    magnitude: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """Whether the bundle's files were seen to compute what the source computes.
+
+    ``status``: "passed"; "accepted" (passed, but for outputs that prove nothing and were
+    accepted on demand); "skipped" (on demand); "no-reference" (there is no source model
+    to compare with; the files load and run). ``inputs`` is the number of test inputs.
+    """
+
+    status: str
+    reference: str = ""
+    inputs: int = 0
+    outputs: tuple[OutputCheck, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What made the bundle: tools as (name, version), the source file, the verification."""
+
+    tools: tuple[tuple[str, str], ...]
+    source_file: str
+    source_sha256: str
+    verification: Verification
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A model that is ready for a board.
+
+    ``folder`` is where it lies; the rest is what ``bundle.json`` says. ``precision`` is
+    the element type of the stored weights ("fp32", "fp16", "int8").
+    """
+
+    folder: Path
+    name: str
+    runtime: str
+    precision: str
+    files: tuple[BundleFile, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocessing: tuple[PreProcessing, ...]
+    postprocessing: tuple[PostProcessing, ...]
+    provenance: Provenance
+
+    def file(self, role: str) -> BundleFile:
+        """The file of that role; BundleError where there is none."""
+        for file in self.files:
+            if file.role == role:
+                return file
+        raise BundleError(f"The bundle {self.folder} has no file of the role '{role}'.")
+
+    def path(self, role: str) -> Path:
+        """Where the file of that role lies on this computer."""
+        return self.folder / self.file(role).path

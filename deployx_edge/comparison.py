@@ -1,0 +1,324 @@
+"""How far two results of one model differ, and the inputs that bring differences out.
+
+The error is measured against how much an output varies BETWEEN inputs. A cosine or a
+relative error of the raw outputs says nothing: a network whose last bias outweighs its
+weights gives nearly the same numbers for every input, right or wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deployx_edge.bundle import OutputCheck
+from deployx_edge.model import NamedShape, PreProcessing, format_shape, same_but_for_ones
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deployx_edge.model import Array
+
+SEED = 20261121
+LEAST_INPUTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What still counts as the same.
+
+    ``relative``: rms error of a whole output / rms deviation of the reference between
+    inputs. ``slice``: the same ratio for each slice along the first axis of a sample (a
+    channel), so that a wrong channel does not drown among large ones. What rounding
+    alone may add comes on top, as a part of the output's magnitude: ``rounding`` for the
+    whole, ``slice_rounding`` for a slice, which may hardly vary itself. ``proof``: an
+    output that varies by less than this part of its magnitude proves nothing.
+    """
+
+    relative: float
+    slice: float
+    rounding: float
+    slice_rounding: float
+    proof: float
+
+
+# fp32: both sides round to 2^-24 (6e-8) at every operation, in another order of sums and
+# by Winograd's transforms, which lose one to two digits: right conversions were measured
+# at 1e-7 to 2e-5, wrong ones (tests/integration/models) from 5e-3 on. 1e-3 lies between
+# them with a decade on each side. The last addition alone (a large bias) rounds by up to
+# 6e-8 of the magnitude; with a few of them, 3e-7. Where the variation is below 1e-4 of the
+# magnitude, that rounding would pass for 0.3 % of it: nothing can be told apart.
+#
+# fp16: weights and activations round to 2^-11 (5e-4); over tens of layers, errors of 1e-3
+# to 1e-2 are what half precision costs a right conversion. 5e-2 leaves room for that and
+# still refuses what is wrong. Half precision resolves no variation below 1e-2 of the
+# magnitude.
+LIMITS = {
+    "fp32": Limits(relative=1e-3, slice=1e-2, rounding=3e-7, slice_rounding=1e-5, proof=1e-4),
+    "fp16": Limits(relative=5e-2, slice=2e-1, rounding=5e-4, slice_rounding=2e-3, proof=1e-2),
+}
+
+
+def structured_inputs(
+    specs: Sequence[NamedShape], preprocessing: Sequence[PreProcessing] = ()
+) -> tuple[dict[str, Array], ...]:
+    """Six seeded sets of inputs, each a mapping of input name to array.
+
+    Uniform noise, normal noise, a gradient with another slope along every axis, a
+    checkerboard with impulses, smooth noise, and something like a picture. No two axes
+    look alike, so that swapped axes show. Where ``preprocessing`` is known for an input,
+    the values are those that a picture of 0 … 255 leads to; else they lie in 0 … 1, but
+    for the two noises that are centred on 0.
+    """
+    steps = {step.input: step for step in preprocessing}
+    sets = []
+    for index, make in enumerate((_uniform, _normal, _gradient, _board, _smooth, _picture)):
+        arrays = {}
+        for position, spec in enumerate(specs):
+            generator = _generator(index, position)
+            values = make(generator, spec.shape)
+            step = steps.get(spec.name)
+            arrays[spec.name] = _as_float32(values if step is None else _scaled(values, step))
+        sets.append(arrays)
+    return tuple(sets)
+
+
+def compare_output(
+    name: str, reference: Sequence[Array], converted: Sequence[Array], limits: Limits
+) -> OutputCheck:
+    """Compare one output over all test inputs (one array each, batch axis included).
+
+    ``reference`` must be finite. Shapes must agree but for axes of size 1; a difference,
+    as any NaN or infinity in ``converted``, makes the verdict "differs".
+    """
+    import numpy as np
+
+    wanted = np.stack([np.asarray(array, dtype=np.float64) for array in reference])
+    magnitude = _rms(wanted)
+    centre = wanted.mean(axis=0)
+    variation = _rms(wanted - centre)
+    alike = all(
+        same_but_for_ones(first.shape, second.shape) and bool(np.isfinite(second).all())
+        for first, second in zip(reference, converted, strict=True)
+    )
+    if not alike:
+        return _hopeless(name, variation, magnitude)
+    found = np.stack(
+        [
+            np.asarray(second, dtype=np.float64).reshape(first.shape)
+            for first, second in zip(reference, converted, strict=True)
+        ]
+    )
+    error = found - wanted
+    relative = _ratio(_rms(error), variation)
+    slice_error = _slice_error(error, wanted - centre, limits.slice_rounding * magnitude)
+    proves = variation > limits.proof * magnitude
+    if not proves:
+        # Against the magnitude at least: wrong by more than that is wrong in any case.
+        same = _rms(error) <= limits.relative * magnitude
+        verdict = "unproven" if same else "differs"
+    else:
+        allowed = limits.relative * variation + limits.rounding * magnitude
+        same = _rms(error) <= allowed and slice_error <= limits.slice
+        verdict = "same" if same else "differs"
+    return OutputCheck(
+        output=name,
+        verdict=verdict,
+        relative_error=relative,
+        slice_error=slice_error,
+        max_abs_error=float(np.abs(error).max(initial=0.0)),
+        snr_db=_snr_db(error, wanted - centre),
+        cosine=_cosine(found - found.mean(axis=0), wanted - centre),
+        variation=variation,
+        magnitude=magnitude,
+    )
+
+
+def describe_difference(
+    check: OutputCheck, reference: Sequence[Array], converted: Sequence[Array]
+) -> str:
+    """What is wrong with an output whose verdict is not "same", in one clause."""
+    import numpy as np
+
+    for first, second in zip(reference, converted, strict=True):
+        if not same_but_for_ones(first.shape, second.shape):
+            return (
+                f"output '{check.output}' has the shape {format_shape(second.shape)} "
+                f"instead of {format_shape(first.shape)}"
+            )
+        if not np.isfinite(second).all():
+            return f"output '{check.output}' holds NaN or infinite values"
+    if check.verdict == "unproven":
+        return (
+            f"output '{check.output}' proves nothing: between inputs it varies by "
+            f"{check.variation:.1e}, its magnitude is {check.magnitude:.1e}"
+        )
+    return (
+        f"output '{check.output}' is off by {check.relative_error:.1%} of its variation between "
+        f"inputs (worst slice {check.slice_error:.1%}, largest error {check.max_abs_error:.3g}, "
+        f"cosine {check.cosine:.4f})"
+    )
+
+
+def finite_inputs(references: Sequence[Mapping[str, Array]]) -> tuple[int, ...]:
+    """The indices of those runs of the reference whose outputs are all finite."""
+    import numpy as np
+
+    return tuple(
+        index
+        for index, outputs in enumerate(references)
+        if all(bool(np.isfinite(array).all()) for array in outputs.values())
+    )
+
+
+# A ratio with a denominator of 0 must stay finite, so that it can be written to JSON.
+_BEYOND = 1e9
+
+
+def _ratio(error: float, scale: float) -> float:
+    if error == 0.0:
+        return 0.0
+    return min(error / scale, _BEYOND) if scale > 0.0 else _BEYOND
+
+
+def _hopeless(name: str, variation: float, magnitude: float) -> OutputCheck:
+    return OutputCheck(
+        output=name,
+        verdict="differs",
+        relative_error=_BEYOND,
+        slice_error=_BEYOND,
+        max_abs_error=_BEYOND,
+        snr_db=-180.0,
+        cosine=0.0,
+        variation=variation,
+        magnitude=magnitude,
+    )
+
+
+def _slice_error(error: NDArray[Any], deviation: NDArray[Any], floor: float) -> float:
+    """The worst rms(error) / rms(deviation) of a slice along the first axis of a sample.
+
+    Both arrays are (inputs, batch, slices, …); with fewer axes there are no slices.
+    ``floor`` is taken off the error.
+    """
+    import numpy as np
+
+    if error.ndim < 3:
+        return _ratio(_rms(error), _rms(deviation))
+    axes = tuple(axis for axis in range(error.ndim) if axis != 2)
+    errors = np.sqrt(np.mean(error**2, axis=axes))
+    scales = np.sqrt(np.mean(deviation**2, axis=axes))
+    excess = np.maximum(errors - floor, 0.0)
+    return max(
+        (_ratio(float(e), float(s)) for e, s in zip(excess, scales, strict=True)), default=0.0
+    )
+
+
+def _rms(values: NDArray[Any]) -> float:
+    import numpy as np
+
+    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
+
+
+def _snr_db(error: NDArray[Any], signal: NDArray[Any]) -> float | None:
+    noise, level = _rms(error), _rms(signal)
+    if noise == 0.0:
+        return None
+    return 20.0 * math.log10(max(level, 1e-30) / noise)
+
+
+def _cosine(first: NDArray[Any], second: NDArray[Any]) -> float:
+    import numpy as np
+
+    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(np.vdot(first, second)) / norm if norm > 0.0 else 0.0
+
+
+def _generator(*key: int) -> np.random.Generator:
+    import numpy as np
+
+    return np.random.default_rng([SEED, *key])
+
+
+def _as_float32(values: NDArray[Any]) -> Array:
+    import numpy as np
+
+    return np.ascontiguousarray(values, dtype=np.float32).reshape(values.shape)
+
+
+def _scaled(values: NDArray[Any], step: PreProcessing) -> NDArray[Any]:
+    """Values of 0 … 1 (clipped) as the pre-processing makes them of a picture's 0 … 255."""
+    import numpy as np
+
+    shape = [1] * values.ndim
+    shape[step.layout.index("C") - len(step.layout)] = step.channels
+    pixels = np.rint(np.clip(values, 0.0, 1.0) * 255.0) * step.scale
+    scaled: NDArray[Any] = np.divide(
+        pixels - np.reshape(step.mean, shape), np.reshape(step.std, shape)
+    )
+    return scaled
+
+
+def _uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    return generator.random(shape)
+
+
+def _normal(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    return generator.standard_normal(shape)
+
+
+def _gradient(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A plane with another slope along every axis, folded into 0 … 1."""
+    import numpy as np
+
+    slopes = generator.uniform(0.5, 1.5, len(shape)) * (1.0 + np.arange(len(shape)))
+    total = np.zeros(shape)
+    for axis, (size, slope) in enumerate(zip(shape, slopes, strict=True)):
+        ramp = np.arange(size) / max(size, 2) * slope
+        total += ramp.reshape([-1 if other == axis else 1 for other in range(len(shape))])
+    folded: NDArray[Any] = np.abs(np.mod(total, 2.0) - 1.0)
+    return folded
+
+
+def _board(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A checkerboard of contrast 0.5 with a few impulses of 1 at random places."""
+    import numpy as np
+
+    parity = np.indices(shape, sparse=True)
+    board = 0.25 + 0.5 * (sum(parity, np.zeros(shape)) % 2)
+    impulses = max(1, board.size // 50)
+    board.reshape(-1)[generator.integers(0, board.size, impulses)] = 1.0
+    return board
+
+
+def _smooth(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Noise of an eighth of the resolution, interpolated, centred on 0."""
+    import numpy as np
+
+    values = generator.standard_normal([max(1, (size + 7) // 8) for size in shape])
+    for axis, size in enumerate(shape):
+        last = values.shape[axis] - 1
+        places = np.linspace(0, last, size)
+        left = np.floor(places).astype(int)
+        share = (places - left).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+        values = values.take(left, axis) * (1 - share) + share * values.take(
+            np.minimum(left + 1, last), axis
+        )
+    return values
+
+
+def _picture(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A soft background with a few flat boxes and a little noise, in 0 … 1."""
+    import numpy as np
+
+    scene = 0.3 + 0.2 * _gradient(generator, shape)
+    for _ in range(5):
+        corner = [int(generator.integers(0, size)) for size in shape]
+        box = tuple(
+            slice(start, start + max(1, size // 3))
+            for start, size in zip(corner, shape, strict=True)
+        )
+        scene[box] = generator.random()
+    return np.clip(scene + 0.02 * generator.standard_normal(shape), 0.0, 1.0)

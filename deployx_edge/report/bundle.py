@@ -1,0 +1,70 @@
+"""What a bundle holds, as a table and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from deployx_edge.bundle import Bundle, OutputCheck, bundle_digest, manifest_of
+from deployx_edge.model import TensorSpec, format_shape
+from deployx_edge.report.units import size
+
+_STATUS = {
+    "passed": "passed against {reference} on {inputs} inputs",
+    "accepted": "accepted: some outputs hardly depend on the input ({reference}, {inputs} inputs)",
+    "skipped": "skipped on demand (--no-verify)",
+    "no-reference": "not verified: no reference (the files load and run)",
+}
+
+
+def bundle_document(bundle: Bundle) -> dict[str, Any]:
+    """The manifest, with where it lies and its digest."""
+    return {
+        "kind": "bundle",
+        "folder": str(bundle.folder),
+        "sha256": bundle_digest(bundle),
+        "manifest": manifest_of(bundle),
+    }
+
+
+def bundle_table(bundle: Bundle) -> Table:
+    """One row a fact: files, tensors, and how far each output is from the source's."""
+    table = Table(title=f"Bundle {bundle.name}", show_header=False)
+    table.add_column("what")
+    table.add_column("value")
+    verification = bundle.provenance.verification
+    table.add_row("folder", str(bundle.folder))
+    table.add_row("runtime", f"{bundle.runtime}, {bundle.precision}")
+    for file in bundle.files:
+        table.add_row(file.role, f"{file.path} ({size(file.size)})")
+    for spec in bundle.inputs:
+        table.add_row("input", _tensor(spec))
+    for spec in bundle.outputs:
+        table.add_row("output", _tensor(spec))
+    for step in bundle.preprocessing:
+        table.add_row("picture", f"{step.input}: {step.width}x{step.height} {step.colour}")
+    table.add_row(
+        "comparison",
+        _STATUS[verification.status].format(
+            reference=verification.reference, inputs=verification.inputs
+        ),
+    )
+    for check in verification.outputs:
+        table.add_row(f"  {check.output}", _check(check))
+    table.add_row("sha256", bundle_digest(bundle))
+    return table
+
+
+def _tensor(spec: TensorSpec) -> str:
+    layout = f" {spec.layout}" if spec.layout else ""
+    batch = "" if spec.batch_axis is None else f", batch axis {spec.batch_axis}"
+    return f"{spec.name} {format_shape(spec.shape)}{layout} {spec.dtype}{batch}"
+
+
+def _check(check: OutputCheck) -> str:
+    snr = "exact" if check.snr_db is None else f"SNR {check.snr_db:.0f} dB"
+    return (
+        f"{check.verdict}: error {check.relative_error:.1e} of its variation between inputs, "
+        f"{snr}, largest {check.max_abs_error:.2e}, cosine {check.cosine:.6f}"
+    )

@@ -1,0 +1,51 @@
+"""The narrow interface behind which a model becomes a runtime's files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from deployx_edge.model import TensorSpec
+from deployx_edge.runtimes.onnx_source import OnnxSource, SourceTensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertedModel:
+    """A runtime's files, in the folder that was given, and what goes in and out of them.
+
+    ``files`` are (role, path). Nothing is said yet about whether they compute the same.
+    """
+
+    runtime: str
+    precision: str
+    files: tuple[tuple[str, Path], ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def path(self, role: str) -> Path:
+        """The file of that role."""
+        return dict(self.files)[role]
+
+
+class Converter(Protocol):
+    """Turns an ONNX model into a runtime's files."""
+
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """The tools whose versions decide what comes out, as (name, version)."""
+        ...
+
+    def convert(
+        self,
+        source: OnnxSource,
+        outputs: tuple[SourceTensor, ...],
+        precision: str,
+        folder: Path,
+    ) -> ConvertedModel:
+        """Write the runtime's files into ``folder`` (empty, and the caller's to delete).
+
+        ``outputs`` are the source's, with the shapes that they have for its inputs'
+        shapes. ``precision`` ("fp32", "fp16") is that of the
+        stored weights. Raises ModelError, naming the operator and the node where it can.
+        """
+        ...

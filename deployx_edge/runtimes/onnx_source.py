@@ -1,0 +1,299 @@
+"""ONNX files: what they hold, what no runtime here can run, and a copy that pnnx can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.model import format_shape
+
+if TYPE_CHECKING:
+    import onnx
+
+
+# The prepared copy says this IR version: pnnx knows none above 13, and from 4 on the
+# initializers need not be listed among the inputs.
+_IR_VERSION = 8
+_DEFAULT_DOMAINS = ("", "ai.onnx")
+
+# Operators whose results are no dense arrays of fixed shape, which is all that ncnn has.
+_IMPOSSIBLE = frozenset(
+    {
+        "Compress",
+        "ConcatFromSequence",
+        "If",
+        "ImageDecoder",
+        "LabelEncoder",
+        "Loop",
+        "NonZero",
+        "Optional",
+        "OptionalGetElement",
+        "OptionalHasElement",
+        "RegexFullMatch",
+        "Scan",
+        "SequenceAt",
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "SequenceLength",
+        "SequenceMap",
+        "SplitToSequence",
+        "StringConcat",
+        "StringNormalizer",
+        "StringSplit",
+        "TfIdfVectorizer",
+        "Unique",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceTensor:
+    """An input or output of the source model: its name and its shape, all axes fixed."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxSource:
+    """What an ONNX file says: its inputs and outputs, its metadata, and its nodes.
+
+    ``nodes`` are (operator, node name); ``data_files`` the external data files beside it.
+    """
+
+    path: Path
+    inputs: tuple[SourceTensor, ...]
+    output_names: tuple[str, ...]
+    metadata: Mapping[str, str]
+    nodes: tuple[tuple[str, str], ...]
+    data_files: tuple[Path, ...]
+
+
+def read_onnx(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> OnnxSource:
+    """Read an ONNX file without its external data.
+
+    ``shapes`` gives the shapes of inputs with dynamic axes. Raises ModelError where the
+    file is broken, holds an operator that cannot run, an input that is not float32 or one
+    with dynamic axes and no shape given; UsageError where ``shapes`` contradicts it.
+    """
+    model = _load(path, external=False)
+    graph = model.graph
+    _refuse_operators(model)
+    for value in graph.output:
+        _refuse_type(path, "output", value)
+    fixed = {tensor.name for tensor in graph.initializer}
+    fixed |= {tensor.values.name for tensor in graph.sparse_initializer}
+    variables = [value for value in graph.input if value.name not in fixed]
+    unknown = [name for name in shapes if name not in {value.name for value in variables}]
+    if unknown:
+        names = ", ".join(value.name for value in variables)
+        raise UsageError(f"{path.name} has no input '{unknown[0]}'; its inputs are {names}.")
+    if not variables:
+        raise ModelError(f"{path.name} has no inputs: its output is always the same.")
+    _refuse_unused(path, graph, [value.name for value in variables])
+    return OnnxSource(
+        path=path,
+        inputs=tuple(_input(path, value, shapes.get(value.name)) for value in variables),
+        output_names=tuple(value.name for value in graph.output),
+        metadata={entry.key: entry.value for entry in model.metadata_props},
+        nodes=tuple((node.op_type, node.name or node.output[0]) for node in graph.node),
+        data_files=_data_files(path, model),
+    )
+
+
+def write_prepared(source: OnnxSource, target: Path) -> None:
+    """Write a copy that pnnx reads rightly: one file, fixed shapes, an old IR version.
+
+    Initializers are taken off the list of inputs, and shapes that were inferred for
+    dynamic axes are dropped. What the model computes is not touched.
+    """
+    import onnx
+
+    model = _load(source.path, external=True)
+    graph = model.graph
+    shapes = {tensor.name: tensor.shape for tensor in source.inputs}
+    kept = [value for value in graph.input if value.name in shapes]
+    dynamic = any(_dims(value) != shapes[value.name] for value in kept)
+    for value in kept:
+        dims = value.type.tensor_type.shape.dim
+        del dims[:]
+        for size in shapes[value.name] or ():
+            dims.add().dim_value = size
+    del graph.input[:]
+    graph.input.extend(kept)
+    if dynamic:
+        del graph.value_info[:]
+        for value in graph.output:
+            value.type.tensor_type.ClearField("shape")
+    model.ir_version = min(model.ir_version, _IR_VERSION)
+    try:
+        onnx.save(model, target)
+    except ValueError as error:
+        raise ModelError(
+            f"{source.path.name} is larger than one ONNX file may be (2 GB)."
+        ) from error
+
+
+def _load(path: Path, *, external: bool) -> onnx.ModelProto:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=external)
+    except DecodeError as error:
+        raise ModelError(
+            f"{path} is not an ONNX file, or only a part of one.",
+            remedy="Export or copy it again.",
+        ) from error
+    except FileNotFoundError as error:
+        raise ModelError(f"{error.filename or path} does not exist.") from error
+    except Exception as error:  # onnx checks external data by exceptions of many kinds
+        raise ModelError(f"{path} cannot be read: {one_line(error)}.") from error
+    if not model.graph.node or not model.graph.output:
+        raise ModelError(
+            f"{path} is not a whole ONNX model: it has no nodes or no outputs.",
+            remedy="Export or copy it again.",
+        )
+    return model
+
+
+def _refuse_operators(model: onnx.ModelProto) -> None:
+    """ModelError for the first operator that pnnx and ncnn cannot know."""
+    import onnx
+
+    functions = {(function.domain, function.name) for function in model.functions}
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    bodies = [model.graph.node, *(function.node for function in model.functions)]
+    for node in (node for body in bodies for node in body):
+        name = node.name or (node.output[0] if node.output else "?")
+        if (node.domain, node.op_type) in functions:
+            continue
+        if node.domain not in _DEFAULT_DOMAINS:
+            raise ModelError(
+                f"Operator '{node.op_type}' of the domain '{node.domain}' (node '{name}') "
+                "is not a standard ONNX operator; ncnn does not have it.",
+                remedy="Export the model without it.",
+            )
+        if not onnx.defs.has(node.op_type, domain=""):
+            raise ModelError(
+                f"Operator '{node.op_type}' (node '{name}') is no operator of ONNX up to opset "
+                f"{onnx.defs.onnx_opset_version()}; the model's is {versions.get('', '?')}."
+            )
+        if node.op_type in _IMPOSSIBLE:
+            raise ModelError(
+                f"Operator '{node.op_type}' (node '{name}') has no counterpart in ncnn, "
+                "which knows dense arrays of fixed shape only.",
+                remedy="Move it out of the model, before or behind.",
+            )
+
+
+def _refuse_unused(path: Path, graph: onnx.GraphProto, names: Sequence[str]) -> None:
+    used = {name for node in graph.node for name in node.input}
+    for name in names:
+        if name not in used:
+            raise ModelError(
+                f"The input '{name}' of {path.name} is used by no node.",
+                remedy="Export the model without it.",
+            )
+
+
+def _input(path: Path, value: onnx.ValueInfoProto, given: tuple[int, ...] | None) -> SourceTensor:
+    _refuse_type(path, "input", value)
+    dims = _dims(value)
+    if given is None:
+        if dims is None or any(size is None for size in dims):
+            raise ModelError(
+                f"The input '{value.name}' of {path.name} has dynamic axes ({_spelled(value)}).",
+                remedy=f"Give its shape: --input {value.name}={_suggestion(dims)}.",
+            )
+        shape = tuple(size for size in dims if size is not None)
+    else:
+        shape = given
+        fits = dims is None or (
+            len(dims) == len(given)
+            and all(size in (None, wanted) for size, wanted in zip(dims, given, strict=True))
+        )
+        if not fits:
+            raise UsageError(
+                f"The input '{value.name}' of {path.name} is {_spelled(value)}, "
+                f"the shape given for it {format_shape(given)}."
+            )
+    if 0 in shape:
+        raise ModelError(f"The input '{value.name}' of {path.name} has an axis of size 0.")
+    return SourceTensor(name=value.name, shape=shape)
+
+
+def _refuse_type(path: Path, kind: str, value: onnx.ValueInfoProto) -> None:
+    import onnx
+
+    if not value.type.HasField("tensor_type"):
+        raise ModelError(f"The {kind} '{value.name}' of {path.name} is not a tensor.")
+    found = value.type.tensor_type.elem_type
+    if found != onnx.TensorProto.FLOAT:
+        word = onnx.TensorProto.DataType.Name(found).lower()
+        remedy = (
+            "Export the model with a float32 input."
+            if kind == "input"
+            else "Export the model without the operator that makes it (often Cast or ArgMax)."
+        )
+        raise ModelError(
+            f"The {kind} '{value.name}' of {path.name} is {word}; ncnn takes and gives "
+            "float32 only.",
+            remedy=remedy,
+        )
+
+
+def _dims(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
+    """The axes' sizes, None for a dynamic one; None where not even their number is known."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(
+        int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value >= 0 else None
+        for dim in tensor.shape.dim
+    )
+
+
+def _spelled(value: onnx.ValueInfoProto) -> str:
+    if not value.type.tensor_type.HasField("shape"):
+        return "of unknown rank"
+    dims = value.type.tensor_type.shape.dim
+    return "x".join(
+        str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims
+    )
+
+
+def _suggestion(dims: tuple[int | None, ...] | None) -> str:
+    """A shape of the right rank: 1 sample, and 224 for the other axes that are unknown."""
+    if dims is None:
+        return "1x3x224x224"
+    return "x".join(
+        str(size if size is not None else 1 if axis == 0 else 224) for axis, size in enumerate(dims)
+    )
+
+
+def _data_files(path: Path, model: onnx.ModelProto) -> tuple[Path, ...]:
+    locations = {
+        entry.value
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    files = tuple(path.parent / location for location in sorted(locations))
+    for file in files:
+        if not file.is_file():
+            raise ModelError(
+                f"{path.name} keeps its weights in '{file.name}', which is not beside it.",
+                remedy="Copy that file as well.",
+            )
+    return files
+
+
+def one_line(error: object) -> str:
+    """An exception's text on one line, cut to what a person reads."""
+    return " ".join(str(error).split())[:300].rstrip(".")

@@ -1,0 +1,112 @@
+"""Does a converted model compute what its source computes? Numbers decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from deployx_edge.bundle import OutputCheck, Verification
+from deployx_edge.comparison import (
+    LEAST_INPUTS,
+    LIMITS,
+    compare_output,
+    describe_difference,
+    finite_inputs,
+)
+from deployx_edge.errors import UsageError, VerificationError
+from deployx_edge.model import TensorSpec, from_runtime_array, to_runtime_arrays
+from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.ncnn import NcnnModel, run_ncnn
+from deployx_edge.runtimes.reference import Reference
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
+
+_SKIP = "--no-verify makes the bundle all the same, and says so in it."
+
+
+def verify(
+    model: ConvertedModel,
+    reference: Reference,
+    inputs: Sequence[Mapping[str, Array]],
+    *,
+    accept_unproven: bool = False,
+) -> Verification:
+    """Compare the converted model with its source on ``inputs`` (at least three sets).
+
+    Raises VerificationError where an output differs, or where one hardly depends on the
+    inputs and ``accept_unproven`` does not say that this is known.
+    """
+    if len(inputs) < LEAST_INPUTS:
+        raise UsageError(f"A comparison needs at least {LEAST_INPUTS} inputs, not {len(inputs)}.")
+    references = [reference.run(arrays) for arrays in inputs]
+    usable = finite_inputs(references)
+    if len(usable) < LEAST_INPUTS:
+        raise VerificationError(
+            f"The source model gives NaN or infinite values for {len(inputs) - len(usable)} of "
+            f"{len(inputs)} test inputs, so that it cannot be compared with.",
+            remedy="Say what its input looks like with --preprocess. " + _SKIP,
+        )
+    wanted = [references[index] for index in usable]
+    found = run_converted(model, [inputs[index] for index in usable])
+    limits = LIMITS[model.precision]
+    checks = []
+    for spec in model.outputs:
+        pair = [outputs[spec.name] for outputs in wanted], [outputs[spec.name] for outputs in found]
+        check = compare_output(spec.name, *pair, limits)
+        _judge(check, describe_difference(check, *pair), model, accept_unproven)
+        checks.append(check)
+    unproven = any(check.verdict == "unproven" for check in checks)
+    return Verification(
+        status="accepted" if unproven else "passed",
+        reference=reference.version(),
+        inputs=len(usable),
+        outputs=tuple(checks),
+    )
+
+
+def run_converted(
+    model: ConvertedModel, inputs: Sequence[Mapping[str, Array]]
+) -> tuple[dict[str, Array], ...]:
+    """The converted model's outputs by name for each set of inputs.
+
+    Outputs have the source's shape where they fit it, else the runtime's own.
+    """
+    files = NcnnModel(param=model.path("param"), bin=model.path("bin"), precision=model.precision)
+    runs = [to_runtime_arrays(model.inputs, arrays) for arrays in inputs]
+    done = run_ncnn(files, runs, outputs=[spec.blob for spec in model.outputs])
+    results = []
+    for arrays, outputs in zip(runs, done.runs, strict=True):
+        batched = any(flag for _, flag in arrays.values())
+        results.append(
+            {spec.name: _restored(spec, outputs[spec.blob], batched) for spec in model.outputs}
+        )
+    return tuple(results)
+
+
+def _restored(spec: TensorSpec, array: Array, batched: bool) -> Array:
+    try:
+        return from_runtime_array(spec, array, batched=batched and spec.batch_axis is not None)
+    except UsageError:
+        return array  # the comparison names both shapes
+
+
+def _judge(check: OutputCheck, what: str, model: ConvertedModel, accept_unproven: bool) -> None:
+    if check.verdict == "same" or (check.verdict == "unproven" and accept_unproven):
+        return
+    if check.verdict == "unproven":
+        remedy = (
+            "Compare an output before the saturation (the scores before a softmax), or accept it "
+            "with --accept-unproven."
+        )
+        raise VerificationError(
+            f"The converted model cannot be verified: {what}.", remedy=f"{remedy} {_SKIP}"
+        )
+    if model.precision == "fp16":
+        remedy = "Try --precision fp32; where that passes, half precision is too coarse here."
+    else:
+        remedy = "Simplify the model or export it with another opset: the converter got it wrong."
+    raise VerificationError(
+        f"The converted model ({model.precision}) computes something else than its source: {what}.",
+        remedy=f"{remedy} {_SKIP}",
+    )
