@@ -1,0 +1,47 @@
+"""Looking at, and waiting for, real processes by way of /proc."""
+
+import time
+from pathlib import Path
+
+PATIENCE_SECONDS = 60.0
+
+
+def children(pid):
+    """The living children of a process."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(word) for word in task.read_text().split()]
+    return [child for child in found if is_alive(child)]
+
+
+def is_alive(pid):
+    """Whether a process exists and is no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def with_words(*words):
+    """The ids of processes whose command line holds all of ``words``."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = place.read_bytes().decode(errors="replace").replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if all(word in line for word in words) and is_alive(int(place.parent.name)):
+            found.append(int(place.parent.name))
+    return found
+
+
+def wait_until(condition, what):
+    """Wait generously, and fail by name: liveness, not speed, is what is asserted."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not happen within {PATIENCE_SECONDS:g} s")

@@ -1,0 +1,236 @@
+"""Each command as a person types it, good input and bad."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
+COMMAND = Path(sys.executable).parent / "deployx-edge"
+
+
+def deployx(*words, cwd, code=0):
+    done = subprocess.run(
+        [COMMAND, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def document(*words, cwd):
+    return json.loads(deployx(*words, "--json", cwd=cwd).stdout)
+
+
+def refused(*words, cwd, code, says):
+    """One line on standard error, nothing on standard output."""
+    done = deployx(*words, cwd=cwd, code=code)
+    assert done.stdout == ""
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert says in last
+    assert "Traceback" not in done.stderr
+
+
+COMMANDS = [
+    ["targets"],
+    ["doctor"],
+    ["build"],
+    ["sources"],
+    ["sources", "list"],
+    ["sources", "fetch"],
+    ["sources", "add"],
+    ["bundle"],
+    ["devices"],
+    ["devices", "list"],
+    ["devices", "describe"],
+    ["push"],
+    ["run"],
+    ["bench"],
+    ["profile"],
+    ["push-and-bench"],
+    ["clean"],
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_has_an_example(words, tmp_path):
+    text = deployx(*words, "--help", cwd=tmp_path).stdout
+    if words not in (["sources"], ["devices"]):
+        assert "Example: deployx-edge " + words[0] in text
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    code = (
+        "import sys; sys.argv = ['deployx-edge', '--help']\n"
+        "from deployx_edge.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'onnx', 'onnxruntime', 'ncnn', 'grpc', 'paramiko', 'conan', 'PIL'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "HEAVY []" in done.stdout
+
+
+@pytest.mark.parametrize("device", ["local:", "virtual:linux-arm64"])
+def test_push_and_bench_prints_the_table_and_keeps_the_samples(device, tmp_path):
+    done = deployx("push-and-bench", DIGITS, "--device", device, "--iterations", 15, cwd=tmp_path)
+    for word in ("p50 / p90 / p99", "precision that ran", "peak memory", "transport"):
+        assert word in done.stdout
+    (written,) = (tmp_path / "deployx-results").glob("*.json")
+    assert str(written.name) in done.stdout
+    (result,) = json.loads(written.read_text())["results"]
+    assert len(result["bench"]["samples_ns"]) == 15
+    assert min(result["bench"]["samples_ns"]) > 0
+    assert result["device"]["board"]["emulated"] is (device != "local:")
+    assert result["precision_that_ran"] == "fp32"
+    if device != "local:":
+        assert "emulated" in done.stdout
+        assert result["bench"]["peak_memory_bytes"] is None
+
+
+def test_a_sweep_is_one_table_and_compares_with_an_earlier_file(tmp_path):
+    sweep = ["bench", DIGITS, "-d", "local:", "--threads", "1,2", "--iterations", 50]
+    deployx(*sweep, "--output", "old.json", cwd=tmp_path)
+    done = deployx(*sweep, "--compare", "old.json", cwd=tmp_path)
+    assert "Compared with the earlier file" in done.stdout
+    assert [
+        r["load"]["threads"] for r in json.loads((tmp_path / "old.json").read_text())["results"]
+    ] == [1, 2]
+
+
+def test_half_precision_on_a_processor_without_it_is_marked(tmp_path):
+    (plain,) = document(
+        "bench",
+        DIGITS,
+        "-d",
+        "virtual:linux-arm64?cpu=cortex-a53",
+        "--precision",
+        "fp16",
+        "--iterations",
+        3,
+        cwd=tmp_path,
+    )["results"]
+    assert plain["precision_that_ran"] == "fp32"
+    assert "fp16 was asked for" in plain["warnings"][0]
+    (half,) = document(
+        "bench",
+        DIGITS,
+        "-d",
+        "virtual:linux-arm64?cpu=cortex-a76",
+        "--precision",
+        "fp16",
+        "--iterations",
+        3,
+        cwd=tmp_path,
+    )["results"]
+    assert "fp16" in half["precision_that_ran"]
+    assert half["warnings"] == []
+
+
+@pytest.mark.parametrize("device", ["local:", "virtual:linux-arm64"])
+def test_run_on_a_board_gives_what_onnx_runtime_gives(device, tmp_path):
+    import onnxruntime
+
+    content = numpy.load(DIGITS.with_name("digits_test.npz"))
+    images = content["image"][:20]
+    numpy.savez(tmp_path / "in.npz", image=images)
+    deployx("run", DIGITS, "-d", device, "--input", "in.npz", "--output", "out.npz", cwd=tmp_path)
+    found = numpy.load(tmp_path / "out.npz")["scores"]
+    session = onnxruntime.InferenceSession(str(DIGITS), providers=["CPUExecutionProvider"])
+    expected = numpy.concatenate(
+        [session.run(["scores"], {"image": image[None]})[0] for image in images]
+    )
+    numpy.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_run_takes_a_picture_through_the_pre_processing(tmp_path):
+    picture = DIGITS.with_name("digit_3.png")
+    deployx(
+        "bundle",
+        DIGITS,
+        "-o",
+        "digits",
+        "--preprocess",
+        "resize=8x8,colour=gray,std=255",
+        cwd=tmp_path,
+    )
+    outputs = document("run", "digits", "-d", "local:", "-i", picture, cwd=tmp_path)["outputs"]
+    scores = numpy.array(outputs["scores"]["values"])
+    assert scores.argmax() == 3
+
+
+def test_profile_names_layers_and_sets_their_sum_beside_the_whole(tmp_path):
+    profile = document("profile", DIGITS, "-d", "local:", cwd=tmp_path)["result"]["profile"]
+    types = [layer["type"] for layer in profile["layers"]]
+    assert "Convolution" in types and "ConvolutionDepthWise" in types
+    assert all(len(layer["samples_ns"]) == 50 for layer in profile["layers"])
+    assert len(profile["whole_ns"]) == 50
+    assert "sum of the layers" in deployx("profile", DIGITS, "-d", "local:", cwd=tmp_path).stdout
+
+
+def test_a_second_push_sends_nothing(tmp_path):
+    (tmp_path / "deployx.toml").write_text(
+        f'[devices.here]\nuri = "local:"\nwork_folder = "{tmp_path}/work"\n'
+    )
+    first = document("push", DIGITS, "-d", "here", cwd=tmp_path)
+    second = document("push", DIGITS, "-d", "here", cwd=tmp_path)
+    assert first["sent_bytes"] == first["total_bytes"] > 0
+    assert second["sent_bytes"] == 0
+    deployx("clean", "-d", "here", cwd=tmp_path)
+    assert not (tmp_path / "work").exists()
+
+
+def test_devices_are_listed_and_described(tmp_path):
+    (tmp_path / "deployx.toml").write_text('[devices.pi]\nuri = "ssh:pi@192.0.2.7"\n')
+    names = [d["name"] for d in document("devices", "list", cwd=tmp_path)["devices"]]
+    assert names[0] == "pi"
+    assert {"local:", "virtual:linux-arm64", "virtual:linux-x64"} <= set(names)
+    board = document("devices", "describe", "virtual:linux-arm64", cwd=tmp_path)["board"]
+    assert board["machine"] == "aarch64"
+    assert board["emulated"] is True
+    assert board["memory_bytes"] is None and board["cpu_model"] is None
+
+
+def test_doctor_and_targets_say_what_is_there(tmp_path):
+    checks = {c["name"]: c for c in document("doctor", cwd=tmp_path)["checks"]}
+    assert checks["ncnn"]["found"] == "1.0.20261020"
+    assert all(c["present"] for c in checks.values() if c["needed"])
+    assert "linux-arm64" in deployx("targets", cwd=tmp_path).stdout
+
+
+BAD = [
+    (["bench", DIGITS, "-d", "virtual:linux-arm65"], 2, "linux-arm64"),
+    (["bench", DIGITS, "-d", "virtaul:linux-arm64"], 2, "virtual"),
+    (["bench", DIGITS, "-d", "nobody"], 2, "deployx.toml"),
+    (["build", "--target", "linux-arm65"], 2, "linux-arm64"),
+    (["bench", DIGITS, "-d", "local:", "--precision", "fp8"], 2, "fp8"),
+    (["bench", DIGITS, "-d", "local:", "--threads", "two"], 2, "two"),
+    (["bench", "missing.onnx", "-d", "local:"], 2, "missing.onnx"),
+    (["bench", "broken.onnx", "-d", "local:"], 10, "broken.onnx"),
+    (["bench", DIGITS, "-d", "local:", "--accelerator", "vulkan"], 45, "vulkan"),
+    (["bench", DIGITS, "-d", "local:", "--compare", "broken.onnx"], 2, "broken.onnx"),
+    (["run", DIGITS, "-d", "local:", "-i", "wrong.npz"], 2, "image"),
+    (["run", DIGITS, "-d", "local:", "-i", "broken.onnx"], 2, "broken.onnx"),
+    (["bench", DIGITS, "-d", "ssh:nobody@127.0.0.1:1"], 30, "127.0.0.1"),
+    (["clean", "everything"], 2, "everything"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "says"), BAD, ids=lambda value: str(value)[-40:])
+def test_bad_input_is_one_line_with_its_own_exit_code(words, code, says, tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x01not a model")
+    numpy.savez(tmp_path / "wrong.npz", image=numpy.zeros((1, 1, 9, 9), numpy.float32))
+    before = set(tmp_path.iterdir())
+    refused(*words, cwd=tmp_path, code=code, says=says)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(tmp_path):
+    done = deployx("clean", "everything", "--debug", cwd=tmp_path, code=1)
+    assert "Traceback" in done.stderr
