@@ -19,7 +19,7 @@ from deployx_edge import process
 from deployx_edge.device import LinkOptions
 from deployx_edge.errors import DeviceStorageError, LinkLostError, MissingToolError, TransportError
 from deployx_edge.process import Completed, format_command
-from deployx_edge.transport.output import OutputTail, run_on_channel
+from deployx_edge.transport.output import GRACE_SECONDS, OutputTail, run_on_channel
 
 _READ_BYTES = 1 << 18
 
@@ -92,13 +92,12 @@ class ProcessChannel:
         return self._errors.everything()
 
     def close(self) -> None:
-        """Kill the program's process group if it still runs (see ``Channel.close``)."""
+        """See ``Channel.close``: the end of its input first, then a kill for its group."""
         with self._close_lock:
             if self._closing:
                 return
             self._closing = True
-        if self._child.poll() is None:
-            process.kill_group(self._child)
+        self._end_program()
         os.write(self._wake_write, b"x")
         self._drain.join()
         with self._write_lock, self._read_lock:
@@ -106,6 +105,16 @@ class ProcessChannel:
                 stream.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
+
+    def _end_program(self) -> None:
+        """The end of its input first, so that it can tidy up; then a kill for its group."""
+        if self._child.poll() is not None:
+            return
+        # Wakes a writer, which holds the lock while it waits.
+        os.write(self._wake_write, b"x")
+        self.close_input()
+        if process.wait_for(self._child, GRACE_SECONDS) is None:
+            process.kill_group(self._child)
 
     def _await(self, stream: IO[bytes], event: int, timeout: float | None, complaint: str) -> None:
         """Return when ``stream`` is ready; LinkLostError after ``timeout`` or ``close``."""

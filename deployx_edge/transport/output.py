@@ -19,6 +19,9 @@ _READ_BYTES = 1 << 18
 _WRITE_BYTES = 1 << 18
 _LINE_LIMIT = 1 << 16
 
+GRACE_SECONDS = 1.0
+"""How long a program may take to end by itself once its input is closed."""
+
 
 class OutputTail:
     """Collects standard error from one thread while others ask for its end."""

@@ -41,7 +41,11 @@ class Channel(Protocol):
         """The last lines of the program's standard error so far."""
 
     def close(self) -> None:
-        """End the program if it still runs and free the channel. May be called twice."""
+        """End the program if it still runs and free the channel. May be called twice.
+
+        The program sees the end of its input and has a second to tidy up; then it is
+        killed.
+        """
 
 
 class Transport(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 import time
@@ -9,15 +10,24 @@ from collections.abc import Sequence
 
 import paramiko
 
-from deployx_edge.errors import LinkLostError
+from deployx_edge.errors import LinkLostError, TransportError
 from deployx_edge.process import format_command
-from deployx_edge.transport.output import OutputTail
+from deployx_edge.transport.output import GRACE_SECONDS, OutputTail
 from deployx_edge.transport.ssh_link import SshLink
 
 # paramiko has one timeout for all uses of a channel, so that every wait is made of
 # short ones and counts by itself.
 _TICK_SECONDS = 1.0
 _PACKET_BYTES = 32768 - 64
+# The shell outlives the program and tells a signal by its exit code (the protocol's own
+# "exit-signal" never reaches paramiko's caller), and tells the process id for close().
+_SCRIPT = """exec 3<&0
+{program} <&3 3<&- &
+echo "deployx-pid $!" >&2
+exec 3<&- < /dev/null
+wait $!
+exit $?"""
+_PID_LINE = re.compile(rb"deployx-pid (\d+)\n")
 _READ_BYTES = 1 << 18
 
 
@@ -35,9 +45,8 @@ class SshChannel:
         self._closed = False
         self._write_lock = threading.Lock()
         self._errors = OutputTail(keep_all=keep_stderr)
-        # The inner shell outlives the program and tells a signal by its exit code; by
-        # itself the protocol's "exit-signal" never reaches paramiko's caller.
-        script = f"{shlex.join(argv)}; exit $?"
+        self._pid = 0
+        script = _SCRIPT.format(program=shlex.join(argv))
         try:
             self._channel.exec_command(shlex.join(["sh", "-c", script]))
         except (paramiko.SSHException, EOFError, OSError) as error:
@@ -101,26 +110,26 @@ class SshChannel:
         return self._errors.everything()
 
     def close(self) -> None:
-        """See ``Channel.close``."""
+        """See ``Channel.close``: the end of its input first, then a kill."""
         if self._closed:
             return
         self._closed = True
+        ended = self._channel.status_event
         try:
-            if not self._channel.status_event.is_set():
-                self._send_kill()
+            if not ended.is_set():
+                self._channel.shutdown_write()
+            if not ended.wait(GRACE_SECONDS) and self._pid:
+                self._kill()
             self._channel.close()
-        except (paramiko.SSHException, EOFError, OSError):
-            return  # The link is gone, and sshd ends what it started.
+        except (TransportError, paramiko.SSHException, EOFError, OSError):
+            return  # The link is gone; the program sees the end of its input.
 
-    def _send_kill(self) -> None:
-        """RFC 4254, 6.9: the server kills the program; paramiko has no method for it."""
-        message = paramiko.Message()
-        message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
-        message.add_int(self._channel.remote_chanid)
-        message.add_string("signal")
-        message.add_boolean(False)
-        message.add_string("KILL")
-        self._channel.transport._send_user_message(message)  # type: ignore[union-attr]
+    def _kill(self) -> None:
+        """By a second command: sshd passes no signals on to the programs of root."""
+        killer = self._link.open_session()
+        killer.exec_command(f"kill -9 {self._pid}")
+        killer.status_event.wait(self._answer_seconds)
+        killer.close()
 
     def _send(self, data: bytes) -> int:
         deadline = time.monotonic() + self._answer_seconds
@@ -156,13 +165,23 @@ class SshChannel:
         return LinkLostError(f"{command} {state}" + (f": {tail}" if tail else "."))
 
     def _drain_errors(self) -> None:
+        """Collect standard error, without the line that tells the process id."""
+        before = b""
         while True:
             try:
                 chunk = self._channel.recv_stderr(_READ_BYTES)
             except TimeoutError:
                 continue
             except OSError:
-                return
+                chunk = b""
+            if not self._pid and chunk:
+                before += chunk
+                found = _PID_LINE.search(before)
+                if found is None:
+                    continue
+                self._pid = int(found[1])
+                chunk, before = before[: found.start()] + before[found.end() :], b""
+            if before or chunk:
+                self._errors.add(before or chunk)
             if not chunk:
                 return
-            self._errors.add(chunk)
