@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from statistics import median
+from threading import Semaphore
 
 import numpy
 
@@ -136,7 +138,7 @@ def _bench_one(
             )
 
         samples = session.client.bench(load.model_id, inputs, plan, count)
-        transport = _transport_cost(session, load.model_id, inputs)
+        transport = measure_transport(session, load.model_id, inputs)
     warning = precision_warning(options.precision, samples.precisions)
     return BenchResult(
         model=identity_of(bundle),
@@ -152,30 +154,23 @@ def _bench_one(
     )
 
 
-def _transport_cost(
+def measure_transport(
     session: Session, model_id: str, inputs: Sequence[InputTensor]
 ) -> TransportCost:
     """Single inferences over the link, one at a time, so that nothing overlaps."""
-    import time
-
     session.progress(Stage(text="Measuring the link"))
-    round_trips: list[int] = []
-    compute: list[int] = []
-    worker: list[int] = []
-    sent = 0
+    sent_at: list[int] = []
+    answered = Semaphore(1)
 
     def requests() -> Iterator[Sequence[InputTensor]]:
-        nonlocal sent
         for _ in range(_TRANSPORT_CALLS):
             answered.acquire()
-            sent = time.perf_counter_ns()
+            sent_at.append(time.perf_counter_ns())
             yield inputs
 
-    from threading import Semaphore
-
-    answered = Semaphore(1)
+    round_trips, compute, worker = [], [], []
     for reply in session.client.infer(model_id, requests()):
-        round_trips.append(time.perf_counter_ns() - sent)
+        round_trips.append(time.perf_counter_ns() - sent_at[reply.sequence])
         compute.append(reply.compute_ns)
         worker.append(reply.worker_ns)
         answered.release()

@@ -1,0 +1,181 @@
+"""The agent on ``local:`` against a bare loop in the same worker and ncnn's own Python wheel.
+
+    .venv/bin/python benchmarks/agent.py [--rounds 5] [--output agent.json]
+
+Each round measures every contender once, one after the other, so that a drift of the
+machine hits all alike; what is reported are medians of ratios within a round.
+
+- bench: median sample through the agent / median sample of the bare loop (promise: within 2 %)
+- infer, one at a time: round trip − compute (what a call costs beside its computing)
+- infer, pipelined: throughput / throughput of the bare loop (promise: ≥ 0.95 from 5 ms on)
+- wheel: bare loop / the same loop in ncnn's Python wheel (promise: ≤ 1.05)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.device import Device
+from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
+from deployx_edge.workflows.bench import loaded, measure_transport, random_inputs
+from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.session import Session, open_session
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Medians of one round, in nanoseconds; throughputs in runs a second."""
+
+    agent_ns: float
+    bare_ns: float
+    wheel_ns: float
+    round_trip_ns: float
+    compute_ns: float
+    pipelined_per_second: float
+
+    def ratios(self) -> dict[str, float]:
+        return {
+            "bench_over_bare": self.agent_ns / self.bare_ns,
+            "bare_over_wheel": self.bare_ns / self.wheel_ns,
+            "infer_overhead_us": (self.round_trip_ns - self.compute_ns) / 1e3,
+            "pipelined_over_bare": self.pipelined_per_second * self.bare_ns / 1e9,
+        }
+
+
+def bare(session: Session, bundle: Bundle, threads: int, iterations: int) -> float:
+    words: list[str | Path] = [session.runtime.worker("ncnn"), "--bare"]
+    words += ["--param", bundle.path("param"), "--bin", bundle.path("bin")]
+    for tensor in random_inputs(bundle):
+        words += ["--input", f"{tensor.blob}={'x'.join(map(str, tensor.array.shape))}"]
+    words += ["--threads", str(threads), "--warmup", "10", "--iterations", str(iterations)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return median(int(line) for line in done.stdout.split())
+
+
+def wheel(bundle: Bundle, threads: int, iterations: int) -> float:
+    """The same loop in a process of its own: two OpenMP runtimes in one would disturb."""
+    code = Path(__file__).with_name("wheel_loop.py")
+    shapes = [f"{t.blob}={'x'.join(map(str, t.array.shape))}" for t in random_inputs(bundle)]
+    done = subprocess.run(
+        [
+            sys.executable,
+            code,
+            bundle.path("param"),
+            bundle.path("bin"),
+            str(threads),
+            str(iterations),
+            bundle.outputs[0].blob,
+            *shapes,
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return median(int(line) for line in done.stdout.split())
+
+
+def pipelined(session: Session, bundle: Bundle, model_id: str, iterations: int) -> float:
+    inputs = random_inputs(bundle)
+
+    def requests() -> Iterator[Any]:
+        for _ in range(iterations):
+            yield inputs
+
+    count = 0
+    started = first = time.perf_counter()
+    for _ in session.client.infer(model_id, requests()):
+        if count == 0:
+            first = time.perf_counter()
+        count += 1
+    assert count == iterations and first >= started
+    return (count - 1) / (time.perf_counter() - first)
+
+
+def one_round(session: Session, bundle: Bundle, threads: int, iterations: int) -> Round:
+    options, plan = RunOptions(threads=threads), BenchPlan(warmup=10, iterations=iterations)
+    with loaded(session, bundle, options, Limits()) as load:
+        inputs = random_inputs(bundle)
+        agent_ns = median(session.client.bench(load.model_id, inputs, plan).samples_ns)
+        cost = measure_transport(session, load.model_id, inputs)
+        rate = pipelined(session, bundle, load.model_id, iterations)
+    return Round(
+        agent_ns=agent_ns,
+        bare_ns=bare(session, bundle, threads, iterations),
+        wheel_ns=wheel(bundle, threads, iterations),
+        round_trip_ns=cost.round_trip_ns,
+        compute_ns=cost.compute_ns,
+        pipelined_per_second=rate,
+    )
+
+
+def measure(
+    name: str, bundle: Bundle, threads: int, rounds: int, iterations: int
+) -> dict[str, Any]:
+    with open_session(Device(name="local", uri="local:")) as session:
+        session.push(bundle)
+        done = [one_round(session, bundle, threads, iterations) for _ in range(rounds)]
+    ratios = [r.ratios() for r in done]
+    result = {
+        "model": name,
+        "threads": threads,
+        "rounds": rounds,
+        "bare_ms": median(r.bare_ns for r in done) / 1e6,
+        **{key: median(r[key] for r in ratios) for key in ratios[0]},
+        "spread": {
+            key: [min(r[key] for r in ratios), max(r[key] for r in ratios)] for key in ratios[0]
+        },
+    }
+    print(
+        f"{name:>16} threads {threads}: bare {result['bare_ms']:.3f} ms | "
+        f"bench/bare {result['bench_over_bare']:.3f} | "
+        f"bare/wheel {result['bare_over_wheel']:.3f} | "
+        f"infer overhead {result['infer_overhead_us']:.0f} us | "
+        f"pipelined/bare {result['pipelined_over_bare']:.3f}",
+        flush=True,
+    )
+    return result
+
+
+def models(folder: Path) -> list[tuple[str, Callable[[], Bundle], int]]:
+    from random_network import write_network
+
+    network = folder / "random_network.onnx"
+    return [
+        ("digits_cnn", lambda: make_bundle(ROOT / "examples/digits/digits_cnn.onnx"), 2000),
+        ("random_network", lambda: make_bundle(write_network(network)), 60),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--output", type=Path, default=Path("benchmark-agent.json"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        results = [
+            measure(name, make(), threads, arguments.rounds, iterations)
+            for name, make, iterations in models(Path(folder))
+            for threads in arguments.threads
+        ]
+    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"written: {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()
