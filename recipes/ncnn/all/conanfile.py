@@ -1,0 +1,66 @@
+from pathlib import Path
+
+from conan import ConanFile
+from conan.errors import ConanInvalidConfiguration
+from conan.tools.build import check_min_cppstd
+from conan.tools.cmake import CMake, CMakeToolchain, cmake_layout
+from conan.tools.files import copy, get, rmdir
+
+required_conan_version = ">=2.10"
+
+
+class NcnnConan(ConanFile):
+    name = "ncnn"
+    description = "Neural network inference for phones and boards, on the processor"
+    license = "BSD-3-Clause"
+    homepage = "https://github.com/Tencent/ncnn"
+    topics = ("deep-learning", "inference", "embedded")
+    package_type = "static-library"
+    settings = "os", "arch", "compiler", "build_type"
+
+    def layout(self):
+        cmake_layout(self, src_folder="src")
+
+    def validate(self):
+        check_min_cppstd(self, 11)
+        if self.settings.os != "Linux":
+            raise ConanInvalidConfiguration("Only Linux was tried.")
+
+    def source(self):
+        get(self, **self.conan_data["sources"][self.version], strip_root=True)
+
+    def generate(self):
+        toolchain = CMakeToolchain(self)
+        variables = toolchain.cache_variables
+        # Without it ncnn calls itself after the day it is built.
+        variables["NCNN_VERSION"] = str(self.version).rpartition(".")[2]
+        variables["NCNN_VULKAN"] = False
+        # Threads without an OpenMP library beside it: zig has none, and one static file is wanted.
+        variables["NCNN_SIMPLEOMP"] = True
+        variables["NCNN_SHARED_LIB"] = False
+        variables["NCNN_ENABLE_LTO"] = False
+        variables["NCNN_RUNTIME_CPU"] = True
+        # A bad allocation must reach the caller as an exception, not end the process.
+        variables["NCNN_DISABLE_RTTI"] = False
+        variables["NCNN_DISABLE_EXCEPTION"] = False
+        for part in ("TOOLS", "EXAMPLES", "BENCHMARK", "TESTS"):
+            variables[f"NCNN_BUILD_{part}"] = False
+        toolchain.generate()
+
+    def build(self):
+        cmake = CMake(self)
+        cmake.configure()
+        cmake.build()
+
+    def package(self):
+        copy(self, "LICENSE.txt", self.source_folder, Path(self.package_folder, "licenses"))
+        CMake(self).install()
+        rmdir(self, Path(self.package_folder, "lib", "cmake"))
+        rmdir(self, Path(self.package_folder, "lib", "pkgconfig"))
+
+    def package_info(self):
+        self.cpp_info.set_property("cmake_file_name", "ncnn")
+        self.cpp_info.set_property("cmake_target_name", "ncnn")
+        self.cpp_info.libs = ["ncnn"]
+        self.cpp_info.includedirs = ["include", "include/ncnn"]
+        self.cpp_info.system_libs = ["m", "pthread"]
