@@ -18,6 +18,7 @@ from deployx_edge.cli.options import (
     MemoryLimitOption,
     ModelArgument,
     PauseOption,
+    PictureOption,
     PrecisionOption,
     RuntimeOption,
     SecondsOption,
@@ -61,6 +62,7 @@ def bench(
     watchdog: WatchdogOption = 60.0,
     compare: CompareOption = None,
     output: OutputOption = None,
+    picture: PictureOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure how long a model runs on a board; raw samples and conditions are kept.
@@ -69,9 +71,10 @@ def bench(
 
     Example: deployx-edge bench model.onnx --device pi --threads 1,2,4 --precision fp32,fp16
     """
-    from deployx_edge.cli.console import show_progress
+    from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
     from deployx_edge.config import load_config
     from deployx_edge.measurement.files import bench_document, read_samples, write_document
+    from deployx_edge.report.bench import bench_report
     from deployx_edge.workflows.bench import bench as bench_workflow
     from deployx_edge.workflows.bundle import make_bundle
     from deployx_edge.workflows.session import open_session
@@ -100,24 +103,13 @@ def bench(
     document = bench_document(results)
     written = output or _default_output(results)
     write_document(document, written)
-    _report(results, old, document if json else None, written)
-
-
-def _report(
-    results: Sequence[BenchResult],
-    old: Sequence[object],
-    document: dict[str, object] | None,
-    written: Path,
-) -> None:
-    from deployx_edge.cli.console import print_json, print_report
-    from deployx_edge.report.bench import bench_report, comparison_report
-
-    if document is not None:
+    report = bench_report(results, old)
+    if picture:
+        draw_report(report, picture)
+    if json:
         print_json(document)
         return
-    print_report(bench_report(results))
-    if old:
-        print_report(comparison_report(results, old))  # type: ignore[arg-type]
+    print_report(report)
     print_report(f"Raw samples and conditions: {written}")
 
 

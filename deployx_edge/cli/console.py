@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -14,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from deployx_edge.cli.progress_text import progress_text
+from deployx_edge.errors import UsageError
 from deployx_edge.workflows.progress import Progress, Stage
 
 
@@ -21,6 +24,20 @@ def print_report(content: RenderableType) -> None:
     """A table or a line for people. Piped output is as wide as it needs to be."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     console.print(content, soft_wrap=isinstance(content, str))
+
+
+def draw_report(content: RenderableType, path: Path) -> None:
+    """The same report as a picture: ``.svg`` or ``.html``, by the file's ending."""
+    console = Console(record=True, width=160, file=io.StringIO(), highlight=False)
+    console.print(content)
+    if path.suffix == ".svg":
+        text = console.export_svg(title="deployx-edge")
+    elif path.suffix == ".html":
+        text = console.export_html(inline_styles=True)
+    else:
+        raise UsageError(f"--picture {path} ends neither in .svg nor in .html.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def print_json(document: Any) -> None:

@@ -30,6 +30,10 @@ DeviceOption = Annotated[
         help="A name in deployx.toml, or local:, virtual:linux-arm64, ssh:user@host[:port].",
     ),
 ]
+PictureOption = Annotated[
+    Path | None,
+    typer.Option("--picture", metavar="FILE.svg|html", help="Also draw the result into a file."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 InputShapeOption = Annotated[
     list[str] | None,

@@ -16,6 +16,7 @@ from deployx_edge.cli.options import (
     JsonOption,
     MemoryLimitOption,
     ModelArgument,
+    PictureOption,
     PrecisionOption,
     RuntimeOption,
     ThreadsOption,
@@ -42,13 +43,14 @@ def profile(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE.json", help="Also write it as JSON.")
     ] = None,
+    picture: PictureOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show which layers the time goes to, and the precision that each really ran in.
 
     Example: deployx-edge profile model.onnx --device pi --threads 4
     """
-    from deployx_edge.cli.console import print_json, print_report, show_progress
+    from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
     from deployx_edge.config import load_config
     from deployx_edge.measurement.files import profile_document, write_document
     from deployx_edge.report.profile import profile_report
@@ -78,6 +80,8 @@ def profile(
     document = profile_document(result)
     if output:
         write_document(document, output)
+    if picture:
+        draw_report(profile_report(result), picture)
     if json:
         print_json(document)
     else:

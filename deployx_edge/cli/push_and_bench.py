@@ -9,6 +9,7 @@ from deployx_edge.cli.options import (
     IterationsOption,
     JsonOption,
     ModelArgument,
+    PictureOption,
     PrecisionOption,
     ThreadsOption,
 )
@@ -22,6 +23,7 @@ def push_and_bench(
     iterations: IterationsOption = 100,
     input_shape: InputShapeOption = None,
     output: OutputOption = None,
+    picture: PictureOption = None,
     json: JsonOption = False,
 ) -> None:
     """Convert, build, push and measure a model on a board: everything in one command.
@@ -36,5 +38,6 @@ def push_and_bench(
         iterations=iterations,
         input_shape=input_shape,
         output=output,
+        picture=picture,
         json=json,
     )

@@ -11,15 +11,18 @@ from rich.text import Text
 from deployx_edge.measurement.files import StoredSamples
 from deployx_edge.measurement.statistics import Ratio, Statistics, ratio_of_medians, summarise
 from deployx_edge.measurement.values import BenchResult, precision_that_ran
-from deployx_edge.report.units import NOT_AVAILABLE, change, duration, size
+from deployx_edge.report.units import NOT_AVAILABLE, change, duration, size, sparkline
 
 EMULATED = "emulated: right or wrong is the board's, how fast is not"
 
 
-def bench_report(results: Sequence[BenchResult]) -> RenderableType:
-    """One result as a list of properties, several as rows of one table."""
+def bench_report(
+    results: Sequence[BenchResult], old: Sequence[StoredSamples] = ()
+) -> RenderableType:
+    """One result as a list of properties, several as rows of one table; ratios to ``old``."""
     body = _single(results[0]) if len(results) == 1 else _several(results)
-    return Group(body, *_warnings(results))
+    compared = [comparison_report(results, old)] if old else []
+    return Group(body, *_warnings(results), *compared)
 
 
 def comparison_report(
@@ -92,6 +95,7 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         ("p50 / p90 / p99", " / ".join(map(duration, _percentiles(statistics)))),
         ("min / mean / stdev", " / ".join(map(duration, _moments(statistics)))),
         ("runs", str(statistics.count)),
+        ("over time", sparkline(bench.samples_ns)),
         ("FPS", _rate(result, statistics)),
         ("peak memory", size(bench.peak_memory_bytes)),
         ("temperature", change(bench.before, bench.after, kind="temperature")),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
 
 from deployx_edge.measurement.values import Conditions, Reading
 
 NOT_AVAILABLE = "not available"
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def duration(nanoseconds: float) -> str:
@@ -25,6 +28,18 @@ def size(count: float | None) -> str:
         if count < 1024 * factor:
             return f"{count:g} B" if unit == "B" else f"{count / factor:.1f} {unit}"
     return f"{count / (1 << 30):.1f} GiB"
+
+
+def sparkline(samples: Sequence[float], *, width: int = 60) -> str:
+    """Medians of ``width`` stretches of the samples as bars, from 0 to the highest one.
+
+    A board that throttles shows a step here that no percentile tells.
+    """
+    stretches = min(width, len(samples))
+    bounds = [len(samples) * i // stretches for i in range(stretches + 1)]
+    medians = [median(samples[low:high]) for low, high in pairwise(bounds)]
+    highest = max(medians)
+    return "".join(_BARS[round((len(_BARS) - 1) * value / highest)] for value in medians)
 
 
 def change(before: Conditions, after: Conditions, *, kind: str) -> str:

@@ -104,6 +104,13 @@ def test_a_sweep_is_one_table_and_compares_with_an_earlier_file(tmp_path):
     ] == [1, 2]
 
 
+def test_results_can_be_had_as_pictures(tmp_path):
+    deployx("bench", DIGITS, "-d", "local:", "--picture", "bench.svg", cwd=tmp_path)
+    deployx("profile", DIGITS, "-d", "local:", "--picture", "profile.html", cwd=tmp_path)
+    assert "<svg" in (tmp_path / "bench.svg").read_text()
+    assert "ConvolutionDepthWise" in (tmp_path / "profile.html").read_text()
+
+
 def test_half_precision_on_a_processor_without_it_is_marked(tmp_path):
     (plain,) = document(
         "bench",

@@ -8,7 +8,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.measurement.files import bench_document, read_samples, write_document
 from deployx_edge.measurement.values import PrecisionCount, precision_that_ran, precision_warning
 from deployx_edge.report.bench import bench_report, comparison_report
-from deployx_edge.report.units import duration, size
+from deployx_edge.report.units import duration, size, sparkline
 
 from .results import result
 
@@ -97,3 +97,8 @@ def test_durations_carry_the_unit_that_fits(nanoseconds, text):
 )
 def test_sizes_are_binary(count, text):
     assert size(count) == text
+
+
+def test_a_board_that_slows_down_shows_a_step():
+    assert sparkline([1000] * 100 + [2000] * 100, width=4) == "▅▅██"
+    assert sparkline([5]) == "█"
