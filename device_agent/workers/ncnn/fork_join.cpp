@@ -1,0 +1,134 @@
+#include "workers/ncnn/fork_join.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+#include <thread>
+
+namespace dx {
+namespace {
+
+constexpr int kTeamBits = 16;
+constexpr std::uint64_t kTeamMask = (std::uint64_t{1} << kTeamBits) - 1;
+constexpr int kMaxTeam = 1024;
+
+// Some tens of microseconds without a system call, which is longer than most gaps between loops.
+constexpr int kBusyLooks = 2000;
+
+struct Place {
+  int team_size = 1;
+  int number = 0;
+  bool inside = false;
+};
+thread_local Place place;
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || (defined(__arm__) && __ARM_ARCH >= 7)
+  asm volatile("yield");
+#endif
+}
+
+void call(ForkJoin::Body body, void* context, int team_size, int number) {
+  const Place before = place;
+  place = {team_size, number, true};
+  body(context, number);
+  place = before;
+}
+
+}  // namespace
+
+ForkJoin& ForkJoin::instance() {
+  static ForkJoin* const pool = new ForkJoin();
+  return *pool;
+}
+
+int ForkJoin::team_size() { return place.team_size; }
+int ForkJoin::thread_number() { return place.number; }
+
+// Looks until the condition holds or the block time is over. The processor is offered to others
+// early: where more threads than cores want it, watching would keep the awaited one from running.
+template <class Condition>
+bool ForkJoin::watch(Condition condition) const {
+  for (int i = 0; i < kBusyLooks; ++i) {
+    if (condition()) return true;
+    relax();
+  }
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(block_time_ms_.load());
+  do {
+    if (condition()) return true;
+    (void)sched_yield();
+  } while (std::chrono::steady_clock::now() < end);
+  return condition();
+}
+
+void ForkJoin::run(int threads, Body body, void* context) {
+  if (threads <= 1 || place.inside || !forking_.try_lock()) return call(body, context, 1, 0);
+  const std::lock_guard<std::mutex> lock(forking_, std::adopt_lock);
+  grow(std::min(threads, kMaxTeam) - 1);
+  const int team = std::min(threads, workers_ + 1);
+  if (team == 1) return call(body, context, 1, 0);
+
+  body_ = body;
+  context_ = context;
+  unfinished_.store(team - 1, std::memory_order_relaxed);
+  const std::uint64_t number = (loop_.load(std::memory_order_relaxed) >> kTeamBits) + 1;
+  // Sequentially consistent, as next_loop's counting is: either this sees the sleeper, or the
+  // sleeper sees the loop.
+  loop_.store(number << kTeamBits | static_cast<std::uint64_t>(team));
+  if (sleepers_.load() > 0) {
+    const std::lock_guard<std::mutex> sleep_lock(sleep_mutex_);
+    loop_came_.notify_all();
+  }
+  call(body, context, team, 0);
+  wait_for_team();
+}
+
+void ForkJoin::wait_for_team() {
+  const auto done = [this] { return unfinished_.load(std::memory_order_acquire) == 0; };
+  if (watch(done)) return;
+  std::unique_lock<std::mutex> lock(sleep_mutex_);
+  forker_sleeps_.store(true);
+  team_is_done_.wait(lock, [this] { return unfinished_.load() == 0; });
+  forker_sleeps_.store(false);
+}
+
+void ForkJoin::grow(int workers) {
+  while (workers_ < workers) {
+    try {
+      std::thread(&ForkJoin::work_forever, this, workers_ + 1, loop_.load()).detach();
+    } catch (const std::system_error&) {
+      return;  // a smaller team does the same work
+    }
+    ++workers_;
+  }
+}
+
+std::uint64_t ForkJoin::next_loop(std::uint64_t seen) {
+  if (watch([&] { return loop_.load(std::memory_order_acquire) != seen; })) return loop_.load();
+  std::unique_lock<std::mutex> lock(sleep_mutex_);
+  ++sleepers_;
+  loop_came_.wait(lock, [&] { return loop_.load() != seen; });
+  --sleepers_;
+  return loop_.load();
+}
+
+void ForkJoin::work_forever(int number, std::uint64_t seen) {
+  for (;;) {
+    seen = next_loop(seen);
+    const int team = static_cast<int>(seen & kTeamMask);
+    if (number >= team) continue;
+    // The forker waits for this thread, so the loop stays what it is until the next line's end.
+    call(body_, context_, team, number);
+    if (unfinished_.fetch_sub(1) == 1 && forker_sleeps_.load()) {
+      const std::lock_guard<std::mutex> lock(sleep_mutex_);
+      team_is_done_.notify_one();
+    }
+  }
+}
+
+}  // namespace dx
