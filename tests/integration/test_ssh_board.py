@@ -1,0 +1,114 @@
+"""The main job against a real sshd: on this architecture, and on a foreign one."""
+
+import subprocess
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deployx_edge.device import Device
+from deployx_edge.errors import ArchitectureError, LinkLostError
+from deployx_edge.measurement.values import BenchPlan
+from deployx_edge.workflows.bench import bench
+from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.progress import Runs
+from deployx_edge.workflows.session import open_session
+
+from .board import Missing, foreign_root, running_sshd
+from .processes import wait_until, with_words
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return make_bundle(DIGITS)
+
+
+@contextmanager
+def proc_mounted(root):
+    (root / "proc").mkdir()
+    subprocess.run(["mount", "-t", "proc", "proc", str(root / "proc")], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(root / "proc")], check=True)
+
+
+@pytest.fixture(scope="module")
+def arm64_sshd(tmp_path_factory):
+    try:
+        with foreign_root() as root, proc_mounted(root):
+            folder = tmp_path_factory.mktemp("sshd-arm64")
+            with running_sshd(folder, f"ChrootDirectory {root}") as sshd:
+                yield sshd
+    except Missing as missing:
+        pytest.skip(f"a foreign board needs {missing}")
+
+
+@pytest.fixture(scope="module")
+def here_sshd(tmp_path_factory):
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as sshd:
+        yield sshd
+
+
+def test_a_board_of_another_architecture_is_measured(arm64_sshd, digits):
+    board = Device(
+        name="pi", uri=arm64_sshd.uri, work_folder="/work/ä b", options=arm64_sshd.options()
+    )
+    with open_session(board) as session:
+        assert session.target.id == "linux-arm64"
+        (result,) = bench(session, digits, plan=BenchPlan(warmup=1, iterations=10))
+    assert len(result.bench.samples_ns) == 10
+    assert result.push.sent_bytes == result.push.total_bytes
+    assert result.device.board.machine == "aarch64"
+    # The binaries notice that the processor they were built for is not the one that runs.
+    assert result.device.board.emulated
+    assert result.bench.peak_memory_bytes is None
+    with open_session(board) as session:
+        (again,) = bench(session, digits, plan=BenchPlan(warmup=1, iterations=10))
+    assert again.push.sent_bytes == 0
+
+
+def test_an_architecture_that_does_not_match_is_refused_before_anything_is_pushed(arm64_sshd):
+    board = Device(
+        name="pi",
+        uri=arm64_sshd.uri,
+        target="linux-x64",
+        work_folder="/untouched",
+        options=arm64_sshd.options(),
+    )
+    with pytest.raises(ArchitectureError, match=r"aarch64.*linux-x64"), open_session(board):
+        pass
+    plain = Device(
+        name="pi", uri=arm64_sshd.uri, work_folder="/other", options=arm64_sshd.options()
+    )
+    with open_session(plain) as session:
+        assert session.transport.run(["ls", "/untouched"]).returncode != 0
+
+
+def test_a_link_that_is_cut_in_a_bench_leaves_nothing_running(here_sshd, digits, tmp_path):
+    board = Device(
+        name="here", uri=here_sshd.uri, work_folder=str(tmp_path), options=here_sshd.options()
+    )
+    flowing = threading.Event()
+
+    def notice(event):
+        if isinstance(event, Runs):
+            flowing.set()
+
+    def cut():
+        assert flowing.wait(60)
+        here_sshd.signal_sessions(9)
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    with pytest.raises(LinkLostError), open_session(board, progress=notice) as session:
+        bench(session, digits, plan=BenchPlan(iterations=0, seconds=3600))
+    thread.join()
+    wait_until(lambda: not with_words(str(tmp_path)), "the end of agent and worker")
+    with open_session(board) as session:
+        (result,) = bench(session, digits, plan=BenchPlan(warmup=1, iterations=10))
+    assert result.push.sent_bytes == 0
+    assert len(list((tmp_path / "sessions").iterdir())) <= 1
