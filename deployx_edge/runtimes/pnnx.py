@@ -24,6 +24,7 @@ _LONGEST_CONVERSION = 3600.0  # seconds; large models take minutes
 _NO_BATCH = 233  # pnnx's number for "no axis counts samples"
 _INPUT = re.compile(r'ex\.input\("(\w+)", ncnn\.Mat\(\w+\.numpy\(\), batch_index=(\d+)\)')
 _OUTPUT = re.compile(r"torch\.from_numpy\((\w+)\.numpy\(batch_index=(\d+)\)\)")
+_TELLING = re.compile(r"fail|error|unexpected|unsupported|not supported|no such|invalid", re.I)
 _COLOUR_CODE = re.compile(r"\x1b?\[[0-9;]*m")
 _LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW", 5: "NCDHW"}
 
@@ -95,10 +96,14 @@ class PnnxConverter:
             for pattern in (_INPUT, _OUTPUT)
             for blob, axis in pattern.findall(script.read_text(encoding="utf-8"))
         }
+        stem = source.path.stem  # for error messages: pnnx knows the model as "model"
         return ConvertedModel(
             runtime="ncnn",
             precision=precision,
-            files=(("param", param), ("bin", bin_file)),
+            files=(
+                ("param", param.rename(folder / f"{stem}.param")),
+                ("bin", bin_file.rename(folder / f"{stem}.bin")),
+            ),
             inputs=_specs(source, "in", source.inputs, batch_axes, layers),
             outputs=_specs(source, "out", outputs, batch_axes, layers),
         )
@@ -131,14 +136,16 @@ def _comma(shape: Sequence[int]) -> str:
 def _crash(source: OnnxSource, completed: Completed) -> ModelError:
     text = (completed.stdout + b"\n" + completed.stderr).decode(errors="replace")
     lines = [_COLOUR_CODE.sub("", line).strip() for line in text.splitlines()]
-    said = [line for line in lines if re.search(r"[A-Za-z]{3}", line) and "…" not in line]
+    said = [line for line in lines if re.search(r"[A-Za-z]{3}", line)]
+    telling = [line for line in said if _TELLING.search(line)] or said
     how = (
         f"died of signal {-completed.returncode}"
         if completed.returncode < 0
         else "left no ncnn files"
     )
     return ModelError(
-        f"pnnx {how} on {source.path.name}; its last words: {' | '.join(said[-3:])[-400:]}",
+        f"pnnx {how} on {source.path.name}; its last words: "
+        + " | ".join(line[:200] for line in telling[-2:]),
         remedy="Simplify the model, or export it with another opset.",
     )
 

@@ -28,7 +28,8 @@ class Reference:
             )
         except Exception as error:  # its exceptions share no other base
             raise ModelError(
-                f"{source.path.name} is broken: ONNX Runtime refuses it ({one_line(error)})."
+                f"{source.path.name} is broken, or newer than the ONNX Runtime here, which refuses "
+                f"it: {_reason(error)}."
             ) from error
         self._outputs = list(source.output_names)
 
@@ -45,6 +46,12 @@ class Reference:
             results = self._session.run(self._outputs, dict(arrays))
         except Exception as error:  # as above
             raise ModelError(
-                f"{self._name} does not run in ONNX Runtime ({one_line(error)})."
+                f"{self._name} does not run in ONNX Runtime: {_reason(error)}."
             ) from error
         return dict(zip(self._outputs, results, strict=True))
+
+
+def _reason(error: Exception) -> str:
+    """The end of what ONNX Runtime says; it starts with addresses in its own source."""
+    text = " ".join(str(error).split())
+    return one_line(text if len(text) <= 200 else f"… {text[-200:]}")

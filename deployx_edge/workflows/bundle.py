@@ -35,7 +35,7 @@ from deployx_edge.runtimes.ncnn_pair import find_bin, read_pair
 from deployx_edge.runtimes.onnx_source import SourceTensor, read_onnx
 from deployx_edge.runtimes.pnnx import PnnxConverter
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.runtimes.verification import verify
+from deployx_edge.runtimes.verification import run_converted, verify
 from deployx_edge.workflows.progress import Progress, Stage, silent
 
 PRECISIONS = ("fp32", "fp16")
@@ -211,8 +211,11 @@ def _from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progre
     precision = options.precision or "fp32"
     progress(Stage(text=f"Converting {model.name} to ncnn ({precision})"))
     converted = converter.convert(source, outputs, precision, work)
-    verification = Verification(status="skipped")
-    if options.verify:
+    if not options.verify:
+        progress(Stage(text="Loading it in ncnn"))
+        run_converted(converted, inputs[:1])
+        verification = Verification(status="skipped")
+    else:
         progress(Stage(text=f"Comparing with ONNX Runtime on {len(inputs)} inputs"))
         verification = verify(converted, reference, inputs, accept_unproven=options.accept_unproven)
     return _Made(

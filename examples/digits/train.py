@@ -23,7 +23,7 @@ from torch import nn
 HERE = Path(__file__).resolve().parent
 SEED = 20261121
 EPOCHS = 60
-HELD_OUT = 450  # the last ones, by other writers than the first
+HELD_OUT = 450  # the last ones, in the data set's own order
 PICTURE_SCALE = 16  # the test pictures are 128 x 128, so that people can see them
 
 

@@ -1,0 +1,255 @@
+"""Models that cannot become a bundle: each ends in one line that names the cause."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from deployx_edge.errors import MissingToolError, ModelError, UsageError, VerificationError
+from deployx_edge.runtimes import pnnx
+from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
+
+IMAGE = {"image": (1, 3, 8, 8)}
+
+
+def refuse(
+    path: Path, wanted: type[ModelError] | type[UsageError] = ModelError, **options: object
+) -> str:
+    """The error's text; nothing must be left of the output folder."""
+    output = path.parent / "output" / "bundle"
+    with pytest.raises(wanted) as caught:
+        make_bundle(path, output, BundleOptions(**options))  # type: ignore[arg-type]
+    assert type(caught.value) is wanted
+    assert "\n" not in str(caught.value)
+    assert not output.parent.exists() or not list(output.parent.iterdir())
+    return str(caught.value)
+
+
+def single(
+    operator: str, outputs: dict[str, tuple[int | str, ...]], **attributes: object
+) -> onnx.ModelProto:
+    node = helper.make_node(operator, ["image"], list(outputs), name=f"my_{operator}", **attributes)
+    return model([node], IMAGE, outputs)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x07" * 40, bytes(range(256)) * 8])
+def test_files_that_are_no_model(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(content)
+    text = refuse(path)
+    assert "m.onnx" in text
+    assert "Export or copy it again." in text
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
+def test_a_truncated_model(tmp_path: Path, share: float) -> None:
+    path = save(small_cnn(), tmp_path / "m.onnx")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert "m.onnx" in refuse(path)
+
+
+def test_a_model_that_onnx_runtime_refuses(tmp_path: Path) -> None:
+    broken = small_cnn()
+    broken.graph.node[0].input[1] = "no_such_weight"
+    text = refuse(save(broken, tmp_path / "m.onnx"))
+    assert "m.onnx is broken" in text
+    assert "no_such_weight" in text
+
+
+def test_an_operator_of_another_domain(tmp_path: Path) -> None:
+    made = model(
+        [helper.make_node("FusedThing", ["image"], ["y"], name="thing7", domain="com.example")],
+        IMAGE,
+        {"y": (1, 3, 8, 8)},
+    )
+    text = refuse(save(made, tmp_path / "m.onnx"))
+    assert "'FusedThing'" in text
+    assert "'com.example'" in text
+    assert "'thing7'" in text
+
+
+def test_an_operator_that_onnx_does_not_have(tmp_path: Path) -> None:
+    text = refuse(save(single("Blur", {"y": (1, 3, 8, 8)}), tmp_path / "m.onnx"))
+    assert "'Blur' (node 'my_Blur')" in text
+
+
+def test_an_operator_without_fixed_shapes(tmp_path: Path) -> None:
+    made = model(
+        [
+            helper.make_node("NonZero", ["image"], ["where"], name="find"),
+            helper.make_node("Cast", ["where"], ["y"], to=TensorProto.FLOAT),
+        ],
+        IMAGE,
+        {"y": (4, "count")},
+    )
+    assert "'NonZero' (node 'find')" in refuse(save(made, tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("operator", "shape"), [("Det", (1, 3)), ("IsNaN", None), ("Hardmax", (1, 3, 8, 8))]
+)
+def test_an_operator_that_ncnn_lacks_is_named_with_its_node(
+    tmp_path: Path, operator: str, shape: tuple[int, ...] | None
+) -> None:
+    if shape is None:
+        made = model(
+            [
+                helper.make_node(operator, ["image"], ["flags"], name=f"my_{operator}"),
+                helper.make_node("Cast", ["flags"], ["y"], to=TensorProto.FLOAT, name="cast"),
+            ],
+            IMAGE,
+            {"y": (1, 3, 8, 8)},
+        )
+    else:
+        made = single(operator, {"y": shape})
+    text = refuse(save(made, tmp_path / "m.onnx"))
+    assert f"'{operator}' (node 'my_{operator}')" in text
+    assert "for which ncnn has no layer" in text
+
+
+def test_dynamic_axes_and_the_way_round_them(tmp_path: Path) -> None:
+    path = save(small_cnn(batch="N"), tmp_path / "m.onnx")
+    text = refuse(path)
+    assert "'image'" in text
+    assert "Nx3x16x16" in text
+    assert "--input image=1x3x16x16" in text
+    bundle = make_bundle(path, tmp_path / "b", BundleOptions(input_shapes=("image=1x3x16x16",)))
+    assert bundle.inputs[0].shape == (1, 3, 16, 16)
+    assert bundle.outputs[0].shape == (1, 6)
+    assert bundle.provenance.verification.status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        (("image=1x3x16x17",), "is 1x3x16x16, the shape given for it 1x3x16x17"),
+        (("picture=1x3x16x16",), "no input 'picture'; its inputs are image"),
+        (("image",), "does not say an input's shape"),
+        (("image=1x3xax16",), "is not a shape"),
+        (("image=1x3x16x16", "image=1x3x16x16"), "given twice"),
+    ],
+)
+def test_shapes_that_do_not_fit(tmp_path: Path, shapes: tuple[str, ...], words: str) -> None:
+    path = save(small_cnn(), tmp_path / "m.onnx")
+    assert words in refuse(path, UsageError, input_shapes=shapes)
+
+
+def test_integer_inputs_and_outputs(tmp_path: Path) -> None:
+    gather = model(
+        [helper.make_node("Gather", ["table", "ids"], ["y"])],
+        {"ids": (1, 4)},
+        {"y": (1, 4, 8)},
+        [weights("table", 10, 8)],
+    )
+    gather.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    assert "The input 'ids' of m.onnx is int64" in refuse(save(gather, tmp_path / "m.onnx"))
+    best = model(
+        [helper.make_node("ArgMax", ["image"], ["best"], axis=1)],
+        IMAGE,
+        {"best": (1, 1, 8, 8)},
+        output_type=TensorProto.INT64,
+    )
+    assert "The output 'best' of m.onnx is int64" in refuse(save(best, tmp_path / "m.onnx"))
+
+
+def test_an_unused_input(tmp_path: Path) -> None:
+    made = model(
+        [helper.make_node("Relu", ["image"], ["y"])],
+        {**IMAGE, "spare": (1, 2)},
+        {"y": (1, 3, 8, 8)},
+    )
+    assert "'spare' of m.onnx is used by no node" in refuse(save(made, tmp_path / "m.onnx"))
+
+
+def test_a_model_without_inputs(tmp_path: Path) -> None:
+    made = model([helper.make_node("Relu", ["c"], ["y"])], {}, {"y": (2,)}, [weights("c", 2)])
+    assert "has no inputs" in refuse(save(made, tmp_path / "m.onnx"))
+
+
+def test_missing_external_data(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(small_cnn(), path, save_as_external_data=True, location="w.data", size_threshold=64)
+    (tmp_path / "w.data").unlink()
+    assert "'w.data'" in refuse(path)
+
+
+def test_what_pnnx_gets_wrong_without_a_word_is_refused_by_the_numbers(tmp_path: Path) -> None:
+    attributes = {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}
+    pool = single("AveragePool", {"y": (1, 3, 4, 4)}, **attributes)
+    text = refuse(save(pool, tmp_path / "pool.onnx"), VerificationError)
+    assert "output 'y' is off by" in text
+    assert "--no-verify" in text
+    gather = model(
+        [helper.make_node("Gather", ["image", "indices"], ["y"], axis=1)],
+        IMAGE,
+        {"y": (1, 2, 8, 8)},
+        [constant("indices", np.asarray([2, 0]))],
+    )
+    text = refuse(save(gather, tmp_path / "gather.onnx"), VerificationError)
+    assert "output 'y' has the shape 1x8x8 instead of 1x2x8x8" in text
+
+
+def test_files_that_ncnn_refuses(tmp_path: Path) -> None:
+    lstm = model(
+        [helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=5)],
+        {"x": (6, 1, 4)},
+        {"y": (6, 1, 1, 5)},
+        [weights("w", 1, 20, 4), weights("r", 1, 20, 5)],
+    )
+    text = refuse(save(lstm, tmp_path / "m.onnx"), verify=False)
+    assert "ncnn refused the .param file (m.param)" in text
+    assert "LSTM" in text
+
+
+def test_a_model_on_which_pnnx_dies(tmp_path: Path) -> None:
+    text = refuse(save(single("Identity", {"y": (1, 3, 8, 8)}), tmp_path / "m.onnx"))
+    assert "pnnx died of signal 11 on m.onnx; its last words: " in text
+
+
+def test_a_source_that_gives_nan(tmp_path: Path) -> None:
+    made = model(
+        [
+            helper.make_node("Sub", ["image", "ten"], ["s"]),
+            helper.make_node("Sqrt", ["s"], ["y"]),
+        ],
+        IMAGE,
+        {"y": (1, 3, 8, 8)},
+        [constant("ten", np.float32(10.0))],
+    )
+    assert "gives NaN or infinite values" in refuse(
+        save(made, tmp_path / "m.onnx"), VerificationError
+    )
+
+
+def test_words_that_are_no_model(tmp_path: Path) -> None:
+    assert "does not exist" in refuse(tmp_path / "absent.onnx", UsageError)
+    text = tmp_path / "model.txt"
+    text.write_text("hello")
+    assert "expected an .onnx file" in refuse(text, UsageError)
+    assert "not 'int4'" in refuse(text, UsageError, precision="int4")
+
+
+def test_without_pnnx_the_error_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pnnx.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError, match="pip install --no-deps pnnx==20261020"):
+        make_bundle(save(small_cnn(), tmp_path / "m.onnx"), tmp_path / "b")
+
+
+def test_pnnx_is_found_without_importing_its_package() -> None:
+    code = (
+        "import sys; from deployx_edge.runtimes.pnnx import find_pnnx; "
+        "assert find_pnnx().is_file(); print('torch' in sys.modules, 'pnnx' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
