@@ -9,6 +9,7 @@
 #include "agent/command_line.h"
 #include "agent/files/work_folder.h"
 #include "agent/receive/receive.h"
+#include "agent/service/serve.h"
 
 namespace {
 
@@ -42,7 +43,7 @@ int main(int argc, char** argv) {
     case dx::CommandLine::Command::kReceive:
       return dx::receive(work, STDIN_FILENO, STDOUT_FILENO);
     case dx::CommandLine::Command::kServe:
-      break;
+      return dx::serve(line.value());
   }
   return kExitUsage;
 }

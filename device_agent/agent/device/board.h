@@ -1,0 +1,47 @@
+// What the agent tells of the board it runs on. Plain values; agent.proto says what they mean.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dx {
+
+struct Reading {
+  std::string name;
+  double value = 0;    // degrees Celsius or MHz
+  std::string source;  // the path that was read
+};
+
+struct Conditions {
+  std::vector<Reading> temperatures;
+  std::vector<Reading> frequencies;
+  std::vector<std::string> governors;  // one per frequency domain
+};
+
+struct Cluster {
+  std::string name;  // "big", "little" or "all"
+  std::vector<std::uint32_t> cpus;
+  double max_mhz = 0;  // 0: not known
+};
+
+struct Board {
+  std::string machine;
+  std::string kernel;
+  std::string os;
+  std::string libc;
+  std::optional<std::string> soc;
+  std::optional<std::string> cpu_model;
+  std::uint32_t cores = 0;
+  std::vector<Cluster> clusters;
+  std::vector<std::string> isa_features;
+  std::optional<std::uint64_t> memory_bytes;
+  std::optional<std::uint64_t> memory_available_bytes;
+  std::optional<std::uint64_t> disk_free_bytes;
+  Conditions conditions;
+  bool emulated = false;
+  std::string emulated_reason;
+};
+
+}  // namespace dx

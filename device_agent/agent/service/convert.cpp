@@ -1,0 +1,151 @@
+#include "agent/service/convert.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "agent/worker/log_tail.h"
+
+namespace dx {
+namespace {
+
+constexpr std::size_t kMaxTextBytes = 4096;
+
+// What comes from files of a board, of a model or of a worker may be anything.
+std::string clean(const std::string& text) { return clean_utf8(text, kMaxTextBytes); }
+
+void add_readings(const std::vector<Reading>& readings,
+                  google::protobuf::RepeatedPtrField<pb::Reading>& messages) {
+  for (const Reading& reading : readings) {
+    pb::Reading& message = *messages.Add();
+    message.set_name(clean(reading.name));
+    message.set_value(reading.value);
+    message.set_source(clean(reading.source));
+  }
+}
+
+void add_infos(const std::vector<TensorInfo>& infos,
+               google::protobuf::RepeatedPtrField<pb::TensorInfo>& messages) {
+  for (const TensorInfo& info : infos) {
+    pb::TensorInfo& message = *messages.Add();
+    message.set_name(clean(info.name));
+    message.mutable_dims()->Add(info.dims.begin(), info.dims.end());
+  }
+}
+
+}  // namespace
+
+void to_proto(const Conditions& conditions, pb::Conditions& message) {
+  add_readings(conditions.temperatures, *message.mutable_temperatures());
+  add_readings(conditions.frequencies, *message.mutable_frequencies());
+  for (const std::string& governor : conditions.governors) message.add_governors(clean(governor));
+}
+
+void to_proto(const Board& board, pb::DeviceDescription& message) {
+  message.set_machine(clean(board.machine));
+  message.set_kernel(clean(board.kernel));
+  message.set_os(clean(board.os));
+  message.set_libc(clean(board.libc));
+  if (board.soc) message.set_soc(clean(*board.soc));
+  if (board.cpu_model) message.set_cpu_model(clean(*board.cpu_model));
+  message.set_cores(board.cores);
+  for (const Cluster& cluster : board.clusters) {
+    pb::Cluster& entry = *message.add_clusters();
+    entry.set_name(cluster.name);
+    entry.mutable_cpus()->Add(cluster.cpus.begin(), cluster.cpus.end());
+    entry.set_max_mhz(cluster.max_mhz);
+  }
+  for (const std::string& feature : board.isa_features) message.add_isa_features(clean(feature));
+  if (board.memory_bytes) message.set_memory_bytes(*board.memory_bytes);
+  if (board.memory_available_bytes) {
+    message.set_memory_available_bytes(*board.memory_available_bytes);
+  }
+  if (board.disk_free_bytes) message.set_disk_free_bytes(*board.disk_free_bytes);
+  to_proto(board.conditions, *message.mutable_conditions());
+  message.set_emulated(board.emulated);
+  message.set_emulated_reason(board.emulated_reason);
+}
+
+void to_proto(const Loaded& loaded, pb::Loaded& message) {
+  message.set_load_ns(loaded.load_ns);
+  add_infos(loaded.inputs, *message.mutable_inputs());
+  add_infos(loaded.outputs, *message.mutable_outputs());
+  message.set_threads(loaded.threads);
+}
+
+void to_proto(const LayerTimes& layer, pb::LayerTimes& message) {
+  message.set_index(layer.index);
+  message.set_name(clean(layer.name));
+  message.set_type(clean(layer.type));
+  message.mutable_dims()->Add(layer.dims.begin(), layer.dims.end());
+  message.set_element_bits(layer.element_bits);
+  message.set_packing(layer.packing);
+  message.set_precision(clean(layer.precision));
+  message.mutable_ns()->Add(layer.ns.begin(), layer.ns.end());
+}
+
+void to_proto(const BenchDone& done, pb::BenchSummary& message) {
+  message.set_first_run_ns(done.first_run_ns);
+  message.set_runs(done.runs);
+  for (const PrecisionCount& count : done.precisions) {
+    pb::PrecisionCount& entry = *message.add_precisions();
+    entry.set_precision(clean(count.precision));
+    entry.set_layers(count.layers);
+  }
+}
+
+void to_proto(Outputs&& outputs, pb::InferReply& message) {
+  message.set_sequence(outputs.sequence);
+  message.set_compute_ns(outputs.compute_ns);
+  message.set_worker_ns(outputs.worker_ns);
+  for (Tensor& tensor : outputs.outputs) {
+    pb::Tensor& entry = *message.add_outputs();
+    entry.set_name(clean(tensor.name));
+    entry.set_dtype(clean(tensor.dtype));
+    entry.mutable_dims()->Add(tensor.dims.begin(), tensor.dims.end());
+    entry.set_data(std::move(tensor.data));
+    entry.set_batched(tensor.batched);
+  }
+}
+
+Result<RunOptions> from_proto(const pb::RunOptions& options) {
+  RunOptions result;
+  result.threads = options.threads();
+  if (!pb::CoreSelection_IsValid(options.cores())) {
+    return Failure{FailureCode::kInvalidRequest,
+                   "expected 'cores' to be all, little or big, got number " +
+                       std::to_string(static_cast<int>(options.cores())),
+                   Phase::kUnspecified};
+  }
+  result.cores = static_cast<CoreSelection>(options.cores());
+  if (!options.accelerator().empty()) result.accelerator = options.accelerator();
+  const auto take = [](bool present, bool value, std::optional<bool>& field) {
+    if (present) field = value;
+  };
+  take(options.has_fp16_storage(), options.fp16_storage(), result.fp16_storage);
+  take(options.has_fp16_arithmetic(), options.fp16_arithmetic(), result.fp16_arithmetic);
+  take(options.has_fp16_packed(), options.fp16_packed(), result.fp16_packed);
+  take(options.has_bf16_storage(), options.bf16_storage(), result.bf16_storage);
+  take(options.has_int8_inference(), options.int8_inference(), result.int8_inference);
+  take(options.has_packing_layout(), options.packing_layout(), result.packing_layout);
+  take(options.has_winograd_convolution(), options.winograd_convolution(),
+       result.winograd_convolution);
+  take(options.has_sgemm_convolution(), options.sgemm_convolution(), result.sgemm_convolution);
+  return result;
+}
+
+std::vector<Tensor> from_proto(google::protobuf::RepeatedPtrField<pb::Tensor>&& tensors) {
+  std::vector<Tensor> result;
+  result.reserve(static_cast<std::size_t>(tensors.size()));
+  for (pb::Tensor& tensor : tensors) {
+    Tensor& entry = result.emplace_back();
+    entry.name = std::move(*tensor.mutable_name());
+    if (!tensor.dtype().empty()) entry.dtype = std::move(*tensor.mutable_dtype());
+    entry.dims.assign(tensor.dims().begin(), tensor.dims().end());
+    entry.data = std::move(*tensor.mutable_data());
+    entry.batched = tensor.batched();
+  }
+  return result;
+}
+
+}  // namespace dx

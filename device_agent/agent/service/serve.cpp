@@ -1,0 +1,144 @@
+#include "agent/service/serve.h"
+
+#include <fcntl.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "agent/files/files.h"
+#include "agent/service/agent_service.h"
+#include "agent/session/session_folder.h"
+
+namespace dx {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kExitFailed = 1;
+constexpr std::size_t kMaxTokenLine = 512;
+constexpr std::size_t kMinTokenDigits = 32;
+// A tensor of 1 GiB and what is around it.
+constexpr int kMaxMessageBytes = (1 << 30) + (1 << 20);
+constexpr int kMaxThreads = 96;
+constexpr std::chrono::milliseconds kGoodbyeTime{300};
+constexpr unsigned kLongestEndSeconds = 10;
+
+int give_up(const std::string& reason) {
+  std::fprintf(stderr, "dx-agent: %s\n", reason.c_str());
+  return kExitFailed;
+}
+
+// The descriptors that we were started with by accident would keep somebody's pipe open.
+void close_on_exec_all() {
+  for (const std::string& name : list_folder("/proc/self/fd")) {
+    const int fd = std::atoi(name.c_str());
+    // The folder's own descriptor is gone by now; to mark it fails without harm.
+    if (fd > STDERR_FILENO) static_cast<void>(::fcntl(fd, F_SETFD, FD_CLOEXEC));
+  }
+}
+
+// The line `token HEX`, byte by byte: what follows it is not ours to take.
+Result<std::string> read_token(int input, std::chrono::seconds patience) {
+  const Failure refused{FailureCode::kInvalidRequest,
+                        "expected the line 'token HEX' of at least 32 hexadecimal digits on "
+                        "standard input; deployx-edge starts this program itself",
+                        Phase::kUnspecified};
+  const Clock::time_point deadline = Clock::now() + patience;
+  std::string line;
+  while (line.size() < kMaxTokenLine) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    pollfd entry{input, POLLIN, 0};
+    if (left.count() <= 0) return refused;
+    const int ready =
+        ::poll(&entry, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60000)));
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+    char byte = 0;
+    const ssize_t got = ::read(input, &byte, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return refused;
+    if (byte == '\n') break;
+    line += byte;
+  }
+  const std::string prefix = "token ";
+  if (line.compare(0, prefix.size(), prefix) != 0) return refused;
+  std::string token = line.substr(prefix.size());
+  const auto is_digit = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+  };
+  const bool good = token.size() >= kMinTokenDigits && line.size() < kMaxTokenLine &&
+                    std::all_of(token.begin(), token.end(), is_digit);
+  if (!good) return refused;
+  return token;
+}
+
+std::unique_ptr<grpc::Server> start_server(AgentService& service, int& port) {
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  // Few threads while idle; a call that blocks takes one more.
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+  grpc::ResourceQuota quota("dx-agent");
+  quota.SetMaxThreads(kMaxThreads);
+  builder.SetResourceQuota(quota);
+  // Nobody else may listen on our port and be taken for us.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Hosts may ask often whether the link lives.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  return builder.BuildAndStart();
+}
+
+// Serves until the session's end; gives its reason, or nothing where the server did not start.
+std::string serve_session(const CommandLine& line, const std::string& token, Lifetime& lifetime,
+                          const SessionFolder& folder) {
+  const WorkFolder work{line.work};
+  const BoardReader board(SysFiles(), ask_system(), line.work, line.emulated);
+  Models models(work, folder.path(), line.launcher);
+  SessionState state{token, board, models, lifetime};
+  AgentService service(state);
+  int port = 0;
+  const std::unique_ptr<grpc::Server> server = start_server(service, port);
+  if (!server || port == 0) return "";
+  std::printf("ready %d %ld\n", port, static_cast<long>(::getpid()));
+  std::string reason = "the host does not read";
+  if (std::fflush(stdout) == 0) reason = lifetime.wait(STDIN_FILENO);
+
+  // Whatever hangs from here on, the process ends.
+  ::alarm(kLongestEndSeconds);
+  models.kill_all();
+  server->Shutdown(std::chrono::system_clock::now() + kGoodbyeTime);
+  server->Wait();
+  return reason;
+}
+
+}  // namespace
+
+int serve(const CommandLine& line) {
+  close_on_exec_all();
+  const std::chrono::seconds patience(line.heartbeat_seconds);
+  const auto token = read_token(STDIN_FILENO, patience);
+  if (!token) return give_up(token.failure().message);
+  auto lifetime = Lifetime::create(patience);
+  if (!lifetime) return give_up(lifetime.failure().message);
+  const auto folder = SessionFolder::create(WorkFolder{line.work});
+  if (!folder) return give_up(folder.failure().message);
+  const std::string reason = serve_session(line, token.value(), *lifetime.value(), folder.value());
+  if (reason.empty()) return give_up("cannot listen on 127.0.0.1; is the loopback interface up?");
+  std::fprintf(stderr, "dx-agent: the session ended: %s\n", reason.c_str());
+  return 0;
+}
+
+}  // namespace dx
