@@ -167,21 +167,24 @@ class SshChannel:
     def _drain_errors(self) -> None:
         """Collect standard error, without the line that tells the process id."""
         before = b""
+        while chunk := self._next_error_chunk():
+            if self._pid:
+                self._errors.add(chunk)
+                continue
+            before += chunk
+            found = _PID_LINE.search(before)
+            if found is not None:
+                self._pid = int(found[1])
+                self._errors.add(before[: found.start()] + before[found.end() :])
+        if not self._pid:
+            self._errors.add(before)
+
+    def _next_error_chunk(self) -> bytes:
+        """Some standard error; empty at its end."""
         while True:
             try:
-                chunk = self._channel.recv_stderr(_READ_BYTES)
+                return self._channel.recv_stderr(_READ_BYTES)
             except TimeoutError:
                 continue
             except OSError:
-                chunk = b""
-            if not self._pid and chunk:
-                before += chunk
-                found = _PID_LINE.search(before)
-                if found is None:
-                    continue
-                self._pid = int(found[1])
-                chunk, before = before[: found.start()] + before[found.end() :], b""
-            if before or chunk:
-                self._errors.add(before or chunk)
-            if not chunk:
-                return
+                return b""

@@ -38,7 +38,7 @@ _APPLETS = (
 )  # fmt: skip
 
 
-class Missing(Exception):
+class MissingPartError(Exception):
     """What this computer lacks for a kind of board; the reason for a skip."""
 
 
@@ -195,27 +195,27 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> No
 def register_arm64() -> None:
     """Let the kernel start arm64 programs through qemu, in a chroot too (flag F).
 
-    Missing names what is in the way. What others registered is left as it is; the newest
+    MissingPartError names what is in the way. What others registered is left as it is; the newest
     entry counts.
     """
     qemu = shutil.which("qemu-aarch64-static")
     if qemu is None:
-        raise Missing("qemu-aarch64-static (apt-get install qemu-user-static)")
+        raise MissingPartError("qemu-aarch64-static (apt-get install qemu-user-static)")
     if os.getuid() != 0:
-        raise Missing("root, which binfmt_misc and ChrootDirectory need")
+        raise MissingPartError("root, which binfmt_misc and ChrootDirectory need")
     if not (_BINFMT / "register").exists():
         mounted = subprocess.run(
             ["mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT)], capture_output=True
         )
         if mounted.returncode != 0:
-            raise Missing(f"binfmt_misc (mount: {mounted.stderr.decode().strip()})")
+            raise MissingPartError(f"binfmt_misc (mount: {mounted.stderr.decode().strip()})")
     if (_BINFMT / _ENTRY).exists():
         return
     interpreter = _QEMU_KEEPING_NAMES if _QEMU_KEEPING_NAMES.exists() else Path(qemu)
     try:
         (_BINFMT / "register").write_text(_ARM64_RULE % (_ENTRY, interpreter))
     except OSError as error:
-        raise Missing(f"leave to register with binfmt_misc ({error})") from error
+        raise MissingPartError(f"leave to register with binfmt_misc ({error})") from error
 
 
 @contextmanager
@@ -253,7 +253,7 @@ def arm64_busybox() -> Path:
         (package,) = apt.glob("busybox-static_*_arm64.deb")
         _checked(["dpkg-deb", "-x", str(package), str(apt / "unpacked")], apt)
     except (subprocess.CalledProcessError, FileNotFoundError, ValueError) as error:
-        raise Missing(f"busybox-static:arm64 from apt ({error})") from error
+        raise MissingPartError(f"busybox-static:arm64 from apt ({error})") from error
     partial = place.with_suffix(".part")
     shutil.copy(apt / "unpacked" / "bin" / "busybox", partial)
     partial.replace(place)
@@ -287,11 +287,14 @@ def foreign_root() -> Iterator[Path]:
             shell.parent.mkdir(parents=True, exist_ok=True)
             shell.write_text('#!/bin/sh\nexec /bin/sh "$@"\n')
             shell.chmod(0o755)
-        os.mknod(root / "dev" / "null", 0o20666, os.makedev(1, 3))
-        (root / "dev" / "null").chmod(0o666)
+        for name, minor in (("null", 3), ("zero", 5)):
+            os.mknod(root / "dev" / name, 0o20666, os.makedev(1, minor))
+            (root / "dev" / name).chmod(0o666)
         probe = subprocess.run(["chroot", str(root), "/bin/uname", "-m"], capture_output=True)
         if probe.stdout.strip() != b"aarch64":
-            raise Missing(f"foreign programs in a chroot ({probe.stderr.decode().strip()})")
+            raise MissingPartError(
+                f"foreign programs in a chroot ({probe.stderr.decode().strip()})"
+            )
         yield root
     finally:
         shutil.rmtree(root)
@@ -302,20 +305,27 @@ def _require_chroot_place(folder: Path) -> None:
     for place in (folder, *folder.parents):
         state = place.stat()
         if state.st_uid != 0 or state.st_mode & 0o022:
-            raise Missing(f"a cache folder that only root can write ({place} is open to others)")
+            raise MissingPartError(
+                f"a cache folder that only root can write ({place} is open to others)"
+            )
 
 
-@contextmanager
-def small_disk(place: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of that size mounted at ``place``; Missing without root."""
-    place.mkdir(parents=True, exist_ok=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(place)],
-        capture_output=True,
-    )
-    if mounted.returncode != 0:
-        raise Missing(f"root, to mount a small disk ({mounted.stderr.decode().strip()})")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
+class SmallDisk:
+    """A file system of its own at ``place`` until the end; MissingPartError without root."""
+
+    def __init__(self, place: Path, megabytes: int, option: str = "rw") -> None:
+        self._place = place
+        place.mkdir(parents=True, exist_ok=True)
+        options = f"size={megabytes}m,{option}"
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", str(place)], capture_output=True
+        )
+        if mounted.returncode != 0:
+            reason = mounted.stderr.decode().strip()
+            raise MissingPartError(f"root, to mount a small disk ({reason})")
+
+    def __enter__(self) -> Path:
+        return self._place
+
+    def __exit__(self, *_: object) -> None:
+        subprocess.run(["umount", "-l", str(self._place)], check=True)

@@ -1,0 +1,63 @@
+"""The kinds of links that one list of tests runs over."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployx_edge.device import LinkOptions
+from deployx_edge.transport import Transport, open_transport
+from tests.integration.board import Sshd, descendants
+
+_NUMBERS = itertools.count(1)
+
+
+@dataclass
+class LinkCase:
+    """One kind of board. ``root`` is where its ``/`` lies on this computer."""
+
+    name: str
+    uri: str
+    machine: str
+    agent: Path
+    root: Path
+    work_base: Path
+    options: LinkOptions = field(default_factory=LinkOptions)
+    sshd: Sshd | None = None
+
+    def new_folder(self) -> tuple[str, Path]:
+        """A fresh folder (not made yet) as the board names it, and where it lies here."""
+        name = f"wörk folder {next(_NUMBERS)}"
+        inside = self.work_base / name
+        return str(inside), self.root / inside.relative_to("/")
+
+    def open(self, work_folder: str | None = None, options: LinkOptions | None = None) -> Transport:
+        folder = self.new_folder()[0] if work_folder is None else work_folder
+        return open_transport(self.uri, work_folder=folder, options=options or self.options)
+
+    def cut(self) -> None:
+        """End the link, or the receiver where there is no link, without a word."""
+        if self.sshd is not None:
+            self.sshd.signal_sessions(signal.SIGKILL)
+            return
+        for pid in descendants(os.getpid()):
+            if b"receive" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+
+
+def running(word: str) -> bool:
+    """Whether any process of this computer has ``word`` among its arguments."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if word.encode() in entry.read_bytes().split(b"\0"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+Cases = Callable[[str], LinkCase]
