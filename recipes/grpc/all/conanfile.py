@@ -95,9 +95,18 @@ class GrpcConan(ConanFile):
         self._component("address_sorting", [])
         self._component("upb", [])
         self._component("gpr", absl)
-        self._component("grpc_unsecure", [
-            "gpr", "upb", "address_sorting", "c-ares::c-ares", "re2::re2", "zlib::zlib", *absl,
-        ])
+        self._component(
+            "grpc_unsecure",
+            [
+                "gpr",
+                "upb",
+                "address_sorting",
+                "c-ares::c-ares",
+                "re2::re2",
+                "zlib::zlib",
+                *absl,
+            ],
+        )
         self._component("grpc++_unsecure", ["grpc_unsecure", "protobuf::libprotobuf"])
 
     def _component(self, name, requires):
@@ -110,8 +119,28 @@ class GrpcConan(ConanFile):
 
 # The targets that gRPC's CMakeLists.txt links for grpc_unsecure and gpr.
 _ABSEIL = (
-    "any_invocable", "base", "bind_front", "cleanup", "cord", "core_headers", "flat_hash_map",
-    "flat_hash_set", "function_ref", "hash", "inlined_vector", "memory", "optional",
-    "random_random", "span", "status", "statusor", "str_format", "strings", "synchronization",
-    "time", "type_traits", "utility", "variant",
+    "any_invocable",
+    "base",
+    "bind_front",
+    "cleanup",
+    "cord",
+    "core_headers",
+    "flat_hash_map",
+    "flat_hash_set",
+    "function_ref",
+    "hash",
+    "inlined_vector",
+    "memory",
+    "optional",
+    "random_random",
+    "span",
+    "status",
+    "statusor",
+    "str_format",
+    "strings",
+    "synchronization",
+    "time",
+    "type_traits",
+    "utility",
+    "variant",
 )

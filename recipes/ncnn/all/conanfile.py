@@ -54,8 +54,9 @@ class NcnnConan(ConanFile):
 
     def package(self):
         copy(self, "LICENSE.txt", self.source_folder, Path(self.package_folder, "licenses"))
+        # ncnn's own CMake files stay: they make the package folder a prefix for builds that
+        # do not use Conan.
         CMake(self).install()
-        rmdir(self, Path(self.package_folder, "lib", "cmake"))
         rmdir(self, Path(self.package_folder, "lib", "pkgconfig"))
 
     def package_info(self):

@@ -52,8 +52,14 @@ class ProtobufConan(ConanFile):
         copy(self, "google/protobuf/*.inc", headers, package / "include")
         copy(self, "google/protobuf/*.proto", headers, package / "include", excludes="*unittest*")
         copy(self, "*.a", self.build_folder, package / "lib", keep_path=False)
-        copy(self, "protoc*", self.build_folder, package / "bin", keep_path=False,
-             excludes=("*.a", "*.cmake", "CMakeFiles/*"))
+        copy(
+            self,
+            "protoc*",
+            self.build_folder,
+            package / "bin",
+            keep_path=False,
+            excludes=("*.a", "*.cmake", "CMakeFiles/*"),
+        )
 
     def package_info(self):
         self.cpp_info.set_property("cmake_find_mode", "both")

@@ -21,8 +21,12 @@ class Re2Conan(ConanFile):
         cmake_layout(self, src_folder="src")
 
     def source(self):
-        get(self, **self.conan_data["sources"][self.version], strip_root=True,
-            pattern="*/third_party/re2/*")
+        get(
+            self,
+            **self.conan_data["sources"][self.version],
+            strip_root=True,
+            pattern="*/third_party/re2/*",
+        )
 
     def generate(self):
         toolchain = CMakeToolchain(self)

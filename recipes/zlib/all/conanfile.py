@@ -25,8 +25,12 @@ class ZlibConan(ConanFile):
         cmake_layout(self, src_folder="src")
 
     def source(self):
-        get(self, **self.conan_data["sources"][self.version], strip_root=True,
-            pattern="*/third_party/zlib/*")
+        get(
+            self,
+            **self.conan_data["sources"][self.version],
+            strip_root=True,
+            pattern="*/third_party/zlib/*",
+        )
 
     def generate(self):
         toolchain = CMakeToolchain(self)

@@ -1,0 +1,120 @@
+"""Builds, targets, archives and plans, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from deployx_edge.crossbuild.commands import Command
+from deployx_edge.crossbuild.runtime import Runtime, to_document
+from deployx_edge.crossbuild.sources import Archive, source_cache
+from deployx_edge.report.units import size
+from deployx_edge.target import Target
+
+
+def runtime_document(runtime: Runtime) -> dict[str, Any]:
+    """``runtime.json`` and where it lies."""
+    return {"kind": "runtime", "folder": str(runtime.folder), **to_document(runtime)}
+
+
+def runtime_table(runtime: Runtime) -> Table:
+    """One row an executable."""
+    origin = "imported; made by" if runtime.imported else "by"
+    table = Table(
+        title=f"{runtime.target_id}, {origin} {runtime.compiler}", caption=str(runtime.folder)
+    )
+    for heading in ("file", "size", "libc", "sha256"):
+        table.add_column(heading, justify="right" if heading == "size" else "left")
+    for file in runtime.files:
+        table.add_row(file.name, size(file.size_bytes), file.libc, file.sha256[:16])
+    return table
+
+
+def targets_document(rows: Iterable[tuple[Target, Runtime | None]]) -> dict[str, Any]:
+    """Each target with its build, null where there is none."""
+    return {
+        "kind": "targets",
+        "targets": [
+            {
+                "id": target.id,
+                "description": target.description,
+                "machines": target.machines,
+                "libc": target.libc,
+                "build": None if runtime is None else runtime_document(runtime),
+            }
+            for target, runtime in rows
+        ],
+    }
+
+
+def targets_table(rows: Iterable[tuple[Target, Runtime | None]]) -> Table:
+    """One row a target."""
+    table = Table(title="targets")
+    for heading in ("id", "what it is", "libc", "built"):
+        table.add_column(heading, overflow="fold")
+    for target, runtime in rows:
+        built = "no" if runtime is None else f"{runtime.version}, {runtime.compiler}"
+        table.add_row(target.id, target.description, target.libc, built)
+    return table
+
+
+def sources_document(archives: Sequence[Archive]) -> dict[str, Any]:
+    """Each archive and whether it is here."""
+    return {
+        "kind": "sources",
+        "cache": str(source_cache()),
+        "archives": [
+            {
+                "filename": archive.filename,
+                "sha256": archive.sha256,
+                "urls": archive.urls,
+                "packages": archive.packages,
+                "present": archive.present,
+            }
+            for archive in archives
+        ],
+    }
+
+
+def sources_table(archives: Sequence[Archive]) -> Table:
+    """One row an archive."""
+    table = Table(title="source archives", caption=str(source_cache()))
+    for heading in ("", "archive", "for", "sha256"):
+        table.add_column(heading, no_wrap=heading == "sha256", overflow="fold")
+    for archive in archives:
+        mark = "[green]✓[/]" if archive.present else "[yellow]–[/]"
+        table.add_row(mark, archive.filename, ", ".join(archive.packages), archive.sha256)
+    return table
+
+
+def plan_document(archives: Sequence[Archive], commands: Sequence[Command]) -> dict[str, Any]:
+    """What ``--explain`` says."""
+    return {
+        "kind": "plan",
+        "fetch": [archive.filename for archive in archives],
+        "commands": [
+            {
+                "title": command.title,
+                "argv": command.argv,
+                "environment": dict(command.environment),
+            }
+            for command in commands
+        ],
+    }
+
+
+def plan_text(archives: Sequence[Archive], commands: Sequence[Command]) -> str:
+    """Lines that can be pasted into a shell, with their purpose above each."""
+    if not archives and not commands:
+        return "# Everything is up to date: nothing would run."
+    lines = []
+    if archives:
+        lines += [
+            f"# Source archives: {', '.join(archive.filename for archive in archives)}",
+            "deployx-edge sources fetch",
+        ]
+    for command in commands:
+        lines += [f"# {command.title}", command.text()]
+    return "\n".join(lines)

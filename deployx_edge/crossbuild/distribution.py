@@ -1,0 +1,131 @@
+"""``dist/<target>/``: put there whole, carried to another computer as one file."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from deployx_edge import __version__
+from deployx_edge.crossbuild.elf import check_executable
+from deployx_edge.crossbuild.runtime import (
+    RUNTIME_FILE,
+    Runtime,
+    read_runtime,
+    verify_files,
+    write_runtime,
+)
+from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.target import Target
+
+# Name, role and runtime of every executable of a build.
+BUILT_FILES = (("dx-agent", "agent", ""), ("dx-worker-ncnn", "worker", "ncnn"))
+# No build comes near it; a broken or hostile file could.
+_LARGEST_BYTES = 256 << 20
+
+
+def publish(runtime: Runtime, folder: Path) -> Runtime:
+    """Copy the runtime's files beside ``folder``, then put them in its place at once."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        for file in runtime.files:
+            shutil.copyfile(runtime.folder / file.name, fresh / file.name)
+            (fresh / file.name).chmod(0o755)
+        write_runtime(replace(runtime, folder=fresh))
+        _swap(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return replace(runtime, folder=folder)
+
+
+def export_build(runtime: Runtime, file: Path) -> None:
+    """Write a finished build to one file (``.tar.gz``), which ``import_build`` takes."""
+    verify_files(runtime)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with tarfile.open(part, "w:gz", compresslevel=6) as archive:
+            for name in (RUNTIME_FILE, *(built.name for built in runtime.files)):
+                archive.add(runtime.folder / name, arcname=name, filter=_anonymous)
+        part.replace(file)
+    except OSError as error:
+        raise BuildError(f"{file} cannot be written ({error.strerror}).") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def import_build(file: Path, target: Target, folder: Path) -> Runtime:
+    """Take a build that ``export_build`` wrote; ``folder`` is untouched unless all is right.
+
+    BuildError where the file is broken, altered, of another version of deployx-edge, or holds
+    what its own hashes and the target do not allow; UsageError where it is of another target.
+    """
+    with tempfile.TemporaryDirectory(prefix="deployx-import-") as name:
+        staged = Path(name)
+        _unpack(file, staged)
+        runtime = read_runtime(staged)
+        if runtime.target_id != target.id:
+            raise UsageError(
+                f"{file} holds a build of {runtime.target_id}, not of {target.id}.",
+                remedy=f"Use --target {runtime.target_id}.",
+            )
+        if runtime.version != __version__:
+            raise BuildError(
+                f"{file} is of deployx-edge {runtime.version}, this is {__version__}.",
+                remedy="Export it with the same version.",
+            )
+        found = tuple((built.name, built.role, built.runtime) for built in runtime.files)
+        if found != BUILT_FILES:
+            raise BuildError(f"{file} holds other executables than a build has: {found}.")
+        verify_files(runtime)
+        for built in runtime.files:
+            check_executable(
+                staged / built.name,
+                machine=target.elf_machine,
+                static=runtime.toolchain == "zig",
+            )
+        return publish(replace(runtime, imported=True), folder)
+
+
+def _unpack(file: Path, folder: Path) -> None:
+    """Plain files of the expected names only."""
+    expected = {RUNTIME_FILE, *(name for name, _, _ in BUILT_FILES)}
+    try:
+        with tarfile.open(file, "r:gz") as archive:
+            for member in archive:
+                if member.name not in expected or not member.isfile():
+                    raise BuildError(f"{file} holds {member.name}, which no build has.")
+                if member.size > _LARGEST_BYTES:
+                    raise BuildError(f"{file}: {member.name} is too large for a build.")
+                content = archive.extractfile(member)
+                assert content is not None
+                with (folder / member.name).open("wb") as out:
+                    shutil.copyfileobj(content, out, io.DEFAULT_BUFFER_SIZE)
+    except (OSError, EOFError, tarfile.TarError, ValueError) as error:
+        raise BuildError(
+            f"{file} cannot be read as an exported build ({error}).",
+            remedy="Make it with 'deployx-edge build --export FILE'.",
+        ) from error
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Names and times of whoever exported are nobody's business."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mtime = 0
+    return member
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    try:
+        if folder.exists():
+            folder.rename(old / folder.name)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

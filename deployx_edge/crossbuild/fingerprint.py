@@ -1,0 +1,49 @@
+"""What a build was made from, as a hash: two builds with the same one are the same build."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from deployx_edge import __version__
+from deployx_edge.crossbuild.toolchain import Toolchain
+from deployx_edge.resources import data_folder
+from deployx_edge.target import Target
+
+# Folders of device_agent/ and recipes/ that end in no executable.
+_NOT_BUILT = ("tests", "test_package", "__pycache__")
+
+
+def packages_fingerprint(toolchain: Toolchain, parts: tuple[str, ...]) -> str:
+    """Covers the compiler, the recipes, the lockfile and what is asked of them."""
+    agent = data_folder("device_agent")
+    digest = hashlib.sha256(f"{toolchain.fingerprint} {parts}".encode())
+    _add(digest, data_folder("recipes"))
+    _add(digest, agent / "conan.lock", agent / "conanfile.py")
+    return digest.hexdigest()
+
+
+def build_fingerprint(target: Target, toolchain: Toolchain, parts: tuple[str, ...]) -> str:
+    """Covers the packages, the agent's sources, the target's row and our version."""
+    digest = hashlib.sha256(f"{__version__} {target}".encode())
+    digest.update(packages_fingerprint(toolchain, parts).encode())
+    _add(digest, data_folder("device_agent"))
+    return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, *roots: Path) -> None:
+    for root in roots:
+        for path in _files(root):
+            name = path.relative_to(root.parent).as_posix()
+            content = hashlib.sha256(path.read_bytes()).digest()
+            digest.update(name.encode() + b"\0" + content)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    if root.is_file():
+        yield root
+    elif root.is_dir():
+        for path in sorted(root.iterdir()):
+            if path.name not in _NOT_BUILT and not path.name.startswith("."):
+                yield from _files(path)

@@ -1,0 +1,136 @@
+"""The finished build of a target: ``dist/<target>/`` with its ``runtime.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from deployx_edge.errors import BuildError, UsageError
+
+SCHEMA = 1
+RUNTIME_FILE = "runtime.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltFile:
+    """One executable of a build.
+
+    ``role`` is ``agent`` or ``worker``; ``runtime`` the worker's runtime ("" for the
+    agent). ``libc`` is ``static``, or the highest symbol version it needs
+    (``GLIBC_2.34``); ``needed`` are the shared libraries it loads.
+    """
+
+    name: str
+    role: str
+    runtime: str
+    sha256: str
+    size_bytes: int
+    machine: str
+    libc: str
+    needed: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What ``runtime.json`` says. ``folder`` is where it and the executables lie.
+
+    ``fingerprint`` covers everything the build was made from; ``imported`` is true where
+    the build came from a file instead of this computer's compiler; ``packages`` are the
+    libraries' names and versions.
+    """
+
+    folder: Path
+    target_id: str
+    toolchain: str
+    version: str
+    compiler: str
+    flags: str
+    fingerprint: str
+    imported: bool
+    packages: tuple[tuple[str, str], ...]
+    files: tuple[BuiltFile, ...]
+
+    @property
+    def agent(self) -> Path:
+        """The agent's executable."""
+        return self.folder / self._find("agent", "").name
+
+    @property
+    def agent_sha256(self) -> str:
+        """The agent's content."""
+        return self._find("agent", "").sha256
+
+    def worker(self, runtime: str) -> Path:
+        """The worker executable of that runtime; UsageError where none was built."""
+        return self.folder / self._find("worker", runtime).name
+
+    def worker_sha256(self, runtime: str) -> str:
+        """The content of that runtime's worker."""
+        return self._find("worker", runtime).sha256
+
+    def _find(self, role: str, runtime: str) -> BuiltFile:
+        for file in self.files:
+            if file.role == role and file.runtime == runtime:
+                return file
+        built = ", ".join(file.name for file in self.files)
+        raise UsageError(
+            f"The build of {self.target_id} has no {role} for '{runtime}'; it has {built}.",
+            remedy="Name a runtime that was built.",
+        )
+
+
+def write_runtime(runtime: Runtime) -> None:
+    """Write ``runtime.json`` into the runtime's folder."""
+    text = json.dumps(to_document(runtime), indent=1) + "\n"
+    (runtime.folder / RUNTIME_FILE).write_text(text, encoding="utf-8")
+
+
+def to_document(runtime: Runtime) -> dict[str, Any]:
+    """``runtime.json``'s content."""
+    document = asdict(runtime)
+    del document["folder"]
+    document["packages"] = dict(runtime.packages)
+    return {"schema": SCHEMA, **document}
+
+
+def read_runtime(folder: Path) -> Runtime:
+    """Read ``runtime.json``; BuildError where it is missing, broken or of another schema.
+
+    The executables are not looked at, see ``verify_files``.
+    """
+    path = folder / RUNTIME_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.pop("schema") != SCHEMA:
+            raise BuildError(f"{path} is of another schema than {SCHEMA}.")
+        files = tuple(
+            BuiltFile(**{**row, "needed": tuple(row["needed"])}) for row in document.pop("files")
+        )
+        packages = tuple(document.pop("packages").items())
+        runtime = Runtime(folder=folder, files=files, packages=packages, **document)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BuildError(f"{path} cannot be read ({error}).") from error
+    if any("/" in file.name or file.name.startswith(".") for file in runtime.files):
+        raise BuildError(f"{path} names files outside its folder.")
+    return runtime
+
+
+def verify_files(runtime: Runtime) -> None:
+    """Compare every executable with its hash; BuildError names the first that differs."""
+    for file in runtime.files:
+        path = runtime.folder / file.name
+        found = hash_file(path) if path.is_file() else "nothing"
+        if found != file.sha256:
+            raise BuildError(f"{path} should have the sha256 {file.sha256}, but has {found}.")
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

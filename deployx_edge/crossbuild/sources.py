@@ -1,0 +1,143 @@
+"""The source archives that the recipes name, each pinned by its sha256.
+
+They lie by their hash in Conan's own source cache (``core.sources:download_cache``), so
+that the recipes' ordinary ``get(url, sha256)`` finds them without a network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployx_edge.crossbuild.events import OnEvent, StepStarted, silent
+from deployx_edge.crossbuild.fetching import Attempt, fetch_archive
+from deployx_edge.crossbuild.runtime import hash_file
+from deployx_edge.errors import SourceError
+from deployx_edge.resources import cache_folder, data_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """One archive. ``urls`` are upstream addresses (``https:``) and package URLs
+    (``pkg:pypi/…``, ``pkg:deb/…``), which name a registry but no address; ``packages``
+    are the recipes that unpack it."""
+
+    filename: str
+    sha256: str
+    urls: tuple[str, ...]
+    packages: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """Where Conan looks for it."""
+        return source_cache() / "s" / self.sha256
+
+    @property
+    def present(self) -> bool:
+        """Whether it is there. Only whole files of the right hash are ever put there."""
+        return self.path.is_file()
+
+
+def source_cache() -> Path:
+    """The folder for ``core.sources:download_cache``."""
+    return cache_folder() / "sources"
+
+
+def archives(recipes: Path | None = None) -> tuple[Archive, ...]:
+    """Every archive that a recipe names, by file name."""
+    import yaml
+
+    found: dict[str, Archive] = {}
+    for path in sorted((recipes or data_folder("recipes")).glob("*/all/conandata.yml")):
+        package = path.parents[1].name
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))["sources"]
+        for row in rows.values():
+            urls = (row["url"],) if isinstance(row["url"], str) else tuple(row["url"])
+            known = found.get(row["sha256"])
+            found[row["sha256"]] = Archive(
+                filename=row["filename"],
+                sha256=row["sha256"],
+                urls=urls,
+                packages=(*(known.packages if known else ()), package),
+            )
+    return tuple(sorted(found.values(), key=lambda archive: archive.filename))
+
+
+def ensure_archives(needed: Iterable[Archive], on_event: OnEvent = silent) -> tuple[Archive, ...]:
+    """Fetch what is missing; returns what was fetched.
+
+    Raises SourceError naming the archive, its sha256 and the way to add it by hand.
+    """
+    missing = [archive for archive in needed if not archive.present]
+    for archive in missing:
+        on_event(StepStarted(text=f"Fetching {archive.filename}"))
+        _fetch(archive, on_event)
+    return tuple(missing)
+
+
+def add_archive(file: Path, known: Iterable[Archive] | None = None) -> Archive:
+    """Put a file that was brought by hand where it belongs, by its hash; any name will do.
+
+    SourceError where no recipe asks for that content.
+    """
+    if not file.is_file():
+        raise SourceError(f"There is no file {file}.", remedy="Name an archive on this disk.")
+    digest = hash_file(file)
+    candidates = tuple(archives() if known is None else known)
+    for archive in candidates:
+        if archive.sha256 == digest:
+            _put(file, archive)
+            return archive
+    same_name = next((a for a in candidates if a.filename == file.name), None)
+    if same_name:
+        raise SourceError(
+            f"{file.name} should have the sha256 {same_name.sha256}, but has {digest}.",
+            remedy="It is another file of that name; get the one with that hash.",
+        )
+    raise SourceError(
+        f"No recipe asks for {file.name} (sha256 {digest}).",
+        remedy="'deployx-edge sources list' shows what is needed.",
+    )
+
+
+def _fetch(archive: Archive, on_event: OnEvent) -> None:
+    archive.path.parent.mkdir(parents=True, exist_ok=True)
+    part = archive.path.with_name(f"{archive.sha256}.{os.getpid()}.part")
+    try:
+        attempts = fetch_archive(
+            archive.filename,
+            archive.sha256,
+            archive.urls,
+            part,
+            on_event,
+        )
+        if not part.is_file():
+            raise SourceError(_lacking(archive, attempts), remedy=_remedy(archive))
+        part.replace(archive.path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _put(file: Path, archive: Archive) -> None:
+    archive.path.parent.mkdir(parents=True, exist_ok=True)
+    part = archive.path.with_name(f"{archive.sha256}.{os.getpid()}.part")
+    shutil.copyfile(file, part)
+    part.replace(archive.path)
+
+
+def _lacking(archive: Archive, attempts: tuple[Attempt, ...]) -> str:
+    tried = "; ".join(f"{attempt.where}: {attempt.found}" for attempt in attempts)
+    return (
+        f"The source {archive.filename} (sha256 {archive.sha256}, for "
+        f"{', '.join(archive.packages)}) cannot be had ({tried})."
+    )
+
+
+def _remedy(archive: Archive) -> str:
+    return (
+        "Bring the file from a computer that has it and run "
+        f"'deployx-edge sources add {archive.filename}'."
+    )

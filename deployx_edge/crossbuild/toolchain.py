@@ -1,0 +1,143 @@
+"""The compilers a target can be built by, found on this computer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from deployx_edge import process
+from deployx_edge.errors import MissingToolError, UsageError
+from deployx_edge.resources import cache_folder, data_folder
+from deployx_edge.target import Target
+
+KINDS = ("zig", "gnu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolchain:
+    """A compiler for one target.
+
+    ``compiler`` says which one it is; ``profile`` and ``cmake_file`` are its files in
+    ``toolchains/``; ``environment`` is what every command of a build gets; ``fingerprint``
+    changes with the compiler's version and with anything in ``toolchains/`` it uses;
+    ``static`` whether its executables must need no shared library.
+    """
+
+    kind: str
+    compiler: str
+    profile: Path
+    cmake_file: Path
+    environment: tuple[tuple[str, str], ...]
+    fingerprint: str
+    static: bool
+
+
+def find_toolchain(target: Target, kind: str) -> Toolchain:
+    """The toolchain of that kind; MissingToolError where its compiler is not installed."""
+    if kind not in KINDS:
+        raise UsageError(f"There is no toolchain '{kind}'.", remedy=f"Known: {', '.join(KINDS)}.")
+    return zig_toolchain(target.id) if kind == "zig" else _gnu_toolchain(target)
+
+
+def zig_toolchain(name: str) -> Toolchain:
+    """zig's clang for a target, or for this computer where ``name`` is ``build``."""
+    zig, version = find_zig()
+    folder = data_folder("toolchains")
+    files = [
+        folder / f"{name}.cmake",
+        folder / "zig.cmake",
+        folder / "profiles" / name,
+        *sorted((folder / "bin").iterdir()),
+    ]
+    fingerprint = _fingerprint(f"zig {version}", files)
+    zig_cache = cache_folder() / "zig"
+    environment = {
+        "DX_ZIG": str(zig),
+        "ZIG_GLOBAL_CACHE_DIR": str(zig_cache),
+        "ZIG_LOCAL_CACHE_DIR": str(zig_cache / "objects"),
+        **_ccache_environment(f"zig {version} {fingerprint}"),
+    }
+    return Toolchain(
+        kind="zig",
+        compiler=f"clang of ziglang {version}",
+        profile=folder / "profiles" / name,
+        cmake_file=folder / f"{name}.cmake",
+        environment=tuple(environment.items()),
+        fingerprint=fingerprint,
+        static=True,
+    )
+
+
+def find_zig() -> tuple[Path, str]:
+    """zig's executable and version; MissingToolError where the wheel is not installed."""
+    spec = find_spec("ziglang")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(folder) / "zig").is_file():
+            return Path(folder) / "zig", metadata.version("ziglang")
+    raise MissingToolError(
+        "No compiler: the Python package ziglang is not installed.",
+        remedy="Run 'pip install ziglang==0.17.0'.",
+    )
+
+
+def _gnu_toolchain(target: Target) -> Toolchain:
+    folder = data_folder("toolchains")
+    name = f"{target.id}-gnu"
+    cmake_file = folder / f"{name}.cmake"
+    if not cmake_file.is_file():
+        raise UsageError(f"{target.id} has no gnu toolchain.", remedy="Build it with zig.")
+    triple = gnu_triple(target)
+    missing = [p for p in (f"{triple}-gcc", f"{triple}-g++") if process.find_program(p) is None]
+    if missing:
+        raise MissingToolError(
+            f"No compiler: {' and '.join(missing)} not found.",
+            remedy=f"Run 'apt-get install g++-{triple.replace('_', '-')}', or build with zig.",
+        )
+    compiler = process.run([f"{triple}-g++", "--version"]).stdout.decode().splitlines()[0]
+    files = [cmake_file, folder / "gnu.cmake", folder / "profiles" / name]
+    return Toolchain(
+        kind="gnu",
+        compiler=compiler,
+        profile=folder / "profiles" / name,
+        cmake_file=cmake_file,
+        environment=tuple(_ccache_environment("").items()),
+        fingerprint=_fingerprint(compiler, files),
+        static=False,
+    )
+
+
+def gnu_triple(target: Target) -> str:
+    """Debian's name for that target's compilers, e.g. ``aarch64-linux-gnu``."""
+    return f"{target.machines[0]}-linux-gnu"
+
+
+def _ccache_environment(compiler: str) -> dict[str, str]:
+    """ccache in front of the compiler where it is installed.
+
+    ``compiler`` names a compiler that ccache cannot tell by its file: zig hides behind a
+    script that does not change with it.
+    """
+    ccache = process.find_program("ccache")
+    if ccache is None:
+        return {}
+    environment = {
+        "CMAKE_C_COMPILER_LAUNCHER": str(ccache),
+        "CMAKE_CXX_COMPILER_LAUNCHER": str(ccache),
+        # Conan gives each build another folder; its name must not count.
+        "CCACHE_BASEDIR": str(cache_folder()),
+        "CCACHE_NOHASHDIR": "1",
+    }
+    if compiler:
+        environment["CCACHE_COMPILERTYPE"] = "clang"
+        environment["CCACHE_COMPILERCHECK"] = f"string:{compiler}"
+    return environment
+
+
+def _fingerprint(compiler: str, files: list[Path]) -> str:
+    digest = hashlib.sha256(compiler.encode())
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
