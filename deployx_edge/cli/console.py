@@ -15,7 +15,6 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from deployx_edge.cli.progress_text import progress_text
 from deployx_edge.errors import UsageError
 from deployx_edge.workflows.progress import Progress, Stage
 
@@ -83,7 +82,7 @@ def _live_line() -> Iterator[Progress]:
                 console.print(line())
             stage, text = event.text, ""
         else:
-            text = progress_text(event)
+            text = event.text
 
     with Live(_Line(), console=console, refresh_per_second=8, transient=True):
         yield show
@@ -98,9 +97,8 @@ def _lines() -> Progress:
     def show(event: Any) -> None:
         nonlocal last
         now = time.monotonic()
-        text = event.text if isinstance(event, Stage) else progress_text(event)
         if isinstance(event, Stage) or now - last >= 10.0:
             last = now
-            print(f"[{now - started:5.1f} s] {text}", file=sys.stderr, flush=True)
+            print(f"[{now - started:5.1f} s] {event.text}", file=sys.stderr, flush=True)
 
     return show

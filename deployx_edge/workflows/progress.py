@@ -1,10 +1,17 @@
-"""What a story tells while it goes on. Whoever shows it decides how."""
+"""What a story tells while it goes on. Whoever shows it decides how.
+
+Each event has a ``text`` that says it in a few words, as a build's own events have.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from deployx_edge.report.units import duration, size
+
+_BAR_WIDTH = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +23,20 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """Bytes on their way to the board."""
+    """Bytes on their way to the board, ``seconds`` after the first of them."""
 
     sent_bytes: int
     total_bytes: int
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """A bar with the amount and the rate."""
+        share = self.sent_bytes / self.total_bytes if self.total_bytes else 1.0
+        filled = round(_BAR_WIDTH * share)
+        rate = f", {size(self.sent_bytes / self.seconds)}/s" if self.seconds > 0 else ""
+        bar = "█" * filled + "░" * (_BAR_WIDTH - filled)
+        return f"{bar} {size(self.sent_bytes)} of {size(self.total_bytes)}{rate}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +46,12 @@ class Runs:
     done: int
     expected: int | None
     last_ns: int
+
+    @property
+    def text(self) -> str:
+        """How many of how many, and how long the last one took."""
+        whole = f" of {self.expected}" if self.expected else ""
+        return f"{self.done}{whole} runs, last {duration(self.last_ns)}"
 
 
 # Builds tell their own events (crossbuild's) through the same callable.

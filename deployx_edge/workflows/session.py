@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -133,7 +134,7 @@ def push_bundle(
     worker = runtime.worker(bundle.runtime)
     files = [
         PushFile(
-            path=worker,
+            local=worker,
             sha256=runtime.worker_sha256(bundle.runtime),
             size=worker.stat().st_size,
             executable=True,
@@ -141,7 +142,7 @@ def push_bundle(
         ),
         *(
             PushFile(
-                path=bundle.folder / file.path,
+                local=bundle.folder / file.path,
                 sha256=file.sha256,
                 size=file.size,
                 executable=False,
@@ -150,13 +151,14 @@ def push_bundle(
             for file in bundle.files
         ),
     ]
-    report = push(
-        transport,
-        (*transport.launcher, agent_path),
-        bundle.name,
-        files,
-        on_progress=lambda sent, total: progress(Transfer(sent_bytes=sent, total_bytes=total)),
-    )
+    started = time.monotonic()
+
+    def tell(sent: int, total: int) -> None:
+        seconds = time.monotonic() - started
+        progress(Transfer(sent_bytes=sent, total_bytes=total, seconds=seconds))
+
+    receiver = (*transport.launcher, agent_path, "receive", "--work", transport.work_folder)
+    report = push(transport, receiver, bundle.name, files, tell)
     return PushCost(
         total_bytes=report.total_bytes, sent_bytes=report.sent_bytes, seconds=report.seconds
     )
