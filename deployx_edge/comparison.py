@@ -295,10 +295,10 @@ def _board(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[An
 
 
 def _smooth(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Noise of an eighth of the resolution, interpolated, centred on 0."""
+    """Noise of an eighth of the resolution (at least three values), interpolated, around 0."""
     import numpy as np
 
-    values = generator.standard_normal([max(1, (size + 7) // 8) for size in shape])
+    values = generator.standard_normal([max(min(size, 3), (size + 7) // 8) for size in shape])
     for axis, size in enumerate(shape):
         last = values.shape[axis] - 1
         places = np.linspace(0, last, size)
@@ -314,7 +314,7 @@ def _picture(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[
     """A soft background with a few flat boxes and a little noise, in 0 … 1."""
     import numpy as np
 
-    scene = 0.3 + 0.2 * _gradient(generator, shape)
+    scene = np.asarray(0.3 + 0.2 * _gradient(generator, shape))
     for _ in range(5):
         corner = [int(generator.integers(0, size)) for size in shape]
         box = tuple(
