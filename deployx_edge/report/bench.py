@@ -170,4 +170,5 @@ def _moments(statistics: Statistics) -> tuple[float, float, float]:
 def _rate(result: BenchResult, statistics: Statistics) -> str:
     if result.device.board.emulated:
         return f"{NOT_AVAILABLE} (emulated)"
-    return f"{1e9 / statistics.mean:.4g}"
+    rate = 1e9 / statistics.mean
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"

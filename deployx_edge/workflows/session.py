@@ -205,6 +205,10 @@ def _start(transport: Transport, agent_path: str) -> tuple[Channel, int, str]:
     try:
         channel.write(f"token {token}\n".encode())
         return channel, _ready_port(channel), token
+    except LinkLostError as error:
+        with_words = _with_last_words(error, channel)
+        channel.close()
+        raise with_words from error
     except BaseException:
         channel.close()
         raise
