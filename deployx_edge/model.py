@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # ncnn's Mat has width, height, depth and channels; the batch index comes on top.
 MAX_RUNTIME_DIMS = 4
+# 1 GiB of float32; what is larger is a slip of the pen.
+MAX_ELEMENTS = 2**28
 _SHAPE = re.compile(r"[1-9][0-9]{0,9}(x[1-9][0-9]{0,9})*")
 
 
@@ -104,6 +107,11 @@ class PostProcessing:
     labels: tuple[str, ...] = ()
 
 
+def too_large(shape: Sequence[int]) -> bool:
+    """Whether a tensor of that shape has more elements than any board takes."""
+    return math.prod(shape) > MAX_ELEMENTS
+
+
 def format_shape(shape: Sequence[int]) -> str:
     """``(1, 3, 224, 224)`` as ``1x3x224x224``; a scalar's shape as ``scalar``."""
     return "x".join(str(size) for size in shape) or "scalar"
@@ -113,7 +121,10 @@ def parse_shape(text: str) -> tuple[int, ...]:
     """``1x3x224x224`` as ``(1, 3, 224, 224)``; UsageError where it is not of that form."""
     if not _SHAPE.fullmatch(text):
         raise UsageError(f"'{text}' is not a shape.", remedy="Write it like 1x3x224x224.")
-    return tuple(int(size) for size in text.split("x"))
+    shape = tuple(int(size) for size in text.split("x"))
+    if too_large(shape):
+        raise UsageError(f"A tensor of {text} has more than {MAX_ELEMENTS} elements.")
+    return shape
 
 
 def parse_input_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:

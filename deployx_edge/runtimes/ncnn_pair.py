@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
+from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape, too_large
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.ncnn import (
     Layer,
@@ -83,6 +83,8 @@ def _input(param: Path, layer: Layer, shapes: Mapping[str, tuple[int, ...]]) -> 
             f"{param.name} does not say the shape of its input '{blob}'.",
             remedy=f"Give it without a batch axis: --input {blob}=3x224x224.",
         )
+    if too_large(shape):
+        raise ModelError(f"The input '{blob}' of {param.name} is {format_shape(shape)}: too large.")
     if len(shape) > MAX_RUNTIME_DIMS:
         raise UsageError(
             f"The input '{blob}' of {param.name} has at most {MAX_RUNTIME_DIMS} axes in ncnn; "

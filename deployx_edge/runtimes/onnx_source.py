@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.model import format_shape
+from deployx_edge.model import format_shape, too_large
 
 if TYPE_CHECKING:
     import onnx
@@ -225,6 +225,10 @@ def _input(path: Path, value: onnx.ValueInfoProto, given: tuple[int, ...] | None
             )
     if 0 in shape:
         raise ModelError(f"The input '{value.name}' of {path.name} has an axis of size 0.")
+    if too_large(shape):
+        raise ModelError(
+            f"The input '{value.name}' of {path.name} is {format_shape(shape)}: too large."
+        )
     return SourceTensor(name=value.name, shape=shape)
 
 

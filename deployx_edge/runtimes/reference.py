@@ -24,7 +24,10 @@ class Reference:
         self._name = source.path.name
         try:
             self._session = onnxruntime.InferenceSession(
-                str(source.path), options, providers=["CPUExecutionProvider"]
+                str(source.path),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print to standard output and try the same again
             )
         except Exception as error:  # its exceptions share no other base
             raise ModelError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from deployx_edge.errors import MissingToolError, ModelError, UsageError, VerificationError
+from deployx_edge.comparison import structured_inputs
+from deployx_edge.errors import (
+    DeployxError,
+    MissingToolError,
+    ModelError,
+    UsageError,
+    VerificationError,
+)
 from deployx_edge.runtimes import pnnx
+from deployx_edge.runtimes.onnx_source import read_onnx, write_prepared
+from deployx_edge.runtimes.reference import Reference
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 
@@ -54,6 +64,30 @@ def test_a_truncated_model(tmp_path: Path, share: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     assert "m.onnx" in refuse(path)
+
+
+def test_mutated_files_end_in_our_errors_only(tmp_path: Path) -> None:
+    """Up to the conversion: reading, the copy for pnnx, and the reference's own run."""
+    whole = save(small_cnn(), tmp_path / "m.onnx").read_bytes()
+    generator = random.Random(20261121)
+    refused = 0
+    for _ in range(300):
+        content = bytearray(whole)
+        for _ in range(generator.randint(1, 4)):
+            place = generator.randrange(len(content))
+            if generator.random() < 0.7:
+                content[place] = generator.randrange(256)
+            else:
+                del content[place : place + generator.randint(1, 30)]
+        (tmp_path / "m.onnx").write_bytes(bytes(content))
+        try:
+            source = read_onnx(tmp_path / "m.onnx", {})
+            write_prepared(source, tmp_path / "prepared.onnx")
+            Reference(source).run(structured_inputs(source.inputs)[0])
+        except DeployxError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 100
 
 
 def test_a_model_that_onnx_runtime_refuses(tmp_path: Path) -> None:

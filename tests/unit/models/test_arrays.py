@@ -122,3 +122,8 @@ def test_shapes_as_text() -> None:
 def test_words_that_are_no_shape(text: str) -> None:
     with pytest.raises(UsageError, match="is not a shape"):
         parse_shape(text)
+
+
+def test_a_shape_that_no_board_takes() -> None:
+    with pytest.raises(UsageError, match="has more than 268435456 elements"):
+        parse_shape("1x3x99999x99999")
