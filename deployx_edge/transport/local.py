@@ -80,7 +80,7 @@ class ProcessChannel:
                 f"{format_command(self._argv)} did not end within {timeout:g} seconds."
             )
         # What it wrote last is part of what error_tail() promises after the end.
-        self._drain.join(1.0)
+        self._drain.join(GRACE_SECONDS)
         return code
 
     def error_tail(self) -> str:
@@ -132,8 +132,12 @@ class ProcessChannel:
             )
 
     def _gone(self) -> LinkLostError:
+        if self._closing:
+            code = self._child.poll()
+        else:  # Its last words may still be on their way.
+            code = process.wait_for(self._child, GRACE_SECONDS)
+            self._drain.join(GRACE_SECONDS)
         tail = self.error_tail()
-        code = self._child.poll()
         state = "was closed" if code is None else f"ended with exit code {code}"
         return LinkLostError(
             f"{format_command(self._argv)} {state}" + (f": {tail}" if tail else ".")

@@ -6,6 +6,7 @@ list of what is missing out, then one stream of bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -165,8 +166,10 @@ class _Attempt:
         channel = self._transport.stream(self._receiver)
         try:
             lines = LineReader(channel)
-            refused = _write_offer(channel, bundle_name, files)
-            needs, free = self._read_needs(channel, lines, contents, refused)
+            # A receiver that ended may have said why, and its word is worth more.
+            with contextlib.suppress(LinkLostError):
+                channel.write(_offer(bundle_name, files))
+            needs, free = self._read_needs(channel, lines, contents)
             answers = _Answers(lines, [need.file for need in needs])
             sent = self._send(channel, needs, answers)
             self._finish(channel, answers, free, sum(n.file.size - n.offset for n in needs))
@@ -175,11 +178,7 @@ class _Attempt:
             channel.close()
 
     def _read_needs(
-        self,
-        channel: Channel,
-        lines: LineReader,
-        contents: dict[str, PushFile],
-        refused: LinkLostError | None,
+        self, channel: Channel, lines: LineReader, contents: dict[str, PushFile]
     ) -> tuple[list[_Need], int]:
         """The board's answer to the offer: what it lacks, and its free bytes."""
         free = -1
@@ -198,8 +197,6 @@ class _Attempt:
             if line == "end":
                 return needs, free
             needs.append(_read_need(line, contents))
-        if refused is not None:
-            raise refused
         raise self._no_answer(channel)
 
     def _send(self, channel: Channel, needs: Sequence[_Need], answers: _Answers) -> int:
@@ -333,20 +330,12 @@ def _check(bundle_name: str, files: Sequence[PushFile]) -> None:
             raise _changed(file, f"it should have {file.size} bytes, found {size}")
 
 
-def _write_offer(
-    channel: Channel, bundle_name: str, files: Sequence[PushFile]
-) -> LinkLostError | None:
-    """Send the list; the error where the receiver ended, which may have said why."""
+def _offer(bundle_name: str, files: Sequence[PushFile]) -> bytes:
     lines = ["deployx-receive 1", f"bundle {bundle_name}"]
     for file in files:
         mode = "x" if file.executable else "-"
         lines.append(f"file {file.sha256} {file.size} {mode} {file.name}")
-    lines += ["end", ""]
-    try:
-        channel.write("\n".join(lines).encode())
-    except LinkLostError as error:
-        return error
-    return None
+    return "\n".join([*lines, "end", ""]).encode()
 
 
 def _read_need(line: str, contents: dict[str, PushFile]) -> _Need:

@@ -94,7 +94,7 @@ class SshChannel:
             raise LinkLostError(
                 f"{format_command(self._argv)} did not end within {timeout:g} seconds."
             )
-        self._drain.join(1.0)
+        self._drain.join(GRACE_SECONDS)
         if self._channel.exit_status == -1:
             if self._closed or self._link.is_lost():
                 raise self._gone()
@@ -159,6 +159,10 @@ class SshChannel:
         command = format_command(self._argv)
         if not self._closed and self._link.is_lost():
             return self._link.lost()
+        if not self._closed:
+            # Its last words may still be on their way.
+            self._channel.status_event.wait(GRACE_SECONDS)
+            self._drain.join(GRACE_SECONDS)
         code = self._channel.exit_status
         state = "was closed" if code == -1 else f"ended with exit code {code}"
         tail = self.error_tail()

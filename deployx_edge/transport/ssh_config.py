@@ -22,6 +22,9 @@ _ADDRESS = re.compile(
 )
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 _MOST_INCLUDES = 16
+_QUOTED_LIST = re.compile(
+    r"(?P<key>\s*(?:user|global)knownhostsfile(?:\s*=\s*|\s+))(?P<value>\".*\")\s*", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +165,7 @@ def _expanded(path: Path, trail: list[Path]) -> list[str]:
         found = _INCLUDE.fullmatch(line)
         if found is None:
             section = line if _SECTION.match(line) else section
-            lines.append(line)
+            lines.append(_keep_quotes(line))
             continue
         if len(trail) > _MOST_INCLUDES:
             raise ConfigError(f"{path}: Include lines go deeper than {_MOST_INCLUDES} files.")
@@ -172,6 +175,12 @@ def _expanded(path: Path, trail: list[Path]) -> list[str]:
         # A Host line of an included file ends with that file.
         lines.append(section)
     return lines
+
+
+def _keep_quotes(line: str) -> str:
+    """paramiko takes the outermost quotes away, which a list of quoted files needs."""
+    found = _QUOTED_LIST.fullmatch(line)
+    return f'{found["key"]}"{found["value"]}"' if found else line
 
 
 def _matching(pattern: str, base: Path) -> list[Path]:

@@ -139,9 +139,9 @@ class SshLink:
         _prefer(transport, hop)
         try:
             transport.start_client(timeout=seconds)
+            key = transport.get_remote_server_key()
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise _no_handshake(hop, error) from error
-        key = transport.get_remote_server_key()
         check_host_key(hop, key.get_name(), key.asbytes())
         authenticate(transport, hop)
         return transport

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.device import LinkOptions
@@ -65,7 +65,6 @@ class Sshd:
     port: int
     client_key: Path
     process: subprocess.Popen[bytes]
-    extra_client_lines: list[str] = field(default_factory=list)
 
     @property
     def uri(self) -> str:
@@ -79,14 +78,17 @@ class Sshd:
     def known_hosts(self) -> Path:
         return self.folder / "known_hosts"
 
-    def options(self, *lines: str, **changes: object) -> LinkOptions:
+    def options(
+        self, *lines: str, keys: Sequence[Path] | None = None, **changes: object
+    ) -> LinkOptions:
         """LinkOptions with an SSH configuration of this board's key and known_hosts.
 
-        ``lines`` go before the usual ones, and ssh takes what it finds first.
+        ``lines`` go before the usual ones, and ssh takes what it finds first; ``keys``
+        stand in for the key that the board knows.
         """
         config = self.folder / f"config-{time.monotonic_ns()}"
         usual = (
-            f"IdentityFile {self.client_key}",
+            *(f"IdentityFile {key}" for key in keys or [self.client_key]),
             "IdentitiesOnly yes",
             f"UserKnownHostsFile {self.known_hosts}",
         )
