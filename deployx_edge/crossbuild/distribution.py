@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import gzip
 import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def _unpack(file: Path, folder: Path) -> None:
     """Plain files of the expected names only."""
     expected = {RUNTIME_FILE, *(name for name, _, _ in BUILT_FILES)}
     try:
-        with tarfile.open(file, "r:gz") as archive:
+        with gzip.open(file) as unpacked, tarfile.open(fileobj=unpacked) as archive:
             for member in archive:
                 if member.name not in expected or not member.isfile():
                     raise BuildError(f"{file} holds {member.name}, which no build has.")
@@ -105,8 +106,11 @@ def _unpack(file: Path, folder: Path) -> None:
                 content = archive.extractfile(member)
                 assert content is not None
                 with (folder / member.name).open("wb") as out:
-                    shutil.copyfileobj(content, out, io.DEFAULT_BUFFER_SIZE)
-    except (OSError, EOFError, tarfile.TarError, ValueError) as error:
+                    shutil.copyfileobj(content, out)
+            # gzip compares its checksum at the very end only, behind tar's own end.
+            while unpacked.read(1 << 20):
+                pass
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise BuildError(
             f"{file} cannot be read as an exported build ({error}).",
             remedy="Make it with 'deployx-edge build --export FILE'.",

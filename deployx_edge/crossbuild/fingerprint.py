@@ -18,26 +18,25 @@ _NOT_BUILT = ("tests", "test_package", "__pycache__")
 def packages_fingerprint(toolchain: Toolchain, parts: tuple[str, ...]) -> str:
     """Covers the compiler, the recipes, the lockfile and what is asked of them."""
     agent = data_folder("device_agent")
-    digest = hashlib.sha256(f"{toolchain.fingerprint} {parts}".encode())
-    _add(digest, data_folder("recipes"))
-    _add(digest, agent / "conan.lock", agent / "conanfile.py")
-    return digest.hexdigest()
+    tree = hash_tree(data_folder("recipes"), agent / "conan.lock", agent / "conanfile.py")
+    return hashlib.sha256(f"{toolchain.fingerprint} {parts} {tree}".encode()).hexdigest()
 
 
 def build_fingerprint(target: Target, toolchain: Toolchain, parts: tuple[str, ...]) -> str:
     """Covers the packages, the agent's sources, the target's row and our version."""
-    digest = hashlib.sha256(f"{__version__} {target}".encode())
-    digest.update(packages_fingerprint(toolchain, parts).encode())
-    _add(digest, data_folder("device_agent"))
-    return digest.hexdigest()
+    packages = packages_fingerprint(toolchain, parts)
+    tree = hash_tree(data_folder("device_agent"))
+    return hashlib.sha256(f"{__version__} {target} {packages} {tree}".encode()).hexdigest()
 
 
-def _add(digest: hashlib._Hash, *roots: Path) -> None:
+def hash_tree(*roots: Path) -> str:
+    """Covers names and contents of all files below the roots but tests and hidden ones."""
+    digest = hashlib.sha256()
     for root in roots:
         for path in _files(root):
             name = path.relative_to(root.parent).as_posix()
-            content = hashlib.sha256(path.read_bytes()).digest()
-            digest.update(name.encode() + b"\0" + content)
+            digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _files(root: Path) -> Iterator[Path]:

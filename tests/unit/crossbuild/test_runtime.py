@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from deployx_edge.crossbuild.runtime import (
+    BuiltFile,
+    Runtime,
+    hash_file,
+    read_runtime,
+    verify_files,
+    write_runtime,
+)
+from deployx_edge.errors import BuildError, UsageError
+from tests.unit.crossbuild.binaries import AARCH64, elf
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    return make_runtime(tmp_path)
+
+
+def make_runtime(folder, **changes):
+    """A whole build in ``folder``, its executables without code."""
+    files = []
+    for name, role, kind in (("dx-agent", "agent", ""), ("dx-worker-ncnn", "worker", "ncnn")):
+        content = elf(AARCH64, filler=name.encode())
+        (folder / name).write_bytes(content)
+        file = BuiltFile(
+            name=name,
+            role=role,
+            runtime=kind,
+            sha256=hash_file(folder / name),
+            size_bytes=len(content),
+            machine="EM_AARCH64",
+            libc="static",
+            needed=(),
+        )
+        files.append(file)
+    facts = {
+        "folder": folder,
+        "target_id": "linux-arm64",
+        "toolchain": "zig",
+        "version": "0.1.0",
+        "compiler": "some clang",
+        "flags": "-O3",
+        "fingerprint": "f" * 64,
+        "imported": False,
+        "packages": (("ncnn", "1.0.20261020"),),
+        "files": tuple(files),
+    }
+    runtime = Runtime(**{**facts, **changes})
+    write_runtime(runtime)
+    return runtime
+
+
+def test_what_was_written_is_read(runtime):
+    assert read_runtime(runtime.folder) == runtime
+    verify_files(runtime)
+
+
+def test_files_are_found_by_role(runtime):
+    assert runtime.agent == runtime.folder / "dx-agent"
+    assert runtime.worker("ncnn") == runtime.folder / "dx-worker-ncnn"
+    assert runtime.worker_sha256("ncnn") == hash_file(runtime.worker("ncnn"))
+    assert runtime.agent_sha256 == hash_file(runtime.agent)
+
+
+def test_a_worker_that_was_not_built_is_named(runtime):
+    with pytest.raises(UsageError, match="no worker for 'tensorrt'; it has dx-agent, dx-worker-nc"):
+        runtime.worker("tensorrt")
+
+
+def test_an_altered_executable_is_named(runtime):
+    runtime.agent.write_bytes(b"altered")
+    with pytest.raises(BuildError, match=f"dx-agent should have the sha256 {runtime.agent_sha256}"):
+        verify_files(runtime)
+
+
+def test_a_missing_executable_is_named(runtime):
+    runtime.worker("ncnn").unlink()
+    with pytest.raises(BuildError, match=r"dx-worker-ncnn .* but has nothing"):
+        verify_files(runtime)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": 2, "files": []}']
+)
+def test_a_broken_runtime_file_is_an_error(tmp_path, text):
+    (tmp_path / "runtime.json").write_text(text)
+    with pytest.raises(BuildError, match=r"runtime\.json"):
+        read_runtime(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../dx-agent", "/bin/sh", ".hidden"])
+def test_names_outside_the_folder_are_refused(runtime, name):
+    first, *rest = runtime.files
+    write_runtime(replace(runtime, files=(replace(first, name=name), *rest)))
+    with pytest.raises(BuildError, match="outside its folder"):
+        read_runtime(runtime.folder)
+
+
+def test_the_file_says_what_a_person_looks_for(runtime):
+    document = json.loads((runtime.folder / "runtime.json").read_text())
+    assert document["schema"] == 1
+    assert document["packages"] == {"ncnn": "1.0.20261020"}
+    assert document["files"][0]["sha256"] == runtime.agent_sha256
+    assert "folder" not in document

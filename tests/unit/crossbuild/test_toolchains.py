@@ -1,0 +1,111 @@
+"""One target, one name: the row, the toolchain file and the profile are held together."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from deployx_edge.crossbuild.generators import GRPC_VERSION, PROTOBUF_VERSION
+from deployx_edge.crossbuild.toolchain import KINDS, find_toolchain, gnu_triple
+from deployx_edge.errors import UsageError
+from deployx_edge.resources import data_folder
+from deployx_edge.target import find_target, targets
+
+_TOOLCHAINS = data_folder("toolchains")
+_SHARED = {"zig", "gnu"}
+_BUILD_MACHINE = {"build"}
+
+
+def _cmake_files():
+    return {path.stem for path in _TOOLCHAINS.glob("*.cmake")} - _SHARED
+
+
+def _profiles():
+    return {path.name for path in (_TOOLCHAINS / "profiles").iterdir()}
+
+
+def test_every_target_has_its_toolchain_file_and_profile_and_nothing_else_has():
+    gnu = {name for name in _cmake_files() if name.endswith("-gnu")}
+    assert _cmake_files() == set(targets()) | gnu | _BUILD_MACHINE
+    assert _profiles() == _cmake_files()
+    assert {name.removesuffix("-gnu") for name in gnu} <= set(targets())
+
+
+@pytest.mark.parametrize("path", sorted(_TOOLCHAINS.glob("*.cmake")), ids=lambda path: path.name)
+def test_toolchain_files_are_short_and_leave_flags_to_others(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 25
+    # A cached flag variable would silently drop the flags that Conan adds.
+    assert not re.search(r"set\(CMAKE_\w*FLAGS\w*\b.*CACHE", text)
+    assert not re.search(r"set\(CMAKE_(C|CXX|ASM|EXE_LINKER)_FLAGS\s", text)
+
+
+@pytest.mark.parametrize("id", list(targets()))
+def test_files_of_a_target_name_its_processor(id):
+    target = find_target(id)
+    text = (_TOOLCHAINS / f"{id}.cmake").read_text()
+    assert f"set(CMAKE_SYSTEM_PROCESSOR {target.machines[0]})" in text
+    profile = (_TOOLCHAINS / "profiles" / id).read_text()
+    assert f"/{id}.cmake" in profile
+    assert "build_type=Release" in profile
+
+
+def test_all_profiles_keep_packages_of_other_compilers_apart():
+    for name in _profiles():
+        text = (_TOOLCHAINS / "profiles" / name).read_text()
+        assert 'tools.info.package_id:confs=["user.deployx:toolchain"]' in text, name
+
+
+@pytest.mark.parametrize("id", list(targets()))
+def test_the_default_toolchain_is_there_without_anything_to_install(id):
+    toolchain = find_toolchain(find_target(id), "zig")
+    assert toolchain.static
+    assert toolchain.cmake_file == _TOOLCHAINS / f"{id}.cmake"
+    assert dict(toolchain.environment)["DX_ZIG"].endswith("/zig")
+
+
+def test_toolchains_of_two_targets_are_not_the_same():
+    prints = {find_toolchain(target, "zig").fingerprint for target in targets().values()}
+    assert len(prints) == len(targets())
+
+
+def test_an_unknown_toolchain_is_named_with_those_there_are():
+    with pytest.raises(UsageError, match=r"no toolchain 'msvc'\. Known: zig, gnu"):
+        find_toolchain(find_target("linux-arm64"), "msvc")
+    assert KINDS == ("zig", "gnu")
+
+
+def test_debian_names_its_compilers_by_the_machine():
+    assert gnu_triple(find_target("linux-arm64")) == "aarch64-linux-gnu"
+    assert gnu_triple(find_target("linux-x64")) == "x86_64-linux-gnu"
+
+
+def _recipe_versions():
+    return {
+        path.parent.name: list(yaml.safe_load(path.read_text())["versions"])
+        for path in data_folder("recipes").glob("*/config.yml")
+    }
+
+
+def test_every_recipe_has_its_archive_its_lock_and_a_test():
+    lock = (data_folder("device_agent") / "conan.lock").read_text()
+    for name, versions in _recipe_versions().items():
+        folder = data_folder("recipes") / name / "all"
+        sources = yaml.safe_load((folder / "conandata.yml").read_text())["sources"]
+        assert list(sources) == versions
+        assert (folder / "test_package" / "conanfile.py").is_file()
+        for version in versions:
+            assert re.search(rf'"{name}/{re.escape(version)}#[0-9a-f]{{32}}"', lock), name
+
+
+def test_code_generators_are_of_the_libraries_versions():
+    versions = _recipe_versions()
+    assert versions["protobuf"] == [PROTOBUF_VERSION]
+    assert versions["grpc"] == [GRPC_VERSION]
+
+
+def test_the_lockfile_holds_only_our_recipes():
+    lock = (data_folder("device_agent") / "conan.lock").read_text()
+    assert set(re.findall(r'"([\w-]+)/[^"]+#', lock)) == set(_recipe_versions())
