@@ -64,12 +64,12 @@ void Writer::operator()(std::string_view value) {
   bytes_.append(value);
 }
 
-Result<std::string> Writer::finish() && {
+Result<std::string> Writer::finish(std::size_t limit) && {
   const std::size_t length = bytes_.size() - 4;
-  if (length > kMaxFrameBytes) {
+  if (length > limit) {
     return Failure{FailureCode::kInvalidRequest,
-                   "a message between agent and worker may hold 1 GiB, this one has " +
-                       std::to_string(length) + " bytes: send smaller tensors",
+                   "a message between agent and worker may have " + std::to_string(limit) +
+                       " bytes, this one has " + std::to_string(length) + ": send smaller tensors",
                    {}};
   }
   for (std::size_t i = 0; i < 4; ++i) bytes_[i] = static_cast<char>((length >> (8 * i)) & 0xFF);

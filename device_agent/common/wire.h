@@ -62,8 +62,8 @@ class Writer {
     T::visit(value, *this);
   }
 
-  // The whole frame with its header. Fails where it is longer than kMaxFrameBytes.
-  Result<std::string> finish() &&;
+  // The whole frame with its header. Fails where kind and fields are longer than `limit`.
+  Result<std::string> finish(std::size_t limit = kMaxFrameBytes) &&;
 
  private:
   void put(std::uint64_t value, std::size_t bytes);

@@ -259,6 +259,8 @@ Status NcnnModel::run_by_layer(const Mats& inputs, Mats& results,
   std::vector<Dims> blob_dims(net_.blobs().size());
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     blob_dims[static_cast<std::size_t>(inputs_[i].blob)] = input_dims_[i];
+    // An input that is an output too: the layers will use it up.
+    if (Status status = take_outputs(extractor, {inputs_[i].blob}, results); !status) return status;
   }
   for (std::size_t i = 0; i < needed_.size(); ++i) {
     const ncnn::Layer& layer = *net_.layers()[i];
@@ -266,12 +268,6 @@ Status NcnnModel::run_by_layer(const Mats& inputs, Mats& results,
     LayerRun run;
     if (Status status = run_layer(extractor, i, blob_dims, results, run); !status) return status;
     runs.push_back(std::move(run));
-  }
-  // An Input that is an output too.
-  for (const std::size_t i : output_order_) {
-    if (!results[i].empty()) continue;
-    const int code = extractor.extract(outputs_[i].blob, results[i]);
-    if (code != 0) return ncnn_failed("output '" + outputs_[i].name + "'", code);
   }
   return {};
 }
@@ -306,12 +302,18 @@ Status NcnnModel::run_layer(ncnn::Extractor& extractor, std::size_t index,
     run.precision = precision_of(layer, mat.elembits());
   }
   // What the model gives is unpacked and widened, which the whole run's time holds too.
+  const Clock::time_point start = Clock::now();
+  Status status = take_outputs(extractor, layer.tops, results);
+  run.ns += nanoseconds_since(start);
+  return status;
+}
+
+Status NcnnModel::take_outputs(ncnn::Extractor& extractor, const std::vector<int>& blobs,
+                               Mats& results) const {
   for (const std::size_t i : output_order_) {
     const int blob = outputs_[i].blob;
-    if (std::find(layer.tops.begin(), layer.tops.end(), blob) == layer.tops.end()) continue;
-    const Clock::time_point start = Clock::now();
+    if (std::find(blobs.begin(), blobs.end(), blob) == blobs.end()) continue;
     const int code = extractor.extract(blob, results[i]);
-    run.ns += nanoseconds_since(start);
     if (code != 0) return ncnn_failed("output '" + outputs_[i].name + "'", code);
   }
   return {};

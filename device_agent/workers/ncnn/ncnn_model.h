@@ -69,6 +69,9 @@ class NcnnModel : public Model {
   Status run_by_layer(const Mats& inputs, Mats& results, std::vector<LayerRun>& runs) const;
   Status run_layer(ncnn::Extractor& extractor, std::size_t index, std::vector<Dims>& blob_dims,
                    Mats& results, LayerRun& run) const;
+  // Those outputs that are among the blobs.
+  Status take_outputs(ncnn::Extractor& extractor, const std::vector<int>& blobs,
+                      Mats& results) const;
   std::string precision_of(const ncnn::Layer& layer, int element_bits) const;
 
   // Mats return to the pools that they came from, so these live longest.
