@@ -1,6 +1,8 @@
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -22,11 +24,24 @@ int print_version() {
   return std::fflush(stdout) == 0 ? 0 : 1;
 }
 
+// musl gives a thread 128 KiB of stack; gRPC was written where there are 8 MiB.
+void widen_thread_stacks() {
+  constexpr std::size_t kStackBytes = std::size_t{1} << 20;
+  pthread_attr_t attributes;
+  if (::pthread_attr_init(&attributes) != 0) return;
+  if (::pthread_attr_setstacksize(&attributes, kStackBytes) == 0) {
+    // Where this is refused, threads keep the system's own size.
+    static_cast<void>(::pthread_setattr_default_np(&attributes));
+  }
+  static_cast<void>(::pthread_attr_destroy(&attributes));
+}
+
 int print_usage() { return std::fputs(dx::usage(), stdout) >= 0 ? 0 : 1; }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  widen_thread_stacks();
   // A host that is gone shows as an error of a write, not as the end of this process.
   static_cast<void>(::signal(SIGPIPE, SIG_IGN));
   const auto line = dx::parse_command_line(std::vector<std::string>(argv + 1, argv + argc));

@@ -1,5 +1,6 @@
 #include "agent/service/infer_call.h"
 
+#include <exception>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -105,16 +106,24 @@ WorkerOutcome InferCall::converse() {
   if (!lease) return WorkerFailure{lease.failure(), 0, ""};
 
   std::thread collector([this] { collect(); });
-  while (request) {
-    if (WorkerOutcome failure = send(std::move(*request))) fail(std::move(*failure));
-    request = next_request();
-  }
-  end_sending();
+  send_all(std::move(request));
   collector.join();
 
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!failure_ && host_gone_) return cancelled("the host is gone");
   return failure_;
+}
+
+void InferCall::send_all(std::optional<pb::InferRequest> request) {
+  try {
+    while (request) {
+      if (WorkerOutcome failure = send(std::move(*request))) fail(std::move(*failure));
+      request = next_request();
+    }
+  } catch (const std::exception& error) {
+    fail({{FailureCode::kInternal, error.what(), Phase::kUnspecified}, 0, ""});
+  }
+  end_sending();
 }
 
 std::optional<pb::InferRequest> InferCall::next_request() {
@@ -185,22 +194,28 @@ bool InferCall::wait_for_debt() {
 
 void InferCall::collect() {
   const StopCheck stop = [this] { return state_.lifetime.stopping(); };
-  while (wait_for_debt()) {
-    Frame frame;
-    WorkerOutcome failure = worker_->receive(frame, stop);
-    const bool is_lost = failure.has_value();
-    if (!failure) failure = take(frame);
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (failure && !failure_) failure_ = std::move(failure);
-    if (is_lost) {
-      // Nothing more will come. The conductor's send fails too, or the session ends.
-      owed_ = 0;
-    } else if (is_last_answer(frame)) {
-      --owed_;
+  try {
+    while (wait_for_debt()) {
+      Frame frame;
+      if (WorkerOutcome failure = worker_->receive(frame, stop)) {
+        // Nothing more will come. The conductor's send fails too, or the session ends.
+        fail(std::move(*failure));
+        return;
+      }
+      if (WorkerOutcome failure = take(frame)) fail(std::move(*failure));
+      if (is_last_answer(frame)) pay_debt();
     }
-    changed_.notify_all();
-    if (is_lost) return;
+  } catch (const std::exception& error) {
+    // Answers that nobody took would be taken for those of the next call.
+    worker_->kill(KillReason::kNoMemory);
+    fail({{FailureCode::kInternal, error.what(), Phase::kUnspecified}, 0, ""});
   }
+}
+
+void InferCall::pay_debt() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  --owed_;
+  changed_.notify_all();
 }
 
 WorkerOutcome InferCall::take(const Frame& frame) {

@@ -38,6 +38,8 @@ class InferCall : public grpc::ServerBidiReactor<pb::InferRequest, pb::InferRepl
 
   void conduct();
   WorkerOutcome converse();
+  // Sends this request and all that follow.
+  void send_all(std::optional<pb::InferRequest> request);
   // The next request; empty when there is none to come or the call has failed.
   std::optional<pb::InferRequest> next_request();
   WorkerOutcome send(pb::InferRequest request);
@@ -46,6 +48,7 @@ class InferCall : public grpc::ServerBidiReactor<pb::InferRequest, pb::InferRepl
   void collect();
   // Waits for an answer that is owed; false when there is none to come.
   bool wait_for_debt();
+  void pay_debt();
   WorkerOutcome take(const Frame& frame);
   void write(pb::InferReply&& reply);
 

@@ -1,4 +1,5 @@
 // Bench and Profile: what the worker sends streams through to the host.
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -13,9 +14,35 @@ namespace {
 // `take` gives: more to come, done, or nonsense.
 enum class Taken { kMore, kDone, kHostGone, kNonsense };
 
+// An exception would leave answers that the next call takes for its own: it ends the worker.
+class KillUnlessSettled {
+ public:
+  explicit KillUnlessSettled(Worker& worker)
+      : worker_(worker), before_(std::uncaught_exceptions()) {}
+  KillUnlessSettled(const KillUnlessSettled&) = delete;
+  KillUnlessSettled& operator=(const KillUnlessSettled&) = delete;
+  ~KillUnlessSettled() {
+    if (std::uncaught_exceptions() > before_) worker_.kill(KillReason::kNoMemory);
+  }
+
+ private:
+  Worker& worker_;
+  const int before_;
+};
+
+// A worker names its phase again as a sign of life; the host hears of it once.
+class PhaseFilter {
+ public:
+  bool is_new(Phase phase) { return std::exchange(last_, phase) != phase; }
+
+ private:
+  Phase last_ = Phase::kUnspecified;
+};
+
 template <class Take>
 WorkerOutcome converse(Worker& worker, const std::string& request, const StopCheck& stop,
                        const Take& take) {
+  const KillUnlessSettled guard(worker);
   if (auto failure = worker.send(request, stop)) return failure;
   while (true) {
     Frame answer;
@@ -60,9 +87,11 @@ grpc::Status bench_model(grpc::ServerContext& context, SessionState& state,
 
   pb::BenchEvent last;
   to_proto(state.board.conditions(), *last.mutable_summary()->mutable_before());
+  PhaseFilter phases;
   const auto take = [&](const Frame& answer) {
     pb::BenchEvent event;
     if (const auto change = decode<PhaseChange>(answer)) {
+      if (!phases.is_new(change.value().phase)) return Taken::kMore;
       event.set_phase(static_cast<pb::Phase>(change.value().phase));
     } else if (const auto samples = decode<Samples>(answer)) {
       const auto& ns = samples.value().ns;
@@ -100,9 +129,11 @@ grpc::Status profile_model(grpc::ServerContext& context, SessionState& state,
 
   pb::ProfileEvent last;
   to_proto(state.board.conditions(), *last.mutable_summary()->mutable_before());
+  PhaseFilter phases;
   const auto take = [&](const Frame& answer) {
     pb::ProfileEvent event;
     if (const auto change = decode<PhaseChange>(answer)) {
+      if (!phases.is_new(change.value().phase)) return Taken::kMore;
       event.set_phase(static_cast<pb::Phase>(change.value().phase));
     } else if (const auto layer = decode<LayerTimes>(answer)) {
       to_proto(layer.value(), *event.mutable_layer());

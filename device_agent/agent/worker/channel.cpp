@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 namespace dx {
@@ -69,10 +70,18 @@ Channel::Step Channel::read_header() {
   return in_body_ ? Step::kMore : Step::kWhole;
 }
 
-Channel::Step Channel::read_body() {
-  if (have_ == frame_.body.size()) {
+bool Channel::make_room() {
+  if (have_ < frame_.body.size()) return true;
+  try {
     frame_.body.resize(have_ + std::min(body_size_ - have_, std::max(kFirstReadBytes, have_)));
+  } catch (const std::bad_alloc&) {
+    return false;
   }
+  return true;
+}
+
+Channel::Step Channel::read_body() {
+  if (!make_room()) return Step::kNoMemory;
   const ssize_t got =
       ::recv(socket_.get(), &frame_.body[have_], frame_.body.size() - have_, MSG_DONTWAIT);
   if (got == 0) return Step::kClosed;
@@ -98,6 +107,8 @@ Channel::Received Channel::receive(Frame& frame, std::chrono::milliseconds patie
         return Received::kClosed;
       case Step::kGarbage:
         return Received::kGarbage;
+      case Step::kNoMemory:
+        return Received::kNoMemory;
       case Step::kWait:
         break;
     }

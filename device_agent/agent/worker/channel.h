@@ -25,14 +25,15 @@ class Channel {
   // Writes a whole frame. After kStopped the stream is broken in mid-frame: the worker must end.
   Sent send(std::string_view frame, const StopCheck& stop);
 
-  enum class Received { kFrame, kClosed, kTimeout, kStopped, kGarbage };
+  enum class Received { kFrame, kClosed, kTimeout, kStopped, kGarbage, kNoMemory };
 
   // Waits for the next whole frame. After kTimeout and kStopped it may be called again and goes on
-  // where it was.
+  // where it was; after any other end the worker cannot be talked to any more.
   Received receive(Frame& frame, std::chrono::milliseconds patience, const StopCheck& stop);
 
  private:
-  enum class Step { kWhole, kMore, kWait, kClosed, kGarbage };
+  enum class Step { kWhole, kMore, kWait, kClosed, kGarbage, kNoMemory };
+  bool make_room();
   Step read_header();
   Step read_body();
 

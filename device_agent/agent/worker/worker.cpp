@@ -119,6 +119,9 @@ WorkerOutcome Worker::receive(Frame& frame, const StopCheck& stop) {
       return died();
     case Channel::Received::kGarbage:
       return broke_protocol();
+    case Channel::Received::kNoMemory:
+      process_->kill(KillReason::kNoMemory);
+      return died();
     case Channel::Received::kClosed:
       return died();
   }
@@ -200,6 +203,10 @@ WorkerFailure Worker::failure_of(const WorkerExit& exit) const {
       reason.message =
           "the worker was killed: it did not keep to the protocol; push again, so that "
           "agent and worker are of one build";
+      return failure;
+    case KillReason::kNoMemory:
+      reason.code = FailureCode::kMemoryLimit;
+      reason.message = "the worker was killed: the board has no memory for its answer";
       return failure;
     case KillReason::kUnwanted:
       reason.code = FailureCode::kCancelled;

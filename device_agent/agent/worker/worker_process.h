@@ -22,6 +22,7 @@ enum class KillReason {
   kMemoryLimit,  // it grew too large
   kCancelled,    // it did not obey a Cancel
   kGarbage,      // it did not keep to the protocol
+  kNoMemory,     // the agent cannot hold what it sends
   kUnwanted,     // unload, or the end of the session
 };
 
