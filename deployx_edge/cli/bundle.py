@@ -9,42 +9,50 @@ import typer
 
 from deployx_edge.cli.options import InputShapeOption, JsonOption, ModelArgument
 
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the bundle is written.")
+]
+WeightsOption = Annotated[
+    str | None, typer.Option("--precision", help="Of the stored weights: fp32 or fp16.")
+]
+PreprocessOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--preprocess",
+        metavar="KEY=VALUE,…",
+        help="How a picture becomes an input, e.g. "
+        "resize=224x224,colour=rgb,mean=123.7/116.3/103.5,std=58.4/57.1/57.4.",
+    ),
+]
+PostprocessOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--postprocess",
+        metavar="KEY=VALUE,…",
+        help="What an output means, e.g. softmax,labels=cat|dog.",
+    ),
+]
+NameOption = Annotated[str | None, typer.Option("--name", help="The bundle's name.")]
+NoVerifyOption = Annotated[
+    bool,
+    typer.Option("--no-verify", help="Do not compare with the source. The bundle says so."),
+]
+AcceptUnprovenOption = Annotated[
+    bool,
+    typer.Option("--accept-unproven", help="Accept outputs that hardly depend on the input."),
+]
+
 
 def bundle(
     model: ModelArgument,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the bundle is written.")
-    ],
-    precision: Annotated[
-        str | None, typer.Option("--precision", help="Of the stored weights: fp32 or fp16.")
-    ] = None,
+    output: OutputOption,
+    precision: WeightsOption = None,
     input_shape: InputShapeOption = None,
-    preprocess: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--preprocess",
-            metavar="KEY=VALUE,…",
-            help="How a picture becomes an input, e.g. "
-            "resize=224x224,colour=rgb,mean=123.7/116.3/103.5,std=58.4/57.1/57.4.",
-        ),
-    ] = None,
-    postprocess: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--postprocess",
-            metavar="KEY=VALUE,…",
-            help="What an output means, e.g. softmax,labels=cat|dog.",
-        ),
-    ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The bundle's name.")] = None,
-    no_verify: Annotated[
-        bool,
-        typer.Option("--no-verify", help="Do not compare with the source. The bundle says so."),
-    ] = False,
-    accept_unproven: Annotated[
-        bool,
-        typer.Option("--accept-unproven", help="Accept outputs that hardly depend on the input."),
-    ] = False,
+    preprocess: PreprocessOption = None,
+    postprocess: PostprocessOption = None,
+    name: NameOption = None,
+    no_verify: NoVerifyOption = False,
+    accept_unproven: AcceptUnprovenOption = False,
     json: JsonOption = False,
 ) -> None:
     """Turn a model into a bundle: ncnn's files, compared with the source, and a manifest.

@@ -19,6 +19,8 @@ from deployx_edge.errors import BundleError, ModelError, UsageError, Verificatio
 from deployx_edge.model import from_runtime_array, to_runtime_arrays
 from deployx_edge.preprocessing import classify, load_picture
 from deployx_edge.runtimes.ncnn import NcnnModel, run_ncnn
+from deployx_edge.runtimes.onnx_source import read_onnx
+from deployx_edge.runtimes.reference import Reference
 from deployx_edge.workflows import bundle as story
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import model, save, small_cnn, weights
@@ -86,6 +88,17 @@ def test_the_digits_reach_their_accuracy_in_ncnn(digits: Bundle) -> None:
     assert scores.shape == (450, 10)
     right = int((scores.argmax(axis=1) == test["labels"]).sum())
     assert abs(right - DIGITS_RIGHT) <= (0 if digits.precision == "fp32" else 2)
+
+
+def test_the_digits_reach_their_accuracy_in_the_reference() -> None:
+    source = read_onnx(DIGITS / "digits_cnn.onnx", {})
+    reference = Reference(source)
+    test = np.load(DIGITS / "digits_test.npz")
+    right = sum(
+        int(reference.run({"image": image[None]})["scores"].argmax()) == label
+        for image, label in zip(test["image"], test["labels"], strict=True)
+    )
+    assert right == DIGITS_RIGHT
 
 
 @pytest.mark.parametrize("digit", [3, 5, 8])
