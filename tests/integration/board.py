@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +101,8 @@ class Sshd:
 
     def signal_sessions(self, number: int) -> None:
         for pid in self.session_pids():
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def new_host_key(self) -> None:
         """What a board set up anew shows; the listener reads it again on SIGHUP."""
@@ -172,10 +173,8 @@ def running_sshd(folder: Path, *lines: str) -> Iterator[Sshd]:
         yield Sshd(folder=folder, port=port, client_key=client_key, process=process)
     finally:
         for pid in [*descendants(process.pid), process.pid]:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         process.wait()
 
 

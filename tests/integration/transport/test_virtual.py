@@ -1,0 +1,81 @@
+"""``virtual:`` by itself: qemu started by us, never by the kernel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deployx_edge.errors import MissingToolError, UsageError
+from deployx_edge.transport import open_transport
+from deployx_edge.transport.push import PushFile, file_sha256, install_agent, push
+from deployx_edge.transport.virtual import processors
+from tests.integration.board import binfmt_off
+from tests.integration.conftest import built_agent
+
+
+def test_it_needs_no_binfmt_misc(tmp_path: Path) -> None:
+    agent = built_agent("linux-arm64")
+    source = tmp_path / "f"
+    source.write_bytes(os.urandom(100_000))
+    file = PushFile(
+        local=source, sha256=file_sha256(source), size=100_000, executable=False, name="f"
+    )
+    with (
+        binfmt_off(),
+        open_transport("virtual:linux-arm64", work_folder=str(tmp_path / "board")) as link,
+    ):
+        path = install_agent(link, agent)
+        # The kernel itself starts nothing foreign now.
+        assert link.run([path, "--version"]).returncode == 126
+        done = link.run([*link.launcher, path, "--version"])
+        report = push(
+            link, [*link.launcher, path, "receive", "--work", link.work_folder], "b", [file]
+        )
+    assert b"linux-arm64" in done.stdout
+    assert report.sent_bytes == 100_000
+
+
+def test_the_processor_is_chosen_by_the_address(tmp_path: Path) -> None:
+    with open_transport("virtual:linux-arm64?cpu=cortex-a53") as link:
+        assert link.launcher[1:] == ("-cpu", "cortex-a53")
+        assert link.work_folder.endswith("virtual/linux-arm64-cortex-a53")
+        agent = install_agent(link, built_agent("linux-arm64"))
+        assert link.run([*link.launcher, agent, "--version"]).returncode == 0
+    with open_transport("virtual:linux-arm64?cpu=max,sve=off") as link:
+        assert link.launcher[1:] == ("-cpu", "max,sve=off")
+        assert link.work_folder.endswith("virtual/linux-arm64-max_sve_off")
+
+
+def test_the_default_processor_is_the_target_s(tmp_path: Path) -> None:
+    with open_transport("virtual:linux-arm64") as link:
+        assert link.launcher[1:] == ("-cpu", "max")
+
+
+@pytest.mark.parametrize("target", ["linux-arm64", "linux-x64"])
+def test_an_unknown_processor_is_refused_with_the_nearest(target: str) -> None:
+    name = {"linux-arm64": "cortex-a77", "linux-x64": "Haswel"}[target]
+    nearest = {"linux-arm64": "cortex-a76", "linux-x64": "Haswell"}[target]
+    with pytest.raises(UsageError, match=name) as caught:
+        open_transport(f"virtual:{target}?cpu={name}")
+    assert nearest in caught.value.remedy
+
+
+def test_an_unknown_property_is_refused() -> None:
+    with pytest.raises(UsageError, match="nosuch"):
+        open_transport("virtual:linux-arm64?cpu=max,nosuch=1")
+
+
+def test_the_list_of_processors_is_qemu_s() -> None:
+    names = processors("qemu-aarch64-static")
+    assert {"max", "cortex-a53", "cortex-a76"} <= set(names)
+    assert all(" " not in name for name in names)
+
+
+def test_without_qemu_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(MissingToolError) as caught:
+        open_transport("virtual:linux-arm64")
+    assert "qemu-aarch64-static" in caught.value.message
+    assert "apt-get install qemu-user-static" in caught.value.remedy
