@@ -46,19 +46,15 @@ def zig_toolchain(name: str) -> Toolchain:
     """zig's clang for a target, or for this computer where ``name`` is ``build``."""
     zig, version = find_zig()
     folder = data_folder("toolchains")
-    files = [
-        folder / f"{name}.cmake",
-        folder / "zig.cmake",
-        folder / "profiles" / name,
-        *sorted((folder / "bin").iterdir()),
-    ]
-    fingerprint = _fingerprint(f"zig {version}", files)
+    wrappers = sorted((folder / "bin").iterdir())
+    files = [folder / f"{name}.cmake", folder / "zig.cmake", folder / "profiles" / name]
+    fingerprint = _fingerprint(f"zig {version}", [*files, *wrappers])
     zig_cache = cache_folder() / "zig"
     environment = {
         "DX_ZIG": str(zig),
         "ZIG_GLOBAL_CACHE_DIR": str(zig_cache),
         "ZIG_LOCAL_CACHE_DIR": str(zig_cache / "objects"),
-        **_ccache_environment(f"zig {version} {fingerprint}"),
+        **_ccache_environment(f"zig-{version}-{_fingerprint('', wrappers)[:16]}"),
     }
     return Toolchain(
         kind="zig",
