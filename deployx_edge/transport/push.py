@@ -172,7 +172,9 @@ class _Attempt:
             needs, free = self._read_needs(channel, lines, contents)
             answers = _Answers(lines, [need.file for need in needs])
             sent = self._send(channel, needs, answers)
-            self._finish(channel, answers, free, sum(n.file.size - n.offset for n in needs))
+            self._finish(channel, answers, free, _missing(needs))
+            if sent != _missing(needs):
+                raise TransportError("The receiver said 'done' before it had all bytes.")
             return needs, sent
         finally:
             channel.close()

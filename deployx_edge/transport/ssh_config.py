@@ -142,7 +142,9 @@ def _lookup(address: Address, config: Path | None) -> paramiko.SSHConfigDict:
         except (paramiko.SSHException, OSError, UnicodeDecodeError) as error:
             raise _not_understood(place, error) from error
     try:
-        return parsed.lookup(address.host)
+        found = parsed.lookup(address.host)
+        int(found.get("port", "22"))
+        return found
     # A "Match exec" line ends in an ImportError, wrong options in a KeyError or ValueError.
     except (paramiko.SSHException, ImportError, KeyError, ValueError) as error:
         raise _not_understood(places[0], error) from error
