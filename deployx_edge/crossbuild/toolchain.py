@@ -125,6 +125,8 @@ def _ccache_environment(compiler: str) -> dict[str, str]:
         # Conan gives each build another folder; its name must not count.
         "CCACHE_BASEDIR": str(cache_folder()),
         "CCACHE_NOHASHDIR": "1",
+        # Headers are found by the compile itself instead of by a second run before it.
+        "CCACHE_DEPEND": "1",
     }
     if compiler:
         environment["CCACHE_COMPILERTYPE"] = "clang"
