@@ -275,7 +275,6 @@ def _conan(
     }
 
     def build_them() -> None:
-        conan_home.write_configuration()
         for command in conan_home.setup_commands():
             _run(command.argv, dict(command.environment))
         _run(argv, environment)

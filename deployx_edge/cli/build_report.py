@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.table import Table
 from deployx_edge.crossbuild.commands import Command
 from deployx_edge.crossbuild.runtime import Runtime, to_document
 from deployx_edge.crossbuild.sources import Archive, source_cache
+from deployx_edge.process import format_command
 from deployx_edge.report.units import size
 from deployx_edge.target import Target
 
@@ -115,6 +117,12 @@ def plan_text(archives: Sequence[Archive], commands: Sequence[Command]) -> str:
             f"# Source archives: {', '.join(archive.filename for archive in archives)}",
             "deployx-edge sources fetch",
         ]
+    exported: dict[str, str] = {}
     for command in commands:
-        lines += [f"# {command.title}", command.text()]
+        lines.append(f"# {command.title}")
+        for name, value in command.environment:
+            if exported.get(name) != value:
+                exported[name] = value
+                lines.append(f"export {name}={shlex.quote(value)}")
+        lines.append(format_command(command.argv))
     return "\n".join(lines)

@@ -189,6 +189,5 @@ def _install(
     ensure_archives(needed, on_event)
     # Conan's home is one for all targets, and Conan does not lock it.
     with exclusive(cache_folder() / "conan.lock", on_event):
-        conan_home.write_configuration()
         for command in (*conan_home.setup_commands(), *commands):
             run_command(command, log, on_event)

@@ -12,8 +12,6 @@ from deployx_edge.crossbuild.commands import Command
 from deployx_edge.crossbuild.sources import source_cache
 from deployx_edge.resources import cache_folder, data_folder
 
-_CENTER = "conancenter"
-
 
 def conan_home() -> Path:
     """Where Conan keeps recipes and packages; ``DEPLOYX_EDGE_CACHE`` moves it."""
@@ -46,33 +44,27 @@ def conan_program() -> Path:
 
 def setup_commands() -> list[Command]:
     """What makes the home ready; nothing where it is."""
-    remotes = _remotes()
-    conan = str(conan_program())
-    shared = tuple(environment().items())
-    commands: list[Command] = []
-    name, root = remote_name(), str(data_folder("recipes").parent)
-    if name not in remotes:
-        add = (conan, "remote", "add", "--force", name, root, "--type=local-recipes-index")
-        commands.append(Command(title="Recipes", argv=add, environment=shared))
-    if remotes.get(_CENTER, not (conan_home() / "remotes.json").is_file()):
-        disable = (conan, "remote", "disable", _CENTER)
-        commands.append(Command(title="No other remote", argv=disable, environment=shared))
-    return commands
+    if remote_name() in _remotes():
+        return []
+    root = str(data_folder("recipes").parent)
+    argv = (
+        str(conan_program()),
+        *("remote", "add", "--force", remote_name(), root, "--type=local-recipes-index"),
+    )
+    return [Command(title="Recipes", argv=argv, environment=tuple(environment().items()))]
 
 
-def write_configuration() -> None:
-    """Tell Conan where the source archives lie."""
-    path = conan_home() / "global.conf"
-    text = f"core.sources:download_cache={source_cache()}\ncore:non_interactive=True\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+def core_options() -> tuple[str, ...]:
+    """Conan's settings, said on its command line: where the source archives lie, no questions."""
+    return (
+        f"--core-conf=core.sources:download_cache={source_cache()}",
+        "--core-conf=core:non_interactive=True",
+    )
 
 
-def _remotes() -> dict[str, bool]:
-    """Conan's remotes by name, and whether each is enabled."""
+def _remotes() -> set[str]:
     try:
         document = json.loads((conan_home() / "remotes.json").read_text(encoding="utf-8"))
-        return {row["name"]: not row.get("disabled", False) for row in document["remotes"]}
+        return {row["name"] for row in document["remotes"]}
     except (OSError, ValueError, KeyError):
-        return {}
+        return set()

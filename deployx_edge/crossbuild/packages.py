@@ -46,9 +46,7 @@ def install_command(
         f"--out-file={output / 'graph.json'}",
         str(data_folder("device_agent")),
     )
-    return Command(
-        title=f"Packages ({toolchain.kind})", argv=argv, environment=_environment(toolchain)
-    )
+    return Command(title="Packages", argv=argv, environment=_environment(toolchain))
 
 
 def generators_command(build_machine: Toolchain, *, output: Path, jobs: int) -> Command:
@@ -121,6 +119,7 @@ def _conan_install(toolchain: Toolchain, jobs: int) -> tuple[str, ...]:
     return (
         str(conan_home.conan_program()),
         "install",
+        *conan_home.core_options(),
         f"--lockfile={lockfile()}",
         f"--remote={conan_home.remote_name()}",
         f"--profile:host={toolchain.profile}",

@@ -114,7 +114,6 @@ def package_prefix(
 
 def write_lockfile(output: Path | None = None) -> Path:
     """Pin the graph as the recipes are now, by default into ``device_agent/conan.lock``."""
-    conan_home.write_configuration()
     with tempfile.TemporaryDirectory(prefix="deployx-lock-") as folder:
         fresh = Path(folder) / "conan.lock"
         log = Path(folder) / "conan.log"
