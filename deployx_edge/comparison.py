@@ -157,9 +157,9 @@ def describe_difference(
             f"{check.variation:.1e}, its magnitude is {check.magnitude:.1e}"
         )
     return (
-        f"output '{check.output}' is off by {check.relative_error:.1%} of its variation between "
-        f"inputs (worst slice {check.slice_error:.1%}, largest error {check.max_abs_error:.3g}, "
-        f"cosine {check.cosine:.4f})"
+        f"output '{check.output}' is off by {_share(check.relative_error)} its variation between "
+        f"inputs (worst slice {_share(check.slice_error)} its own, largest error "
+        f"{check.max_abs_error:.3g}, cosine {check.cosine:.4f})"
     )
 
 
@@ -172,6 +172,10 @@ def finite_inputs(references: Sequence[Mapping[str, Array]]) -> tuple[int, ...]:
         for index, outputs in enumerate(references)
         if all(bool(np.isfinite(array).all()) for array in outputs.values())
     )
+
+
+def _share(ratio: float) -> str:
+    return f"{ratio:.1%} of" if ratio < 10.0 else f"{ratio:.2g} times"
 
 
 # A ratio with a denominator of 0 must stay finite, so that it can be written to JSON.

@@ -49,3 +49,10 @@ class Converter(Protocol):
         stored weights. Raises ModelError, naming the operator and the node where it can.
         """
         ...
+
+    def doubts(self, source: OnnxSource) -> tuple[str, ...]:
+        """Operators in ``source`` that this converter is known to get wrong at times.
+
+        Each as ``Operator (node 'name')``; for the error message when numbers differ.
+        """
+        ...

@@ -50,6 +50,30 @@ _ONNX_WORDS = {
     "cat": ("Concat",),
 }
 
+# Operators of which pnnx was seen to convert some forms wrongly without a word: several
+# indices, uneven parts, SAME padding, an output shape, modes, slopes, more than one axis.
+_DOUBTFUL = frozenset(
+    {
+        "AveragePool",
+        "ConvTranspose",
+        "Gather",
+        "GridSample",
+        "PRelu",
+        "RMSNormalization",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceSum",
+        "Resize",
+        "Softmax",
+        "Split",
+        "Upsample",
+        "Where",
+    }
+)
+
 
 class PnnxConverter:
     """``Converter`` for ncnn by the program pnnx."""
@@ -106,6 +130,14 @@ class PnnxConverter:
             ),
             inputs=_specs(source, "in", source.inputs, batch_axes, layers),
             outputs=_specs(source, "out", outputs, batch_axes, layers),
+        )
+
+    def doubts(self, source: OnnxSource) -> tuple[str, ...]:
+        """The doubtful operators of the source (see ``Converter``)."""
+        return tuple(
+            f"{operator} (node '{name}')"
+            for operator, name in source.nodes
+            if operator in _DOUBTFUL
         )
 
 

@@ -22,6 +22,7 @@ from deployx_edge.runtimes.reference import Reference
 if TYPE_CHECKING:
     from deployx_edge.model import Array
 
+_NAMED_DOUBTS = 3
 _SKIP = "--no-verify makes the bundle all the same, and says so in it."
 
 
@@ -31,8 +32,11 @@ def verify(
     inputs: Sequence[Mapping[str, Array]],
     *,
     accept_unproven: bool = False,
+    doubts: Sequence[str] = (),
 ) -> Verification:
     """Compare the converted model with its source on ``inputs`` (at least three sets).
+
+    ``doubts`` are operators to suspect first, named in the error where it differs.
 
     Raises VerificationError where an output differs, or where one hardly depends on the
     inputs and ``accept_unproven`` does not say that this is known.
@@ -40,6 +44,13 @@ def verify(
     if len(inputs) < LEAST_INPUTS:
         raise UsageError(f"A comparison needs at least {LEAST_INPUTS} inputs, not {len(inputs)}.")
     references = [reference.run(arrays) for arrays in inputs]
+    for spec in model.outputs:
+        if len({outputs[spec.name].shape for outputs in references}) > 1:
+            raise VerificationError(
+                f"The shape of the output '{spec.name}' depends on the input's values; ncnn's "
+                "shapes are fixed.",
+                remedy="Move what decides on it (often NonMaxSuppression) out of the model.",
+            )
     usable = finite_inputs(references)
     if len(usable) < LEAST_INPUTS:
         raise VerificationError(
@@ -54,7 +65,8 @@ def verify(
     for spec in model.outputs:
         pair = [outputs[spec.name] for outputs in wanted], [outputs[spec.name] for outputs in found]
         check = compare_output(spec.name, *pair, limits)
-        _judge(check, describe_difference(check, *pair), model, accept_unproven)
+        if check.verdict == "differs" or (check.verdict == "unproven" and not accept_unproven):
+            raise _failure(check, describe_difference(check, *pair), model.precision, doubts)
         checks.append(check)
     unproven = any(check.verdict == "unproven" for check in checks)
     return Verification(
@@ -91,22 +103,26 @@ def _restored(spec: TensorSpec, array: Array, batched: bool) -> Array:
         return array  # the comparison names both shapes
 
 
-def _judge(check: OutputCheck, what: str, model: ConvertedModel, accept_unproven: bool) -> None:
-    if check.verdict == "same" or (check.verdict == "unproven" and accept_unproven):
-        return
+def _failure(
+    check: OutputCheck, what: str, precision: str, doubts: Sequence[str]
+) -> VerificationError:
     if check.verdict == "unproven":
-        remedy = (
-            "Compare an output before the saturation (the scores before a softmax), or accept it "
-            "with --accept-unproven."
+        return VerificationError(
+            f"The converted model cannot be verified: {what}.",
+            remedy="Compare an output before the saturation (the scores before a softmax), or "
+            f"accept it with --accept-unproven. {_SKIP}",
         )
-        raise VerificationError(
-            f"The converted model cannot be verified: {what}.", remedy=f"{remedy} {_SKIP}"
-        )
-    if model.precision == "fp16":
+    if precision == "fp16":
         remedy = "Try --precision fp32; where that passes, half precision is too coarse here."
+    elif doubts:
+        more = f" and {len(doubts) - _NAMED_DOUBTS} more" if len(doubts) > _NAMED_DOUBTS else ""
+        remedy = (
+            f"The converter often gets these wrong: {', '.join(doubts[:_NAMED_DOUBTS])}{more}. "
+            "Export the model without them."
+        )
     else:
         remedy = "Simplify the model or export it with another opset: the converter got it wrong."
-    raise VerificationError(
-        f"The converted model ({model.precision}) computes something else than its source: {what}.",
+    return VerificationError(
+        f"The converted model ({precision}) computes something else than its source: {what}.",
         remedy=f"{remedy} {_SKIP}",
     )

@@ -217,7 +217,13 @@ def _from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progre
         verification = Verification(status="skipped")
     else:
         progress(Stage(text=f"Comparing with ONNX Runtime on {len(inputs)} inputs"))
-        verification = verify(converted, reference, inputs, accept_unproven=options.accept_unproven)
+        verification = verify(
+            converted,
+            reference,
+            inputs,
+            accept_unproven=options.accept_unproven,
+            doubts=converter.doubts(source),
+        )
     return _Made(
         model=converted,
         preprocessing=preprocessing,

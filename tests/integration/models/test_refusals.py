@@ -220,6 +220,7 @@ def test_what_pnnx_gets_wrong_without_a_word_is_refused_by_the_numbers(tmp_path:
     pool = single("AveragePool", {"y": (1, 3, 4, 4)}, **attributes)
     text = refuse(save(pool, tmp_path / "pool.onnx"), VerificationError)
     assert "output 'y' is off by" in text
+    assert "often gets these wrong: AveragePool (node 'my_AveragePool')" in text
     assert "--no-verify" in text
     gather = model(
         [helper.make_node("Gather", ["image", "indices"], ["y"], axis=1)],

@@ -298,3 +298,24 @@ def test_a_small_wrong_channel_beside_a_large_right_one_is_caught(tmp_path: Path
     assert check(made(1.0), convert(made(1.0), tmp_path / "r"), tmp_path).status == "passed"
     with pytest.raises(VerificationError, match="worst slice"):
         check(made(1.0), convert(made(1.1), tmp_path / "w"), tmp_path)
+
+
+def test_a_shape_that_depends_on_values_is_refused(tmp_path: Path) -> None:
+    """As many numbers as the input's largest value, rounded down, times a hundred."""
+    counting = model(
+        [
+            helper.make_node("Mul", ["x", "hundred"], ["large"]),
+            helper.make_node("ReduceMax", ["large"], ["limit"], keepdims=0),
+            helper.make_node("Range", ["zero", "limit", "one"], ["y"]),
+        ],
+        {"x": (1, 8)},
+        {"y": ("count",)},
+        [
+            helper.make_tensor("hundred", onnx.TensorProto.FLOAT, [], [100.0]),
+            helper.make_tensor("zero", onnx.TensorProto.FLOAT, [], [0.0]),
+            helper.make_tensor("one", onnx.TensorProto.FLOAT, [], [1.0]),
+        ],
+    )
+    fixed = model([helper.make_node("Relu", ["x"], ["y"])], {"x": (1, 8)}, {"y": (1, 8)})
+    with pytest.raises(VerificationError, match="shape of the output 'y' depends on the input"):
+        check(counting, convert(fixed, tmp_path / "c"), tmp_path)

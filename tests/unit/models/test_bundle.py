@@ -287,7 +287,7 @@ def test_mutated_manifests_end_in_bundle_errors_only(tmp_path: Path) -> None:
     whole = manifest(tmp_path)
     generator = random.Random(20261121)
     refused = 0
-    for _ in range(3000):
+    for _ in range(1500):
         data = copy.deepcopy(whole)
         for _ in range(generator.randint(1, 3)):
             _mutate(generator, data)
@@ -299,7 +299,7 @@ def test_mutated_manifests_end_in_bundle_errors_only(tmp_path: Path) -> None:
         else:  # what is accepted is whole, and safe to write again
             assert read.path("bin").resolve().is_relative_to(original.folder)
             bundle_digest(read)
-    assert refused > 2500
+    assert refused > 1250
 
 
 def test_mutated_bytes_end_in_bundle_errors_only(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_mutated_bytes_end_in_bundle_errors_only(tmp_path: Path) -> None:
     whole = path.read_bytes()
     generator = random.Random(20261122)
     refused = 0
-    for _ in range(3000):
+    for _ in range(1500):
         text = bytearray(whole)
         for _ in range(generator.randint(1, 8)):
             place = generator.randrange(len(text))
@@ -321,7 +321,7 @@ def test_mutated_bytes_end_in_bundle_errors_only(tmp_path: Path) -> None:
             load_bundle(tmp_path / "bundle")
         except BundleError:
             refused += 1
-    assert refused > 2000
+    assert refused > 1000
 
 
 def test_a_bundle_is_replaced_by_another(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def test_an_output_that_hardly_varies_proves_nothing() -> None:
     assert compare_output("y", constant, constant, FP32).verdict == "unproven"
     wrong = [np.full((1, 4), 1.1, np.float32)] * 3
     assert compare_output("y", constant, wrong, FP32).verdict == "differs"
+    check = compare_output("y", constant, wrong, FP32)
+    assert "is off by 1e+09 times its variation" in describe_difference(check, constant, wrong)
     zero = [np.zeros((1, 4), np.float32)] * 3
     assert compare_output("y", zero, zero, FP32).verdict == "unproven"
     assert compare_output("y", zero, wrong, FP32).verdict == "differs"
