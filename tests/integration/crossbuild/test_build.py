@@ -82,7 +82,6 @@ def test_explain_tells_the_order_and_runs_nothing(tmp_path, monkeypatch):
     words = [" ".join(command.argv) for command in commands]
     order = [
         "remote add",
-        "remote disable",
         "conan install",
         "-DDX_TARGET_ID=linux-x64",
         "--build ",
