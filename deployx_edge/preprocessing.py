@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from deployx_edge.model import Array
 
-PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _HELP = "Write it like resize=224x224,colour=rgb,mean=123.7/116.3/103.5,std=58.4/57.1/57.4."
 _MODES = ("nearest", "area", "bilinear", "bicubic")
 _COLOURS = ("rgb", "bgr", "gray")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from deployx_edge.bundle.folder import (
     check_output,
     describe_file,
-    is_bundle,
     load_bundle,
     safe_name,
     sha256_of,
@@ -34,7 +33,6 @@ __all__ = [
     "bundle_digest",
     "check_output",
     "describe_file",
-    "is_bundle",
     "load_bundle",
     "manifest_of",
     "safe_name",

@@ -41,11 +41,6 @@ def safe_name(text: str) -> str:
     return cleaned if cleaned.strip("._") else "model"
 
 
-def is_bundle(folder: Path) -> bool:
-    """Whether ``folder`` holds a ``bundle.json`` (whatever is in it)."""
-    return (folder / MANIFEST_NAME).is_file()
-
-
 def load_bundle(folder: Path) -> Bundle:
     """The bundle in ``folder``, with the size and sha256 of every file checked.
 

@@ -83,6 +83,6 @@ def run(
     if json:
         print_json(outputs_document(outputs))
         return
-    print_report(outputs_table(outputs))
+    print_report(outputs_table(outputs, bundle.postprocessing))
     if output:
         print_report(f"Outputs: {output}")

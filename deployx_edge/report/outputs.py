@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+
+from deployx_edge.model import PostProcessing
+from deployx_edge.preprocessing import classify
 
 if TYPE_CHECKING:
     import numpy
@@ -14,17 +17,23 @@ _SHOWN_SAMPLES = 10
 _SHOWN_VALUES = 3
 
 
-def outputs_table(outputs: Mapping[str, numpy.ndarray]) -> Table:
-    """One row a sample of each output, with the places of its largest values."""
+def outputs_table(
+    outputs: Mapping[str, numpy.ndarray], meanings: Sequence[PostProcessing] = ()
+) -> Table:
+    """One row a sample of each output, with the places of its largest values.
+
+    ``meanings`` is the bundle's post-processing: labels and probabilities where it has them.
+    """
+    steps = {step.output: step for step in meanings}
     table = Table(title="Outputs")
-    for heading in ("output", "shape", "sample", "largest values (at index)"):
+    for heading in ("output", "shape", "sample", "largest values (index or label)"):
         table.add_column(heading)
     for name, array in outputs.items():
         samples = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(1, -1)
         shape = "x".join(map(str, array.shape))
         for index, values in enumerate(samples[:_SHOWN_SAMPLES]):
-            order = values.argsort()[::-1][:_SHOWN_VALUES]
-            top = ", ".join(f"{values[place]:.4g} ({place})" for place in order)
+            best = classify(steps.get(name, PostProcessing(output=name)), values, _SHOWN_VALUES)
+            top = ", ".join(f"{entry.score:.4g} ({entry.label})" for entry in best)
             table.add_row(name, shape, str(index), top)
         if len(samples) > _SHOWN_SAMPLES:
             table.add_row(name, shape, "…", f"{len(samples) - _SHOWN_SAMPLES} more samples")
