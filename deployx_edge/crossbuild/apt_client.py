@@ -6,6 +6,7 @@ Binary repositories are enough: the pool of a source package lies beside them, s
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from deployx_edge import process
@@ -14,6 +15,13 @@ from deployx_edge.errors import DeployxError
 
 _HELPER = Path("/usr/lib/apt/apt-helper")
 _SECONDS = 300.0
+
+
+def mirror_url(source: str, filename: str) -> str | None:
+    """The same file on the mirror that ``DEPLOYX_EDGE_DEBIAN_MIRROR`` names, for computers
+    without apt; None where it is not set."""
+    mirror = os.environ.get("DEPLOYX_EDGE_DEBIAN_MIRROR")
+    return pool_url(mirror, "main", source, filename) if mirror else None
 
 
 def download(source: str, filename: str, sha256: str, target: Path) -> str:

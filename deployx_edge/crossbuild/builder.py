@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Runtime:
         target_id=plan.target.id,
         toolchain=plan.toolchain.kind,
         version=__version__,
-        compiler=plan.toolchain.compiler,
+        compiler=f"{_compiler(plan.build_folder)} ({plan.toolchain.compiler})",
         flags=_flags(plan.build_folder / "CMakeCache.txt"),
         fingerprint=plan.fingerprint,
         imported=False,
@@ -130,6 +131,18 @@ def _built_file(plan: Plan, name: str, role: str, runtime: str) -> BuiltFile:
         libc=found.libc,
         needed=found.needed,
     )
+
+
+def _compiler(build: Path) -> str:
+    """The C++ compiler as CMake knows it, e.g. ``Clang 22.1.8``."""
+    for path in build.glob("CMakeFiles/*/CMakeCXXCompiler.cmake"):
+        text = path.read_text(encoding="utf-8")
+        found = [
+            re.search(rf'^set\(CMAKE_CXX_COMPILER_{fact} "(.*?)"\)', text, re.MULTILINE)
+            for fact in ("ID", "VERSION")
+        ]
+        return " ".join(one[1] for one in found if one)
+    return "unknown"
 
 
 def _flags(cache: Path) -> str:
@@ -188,6 +201,6 @@ def _install(
 ) -> None:
     ensure_archives(needed, on_event)
     # Conan's home is one for all targets, and Conan does not lock it.
-    with exclusive(cache_folder() / "conan.lock", on_event):
+    with exclusive(cache_folder() / "conan-home.lock", on_event):
         for command in (*conan_home.setup_commands(), *commands):
             run_command(command, log, on_event)

@@ -60,7 +60,10 @@ def _try(
         source = url.removeprefix("pkg:deb/").partition("@")[0].rpartition("/")[2]
         found = apt_client.download(source, filename, sha256, target)
         yield None if found == "" else Attempt(where="apt", found=found)
-        return
+        mirror = apt_client.mirror_url(source, filename)
+        if mirror is None:
+            return
+        url = mirror
     try:
         candidates = list(_candidates(url, filename))
     except pip_client.PipConfigurationError as error:

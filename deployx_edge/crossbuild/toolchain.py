@@ -20,7 +20,7 @@ KINDS = ("zig", "gnu")
 class Toolchain:
     """A compiler for one target.
 
-    ``compiler`` says which one it is; ``profile`` and ``cmake_file`` are its files in
+    ``compiler`` says where it comes from; ``profile`` and ``cmake_file`` are its files in
     ``toolchains/``; ``environment`` is what every command of a build gets; ``fingerprint``
     changes with the compiler's version and with anything in ``toolchains/`` it uses;
     ``static`` whether its executables must need no shared library.
@@ -58,7 +58,7 @@ def zig_toolchain(name: str) -> Toolchain:
     }
     return Toolchain(
         kind="zig",
-        compiler=f"clang of ziglang {version}",
+        compiler=f"ziglang {version}",
         profile=folder / "profiles" / name,
         cmake_file=folder / f"{name}.cmake",
         environment=tuple(environment.items()),

@@ -81,6 +81,18 @@ def test_an_archive_comes_from_its_address(tmp_path):
     ]
 
 
+def test_a_debian_mirror_serves_computers_without_apt(tmp_path, monkeypatch):
+    pool = tmp_path / "debian" / "pool" / "main" / "t" / "thing"
+    pool.mkdir(parents=True)
+    (pool / "thing.tar.gz").write_bytes(_CONTENT)
+    monkeypatch.setenv("DEPLOYX_EDGE_DEBIAN_MIRROR", (tmp_path / "debian").as_uri())
+    # A PATH without apt.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    archive = _archive("pkg:deb/debian/thing@1?arch=source")
+    assert ensure_archives([archive]) == (archive,)
+    assert archive.path.read_bytes() == _CONTENT
+
+
 def test_what_cannot_be_had_is_named_with_its_hash_and_the_remedy(tmp_path):
     served = tmp_path / "served.tar.gz"
     served.write_bytes(b"tampered with")
