@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from rich.console import Console
 
@@ -8,9 +10,10 @@ from deployx_edge.report.outputs import outputs_table
 
 
 def shown(*arguments: object) -> str:
-    console = Console(width=160, record=True, quiet=True)
+    stream = io.StringIO()
+    console = Console(width=160, file=stream)
     console.print(outputs_table(*arguments))  # type: ignore[arg-type]
-    return console.export_text()
+    return stream.getvalue()
 
 
 def test_the_largest_values_stand_with_their_index() -> None:
