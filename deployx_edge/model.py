@@ -128,14 +128,14 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
 
 def parse_input_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """``NAME=1x3x224x224`` words as shapes by input name; UsageError for anything else."""
+    """``NAME:1x3x224x224`` words as shapes by input name; UsageError for anything else."""
     shapes: dict[str, tuple[int, ...]] = {}
     for word in words:
-        name, equals, shape = word.rpartition("=")
-        if not (name and equals):
+        name, colon, shape = word.rpartition(":")
+        if not (name and colon):
             raise UsageError(
                 f"'{word}' does not say an input's shape.",
-                remedy="Write --input NAME=1x3x224x224.",
+                remedy="Write --input NAME:1x3x224x224.",
             )
         if name in shapes:
             raise UsageError(f"The shape of input '{name}' is given twice.")

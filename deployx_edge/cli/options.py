@@ -39,8 +39,8 @@ InputShapeOption = Annotated[
     list[str] | None,
     typer.Option(
         "--input",
-        metavar="NAME=SHAPE",
-        help="An input's shape where the model leaves it open, e.g. image=1x3x224x224.",
+        metavar="NAME:SHAPE",
+        help="An input's shape where the model leaves it open, e.g. image:1x3x224x224.",
     ),
 ]
 ThreadsOption = Annotated[

@@ -81,7 +81,7 @@ def _input(param: Path, layer: Layer, shapes: Mapping[str, tuple[int, ...]]) -> 
     if not shape:
         raise UsageError(
             f"{param.name} does not say the shape of its input '{blob}'.",
-            remedy=f"Give it without a batch axis: --input {blob}=3x224x224.",
+            remedy=f"Give it without a batch axis: --input {blob}:3x224x224.",
         )
     if too_large(shape):
         raise ModelError(f"The input '{blob}' of {param.name} is {format_shape(shape)}: too large.")

@@ -209,7 +209,7 @@ def _input(path: Path, value: onnx.ValueInfoProto, given: tuple[int, ...] | None
         if dims is None or any(size is None for size in dims):
             raise ModelError(
                 f"The input '{value.name}' of {path.name} has dynamic axes ({_spelled(value)}).",
-                remedy=f"Give its shape: --input {value.name}={_suggestion(dims)}.",
+                remedy=f"Give its shape: --input {value.name}:{_suggestion(dims)}.",
             )
         shape = tuple(size for size in dims if size is not None)
     else:

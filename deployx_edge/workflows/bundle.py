@@ -50,7 +50,7 @@ class BundleOptions:
     """How a bundle is made.
 
     ``precision``: "fp32", "fp16", or None for fp32, or for what the files already are.
-    ``input_shapes``: ``NAME=1x3x224x224`` for inputs with dynamic axes. ``preprocess``
+    ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes. ``preprocess``
     and ``postprocess``: see ``preprocessing``; where empty, what the ONNX file says in
     its metadata. ``verify`` False skips the comparison with the source, and
     ``accept_unproven`` accepts outputs that hardly depend on the input; the manifest

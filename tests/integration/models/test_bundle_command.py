@@ -42,7 +42,7 @@ def test_the_table_says_how_far_the_outputs_are(tmp_path: Path) -> None:
 def test_options_reach_the_bundle(tmp_path: Path) -> None:
     path = save(small_cnn(batch="N"), tmp_path / "m.onnx")
     done = bundle(
-        path, "-o", tmp_path / "b", "--input", "image=1x3x16x16", "--name", "mine",
+        path, "-o", tmp_path / "b", "--input", "image:1x3x16x16", "--name", "mine",
         "--preprocess", "mean=10,std=20", "--postprocess", "labels=a|b|c|d|e|f",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -246,9 +246,9 @@ def pair(folder: Path, made: Bundle) -> Path:
 
 def test_a_param_and_bin_pair(tmp_path: Path, digits: Bundle) -> None:
     param = pair(tmp_path / "pair", digits)
-    with pytest.raises(UsageError, match="--input in0=3x224x224"):
+    with pytest.raises(UsageError, match="--input in0:3x224x224"):
         make_bundle(param, tmp_path / "b")
-    made = make_bundle(param, tmp_path / "b", input_shapes=["in0=1x8x8"])
+    made = make_bundle(param, tmp_path / "b", input_shapes=["in0:1x8x8"])
     assert made.precision == digits.precision
     assert made.provenance.verification.status == "no-reference"
     assert made.inputs[0].shape == (1, 8, 8)
@@ -268,7 +268,7 @@ def test_a_pair_that_says_its_shape(tmp_path: Path, digits: Bundle) -> None:
 
 
 def test_pairs_that_cannot_be_used(tmp_path: Path, digits: Bundle) -> None:
-    shape = ["in0=1x8x8"]
+    shape = ["in0:1x8x8"]
     lonely = pair(tmp_path / "lonely", digits)
     lonely.with_suffix(".bin").unlink()
     with pytest.raises(ModelError, match=r"net\.bin is missing"):
@@ -282,7 +282,7 @@ def test_pairs_that_cannot_be_used(tmp_path: Path, digits: Bundle) -> None:
     with pytest.raises(ModelError, match=r"refused the \.bin file"):
         make_bundle(short, input_shapes=shape)
     with pytest.raises(UsageError, match="has no input 'image'"):
-        make_bundle(pair(tmp_path / "name", digits), input_shapes=["image=1x8x8", *shape])
+        make_bundle(pair(tmp_path / "name", digits), input_shapes=["image:1x8x8", *shape])
 
 
 def test_a_file_of_which_ncnn_dies_does_not_take_us_along(tmp_path: Path, digits: Bundle) -> None:
@@ -290,7 +290,7 @@ def test_a_file_of_which_ncnn_dies_does_not_take_us_along(tmp_path: Path, digits
     text = param.read_text().replace("1=3 11=3", "1=2147483647 11=2147483647", 1)
     param.write_text(text)
     with pytest.raises(ModelError, match=r"net\.param"):
-        make_bundle(param, input_shapes=["in0=1x8x8"])
+        make_bundle(param, input_shapes=["in0:1x8x8"])
 
 
 def test_a_bundle_is_taken_as_it_lies_or_copied(tmp_path: Path, digits: Bundle) -> None:

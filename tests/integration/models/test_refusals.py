@@ -154,8 +154,8 @@ def test_dynamic_axes_and_the_way_round_them(tmp_path: Path) -> None:
     text = refuse(path)
     assert "'image'" in text
     assert "Nx3x16x16" in text
-    assert "--input image=1x3x16x16" in text
-    bundle = make_bundle(path, tmp_path / "b", BundleOptions(input_shapes=("image=1x3x16x16",)))
+    assert "--input image:1x3x16x16" in text
+    bundle = make_bundle(path, tmp_path / "b", BundleOptions(input_shapes=("image:1x3x16x16",)))
     assert bundle.inputs[0].shape == (1, 3, 16, 16)
     assert bundle.outputs[0].shape == (1, 6)
     assert bundle.provenance.verification.status == "passed"
@@ -164,11 +164,11 @@ def test_dynamic_axes_and_the_way_round_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shapes", "words"),
     [
-        (("image=1x3x16x17",), "is 1x3x16x16, the shape given for it 1x3x16x17"),
-        (("picture=1x3x16x16",), "no input 'picture'; its inputs are image"),
+        (("image:1x3x16x17",), "is 1x3x16x16, the shape given for it 1x3x16x17"),
+        (("picture:1x3x16x16",), "no input 'picture'; its inputs are image"),
         (("image",), "does not say an input's shape"),
-        (("image=1x3xax16",), "is not a shape"),
-        (("image=1x3x16x16", "image=1x3x16x16"), "given twice"),
+        (("image:1x3xax16",), "is not a shape"),
+        (("image:1x3x16x16", "image:1x3x16x16"), "given twice"),
     ],
 )
 def test_shapes_that_do_not_fit(tmp_path: Path, shapes: tuple[str, ...], words: str) -> None:

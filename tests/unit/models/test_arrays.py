@@ -113,7 +113,7 @@ def test_shapes_as_text() -> None:
     assert parse_shape("1x3x224x224") == (1, 3, 224, 224)
     assert format_shape((1, 3, 224, 224)) == "1x3x224x224"
     assert format_shape(()) == "scalar"
-    assert parse_input_shapes(["a:0=1x2", "b=7"]) == {"a:0": (1, 2), "b": (7,)}
+    assert parse_input_shapes(["a:0:1x2", "b:7"]) == {"a:0": (1, 2), "b": (7,)}
 
 
 @pytest.mark.parametrize(
