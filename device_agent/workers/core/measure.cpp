@@ -195,6 +195,7 @@ Result<ProfileResult> profile(Model& model, const Profile& request, MeasureListe
     const bool whole_first = i % 2 == 0;
     Status one = whole_first ? profile_whole(model, result) : profile_layers(model, result);
     if (!one) return one.failure();
+    if (Status status = reporter.step(); !status) return status.failure();
     Status other = whole_first ? profile_layers(model, result) : profile_whole(model, result);
     if (!other) return other.failure();
     if (Status status = reporter.step(); !status) return status.failure();

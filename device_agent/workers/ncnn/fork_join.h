@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 
@@ -43,11 +44,14 @@ class ForkJoin {
   template <class Condition>
   bool watch(Condition condition) const;
 
+  // What is watched and what is written meanwhile lie in cache lines of their own.
+  static constexpr std::size_t kCacheLine = 64;
+
   // The loop's number and, in the lowest 16 bits, its team's size: read together, so that a thread
   // that is not of the team never touches the loop.
-  std::atomic<std::uint64_t> loop_{0};
-  std::atomic<int> unfinished_{0};
-  Body body_ = nullptr;
+  alignas(kCacheLine) std::atomic<std::uint64_t> loop_{0};
+  alignas(kCacheLine) std::atomic<int> unfinished_{0};
+  alignas(kCacheLine) Body body_ = nullptr;
   void* context_ = nullptr;
 
   std::mutex forking_;

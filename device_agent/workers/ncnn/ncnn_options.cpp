@@ -2,7 +2,6 @@
 
 #include <cpu.h>
 #include <gpu.h>
-#include <sched.h>
 
 #include <cstdint>
 #include <optional>
@@ -38,12 +37,6 @@ Status bind_to(CoreSelection cores) {
   const int powersave = cores == CoreSelection::kLittle ? 1 : 2;
   if (powersave == 1 && ncnn::get_little_cpu_count() == 0) {
     return refuse("cores 'little': this board's cores are all of one kind: ask for all");
-  }
-  // This thread first: ncnn's own pool is made by the next call and inherits its cores. The call
-  // alone may bind one thread of the pool twice and another not at all.
-  const ncnn::CpuSet& mask = ncnn::get_cpu_thread_affinity_mask(powersave);
-  if (mask.num_enabled() > 0 && sched_setaffinity(0, sizeof mask.cpu_set, &mask.cpu_set) != 0) {
-    return refuse("the system did not let the worker choose its cores: ask for all");
   }
   if (ncnn::set_cpu_powersave(powersave) != 0) {
     return refuse("ncnn could not choose the cores: ask for all");

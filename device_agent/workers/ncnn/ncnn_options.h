@@ -11,9 +11,8 @@ namespace dx {
 // Whether this build and this machine can compute with Vulkan.
 bool has_vulkan();
 
-// Sets the options and binds this thread, and those that it starts later, to the chosen cores.
-// What this build or board cannot do fails with kOptionRefused.
-// REQUIRES: called before the process's first parallel work of ncnn.
+// Sets the options and binds this thread and its team, also those who join it later, to the chosen
+// cores. What this build or board cannot do fails with kOptionRefused.
 Status apply_options(const RunOptions& request, ncnn::Option& option);
 
 }  // namespace dx
