@@ -9,7 +9,7 @@ import threading
 import paramiko
 
 from deployx_edge.errors import TransportError
-from deployx_edge.transport.ssh_link import SshLink
+from deployx_edge.transport.ssh_link import LINK_FAILURES, SshLink
 
 _CHUNK_BYTES = 1 << 16
 
@@ -84,7 +84,7 @@ def _copy_up(connection: socket.socket, channel: paramiko.Channel) -> None:
         while data := connection.recv(_CHUNK_BYTES):
             channel.sendall(data)
         channel.shutdown_write()
-    except (OSError, EOFError, paramiko.SSHException):
+    except LINK_FAILURES:
         channel.close()
 
 
@@ -95,6 +95,6 @@ def _copy_down(channel: paramiko.Channel, connection: socket.socket) -> None:
             connection.sendall(data)
         # A closed channel takes no more either; one that only ended its output may.
         connection.shutdown(socket.SHUT_RDWR if channel.closed else socket.SHUT_WR)
-    except (OSError, EOFError, paramiko.SSHException):
+    except LINK_FAILURES:
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)

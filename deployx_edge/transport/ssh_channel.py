@@ -8,12 +8,10 @@ import threading
 import time
 from collections.abc import Sequence
 
-import paramiko
-
 from deployx_edge.errors import LinkLostError, TransportError
 from deployx_edge.process import format_command
 from deployx_edge.transport.output import GRACE_SECONDS, OutputTail
-from deployx_edge.transport.ssh_link import SshLink
+from deployx_edge.transport.ssh_link import LINK_FAILURES, SshLink
 
 # paramiko has one timeout for all uses of a channel, so that every wait is made of
 # short ones and counts by itself.
@@ -49,7 +47,7 @@ class SshChannel:
         script = _SCRIPT.format(program=shlex.join(argv))
         try:
             self._channel.exec_command(shlex.join(["sh", "-c", script]))
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except LINK_FAILURES as error:
             self._channel.close()
             raise link.lost(f"it did not start {format_command(argv)} ({error})") from error
         self._drain = threading.Thread(target=self._drain_errors, daemon=True)
@@ -67,7 +65,7 @@ class SshChannel:
         with self._write_lock:
             try:
                 self._channel.shutdown_write()
-            except (paramiko.SSHException, EOFError, OSError) as error:
+            except LINK_FAILURES as error:
                 raise self._gone() from error
 
     def read(self, limit: int, timeout: float | None = None) -> bytes:
@@ -82,7 +80,7 @@ class SshChannel:
                         f"{format_command(self._argv)} wrote nothing for {timeout:g} seconds."
                     ) from None
                 continue
-            except OSError as error:
+            except LINK_FAILURES as error:
                 raise self._gone() from error
             if not data:
                 self._require_real_end()
@@ -121,7 +119,7 @@ class SshChannel:
             if not ended.wait(GRACE_SECONDS) and self._pid:
                 self._kill()
             self._channel.close()
-        except (TransportError, paramiko.SSHException, EOFError, OSError):
+        except (TransportError, *LINK_FAILURES):
             return  # The link is gone; the program sees the end of its input.
 
     def _kill(self) -> None:
@@ -143,7 +141,7 @@ class SshChannel:
                         f"{self._answer_seconds:g} seconds."
                     ) from None
                 continue
-            except (paramiko.SSHException, EOFError, OSError) as error:
+            except LINK_FAILURES as error:
                 raise self._gone() from error
             if sent == 0:
                 raise self._gone()
@@ -190,5 +188,5 @@ class SshChannel:
                 return self._channel.recv_stderr(_READ_BYTES)
             except TimeoutError:
                 continue
-            except OSError:
+            except LINK_FAILURES:
                 return b""

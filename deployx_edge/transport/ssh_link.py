@@ -23,6 +23,9 @@ from deployx_edge.transport.ssh_keys import authenticate
 # Without a handler, paramiko's log would go to the terminal with tracebacks in it.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
+LINK_FAILURES = (paramiko.SSHException, EOFError, OSError)
+"""All that paramiko raises where a connection fails; any of its calls may."""
+
 _WINDOW_BYTES = 16 << 20
 _MOST_HOPS = 8
 _Socket = socket.socket | paramiko.Channel
@@ -65,7 +68,7 @@ class SshLink:
         """A channel for one program."""
         try:
             return self._transport.open_session(timeout=self._options.connect_seconds)
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except LINK_FAILURES as error:
             raise self.lost(str(error)) from error
 
     def open_port(self, port: int, origin: tuple[str, int]) -> paramiko.Channel:
@@ -100,7 +103,7 @@ class SshLink:
                 closer = self._closers.pop()
             except IndexError:
                 return
-            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            with contextlib.suppress(*LINK_FAILURES):
                 closer()
 
     def _open_chain(self, address: Address, depth: int) -> tuple[Hop, paramiko.Transport]:
@@ -140,7 +143,7 @@ class SshLink:
         try:
             transport.start_client(timeout=seconds)
             key = transport.get_remote_server_key()
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except LINK_FAILURES as error:
             raise _no_handshake(hop, error) from error
         check_host_key(hop, key.get_name(), key.asbytes())
         authenticate(transport, hop)
@@ -183,7 +186,7 @@ class SshLink:
                 threading.Thread(target=self._ping, daemon=True).start()
 
     def _ping(self) -> None:
-        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+        with contextlib.suppress(*LINK_FAILURES):
             self._transport.global_request("keepalive@openssh.com", wait=True)
         self._pinging.clear()
 
@@ -217,7 +220,7 @@ def _open_tunnel(
             f"No tunnel to {place[0]}:{place[1]} on the way to {hop.where}: {error.text}.",
             remedy=remedy,
         ) from error
-    except (paramiko.SSHException, EOFError, OSError) as error:
+    except LINK_FAILURES as error:
         raise LinkLostError(f"The link to {hop.where} was lost: {error}.") from error
 
 

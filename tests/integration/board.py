@@ -143,6 +143,9 @@ def running_sshd(folder: Path, *lines: str) -> Iterator[Sshd]:
     shutil.copy(f"{client_key}.pub", folder / "authorized_keys")
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
+    # A home of its own: no login script of this computer's user, nothing left in their home.
+    (folder / "home").mkdir()
+    own_home = () if "ChrootDirectory" in " ".join(lines) else (f"SetEnv HOME={folder / 'home'}",)
     port = free_port()
     host_public = (folder / "host_key.pub").read_text()
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_public}")
@@ -151,6 +154,7 @@ def running_sshd(folder: Path, *lines: str) -> Iterator[Sshd]:
         "\n".join(
             [
                 *lines,
+                *own_home,
                 f"Port {port}",
                 "ListenAddress 127.0.0.1",
                 f"HostKey {folder / 'host_key'}",
