@@ -1,6 +1,5 @@
 #include "agent/service/serve.h"
 
-#include <fcntl.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -17,6 +16,7 @@
 #include "agent/files/files.h"
 #include "agent/service/agent_service.h"
 #include "agent/session/session_folder.h"
+#include "agent/worker/worker_process.h"
 
 namespace dx {
 namespace {
@@ -35,15 +35,6 @@ constexpr unsigned kLongestEndSeconds = 10;
 int give_up(const std::string& reason) {
   std::fprintf(stderr, "dx-agent: %s\n", reason.c_str());
   return kExitFailed;
-}
-
-// The descriptors that we were started with by accident would keep somebody's pipe open.
-void close_on_exec_all() {
-  for (const std::string& name : list_folder("/proc/self/fd")) {
-    const int fd = std::atoi(name.c_str());
-    // The folder's own descriptor is gone by now; to mark it fails without harm.
-    if (fd > STDERR_FILENO) static_cast<void>(::fcntl(fd, F_SETFD, FD_CLOEXEC));
-  }
 }
 
 // The line `token HEX`, byte by byte: what follows it is not ours to take.
@@ -127,7 +118,7 @@ std::string serve_session(const CommandLine& line, const std::string& token, Lif
 }  // namespace
 
 int serve(const CommandLine& line) {
-  close_on_exec_all();
+  keep_inherited_descriptors();
   const std::chrono::seconds patience(line.heartbeat_seconds);
   const auto token = read_token(STDIN_FILENO, patience);
   if (!token) return give_up(token.failure().message);

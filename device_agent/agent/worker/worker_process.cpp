@@ -115,6 +115,14 @@ std::optional<std::uint64_t> status_bytes(pid_t pid, std::string_view key) {
 
 }  // namespace
 
+void keep_inherited_descriptors() {
+  for (const std::string& name : list_folder("/proc/self/fd")) {
+    const int fd = std::atoi(name.c_str());
+    // The folder's own descriptor is gone by now; to mark it fails without harm.
+    if (fd > STDERR_FILENO) static_cast<void>(::fcntl(fd, F_SETFD, FD_CLOEXEC));
+  }
+}
+
 Result<WorkerProcess::Started> WorkerProcess::start(std::vector<std::string> command_line,
                                                     const std::string& log_path) {
   command_line.insert(command_line.end(), {"--control-fd", std::to_string(kControlFd)});

@@ -32,6 +32,10 @@ struct WorkerExit {
   KillReason reason = KillReason::kNone;
 };
 
+// Marks every descriptor that this program was started with, but for the standard ones, as not for
+// its children: what leaked into us must not keep somebody's pipe open in a worker.
+void keep_inherited_descriptors();
+
 // Thread-safe.
 class WorkerProcess {
  public:
