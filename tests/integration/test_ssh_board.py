@@ -15,7 +15,7 @@ from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
 
-from .board import Missing, foreign_root, running_sshd
+from .board import MissingPartError, foreign_root, running_sshd
 from .processes import wait_until, with_words
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
@@ -43,7 +43,7 @@ def arm64_sshd(tmp_path_factory):
             folder = tmp_path_factory.mktemp("sshd-arm64")
             with running_sshd(folder, f"ChrootDirectory {root}") as sshd:
                 yield sshd
-    except Missing as missing:
+    except MissingPartError as missing:
         pytest.skip(f"a foreign board needs {missing}")
 
 
