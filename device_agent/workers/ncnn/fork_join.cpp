@@ -14,8 +14,11 @@ constexpr int kTeamBits = 16;
 constexpr std::uint64_t kTeamMask = (std::uint64_t{1} << kTeamBits) - 1;
 constexpr int kMaxTeam = 1024;
 
-// Some tens of microseconds without a system call, which is longer than most gaps between loops.
-constexpr int kBusyLooks = 2000;
+// Between two looks at the clock, which costs more than they do.
+constexpr int kLooksAtOnce = 64;
+
+// Where there are more threads than cores, the awaited one may need this very core.
+constexpr std::chrono::microseconds kCrowdedTime{20};
 
 struct Place {
   int team_size = 1;
@@ -49,21 +52,20 @@ ForkJoin& ForkJoin::instance() {
 int ForkJoin::team_size() { return place.team_size; }
 int ForkJoin::thread_number() { return place.number; }
 
-// Looks until the condition holds or the block time is over. The processor is offered to others
-// early: where more threads than cores want it, watching would keep the awaited one from running.
+// Looks until the condition holds or the time is over. It never offers the processor to others:
+// where other programs are about, they would keep it for a whole time slice, once a loop.
 template <class Condition>
 bool ForkJoin::watch(Condition condition) const {
-  for (int i = 0; i < kBusyLooks; ++i) {
-    if (condition()) return true;
-    relax();
-  }
-  const auto end =
-      std::chrono::steady_clock::now() + std::chrono::milliseconds(block_time_ms_.load());
+  const bool crowded = crowded_.load(std::memory_order_relaxed);
+  const std::chrono::microseconds block_time = std::chrono::milliseconds(block_time_ms_.load());
+  const auto end = std::chrono::steady_clock::now() + (crowded ? kCrowdedTime : block_time);
   do {
-    if (condition()) return true;
-    (void)sched_yield();
+    for (int i = 0; i < kLooksAtOnce; ++i) {
+      if (condition()) return true;
+      relax();
+    }
   } while (std::chrono::steady_clock::now() < end);
-  return condition();
+  return false;
 }
 
 void ForkJoin::run(int threads, Body body, void* context) {
@@ -98,14 +100,17 @@ void ForkJoin::wait_for_team() {
 }
 
 void ForkJoin::grow(int workers) {
+  if (workers_ >= workers) return;
   while (workers_ < workers) {
     try {
       std::thread(&ForkJoin::work_forever, this, workers_ + 1, loop_.load()).detach();
     } catch (const std::system_error&) {
-      return;  // a smaller team does the same work
+      break;  // a smaller team does the same work
     }
     ++workers_;
   }
+  cpu_set_t cores;
+  crowded_ = sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) <= workers_;
 }
 
 std::uint64_t ForkJoin::next_loop(std::uint64_t seen) {
