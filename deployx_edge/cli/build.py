@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployx_edge.cli.options import JsonOption
+from deployx_edge.cli.options import JsonOption, complete_target
 
 _MORE_THAN_ONE = "--explain, --export and --import exclude each other."
 
@@ -15,7 +15,13 @@ _MORE_THAN_ONE = "--explain, --export and --import exclude each other."
 def build(
     target: Annotated[
         str,
-        typer.Option("--target", "-t", metavar="ID", help="See 'deployx-edge targets'."),
+        typer.Option(
+            "--target",
+            "-t",
+            metavar="ID",
+            help="See 'deployx-edge targets'.",
+            autocompletion=complete_target,
+        ),
     ],
     toolchain: Annotated[
         str, typer.Option("--toolchain", metavar="zig|gnu", help="The compiler to use.")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from deployx_edge.cli.options import complete_device
+
 
 def clean(
     parts: Annotated[
@@ -17,7 +19,13 @@ def clean(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option("--device", "-d", metavar="NAME|URI", help="Clean a board instead."),
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="NAME|URI",
+            help="Clean a board instead.",
+            autocompletion=complete_device,
+        ),
     ] = None,
 ) -> None:
     """Free the disk of what the tool made: on this computer, or everything on a board.

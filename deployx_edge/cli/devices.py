@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployx_edge.cli.options import JsonOption
+from deployx_edge.cli.options import JsonOption, complete_device
 
 
 def list_devices(json: JsonOption = False) -> None:
@@ -28,7 +28,10 @@ def list_devices(json: JsonOption = False) -> None:
 
 
 def describe(
-    name: Annotated[str, typer.Argument(metavar="NAME|URI", help="As for --device.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME|URI", help="As for --device.", autocompletion=complete_device),
+    ],
     json: JsonOption = False,
 ) -> None:
     """Ask a board what it is: processor, features, memory, sensors, agent.

@@ -17,6 +17,21 @@ from deployx_edge.measurement.values import (
     RunOptions,
 )
 
+
+def complete_device(incomplete: str) -> list[str]:
+    """For the shell: the devices that are known by name."""
+    from deployx_edge.workflows.devices import known_devices
+
+    return [device.name for device in known_devices() if device.name.startswith(incomplete)]
+
+
+def complete_target(incomplete: str) -> list[str]:
+    """For the shell: the targets' ids."""
+    from deployx_edge.target import targets
+
+    return [id for id in targets() if id.startswith(incomplete)]
+
+
 ModelArgument = Annotated[
     Path,
     typer.Argument(metavar="MODEL", help="An .onnx file, an ncnn .param file, or a bundle folder."),
@@ -28,6 +43,7 @@ DeviceOption = Annotated[
         "-d",
         metavar="NAME|URI",
         help="A name in deployx.toml, or local:, virtual:linux-arm64, ssh:user@host[:port].",
+        autocompletion=complete_device,
     ),
 ]
 PictureOption = Annotated[

@@ -1,6 +1,7 @@
 """Each command as a person types it, good input and bad."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -236,6 +237,41 @@ def test_bad_input_is_one_line_with_its_own_exit_code(words, code, says, tmp_pat
     before = set(tmp_path.iterdir())
     refused(*words, cwd=tmp_path, code=code, says=says)
     assert set(tmp_path.iterdir()) == before
+
+
+def test_the_shell_completes_devices_and_targets(tmp_path):
+    (tmp_path / "deployx.toml").write_text('[devices.pi]\nuri = "ssh:pi@192.0.2.7"\n')
+
+    def completed(line):
+        words = line.split(" ")
+        done = subprocess.run(
+            [COMMAND],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "_DEPLOYX_EDGE_COMPLETE": "complete_bash",
+                "COMP_WORDS": line,
+                "COMP_CWORD": str(len(words) - 1),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout.split()
+
+    assert completed("deployx-edge bench model.onnx --device p") == ["pi"]
+    assert completed("deployx-edge build --target linux-a") == ["linux-arm64"]
+    assert "push-and-bench" in completed("deployx-edge push")
+
+
+def test_several_samples_in_one_run(tmp_path):
+    (one,) = document("bench", DIGITS, "-d", "local:", "--threads", 1, cwd=tmp_path)["results"]
+    (four,) = document("bench", DIGITS, "-d", "local:", "--threads", 1, "--batch", 4, cwd=tmp_path)[
+        "results"
+    ]
+    assert len(four["bench"]["samples_ns"]) == len(one["bench"]["samples_ns"]) == 100
+    # Four samples cannot cost less than two of them; how much more is the runtime's business.
+    assert four["statistics"]["minimum"] > 2 * one["statistics"]["minimum"]
 
 
 def test_debug_shows_the_traceback_wherever_it_stands(tmp_path):
