@@ -89,7 +89,7 @@ def bench(
     plan = bench_plan(warmup=warmup, iterations=iterations, seconds=seconds, pause=pause)
     chosen = load_config().find_device(device)
     old = read_samples(compare) if compare else []
-    with show_progress(quiet=json) as progress:
+    with show_progress() as progress:
         bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
         with open_session(chosen, progress=progress) as session:
             results = bench_workflow(

@@ -71,7 +71,7 @@ def build(
         else:
             typer.echo(build_report.plan_text(*plan))
         return
-    with show_progress(quiet=json) as progress:
+    with show_progress() as progress:
         if import_file is not None:
             runtime = story.import_target(chosen, import_file)
         else:

@@ -72,7 +72,7 @@ def bundle(
         accept_unproven=accept_unproven,
         name=name,
     )
-    with show_progress(quiet=json) as progress:
+    with show_progress() as progress:
         made = make_bundle(model, output, options, progress=progress)
     if json:
         print_json(bundle_document(made))

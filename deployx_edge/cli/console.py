@@ -46,15 +46,14 @@ def print_json(document: Any) -> None:
 
 
 @contextmanager
-def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """A callable that shows what it is told on standard error, with the time since the start.
 
     On a terminal one line lives and changes; elsewhere each new stage is a line, and long
-    stages say every ten seconds how far they are. ``quiet`` shows nothing.
+    stages say every ten seconds how far they are. Results go elsewhere, so ``--json`` changes
+    nothing here.
     """
-    if quiet:
-        yield lambda event: None
-    elif sys.stderr.isatty():
+    if sys.stderr.isatty():
         with _live_line() as progress:
             yield progress
     else:

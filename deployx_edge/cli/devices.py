@@ -46,7 +46,7 @@ def describe(
     from deployx_edge.workflows.session import open_session
 
     chosen = load_config().find_device(name)
-    with show_progress(quiet=json) as progress, open_session(chosen, progress=progress) as session:
+    with show_progress() as progress, open_session(chosen, progress=progress) as session:
         identity = session.identity
     if json:
         print_json({"kind": "device", **asdict(identity)})

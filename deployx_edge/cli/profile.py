@@ -66,7 +66,7 @@ def profile(
         switches=option,
     )
     chosen = load_config().find_device(device)
-    with show_progress(quiet=json) as progress:
+    with show_progress() as progress:
         bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
         with open_session(chosen, progress=progress) as session:
             result = profile_workflow(

@@ -26,7 +26,7 @@ def push(
     from deployx_edge.workflows.session import push_to_device
 
     chosen = load_config().find_device(device)
-    with show_progress(quiet=json) as progress:
+    with show_progress() as progress:
         bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
         cost = push_to_device(chosen, bundle, progress=progress)
     if json:

@@ -67,7 +67,7 @@ def run(
         switches=option,
     )
     chosen = load_config().find_device(device)
-    with show_progress(quiet=json) as progress:
+    with show_progress() as progress:
         bundle = make_bundle(model, progress=progress)
         arrays = read_inputs(bundle, input)
         with open_session(chosen, progress=progress) as session:

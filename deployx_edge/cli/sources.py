@@ -35,7 +35,7 @@ def fetch(json: JsonOption = False) -> None:
     from deployx_edge.cli.console import print_json, print_report, show_progress
     from deployx_edge.workflows.sources import fetch_sources
 
-    with show_progress(quiet=json) as progress:
+    with show_progress() as progress:
         fetched = fetch_sources(progress)
     if json:
         print_json(sources_document(fetched))
