@@ -163,7 +163,8 @@ WorkerOutcome InferCall::send(pb::InferRequest request) {
     changed_.notify_all();
   }
   // The collector goes on meanwhile, so that only a dead worker or the session's end stops this.
-  return worker_->send(frame.value(), [this] { return state_.lifetime.stopping(); });
+  worker_->send(frame.value(), [this] { return state_.lifetime.stopping(); });
+  return std::nullopt;
 }
 
 void InferCall::end_sending() {
@@ -176,10 +177,7 @@ void InferCall::end_sending() {
     worker_->ending_soon();
     const auto frame = encode(Cancel{});
     // Where the worker is dead, the collector hears of it too.
-    if (frame) {
-      static_cast<void>(
-          worker_->send(frame.value(), [this] { return state_.lifetime.stopping(); }));
-    }
+    if (frame) worker_->send(frame.value(), [this] { return state_.lifetime.stopping(); });
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   sending_ended_ = true;
@@ -198,7 +196,7 @@ void InferCall::collect() {
     while (wait_for_debt()) {
       Frame frame;
       if (WorkerOutcome failure = worker_->receive(frame, stop)) {
-        // Nothing more will come. The conductor's send fails too, or the session ends.
+        // Nothing more will come. What the conductor still sends is lost, or the session ends.
         fail(std::move(*failure));
         return;
       }

@@ -85,7 +85,7 @@ class Loading {
   WorkerOutcome load(const Load& request, Loaded& loaded) {
     const auto frame = encode(request);
     if (!frame) return WorkerFailure{frame.failure(), 0, ""};
-    if (auto failure = worker_.send(frame.value(), stop_)) return failure;
+    worker_.send(frame.value(), stop_);
     while (true) {
       Frame answer;
       if (auto failure = worker_.receive(answer, stop_)) return failure;

@@ -43,7 +43,7 @@ template <class Take>
 WorkerOutcome converse(Worker& worker, const std::string& request, const StopCheck& stop,
                        const Take& take) {
   const KillUnlessSettled guard(worker);
-  if (auto failure = worker.send(request, stop)) return failure;
+  worker.send(request, stop);
   while (true) {
     Frame answer;
     if (auto failure = worker.receive(answer, stop)) {

@@ -95,17 +95,10 @@ Phase Worker::phase() const {
   return phase_;
 }
 
-WorkerOutcome Worker::send(const std::string& frame, const StopCheck& stop) {
-  switch (channel_.send(frame, stop)) {
-    case Channel::Sent::kDone:
-      return std::nullopt;
-    case Channel::Sent::kStopped:
-      process_->kill(KillReason::kUnwanted);
-      break;
-    case Channel::Sent::kClosed:
-      break;
+void Worker::send(const std::string& frame, const StopCheck& stop) {
+  if (channel_.send(frame, stop) == Channel::Sent::kStopped) {
+    process_->kill(KillReason::kUnwanted);
   }
-  return died();
 }
 
 WorkerOutcome Worker::receive(Frame& frame, const StopCheck& stop) {
@@ -137,7 +130,8 @@ WorkerOutcome Worker::receive(Frame& frame, const StopCheck& stop) {
 void Worker::cancel(std::size_t answers) {
   ending_soon();
   const auto frame = encode(Cancel{});
-  if (!frame || send(frame.value(), never)) return;
+  if (!frame) return;
+  send(frame.value(), never);
   const auto deadline = std::chrono::steady_clock::now() + patience();
   const auto too_late = [deadline] { return std::chrono::steady_clock::now() >= deadline; };
   while (answers > 0) {

@@ -48,9 +48,10 @@ class Worker {
   // waited for. `call` is the name for the error that others get meanwhile.
   static Result<Lease> lease(const std::shared_ptr<Worker>& worker, const char* call);
 
-  // Sends a whole frame; `stop` true before its end kills the worker. One thread at a time.
-  // REQUIRES, for this and what follows: the caller has the lease.
-  WorkerOutcome send(const std::string& frame, const StopCheck& stop);
+  // Sends a whole frame; `stop` true before its end kills the worker. A worker that is dead shows
+  // in receive(), after its last words: only they tell in which phase it died. One thread at a
+  // time. REQUIRES, for this and what follows: the caller has the lease.
+  void send(const std::string& frame, const StopCheck& stop);
 
   // The worker's next message. A worker that is silent for too long, sends nonsense or dies ends
   // in a failure that says so; `stop` in one of kCancelled. One thread at a time.

@@ -1,0 +1,198 @@
+"""Load, Infer, Bench, Profile and Unload, when all goes well and when hosts err."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+import pytest
+
+from deployx_edge.agent.v1 import agent_pb2 as pb
+from tests.integration.agent.session import DATA, failure_of, tensor
+from tests.integration.processes import children, wait_until
+
+
+def refused(session, code, call):
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    failure = failure_of(caught.value)
+    assert failure.code == code, failure
+    session.call("Heartbeat", pb.HeartbeatRequest())
+    return failure
+
+
+def test_inputs_come_back_in_the_order_of_the_requests(session):
+    model = session.load()
+    replies = session.infer(model, 500)
+    assert [reply.sequence for reply in replies] == list(range(500))
+    assert all(reply.outputs[0].data == DATA for reply in replies)
+    assert all(reply.compute_ns > 0 and reply.worker_ns > 0 for reply in replies)
+
+
+def test_several_inputs_and_large_ones_travel_whole(session):
+    model = session.load()
+    large = bytes(range(256)) * (1 << 18)  # 64 MiB
+    inputs = [tensor(large, "a"), tensor(b"", "b"), tensor(DATA, "c")]
+    inputs[0].batched = True
+    (reply,) = session.infer(model, 1, inputs=inputs)
+    assert list(reply.outputs) == inputs
+
+
+def test_a_host_that_sends_faster_than_the_worker_runs_does_not_fill_the_memory(start):
+    session = start(environment={"ASAN_OPTIONS": "quarantine_size_mb=1"})
+    session.shake()
+    model = session.load("run sleep 2\n")
+    megabyte = bytes(1 << 20)
+    assert len(session.infer(model, 400, inputs=[tensor(megabyte)])) == 400
+    status = Path(f"/proc/{session.pid}/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    assert peak < 200 << 10  # of the 400 MiB that went through; in KiB
+
+
+def test_lock_step_works_too(session):
+    calls = session.lock_step(session.load())
+    for _ in range(20):
+        assert calls.run().outputs[0].data == DATA
+    calls.end()
+    assert list(calls.replies) == []
+
+
+def test_a_bench_streams_its_phases_samples_and_summary(session):
+    model = session.load("run sleep 1\n")
+    events = session.bench(model, warmup=2, iterations=300)
+    phases = [event.phase for event in events if event.HasField("phase")]
+    assert phases == [pb.PHASE_FIRST_RUN, pb.PHASE_RUN]
+    groups = [event.samples.ns for event in events if event.HasField("samples")]
+    assert len(groups) > 1
+    samples = [ns for group in groups for ns in group]
+    assert len(samples) == 300
+    assert all(ns >= 1_000_000 for ns in samples)
+    summary = events[-1].summary
+    assert summary.runs == 300
+    assert summary.first_run_ns > 0
+    assert summary.peak_memory_bytes > 1 << 20
+
+
+def test_a_profile_streams_its_layers_and_the_whole(session):
+    model = session.load("run sleep 1\n")
+    events = session.profile(model)
+    (layer,) = [event.layer for event in events if event.HasField("layer")]
+    assert (layer.name, layer.type, layer.element_bits) == ("only", "Test", 32)
+    assert len(layer.ns) == 3
+    assert len(events[-1].summary.whole_ns) == 3
+
+
+def test_a_cancelled_bench_leaves_the_model_usable(session):
+    model = session.load("run sleep 1\n")
+    request = pb.BenchRequest(model_id=model, inputs=[tensor()], seconds=3600)
+    call = session.call("Bench", request)
+    while not next(call).HasField("samples"):
+        pass
+    call.cancel()
+    assert len(session.infer(model, 3)) == 3
+
+
+def test_a_cancelled_stream_leaves_the_model_usable(session):
+    model = session.load("run sleep 5\n")
+    requests = (pb.InferRequest(model_id=model, inputs=[tensor()]) for _ in range(10000))
+    call = session.call("Infer", requests)
+    next(call)
+    call.cancel()
+    assert session.bench(model, iterations=3)[-1].summary.runs == 3
+
+
+def test_a_cancelled_load_leaves_no_worker(session):
+    call = session.call("Load", session.load_request("load hang\n"))
+    assert next(call).phase == pb.PHASE_SPAWN
+    assert next(call).phase == pb.PHASE_LOAD
+    call.cancel()
+    wait_until(lambda: not children(session.pid), "the end of the worker")
+
+
+def test_one_call_has_a_model_and_another_is_told(session):
+    model = session.load()
+    calls = session.lock_step(model)
+    calls.run()
+    failure = refused(
+        session, pb.FAILURE_INVALID_REQUEST, lambda: session.bench(model, iterations=1)
+    )
+    assert "busy with Infer" in failure.message
+    calls.run()
+    calls.end()
+    assert list(calls.replies) == []
+    session.bench(model, iterations=1)
+
+
+def test_models_live_beside_each_other(session):
+    first, second = session.load(), session.load()
+    assert first != second
+    assert len(children(session.pid)) == 2
+    one, two = session.lock_step(first), session.lock_step(second)
+    for i in range(5):
+        assert one.run(b"%08d" % i).outputs[0].data == b"%08d" % i
+        assert two.run(b"%08x" % i).outputs[0].data == b"%08x" % i
+    one.end()
+    two.end()
+
+
+def test_unload_ends_the_worker_and_the_id(session):
+    model = session.load()
+    session.call("Unload", pb.UnloadRequest(model_id=model))
+    assert children(session.pid) == []
+    for call in (
+        lambda: session.call("Unload", pb.UnloadRequest(model_id=model)),
+        lambda: session.bench(model, iterations=1),
+        lambda: session.profile(model),
+        lambda: session.infer(model, 1),
+    ):
+        assert model in refused(session, pb.FAILURE_UNKNOWN_MODEL, call).message
+
+
+def test_a_stream_keeps_to_one_model(session):
+    first, second = session.load(), session.load()
+    requests = [pb.InferRequest(model_id=m, inputs=[tensor()]) for m in (first, second)]
+    failure = refused(
+        session,
+        pb.FAILURE_INVALID_REQUEST,
+        lambda: list(session.call("Infer", iter(requests))),
+    )
+    assert second in failure.message
+    assert list(session.call("Infer", iter([]))) == []
+
+
+def test_a_load_that_contradicts_the_contract_is_refused(session):
+    sha256 = session.put(b"")
+    worker = pb.ModelFile(role="worker", sha256=session.binaries.worker_sha256)
+    param = pb.ModelFile(role="param", sha256=sha256)
+
+    def load(**fields):
+        return lambda: list(session.call("Load", session.load_request(**fields)))
+
+    invalid = pb.FAILURE_INVALID_REQUEST
+    assert "worker" in refused(session, invalid, load(files=[param])).message
+    assert "once" in refused(session, invalid, load(files=[worker, param, param])).message
+    assert "runtime" in refused(session, invalid, load(runtime="")).message
+    assert "'ncnn'" in refused(session, invalid, load(runtime="ncnn")).message
+    for sha in ("", "../" + sha256[3:], sha256.upper(), sha256[:-1], "/" + sha256[1:]):
+        refused(session, invalid, load(files=[worker, pb.ModelFile(role="p", sha256=sha)]))
+    missing = pb.ModelFile(role="param", sha256="0" * 64)
+    failure = refused(session, pb.FAILURE_MISSING_FILE, load(files=[worker, missing]))
+    assert "push the bundle again" in failure.message
+    options = pb.RunOptions(cores=7)
+    refused(session, invalid, load(options=options))
+    refused(session, invalid, load(watchdog_ms=1 << 62))
+    assert children(session.pid) == []
+
+
+def test_a_program_of_another_kind_is_no_worker(session):
+    script = session.put(b"#!/bin/sh\necho I am no worker >&2\nexit 0\n")
+    (session.work / "store" / script).chmod(0o755)
+    files = [pb.ModelFile(role="worker", sha256=script)]
+    request = session.load_request(files=files)
+    failure = refused(
+        session, pb.FAILURE_WORKER_EXITED, lambda: list(session.call("Load", request))
+    )
+    assert failure.phase == pb.PHASE_SPAWN
+    assert "I am no worker" in failure.log_tail
+    (session.work / "store" / script).chmod(0o644)
+    refused(session, pb.FAILURE_INTERNAL, lambda: list(session.call("Load", request)))
