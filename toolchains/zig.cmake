@@ -12,14 +12,14 @@ set(CMAKE_CXX_COMPILER "${CMAKE_CURRENT_LIST_DIR}/bin/zig-c++" "--zig=$ENV{DX_ZI
 set(CMAKE_ASM_COMPILER ${CMAKE_C_COMPILER})
 set(CMAKE_AR "$ENV{DX_ZIG}")
 set(CMAKE_RANLIB "$ENV{DX_ZIG}")
-foreach(language C CXX ASM)
+foreach(language C CXX ASM) # -g0: zig's default, -g, makes objects twelve times as large.
   set(CMAKE_${language}_ARCHIVE_CREATE "<CMAKE_AR> ar qc <TARGET> <LINK_FLAGS> <OBJECTS>")
   set(CMAKE_${language}_ARCHIVE_APPEND "<CMAKE_AR> ar q <TARGET> <LINK_FLAGS> <OBJECTS>")
   set(CMAKE_${language}_ARCHIVE_FINISH "<CMAKE_RANLIB> ranlib <TARGET>")
-  set(CMAKE_${language}_FLAGS_INIT "-ffunction-sections -fdata-sections")
+  set(CMAKE_${language}_FLAGS_INIT "-g0 -ffunction-sections -fdata-sections")
 endforeach()
 # Static, unused code dropped, symbols stripped; some boards' kernels use pages of up to 64 KiB.
 if(ZIG_TARGET MATCHES "musl")
-  set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -Wl,--gc-sections -Wl,-z,max-page-size=65536")
+  set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -Wl,--gc-sections,-z,max-page-size=65536")
 endif()
 set(CMAKE_EXE_LINKER_FLAGS_RELEASE_INIT "-s")

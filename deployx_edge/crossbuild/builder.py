@@ -30,7 +30,7 @@ from deployx_edge.crossbuild.runtime import (
     verify_files,
 )
 from deployx_edge.crossbuild.sources import Archive, archives, ensure_archives
-from deployx_edge.crossbuild.toolchain import Toolchain
+from deployx_edge.crossbuild.toolchain import Toolchain, zig_objects
 from deployx_edge.errors import BuildError
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import Target
@@ -71,7 +71,9 @@ def execute(plan: Plan, options: BuildOptions, on_event: OnEvent) -> Runtime:
         _compile(plan, on_event)
         on_event(StepStarted(text="Checking what was built"))
         check_archives([plan.build_folder], machine=plan.target.elf_machine)
-        return publish(_runtime(plan, packages), dist_folder(plan.target.id))
+        runtime = publish(_runtime(plan, packages), dist_folder(plan.target.id))
+        shutil.rmtree(zig_objects(plan.target.id), ignore_errors=True)
+        return runtime
 
 
 def _packages(plan: Plan, on_event: OnEvent) -> tuple[Package, ...]:

@@ -53,7 +53,7 @@ def zig_toolchain(name: str) -> Toolchain:
     environment = {
         "DX_ZIG": str(zig),
         "ZIG_GLOBAL_CACHE_DIR": str(zig_cache),
-        "ZIG_LOCAL_CACHE_DIR": str(zig_cache / "objects"),
+        "ZIG_LOCAL_CACHE_DIR": str(zig_objects(name)),
         **_ccache_environment(f"zig-{version}-{_fingerprint('', wrappers)[:16]}"),
     }
     return Toolchain(
@@ -77,6 +77,14 @@ def find_zig() -> tuple[Path, str]:
         "No compiler: the Python package ziglang is not installed.",
         remedy="Run 'pip install ziglang==0.17.0'.",
     )
+
+
+def zig_objects(name: str) -> Path:
+    """Where zig keeps a copy of every object it compiles for a target of this copy of the
+    project. ccache does that better, so a finished build removes it."""
+    folder = data_folder("toolchains")
+    key = hashlib.sha256(f"{name} {folder}".encode()).hexdigest()[:8]
+    return cache_folder() / "zig" / f"objects-{key}"
 
 
 def _gnu_toolchain(target: Target) -> Toolchain:
