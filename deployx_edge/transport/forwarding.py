@@ -22,7 +22,9 @@ class ForwardedPort:
         self._remote_port = remote_port
         # Tried once here, so that a refusal is an error with a reason instead of a
         # connection that closes at once.
-        link.open_port(remote_port, ("127.0.0.1", 0)).close()
+        looked = link.open_port(remote_port, ("127.0.0.1", 0))
+        with contextlib.suppress(*LINK_FAILURES):
+            looked.close()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
@@ -61,21 +63,17 @@ class ForwardedPort:
             threading.Thread(target=self._serve, args=(connection, origin), daemon=True).start()
 
     def _serve(self, connection: socket.socket, origin: tuple[str, int]) -> None:
-        with connection:
+        """One connection to its end. A link that fails meanwhile closes it."""
+        with connection, contextlib.suppress(TransportError, *LINK_FAILURES):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
-                channel = self._link.open_port(self._remote_port, origin)
-            except TransportError:
-                channel = None
-            if channel is not None:
-                with contextlib.closing(channel):
-                    upward = threading.Thread(target=_copy_up, args=(connection, channel))
-                    upward.daemon = True
-                    upward.start()
-                    _copy_down(channel, connection)
-                    upward.join()
-            with self._lock:
-                self._sockets.discard(connection)
+            channel = self._link.open_port(self._remote_port, origin)
+            with contextlib.closing(channel):
+                upward = threading.Thread(target=_copy_up, args=(connection, channel), daemon=True)
+                upward.start()
+                _copy_down(channel, connection)
+                upward.join()
+        with self._lock:
+            self._sockets.discard(connection)
 
 
 def _copy_up(connection: socket.socket, channel: paramiko.Channel) -> None:
@@ -85,7 +83,8 @@ def _copy_up(connection: socket.socket, channel: paramiko.Channel) -> None:
             channel.sendall(data)
         channel.shutdown_write()
     except LINK_FAILURES:
-        channel.close()
+        with contextlib.suppress(*LINK_FAILURES):
+            channel.close()
 
 
 def _copy_down(channel: paramiko.Channel, connection: socket.socket) -> None:

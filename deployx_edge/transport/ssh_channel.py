@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import threading
@@ -44,11 +45,13 @@ class SshChannel:
         self._write_lock = threading.Lock()
         self._errors = OutputTail(keep_all=keep_stderr)
         self._pid = 0
+        self._pid_asked = threading.Event()
         script = _SCRIPT.format(program=shlex.join(argv))
         try:
             self._channel.exec_command(shlex.join(["sh", "-c", script]))
         except LINK_FAILURES as error:
-            self._channel.close()
+            with contextlib.suppress(*LINK_FAILURES):
+                self._channel.close()
             raise link.lost(f"it did not start {format_command(argv)} ({error})") from error
         self._drain = threading.Thread(target=self._drain_errors, daemon=True)
         self._drain.start()
@@ -116,8 +119,11 @@ class SshChannel:
         try:
             if not ended.is_set():
                 self._channel.shutdown_write()
-            if not ended.wait(GRACE_SECONDS) and self._pid:
-                self._kill()
+            if not ended.wait(GRACE_SECONDS):
+                # A board that is slow to start the program has not told its id yet.
+                self._pid_asked.wait(self._answer_seconds)
+                if self._pid and not ended.is_set():
+                    self._kill()
             self._channel.close()
         except (TransportError, *LINK_FAILURES):
             return  # The link is gone; the program sees the end of its input.
@@ -177,9 +183,11 @@ class SshChannel:
             found = _PID_LINE.search(before)
             if found is not None:
                 self._pid = int(found[1])
+                self._pid_asked.set()
                 self._errors.add(before[: found.start()] + before[found.end() :])
         if not self._pid:
             self._errors.add(before)
+        self._pid_asked.set()
 
     def _next_error_chunk(self) -> bytes:
         """Some standard error; empty at its end."""

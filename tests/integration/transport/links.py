@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,8 +49,16 @@ class LinkCase:
                 os.kill(pid, signal.SIGKILL)
 
 
-def running(word: str) -> bool:
-    """Whether any process of this computer has ``word`` among its arguments."""
+def is_gone(word: str) -> bool:
+    """Whether no process of this computer has ``word`` among its arguments, or soon none."""
+    for _ in range(100):
+        if not _running(word):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _running(word: str) -> bool:
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if word.encode() in entry.read_bytes().split(b"\0"):
@@ -58,6 +66,3 @@ def running(word: str) -> bool:
         except OSError:
             continue
     return False
-
-
-Cases = Callable[[str], LinkCase]
