@@ -69,14 +69,14 @@ Board BoardReader::describe() const {
   Board board;
   board.machine = facts_.machine;
   board.kernel = facts_.kernel;
-  board.os = os_name(files_);
-  board.libc = libc_name(files_);
+  board.libc = own_libc_name();
   board.cores = facts_.cores;
   board.disk_free_bytes = free_bytes(work_folder_);
   board.emulated = emulated();
   board.emulated_reason = emulated_reason_.value_or("");
   if (emulated()) {
-    // The host's clocks and kinds of cores mean nothing here; its number of cores is what there is.
+    // The files tell of the host, whose system, clocks and kinds of cores mean nothing here; its
+    // number of cores is what there is.
     board.isa_features = facts_.auxiliary_features;
     Cluster all{"all", std::vector<std::uint32_t>(board.cores), 0};
     std::iota(all.cpus.begin(), all.cpus.end(), 0U);
@@ -88,6 +88,8 @@ Board BoardReader::describe() const {
 }
 
 void BoardReader::add_native_facts(const CpuInfo& info, Board& board) const {
+  board.os = os_name(files_);
+  board.libc = board_libc_name(files_) + "; agent: " + own_libc_name();
   board.soc = soc_name(files_, info);
   board.cpu_model = info.model;
   board.isa_features = info.features.empty() ? facts_.auxiliary_features : info.features;

@@ -57,7 +57,9 @@ std::optional<std::string> glibc_version(const std::string& path) {
   return std::string(rest.substr(0, rest.find_first_not_of("0123456789.")));
 }
 
-std::string board_libc(const SysFiles& files) {
+}  // namespace
+
+std::string board_libc_name(const SysFiles& files) {
   if (is_android(files)) return "bionic";
   for (const std::string folder : {"/lib", "/lib64", "/usr/lib", "/usr/lib64"}) {
     for (const std::string& name : files.list(folder)) {
@@ -76,7 +78,7 @@ std::string board_libc(const SysFiles& files) {
                                                                                     : "not found";
 }
 
-std::string own_libc() {
+std::string own_libc_name() {
   // A program with an interpreter was linked dynamically; the kernel tells its base address.
   const char* linkage = ::getauxval(AT_BASE) == 0 ? ", static" : ", dynamic";
 #if defined(__GLIBC__)
@@ -87,8 +89,6 @@ std::string own_libc() {
   return std::string("musl") + linkage;
 #endif
 }
-
-}  // namespace
 
 std::string os_name(const SysFiles& files) {
   if (is_android(files)) {
@@ -102,10 +102,6 @@ std::string os_name(const SysFiles& files) {
     if (auto name = value_of(*text, "NAME")) return *name;
   }
   return "";
-}
-
-std::string libc_name(const SysFiles& files) {
-  return board_libc(files) + "; agent: " + own_libc();
 }
 
 std::optional<std::string> soc_name(const SysFiles& files, const CpuInfo& info) {

@@ -12,8 +12,11 @@ namespace dx {
 // "Debian GNU/Linux 12 (bookworm)", "Android 14"; "" where no file says.
 std::string os_name(const SysFiles& files);
 
-// The board's own C library, then this program's: "glibc 2.36; agent: musl, static".
-std::string libc_name(const SysFiles& files);
+// The board's own C library: "glibc 2.36", "musl", "bionic", "uClibc" or "not found".
+std::string board_libc_name(const SysFiles& files);
+
+// This program's: "musl, static".
+std::string own_libc_name();
 
 // "Raspberry Pi 4 Model B Rev 1.4 (brcm,bcm2711)"
 std::optional<std::string> soc_name(const SysFiles& files, const CpuInfo& info);

@@ -1,5 +1,6 @@
 #include "agent/receive/byte_reader.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,8 @@
 namespace dx {
 namespace {
 
+// A host that is silent for so long is gone, even where its link never said so.
+constexpr int kPatienceMs = 5 * 60 * 1000;
 constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
 
 }  // namespace
@@ -16,6 +19,11 @@ ByteReader::ByteReader(int fd) : fd_(fd), buffer_(kBufferBytes) {}
 
 bool ByteReader::fill() {
   while (true) {
+    pollfd entry{fd_, POLLIN, 0};
+    if (::poll(&entry, 1, kPatienceMs) == 0) {
+      error_ = ETIMEDOUT;
+      return false;
+    }
     const ssize_t got = ::read(fd_, buffer_.data(), buffer_.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) error_ = errno;

@@ -17,8 +17,11 @@ namespace {
 constexpr std::size_t kMaxQueued = 2;
 constexpr std::size_t kMaxOwed = 8;
 
-WorkerFailure cancelled(const std::string& message) {
-  return {{FailureCode::kCancelled, message, Phase::kUnspecified}, 0, ""};
+WorkerFailure internal(const std::exception& error) {
+  WorkerFailure failure;
+  failure.failure.code = FailureCode::kInternal;
+  failure.failure.message = error.what();
+  return failure;
 }
 
 }  // namespace
@@ -97,7 +100,7 @@ void InferCall::conduct() {
 
 WorkerOutcome InferCall::converse() {
   std::optional<pb::InferRequest> request = next_request();
-  if (!request) return host_gone_ ? WorkerOutcome(cancelled("the host is gone")) : std::nullopt;
+  if (!request) return outcome();
   model_id_ = request->model_id();
   auto worker = state_.models.find(model_id_);
   if (!worker) return WorkerFailure{worker.failure(), 0, ""};
@@ -109,8 +112,14 @@ WorkerOutcome InferCall::converse() {
   send_all(std::move(request));
   collector.join();
 
+  return outcome();
+}
+
+WorkerOutcome InferCall::outcome() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!failure_ && host_gone_) return cancelled("the host is gone");
+  if (!failure_ && host_gone_) {
+    return WorkerFailure{{FailureCode::kCancelled, "the host is gone", Phase::kRun}, 0, ""};
+  }
   return failure_;
 }
 
@@ -121,7 +130,7 @@ void InferCall::send_all(std::optional<pb::InferRequest> request) {
       request = next_request();
     }
   } catch (const std::exception& error) {
-    fail({{FailureCode::kInternal, error.what(), Phase::kUnspecified}, 0, ""});
+    fail(internal(error));
   }
   end_sending();
 }
@@ -206,7 +215,7 @@ void InferCall::collect() {
   } catch (const std::exception& error) {
     // Answers that nobody took would be taken for those of the next call.
     worker_->kill(KillReason::kNoMemory);
-    fail({{FailureCode::kInternal, error.what(), Phase::kUnspecified}, 0, ""});
+    fail(internal(error));
   }
 }
 

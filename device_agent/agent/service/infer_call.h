@@ -38,6 +38,8 @@ class InferCall : public grpc::ServerBidiReactor<pb::InferRequest, pb::InferRepl
 
   void conduct();
   WorkerOutcome converse();
+  // How the call ends. REQUIRES: nobody else works on it any more.
+  WorkerOutcome outcome();
   // Sends this request and all that follow.
   void send_all(std::optional<pb::InferRequest> request);
   // The next request; empty when there is none to come or the call has failed.

@@ -55,9 +55,10 @@ struct SpawnPlan {
     has_attributes = has_files && error == 0;
     const auto step = [&error](int result) { error = error == 0 ? result : error; };
     if (!has_attributes) return error;
-    step(::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0));
     step(::posix_spawn_file_actions_addopen(&files, 1, log_path.c_str(),
                                             O_WRONLY | O_CREAT | O_APPEND, 0600));
+    // Nobody reads it; a chroot may lack /dev/null.
+    step(::posix_spawn_file_actions_addopen(&files, 0, log_path.c_str(), O_RDONLY, 0));
     step(::posix_spawn_file_actions_adddup2(&files, 1, 2));
     step(::posix_spawn_file_actions_adddup2(&files, socket, kControlFd));
     // A group of its own: a terminal's Ctrl-C reaches only the agent, and a kill reaches whatever

@@ -88,6 +88,8 @@ TEST_CASE("what would be the host's is absent under emulation") {
   CHECK(board.emulated_reason == "this is an Arm program, but /proc/cpuinfo is of an x86 kernel");
   CHECK_FALSE(board.cpu_model);
   CHECK_FALSE(board.soc);
+  CHECK(board.os.empty());
+  CHECK(board.libc == dx::own_libc_name());
   CHECK_FALSE(board.memory_bytes);
   CHECK_FALSE(board.memory_available_bytes);
   CHECK(board.conditions.temperatures.empty());
@@ -162,19 +164,19 @@ TEST_CASE("an Android device is told by its properties") {
   const SysFiles files(folder.path());
   CHECK(dx::os_name(files) == "Android 14");
   CHECK(dx::soc_name(files, {}) == "kalama");
-  CHECK(dx::libc_name(files).rfind("bionic; agent: ", 0) == 0);
+  CHECK(dx::board_libc_name(files) == "bionic");
 }
 
 TEST_CASE("the board's C library is found where it lies") {
   const TemporaryFolder folder;
   const SysFiles files(folder.path());
-  CHECK(dx::libc_name(files).rfind("not found; agent: ", 0) == 0);
+  CHECK(dx::board_libc_name(files) == "not found");
   folder.write("usr/lib/aarch64-linux-gnu/libc.so.6",
                "\x7f"
                "ELF...GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.\nCopy");
-  CHECK(dx::libc_name(files).rfind("glibc 2.36; agent: ", 0) == 0);
+  CHECK(dx::board_libc_name(files) == "glibc 2.36");
   folder.write("lib/ld-musl-aarch64.so.1", "x");
-  CHECK(dx::libc_name(files).rfind("musl; agent: ", 0) == 0);
+  CHECK(dx::board_libc_name(files) == "musl");
 }
 
 TEST_CASE("a board without any of these files is described without them") {
