@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployx_edge.errors import ArchitectureError, TransportError
+from deployx_edge.errors import ArchitectureError
 from deployx_edge.target import Target, target_of_machine
 from deployx_edge.transport.protocol import Transport
 
@@ -16,16 +16,20 @@ def check_machine(transport: Transport, target: Target) -> None:
     raise ArchitectureError(
         f"uname -m says {machine} on {transport.uri}, the target {target.id} wants "
         f"{' or '.join(target.machines)}.",
-        remedy=f"Use --target {fitting.id}." if fitting else "No target here fits this board.",
+        remedy=(
+            f"Give the device target = {fitting.id!r} in deployx.toml, or another address."
+            if fitting
+            else "No target here fits this board."
+        ),
     )
 
 
 def target_of_board(transport: Transport) -> Target:
-    """The target whose binaries the board runs; TransportError where there is none."""
+    """The target whose binaries the board runs; ArchitectureError where there is none."""
     machine = transport.machine()
     target = target_of_machine(machine)
     if target is None:
-        raise TransportError(
+        raise ArchitectureError(
             f"uname -m says {machine} on {transport.uri}, which no target here is for.",
             remedy="deployx-edge targets lists them.",
         )

@@ -12,7 +12,7 @@ from deployx_edge.agent.client import AgentClient
 from deployx_edge.bundle import Bundle
 from deployx_edge.crossbuild.runtime import Runtime
 from deployx_edge.device import Device
-from deployx_edge.errors import AgentError, ArchitectureError, DeployxError, LinkLostError
+from deployx_edge.errors import AgentError, DeployxError, LinkLostError
 from deployx_edge.measurement.values import (
     DeviceIdentity,
     Limits,
@@ -20,8 +20,10 @@ from deployx_edge.measurement.values import (
     PushCost,
     RunOptions,
 )
-from deployx_edge.target import Target, find_target, target_of_machine
+from deployx_edge.target import Target, find_target
 from deployx_edge.transport import open_transport
+from deployx_edge.transport.board import check_machine, target_of_board
+from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push import PushFile, install_agent, push
 from deployx_edge.workflows.build import ensure_built
@@ -110,7 +112,9 @@ def _connected(device: Device, progress: Progress) -> Iterator[tuple[Transport, 
     with open_transport(
         device.uri, work_folder=device.work_folder, options=device.options
     ) as transport:
-        yield transport, target_of_board(device, transport)
+        target = find_target(device.target) if device.target else target_of_board(transport)
+        check_machine(transport, target)
+        yield transport, target
 
 
 def push_to_device(device: Device, bundle: Bundle, *, progress: Progress = silent) -> PushCost:
@@ -164,31 +168,6 @@ def push_bundle(
     )
 
 
-def target_of_board(device: Device, transport: Transport) -> Target:
-    """The target to build for: the device's own, else by what the board calls itself.
-
-    Raises ArchitectureError where the two contradict each other, or nothing fits.
-    """
-    machine = transport.machine()
-    if device.target is None:
-        found = target_of_machine(machine)
-        if found is None:
-            raise ArchitectureError(
-                f"The board {device.name} calls itself '{machine}' (uname -m), "
-                "for which there is no target.",
-                remedy="`deployx-edge targets` lists what there is.",
-            )
-        return found
-    target = find_target(device.target)
-    if machine not in target.machines:
-        raise ArchitectureError(
-            f"The board {device.name} calls itself '{machine}' (uname -m), but its target "
-            f"{target.id} wants {' or '.join(target.machines)}.",
-            remedy=f"Correct the target or the address of '{device.name}' in deployx.toml.",
-        )
-    return target
-
-
 def _install(transport: Transport, runtime: Runtime, progress: Progress) -> str:
     progress(Stage(text="Installing the agent"))
     return install_agent(transport, runtime.agent)
@@ -215,16 +194,13 @@ def _start(transport: Transport, agent_path: str) -> tuple[Channel, int, str]:
 
 
 def _ready_port(channel: Channel) -> int:
-    line = b""
-    while not line.endswith(b"\n"):
-        received = channel.read(256, timeout=_READY_SECONDS)
-        if not received:
-            raise AgentError(
-                "The agent ended before it was ready, saying: "
-                f"{channel.error_tail().strip() or line.decode(errors='replace') or 'nothing'}"
-            )
-        line += received
-    words = line.decode(errors="replace").split()
+    line = LineReader(channel).next(timeout=_READY_SECONDS)
+    if line is None:
+        raise AgentError(
+            "The agent ended before it was ready, saying: "
+            f"{channel.error_tail().strip() or 'nothing'}"
+        )
+    words = line.split()
     if len(words) != 3 or words[0] != "ready" or not words[1].isdigit():
         raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {line!r}.")
     return int(words[1])
