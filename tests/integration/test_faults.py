@@ -43,18 +43,22 @@ def agents_of(board):
     return with_words("serve", board.work_folder)
 
 
-def during_bench(session, digits, act, **limits):
-    """Start an endless bench and call ``act`` with the worker's process id once samples flow."""
-    flowing = threading.Event()
+class Flow:
+    """Passed as ``progress``: knows when samples flow."""
 
-    def notice(event):
+    def __init__(self):
+        self.samples = threading.Event()
+
+    def __call__(self, event):
         if isinstance(event, Runs):
-            flowing.set()
+            self.samples.set()
 
-    object.__setattr__(session, "progress", notice)
+
+def during_bench(session, digits, act, **limits):
+    """Start an endless bench and call ``act`` from another thread once samples flow."""
 
     def strike():
-        assert flowing.wait(60)
+        assert session.progress.samples.wait(60)
         act()
 
     thread = threading.Thread(target=strike)
@@ -72,7 +76,7 @@ def worker_of(board):
 
 
 def test_a_worker_that_dies_in_a_run_is_named_and_the_agent_serves_on(board, digits):
-    with open_session(board) as session:
+    with open_session(board, progress=Flow()) as session:
         with pytest.raises(WorkerCrashError, match=r"SIGSEGV.*in a run"):
             during_bench(session, digits, lambda: os.kill(worker_of(board), signal.SIGSEGV))
         (result,) = bench(session, digits, plan=QUICK)
@@ -80,7 +84,7 @@ def test_a_worker_that_dies_in_a_run_is_named_and_the_agent_serves_on(board, dig
 
 
 def test_a_worker_that_hangs_is_ended_by_the_watchdog(board, digits):
-    with open_session(board) as session:
+    with open_session(board, progress=Flow()) as session:
         with pytest.raises(WorkerTimeoutError):
             during_bench(
                 session,
@@ -109,7 +113,7 @@ def test_an_agent_that_is_killed_leaves_no_worker(board, digits):
         pids.extend([agent, worker])
         os.kill(agent, signal.SIGKILL)
 
-    with pytest.raises(LinkLostError), open_session(board) as session:
+    with pytest.raises(LinkLostError), open_session(board, progress=Flow()) as session:
         during_bench(session, digits, strike)
     agent, worker = pids
     wait_until(lambda: not is_alive(worker) and not is_alive(agent), "the end of the worker")
@@ -123,7 +127,7 @@ def test_a_session_ends_without_processes_or_session_files(board, digits):
 
 
 def test_leftovers_of_a_killed_session_are_gone_after_the_next(board, digits):
-    with pytest.raises(LinkLostError), open_session(board) as session:
+    with pytest.raises(LinkLostError), open_session(board, progress=Flow()) as session:
         during_bench(session, digits, lambda: os.kill(agents_of(board)[0], signal.SIGKILL))
     assert len(list((Path(board.work_folder) / "sessions").iterdir())) == 1
     with open_session(board):
