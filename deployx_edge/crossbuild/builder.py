@@ -85,7 +85,10 @@ def _packages(plan: Plan, on_event: OnEvent) -> tuple[Package, ...]:
         except BuildError:
             pass  # Cleaned away since; make them again.
     _write_state(plan, _State(packages="", configured=()))
-    plan.packages_folder.mkdir(parents=True, exist_ok=True)
+    # CMake keeps flags of an earlier toolchain in its cache.
+    for folder in (plan.packages_folder, plan.build_folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    plan.packages_folder.mkdir(parents=True)
     _install(plan.log, plan.archives, plan.packages, on_event)
     packages = installed_packages(plan.packages_folder)
     check_archives([package.folder for package in packages], machine=plan.target.elf_machine)
