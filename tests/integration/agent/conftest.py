@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,34 +9,47 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge import __version__
 from deployx_edge.resources import cache_folder, data_folder
 from tests.integration.agent.session import Binaries, Session
 
-BUILD = Path(os.environ.get("DEPLOYX_EDGE_CPP_BUILD") or cache_folder() / "build" / "cpp-tests")
+SOURCE = data_folder("device_agent")
+TARGETS = ["dx-agent", "dx-test-worker"]
+
+
+def folder_of_test_cpp() -> Path | None:
+    """Where ``scripts/test-cpp`` has built this checkout, if it has."""
+    for cache in sorted(cache_folder().glob("build/sanitized-*/CMakeCache.txt")):
+        if f"CMAKE_HOME_DIRECTORY:INTERNAL={SOURCE}\n" in cache.read_text():
+            return cache.parent
+    return None
+
+
+def configured_folder(folder: Path) -> Path:
+    """A build folder of our own: the agent and its test worker, without ncnn."""
+    launcher = [f"-DCMAKE_CXX_COMPILER_LAUNCHER={c}" for c in (shutil.which("ccache"),) if c]
+    options = [
+        "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+        "-DDX_SANITIZE=address,undefined",
+        "-DDX_BUILD_TESTS=ON",
+        "-DDX_BUILD_WORKER_NCNN=OFF",
+        "-DDX_VERSION=0.0.0-test",
+        "-DDX_TARGET_ID=linux-x64",
+    ]
+    command = ["cmake", "-G", "Ninja", "-S", str(SOURCE), "-B", str(folder)]
+    subprocess.run([*command, *options, *launcher], check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def binaries() -> Binaries:
-    """What ``scripts/test-cpp`` builds too; it is built here where that has not run."""
-    for program in ("cmake", "ninja", "g++", "grpc_cpp_plugin"):
+def binaries(tmp_path_factory: pytest.TempPathFactory) -> Binaries:
+    """The sanitized agent and test worker, as fresh as their sources."""
+    for program in ("cmake", "ninja", "g++", "protoc", "grpc_cpp_plugin"):
         if shutil.which(program) is None:
             pytest.skip(f"the sanitized agent needs {program}")
-    if not (BUILD / "CMakeCache.txt").is_file():
-        launcher = [f"-DCMAKE_CXX_COMPILER_LAUNCHER={c}" for c in (shutil.which("ccache"),) if c]
-        configure = ["cmake", "-G", "Ninja", "-S", str(data_folder("device_agent"))]
-        options = [
-            "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
-            "-DDX_SANITIZE=address,undefined",
-            "-DDX_BUILD_TESTS=ON",
-            "-DDX_BUILD_WORKER_NCNN=OFF",
-            "-DDX_TARGET_ID=linux-x64",
-        ]
-        subprocess.run([*configure, "-B", str(BUILD), *options, *launcher], check=True)
-    subprocess.run(["cmake", f"-DDX_VERSION={__version__}", str(BUILD)], check=True)
-    targets = ["dx-agent", "dx-test-worker"]
-    subprocess.run(["cmake", "--build", str(BUILD), "-j2", "--target", *targets], check=True)
-    return Binaries(agent=BUILD / "bin" / "dx-agent", worker=BUILD / "bin" / "dx-test-worker")
+    build = folder_of_test_cpp() or configured_folder(tmp_path_factory.mktemp("agent-build"))
+    subprocess.run(["cmake", "--build", str(build), "-j2", "--target", *TARGETS], check=True)
+    agent, worker = (build / "bin" / name for name in TARGETS)
+    return Binaries(agent=agent, worker=worker)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import grpc
 
-from deployx_edge import __version__
 from deployx_edge.agent.v1 import agent_pb2 as pb
 from deployx_edge.agent.v1 import agent_pb2_grpc
 
@@ -32,6 +31,12 @@ class Binaries:
     @functools.cached_property
     def worker_sha256(self) -> str:
         return hashlib.sha256(self.worker.read_bytes()).hexdigest()
+
+    @functools.cached_property
+    def version(self) -> str:
+        """What ``dx-agent --version`` calls itself."""
+        done = subprocess.run([self.agent, "--version"], capture_output=True, text=True, check=True)
+        return done.stdout.split()[1]
 
 
 def failure_of(error: grpc.RpcError) -> pb.Failure:
@@ -81,7 +86,8 @@ class Session:
             request, metadata=metadata or self.metadata, timeout=PATIENCE_SECONDS
         )
 
-    def shake(self, version=__version__, protocol=1):
+    def shake(self, version=None, protocol=1):
+        version = version or self.binaries.version
         request = pb.HandshakeRequest(host_version=version, protocol_version=protocol)
         return self.call("Handshake", request)
 
