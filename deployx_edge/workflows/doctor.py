@@ -137,9 +137,7 @@ def _cache() -> Check:
         present=enough,
         needed=False,
         found=f"{folder}, {free >> 30} GiB free",
-        remedy=""
-        if enough
-        else "Cold builds want 6 GiB; DEPLOYX_EDGE_CACHE names another place.",
+        remedy="" if enough else "Cold builds want 6 GiB; DEPLOYX_EDGE_CACHE names another place.",
     )
 
 
