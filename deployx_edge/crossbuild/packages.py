@@ -69,6 +69,13 @@ def generators_command(build_machine: Toolchain, *, output: Path, jobs: int) -> 
     )
 
 
+def test_command(toolchain: Toolchain, *, reference: str, test_package: Path) -> Command:
+    """Compile a recipe's ``test_package`` against the package, and run it where it can be."""
+    shared = _conan_install(toolchain, jobs=1)
+    argv = (shared[0], "test", *shared[2:], "--lockfile-partial", str(test_package), reference)
+    return Command(title=f"Testing {reference}", argv=argv, environment=_environment(toolchain))
+
+
 def installed_packages(output: Path) -> tuple[Package, ...]:
     """What the last ``install_command`` made; BuildError where some of it is gone."""
     try:

@@ -1,0 +1,31 @@
+"""Every recipe's test_package, compiled against the finished package and run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from deployx_edge.crossbuild import packages
+from deployx_edge.crossbuild.commands import run_command
+from deployx_edge.crossbuild.toolchain import find_toolchain
+from deployx_edge.resources import data_folder
+from deployx_edge.target import find_target
+
+_LOCK = (data_folder("device_agent") / "conan.lock").read_text()
+_REFERENCES = [f"{name}/{version}" for name, version in re.findall(r'"([\w-]+)/([\w.]+)#', _LOCK)]
+
+
+@pytest.mark.parametrize("reference", sorted(_REFERENCES))
+def test_the_package_links_and_works(tmp_path, reference):
+    name = reference.partition("/")[0]
+    # Conan writes into the folder.
+    copy = tmp_path / "test_package"
+    shutil.copytree(data_folder("recipes") / name / "all" / "test_package", copy)
+    toolchain = find_toolchain(find_target("linux-x64"), "zig")
+    command = packages.test_command(toolchain, reference=reference, test_package=copy)
+    run_command(command, tmp_path / "log", lambda event: None)
+    said = (tmp_path / "log").read_text()
+    assert "RUN: " in said
+    assert "test_package" in said.rsplit("RUN: ", 1)[1]
