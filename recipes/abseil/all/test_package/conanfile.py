@@ -22,4 +22,5 @@ class TestPackageConan(ConanFile):
 
     def test(self):
         if can_run(self):
-            self.run(str(Path(self.cpp.build.bindir, "test_package")), env="conanrun")
+            program = Path(self.build_folder, self.cpp.build.bindir, "test_package")
+            self.run(str(program), env="conanrun")
