@@ -26,6 +26,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kLongestDeath{5};
 constexpr int kControlFd = 3;
 constexpr int kSocketBufferBytes = 1 << 20;
+constexpr int kBusyAttempts = 200;
 constexpr rlim_t kMaxLogBytes = rlim_t{64} << 20;
 
 Failure cannot(const std::string& what, int error) {
@@ -76,6 +77,17 @@ struct SpawnPlan {
     return error;
   }
 };
+
+// 0 or an errno. A push that brought the same worker at the same time may have renamed its copy
+// into place and be about to close it; for that moment the kernel refuses to start it.
+int spawn_when_free(pid_t& pid, const SpawnPlan& plan, char* const* arguments) {
+  for (int attempt = 0;; ++attempt) {
+    const int error =
+        ::posix_spawnp(&pid, arguments[0], &plan.files, &plan.attributes, arguments, environ);
+    if (error != ETXTBSY || attempt == kBusyAttempts) return error;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
 
 // Both ends far from the low descriptors that the child's own take.
 int make_sockets(UniqueFd& ours, UniqueFd& theirs) {
@@ -140,8 +152,7 @@ Result<WorkerProcess::Started> WorkerProcess::start(std::vector<std::string> com
   for (std::string& word : command_line) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   pid_t pid = 0;
-  const int error =
-      ::posix_spawnp(&pid, arguments[0], &plan.files, &plan.attributes, arguments.data(), environ);
+  const int error = spawn_when_free(pid, plan, arguments.data());
   if (error != 0) return cannot("start the worker " + command_line[0], error);
   limit(pid);
   return Started{std::shared_ptr<WorkerProcess>(new WorkerProcess(pid)), std::move(ours)};

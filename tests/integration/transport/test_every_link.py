@@ -191,7 +191,7 @@ class TestBoard:
                 check_machine(link, wrong)
         assert f"uname -m says {case.machine}" in str(caught.value)
         assert f"target {wrong.id} wants {wrong.machines[0]}" in str(caught.value)
-        assert f"--target {right.id}" in caught.value.remedy
+        assert f"target = '{right.id}' in deployx.toml" in caught.value.remedy
 
     def test_only_virtual_is_emulated(self, case: LinkCase) -> None:
         with case.open() as link:
