@@ -174,7 +174,12 @@ def measure_cold(target: Target, libraries: Sequence[Library], jobs: int) -> dic
 
 def measure_no_op(target: Target) -> float:
     """Median of five runs of the command where everything is up to date."""
-    command = [Path(sys.executable).parent / "deployx-edge", "build", "--target", target.id]
+    command: list[str | Path] = [
+        Path(sys.executable).parent / "deployx-edge",
+        "build",
+        "--target",
+        target.id,
+    ]
     _run(command, {})
     times = sorted(_timed(lambda: _run(command, {})) for _ in range(5))
     return times[len(times) // 2]
@@ -250,8 +255,8 @@ def _plain(library: Library, toolchain: Toolchain, scratch: Path, jobs: int) -> 
         listing = recipe if library.recipe_files else source
         install = f"-DCMAKE_INSTALL_PREFIX={prefix}"
         _configure(toolchain, environment, listing, build, (install, *options))
-        compile = ["--build", build, "--target", library.target, "--parallel", str(jobs)]
-        _run([_tool("cmake"), *compile], environment)
+        goal = ["--target", library.target, "--parallel", str(jobs)]
+        _run([_tool("cmake"), "--build", build, *goal], environment)
 
     return build_it
 

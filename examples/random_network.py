@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -31,7 +32,7 @@ class _Builder:
         self._random = np.random.default_rng(SEED)
         self._count = 0
 
-    def node(self, operator: str, inputs: list[str], **attributes: object) -> str:
+    def node(self, operator: str, inputs: list[str], **attributes: Any) -> str:
         """Add a node with one output."""
         self._count += 1
         output = f"{operator.lower()}_{self._count}"
