@@ -194,7 +194,7 @@ def measure_one_file(target: Target) -> float:
         environment = {"PYTHONPATH": str(copy), "CCACHE_DISABLE": "1"}
         command = [sys.executable, "-m", "deployx_edge", "build", "--target", target.id]
         _run(command, environment, cwd=copy)
-        source = copy / "device_agent" / "agent" / "command_line.cpp"
+        source = copy / "device_agent" / "agent" / "service" / "infer_call.cpp"
         source.write_text(source.read_text() + "\n// One line more.\n")
         seconds = _timed(lambda: _run(command, environment, cwd=copy))
         key = conan_home.folder_key(copy / "device_agent")
