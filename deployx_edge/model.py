@@ -127,6 +127,12 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return shape
 
 
+def is_input_shape(word: str) -> bool:
+    """Whether ``word`` has the form ``NAME:1x3x224x224``."""
+    name, colon, shape = word.rpartition(":")
+    return bool(name and colon and _SHAPE.fullmatch(shape))
+
+
 def parse_input_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """``NAME:1x3x224x224`` words as shapes by input name; UsageError for anything else."""
     shapes: dict[str, tuple[int, ...]] = {}

@@ -27,12 +27,13 @@ def run(
     model: ModelArgument,
     device: DeviceOption,
     input: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
             "--input",
             "-i",
-            metavar="FILE",
-            help="An .npz with arrays named like the inputs, or a picture; may be repeated.",
+            metavar="FILE|NAME:SHAPE",
+            help="An .npz with arrays named like the inputs, a picture, or an input's shape where "
+            "the model leaves it open; may be repeated.",
         ),
     ],
     output: Annotated[
@@ -55,7 +56,7 @@ def run(
     from deployx_edge.config import load_config
     from deployx_edge.report.outputs import outputs_document, outputs_table
     from deployx_edge.workflows.bundle import make_bundle
-    from deployx_edge.workflows.run import read_inputs, write_outputs
+    from deployx_edge.workflows.run import read_inputs, split_inputs, write_outputs
     from deployx_edge.workflows.run import run as run_workflow
     from deployx_edge.workflows.session import open_session
 
@@ -68,8 +69,9 @@ def run(
     )
     chosen = load_config().find_device(device)
     with show_progress() as progress:
-        bundle = make_bundle(model, progress=progress)
-        arrays = read_inputs(bundle, input)
+        shapes, files = split_inputs(input)
+        bundle = make_bundle(model, input_shapes=shapes, progress=progress)
+        arrays = read_inputs(bundle, files)
         with open_session(chosen, progress=progress) as session:
             outputs = run_workflow(
                 session,

@@ -11,7 +11,7 @@ from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import Limits, RunOptions
-from deployx_edge.model import TensorSpec, from_runtime_array, to_runtime_arrays
+from deployx_edge.model import TensorSpec, from_runtime_array, is_input_shape, to_runtime_arrays
 from deployx_edge.preprocessing import load_picture
 from deployx_edge.workflows.bench import loaded
 from deployx_edge.workflows.progress import Runs, Stage
@@ -46,6 +46,21 @@ def run(
             done = reply.sequence + 1
             session.progress(Runs(done=done, expected=len(samples), last_ns=reply.compute_ns))
     return {spec.name: _joined(spec, collected[spec.name], len(samples)) for spec in bundle.outputs}
+
+
+def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """The words that give an input's shape (``NAME:1x3x224x224``), and the files.
+
+    A file that is really called so stays a file. Raises UsageError where no file is given.
+    """
+    shapes = [word for word in words if is_input_shape(word) and not Path(word).exists()]
+    files = [Path(word) for word in words if word not in shapes]
+    if not files:
+        raise UsageError(
+            "Only shapes were given, nothing to run on.",
+            remedy="Add --input FILE.npz or a picture.",
+        )
+    return shapes, files
 
 
 def read_inputs(bundle: Bundle, paths: Sequence[Path]) -> Arrays:

@@ -173,6 +173,24 @@ def test_run_takes_a_picture_through_the_pre_processing(tmp_path):
     assert scores.argmax() == 3
 
 
+def test_run_takes_the_shape_of_a_model_that_leaves_it_open(tmp_path):
+    import onnx
+
+    model = onnx.load(DIGITS)
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"axis{axis}"
+    onnx.save(model, tmp_path / "open.onnx")
+    image = numpy.load(DIGITS.with_name("digits_test.npz"))["image"][:1]
+    numpy.savez(tmp_path / "in.npz", image=image)
+    run = ("run", "open.onnx", "-d", "local:", "-i")
+    assert "--input image:" in deployx(*run, "in.npz", cwd=tmp_path, code=10).stderr
+    shape = "image:" + "x".join(map(str, image.shape))
+    assert "nothing to run on" in deployx(*run, shape, cwd=tmp_path, code=2).stderr
+    given = document(*run, shape, "-i", "in.npz", cwd=tmp_path)["outputs"]["scores"]["values"]
+    fixed = document("run", DIGITS, "-d", "local:", "-i", "in.npz", cwd=tmp_path)["outputs"]
+    numpy.testing.assert_allclose(given, fixed["scores"]["values"], rtol=1e-5)
+
+
 def test_profile_names_layers_and_sets_their_sum_beside_the_whole(tmp_path):
     profile = document("profile", DIGITS, "-d", "local:", cwd=tmp_path)["result"]["profile"]
     types = [layer["type"] for layer in profile["layers"]]
