@@ -20,7 +20,8 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,9 +160,12 @@ def measure_cold(target: Target, libraries: Sequence[Library], jobs: int) -> dic
     """Seconds of both sides; ``ratio`` is ours through theirs."""
     names = {library.name for library in libraries}
     ensure_archives(a for a in archives() if names & set(a.packages))
-    with tempfile.TemporaryDirectory(prefix="deployx-benchmark-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="deployx-benchmark-") as folder,
+        _isolated_cache(Path(folder) / "cache"),
+    ):
         scratch = Path(folder)
-        toolchain = _isolated(target, scratch)
+        toolchain = find_toolchain(target, "zig")
         _warm_zig(toolchain, scratch)
         seconds = {
             f"plain_{library.name}": _timed(_plain(library, toolchain, scratch, jobs))
@@ -205,13 +209,22 @@ def measure_one_file(target: Target) -> float:
     return seconds
 
 
-def _isolated(target: Target, scratch: Path) -> Toolchain:
-    """The toolchain with a cache of its own, which has the sources and nothing else."""
+@contextmanager
+def _isolated_cache(cache: Path) -> Iterator[None]:
+    """A cache of its own, which has the sources and nothing else."""
     sources = source_cache()
-    os.environ["DEPLOYX_EDGE_CACHE"] = str(scratch / "cache")
-    (scratch / "cache").mkdir()
-    (scratch / "cache" / "sources").symlink_to(sources)
-    return find_toolchain(target, "zig")
+    cache.mkdir()
+    (cache / "sources").symlink_to(sources)
+    name = "DEPLOYX_EDGE_CACHE"
+    before = os.environ.get(name)
+    os.environ[name] = str(cache)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _environment(toolchain: Toolchain, objects: Path) -> dict[str, str]:
