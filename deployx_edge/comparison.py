@@ -62,6 +62,20 @@ LIMITS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class LayerCheck:
+    """How far a tensor is from the source's of the same name, and the layer that makes it."""
+
+    layer: str
+    type: str
+    check: OutputCheck
+
+
+def first_difference(checks: Sequence[LayerCheck]) -> LayerCheck | None:
+    """The first tensor that differs; None where none does."""
+    return next((item for item in checks if item.check.verdict == "differs"), None)
+
+
 def structured_inputs(
     specs: Sequence[NamedShape], preprocessing: Sequence[PreProcessing] = ()
 ) -> tuple[dict[str, Array], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -13,7 +14,9 @@ from deployx_edge.cli.bench import bench
 from deployx_edge.cli.build import build
 from deployx_edge.cli.bundle import bundle
 from deployx_edge.cli.clean import clean
+from deployx_edge.cli.compare import compare
 from deployx_edge.cli.doctor import doctor
+from deployx_edge.cli.inspect import inspect
 from deployx_edge.cli.profile import profile
 from deployx_edge.cli.push import push
 from deployx_edge.cli.push_and_bench import push_and_bench
@@ -47,7 +50,11 @@ def _globals(
     """``--debug`` is taken from the words before they get here, see ``__main__``."""
 
 
-for command in (targets, doctor, build, bundle, push, run, bench, profile, clean):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(targets, doctor, build, inspect, bundle, compare),
+    *(push, run, bench, profile, clean),
+)
+for command in _COMMANDS:
     app.command()(command)
 app.command("push-and-bench")(push_and_bench)
 

@@ -32,6 +32,9 @@ PostprocessOption = Annotated[
         help="What an output means, e.g. softmax,labels=cat|dog.",
     ),
 ]
+ViaOption = Annotated[
+    str, typer.Option("--via", help="The converter: emitter (ours, keeps names) or pnnx.")
+]
 NameOption = Annotated[str | None, typer.Option("--name", help="The bundle's name.")]
 NoVerifyOption = Annotated[
     bool,
@@ -51,6 +54,7 @@ def bundle(
     preprocess: PreprocessOption = None,
     postprocess: PostprocessOption = None,
     name: NameOption = None,
+    via: ViaOption = "emitter",
     no_verify: NoVerifyOption = False,
     accept_unproven: AcceptUnprovenOption = False,
     json: JsonOption = False,
@@ -71,6 +75,7 @@ def bundle(
         verify=not no_verify,
         accept_unproven=accept_unproven,
         name=name,
+        via=via,
     )
     with show_progress() as progress:
         made = make_bundle(model, output, options, progress=progress)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deployx_edge.model import TensorSpec
-from deployx_edge.runtimes.onnx_source import OnnxSource, SourceTensor
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
 
 
 @dataclass(frozen=True, kw_only=True)

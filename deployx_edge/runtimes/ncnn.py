@@ -1,4 +1,4 @@
-"""ncnn on this computer: reading ``.param`` files and running models in the Python wheel."""
+"""ncnn on this computer: running models in the Python wheel."""
 
 from __future__ import annotations
 
@@ -13,64 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import DeployxError, ModelError
+from deployx_edge.ncnn_format import Layer
 from deployx_edge.process import Completed, run
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
 
-_MAGIC = "7767517"
-_LARGEST_PARAM = 64 * 1024 * 1024
 _LONGEST_JOB = 1800.0  # seconds; a run of seconds is slow, this is a hang
-_WEIGHT_TAGS = {0x01306B47: "fp16", 0x000D4B38: "int8"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """One line of a ``.param`` file; ``params`` are its ``id=value`` words."""
-
-    type: str
-    name: str
-    bottoms: tuple[str, ...]
-    tops: tuple[str, ...]
-    params: tuple[tuple[int, str], ...]
-
-
-def read_param(path: Path) -> tuple[Layer, ...]:
-    """The layers of a ``.param`` file, in order; ModelError where it is not one."""
-    try:
-        if path.stat().st_size > _LARGEST_PARAM:
-            raise ModelError(f"{path} is too large to be an ncnn .param file.")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{path} is not an ncnn .param file: it is not text.") from error
-    lines = [line for line in lines if line.strip()]
-    if not lines or lines[0].strip() != _MAGIC:
-        raise ModelError(f"{path} is not an ncnn .param file: its first line is not {_MAGIC}.")
-    try:
-        count = int(lines[1].split()[0])
-        layers = tuple(_read_layer(line.split()) for line in lines[2:])
-    except (ValueError, IndexError) as error:
-        raise ModelError(f"{path} is not a whole ncnn .param file: {error}.") from error
-    if len(layers) != count:
-        raise ModelError(f"{path} announces {count} layers and holds {len(layers)}.")
-    return layers
-
-
-def _read_layer(words: list[str]) -> Layer:
-    bottoms, tops = int(words[2]), int(words[3])
-    names, params = words[4 : 4 + bottoms + tops], words[4 + bottoms + tops :]
-    if bottoms < 0 or tops < 0 or len(names) != bottoms + tops:
-        raise ValueError(f"the line of layer '{words[1]}' is cut off")
-    pairs = [word.partition("=") for word in params]
-    return Layer(
-        type=words[0],
-        name=words[1],
-        bottoms=tuple(names[:bottoms]),
-        tops=tuple(names[bottoms:]),
-        params=tuple((int(key), value) for key, _, value in pairs),
-    )
 
 
 def unknown_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
@@ -78,16 +27,6 @@ def unknown_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     import ncnn
 
     return tuple(layer for layer in layers if ncnn.layer_to_index(layer.type) < 0)
-
-
-def stored_precision(bin_file: Path) -> str:
-    """The element type of the first weights in a ``.bin`` file: "fp32", "fp16" or "int8".
-
-    Every blob of weights starts with a 32-bit tag (ncnn's ``ModelBinFromDataReader::load``,
-    type 0); files whose first layer stores raw floats without a tag read as "fp32".
-    """
-    with bin_file.open("rb") as stream:
-        return _WEIGHT_TAGS.get(int.from_bytes(stream.read(4), "little"), "fp32")
 
 
 def version() -> str:
@@ -124,12 +63,14 @@ def run_ncnn(
     runs: Sequence[Mapping[str, tuple[Array, bool]]],
     *,
     outputs: Sequence[str] | None = None,
+    keep_all: bool = False,
 ) -> NcnnRuns:
     """Load the model in a process of its own and run it once for every element of ``runs``.
 
     Each run maps input blobs to (array, batched) as ``to_runtime_array`` gives them; an
     empty ``runs`` only loads the model. ``outputs`` are the blobs wanted, None all of the
-    model's. Raises ModelError where ncnn refuses something or dies of it.
+    model's. ``keep_all`` keeps every blob of a run, so that any can be had. Raises
+    ModelError where ncnn refuses something or dies of it.
     """
     import numpy as np
 
@@ -143,6 +84,7 @@ def run_ncnn(
         "batched": [blob for blob, (_, batched) in first.items() if batched],
         "outputs": None if outputs is None else list(outputs),
         "runs": len(runs),
+        "keep_all": keep_all,
     }
     with tempfile.TemporaryDirectory(prefix="deployx-edge-ncnn-") as name:
         folder = Path(name)

@@ -58,6 +58,7 @@ def main(folder: Path) -> int:
     print("phase: load", flush=True)
     net = ncnn.Net()
     _configure(net, job["precision"], job["threads"])
+    net.opt.lightmode = not job["keep_all"]
     if net.load_param(job["param"]) != 0:
         return _refuse(folder, "ncnn refused the .param file")
     if net.load_model(job["bin"]) != 0:

@@ -8,15 +8,9 @@ from pathlib import Path
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape, too_large
+from deployx_edge.ncnn_format import Layer, read_param, stored_precision
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.ncnn import (
-    Layer,
-    NcnnModel,
-    read_param,
-    run_ncnn,
-    stored_precision,
-    unknown_layers,
-)
+from deployx_edge.runtimes.ncnn import NcnnModel, run_ncnn, unknown_layers
 
 # The ids of the Input layer's sizes, slowest axis first: channels, depth, height, width.
 _INPUT_SIZES = (2, 11, 1, 0)

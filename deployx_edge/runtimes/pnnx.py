@@ -14,11 +14,12 @@ from pathlib import Path
 
 from deployx_edge.errors import MissingToolError, ModelError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
+from deployx_edge.ncnn_format import Layer, read_param
 from deployx_edge.process import Completed, find_program, run
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.ncnn import Layer, read_param, unknown_layers
+from deployx_edge.runtimes.ncnn import unknown_layers
 from deployx_edge.runtimes.ncnn import version as ncnn_version
-from deployx_edge.runtimes.onnx_source import OnnxSource, SourceTensor, write_prepared
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, write_prepared
 
 _LONGEST_CONVERSION = 3600.0  # seconds; large models take minutes
 _NO_BATCH = 233  # pnnx's number for "no axis counts samples"

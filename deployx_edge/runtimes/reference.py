@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
-from deployx_edge.runtimes.onnx_source import OnnxSource, one_line
+from deployx_edge.sources.onnx_file import OnnxSource, one_line, with_outputs
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 class Reference:
     """The model in ONNX Runtime, fp32 on this computer's CPU: what the result is measured by."""
 
-    def __init__(self, source: OnnxSource) -> None:
-        """Load the model; ModelError where ONNX Runtime refuses it."""
+    def __init__(self, source: OnnxSource, *, tensors: Sequence[str] = ()) -> None:
+        """Load the model; ModelError where ONNX Runtime refuses it.
+
+        ``tensors`` are to be given instead of the model's outputs.
+        """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -24,7 +27,7 @@ class Reference:
         self._name = source.path.name
         try:
             self._session = onnxruntime.InferenceSession(
-                str(source.path),
+                with_outputs(source, tensors).SerializeToString() if tensors else str(source.path),
                 options,
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,  # it would print to standard output and try the same again
@@ -34,7 +37,7 @@ class Reference:
                 f"{source.path.name} is broken, or newer than the ONNX Runtime here, which refuses "
                 f"it: {_reason(error)}."
             ) from error
-        self._outputs = list(source.output_names)
+        self._outputs = list(tensors or source.output_names)
 
     @staticmethod
     def version() -> str:

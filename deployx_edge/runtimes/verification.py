@@ -22,6 +22,9 @@ from deployx_edge.runtimes.reference import Reference
 if TYPE_CHECKING:
     from deployx_edge.model import Array
 
+# An array and whether its first axis counts samples, as ``to_runtime_array`` gives them.
+RuntimeArray = tuple["Array", bool]
+
 _NAMED_DOUBTS = 3
 _SKIP = "--no-verify makes the bundle all the same, and says so in it."
 
@@ -85,22 +88,44 @@ def run_converted(
     Outputs have the source's shape where they fit it, else the runtime's own.
     """
     files = NcnnModel(param=model.path("param"), bin=model.path("bin"), precision=model.precision)
-    runs = [to_runtime_arrays(model.inputs, arrays) for arrays in inputs]
-    done = run_ncnn(files, runs, outputs=[spec.blob for spec in model.outputs])
+    sets = [_samples(to_runtime_arrays(model.inputs, arrays)) for arrays in inputs]
+    runs = [sample for samples in sets for sample in samples]
+    done = iter(run_ncnn(files, runs, outputs=[spec.blob for spec in model.outputs]).runs)
     results = []
-    for arrays, outputs in zip(runs, done.runs, strict=True):
-        batched = any(flag for _, flag in arrays.values())
+    for samples in sets:
+        found = [next(done) for _ in samples]
         results.append(
-            {spec.name: _restored(spec, outputs[spec.blob], batched) for spec in model.outputs}
+            {
+                spec.name: _restored(spec, [run[spec.blob] for run in found])
+                for spec in model.outputs
+            }
         )
     return tuple(results)
 
 
-def _restored(spec: TensorSpec, array: Array, batched: bool) -> Array:
+def _samples(arrays: Mapping[str, RuntimeArray]) -> list[dict[str, RuntimeArray]]:
+    """The runs that a set of inputs takes: sample by sample, as the worker on a board does."""
+    counts = {array.shape[0] for array, batched in arrays.values() if batched}
+    if not counts:
+        return [dict(arrays)]
+    return [
+        {blob: (array[i] if batched else array, False) for blob, (array, batched) in arrays.items()}
+        for i in range(counts.pop())
+    ]
+
+
+def _restored(spec: TensorSpec, arrays: Sequence[Array]) -> Array:
+    import numpy as np
+
+    single = len(arrays) == 1
     try:
-        return from_runtime_array(spec, array, batched=batched and spec.batch_axis is not None)
-    except UsageError:
-        return array  # the comparison names both shapes
+        return from_runtime_array(
+            spec,
+            arrays[0] if single else np.stack(arrays),
+            batched=not single and spec.batch_axis is not None,
+        )
+    except (UsageError, ValueError):
+        return arrays[0]  # the comparison names both shapes
 
 
 def _failure(

@@ -106,14 +106,12 @@ def read_onnx(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> OnnxSource:
     )
 
 
-def write_prepared(source: OnnxSource, target: Path) -> None:
-    """Write a copy that pnnx reads rightly: one file, fixed shapes, an old IR version.
+def prepared(source: OnnxSource) -> onnx.ModelProto:
+    """The whole model with fixed shapes, and with an IR version that everything here reads.
 
     Initializers are taken off the list of inputs, and shapes that were inferred for
     dynamic axes are dropped. What the model computes is not touched.
     """
-    import onnx
-
     model = _load(source.path, external=True)
     graph = model.graph
     shapes = {tensor.name: tensor.shape for tensor in source.inputs}
@@ -131,8 +129,31 @@ def write_prepared(source: OnnxSource, target: Path) -> None:
         for value in graph.output:
             value.type.tensor_type.ClearField("shape")
     model.ir_version = min(model.ir_version, _IR_VERSION)
+    return model
+
+
+def tensor_names(source: OnnxSource) -> tuple[str, ...]:
+    """The names of all tensors that the model's nodes make, in the file's order."""
+    model = _load(source.path, external=False)
+    return tuple(name for node in model.graph.node for name in node.output if name)
+
+
+def with_outputs(source: OnnxSource, tensors: Sequence[str]) -> onnx.ModelProto:
+    """The prepared model with other outputs: any tensors of it."""
+    import onnx
+
+    model = prepared(source)
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
+    return model
+
+
+def write_prepared(source: OnnxSource, target: Path) -> None:
+    """Write the prepared model as one file."""
+    import onnx
+
     try:
-        onnx.save(model, target)
+        onnx.save(prepared(source), target)
     except ValueError as error:
         raise ModelError(
             f"{source.path.name} is larger than one ONNX file may be (2 GB)."

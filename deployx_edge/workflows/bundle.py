@@ -6,10 +6,11 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployx_edge import __version__
 from deployx_edge.bundle import (
@@ -24,21 +25,38 @@ from deployx_edge.bundle import (
     sha256_of,
     write_bundle,
 )
-from deployx_edge.comparison import structured_inputs
-from deployx_edge.errors import BundleError, ModelError, UsageError
+from deployx_edge.comparison import first_difference, structured_inputs
+from deployx_edge.errors import (
+    BundleError,
+    DeployxError,
+    ModelError,
+    UsageError,
+    VerificationError,
+)
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_input_shapes
 from deployx_edge.preprocessing import parse_postprocessing, parse_preprocessing
 from deployx_edge.resources import cache_folder
 from deployx_edge.runtimes.converter import ConvertedModel, Converter
+from deployx_edge.runtimes.emitter.converter import EmitterConverter
+from deployx_edge.runtimes.layerwise import compare_layers
 from deployx_edge.runtimes.ncnn import version as ncnn_version
 from deployx_edge.runtimes.ncnn_pair import find_bin, read_pair
-from deployx_edge.runtimes.onnx_source import SourceTensor, read_onnx
 from deployx_edge.runtimes.pnnx import PnnxConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import run_converted, verify
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.workflows.progress import Progress, Stage, silent
 
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
+
 PRECISIONS = ("fp32", "fp16")
+# The converter of our own keeps names and refuses what it does not know; pnnx is for what the
+# first cannot do yet.
+CONVERTERS: dict[str, Callable[[], Converter]] = {
+    "emitter": EmitterConverter,
+    "pnnx": PnnxConverter,
+}
 
 # What the model's author says of pictures and scores travels in the ONNX file's metadata.
 _PREPROCESS_KEY = "deployx-edge.preprocess"
@@ -54,7 +72,8 @@ class BundleOptions:
     and ``postprocess``: see ``preprocessing``; where empty, what the ONNX file says in
     its metadata. ``verify`` False skips the comparison with the source, and
     ``accept_unproven`` accepts outputs that hardly depend on the input; the manifest
-    records either. ``name``: the bundle's, None for the file's.
+    records either. ``name``: the bundle's, None for the file's. ``via``: the converter from
+    ONNX to ncnn, one of CONVERTERS.
     """
 
     precision: str | None = None
@@ -64,6 +83,7 @@ class BundleOptions:
     verify: bool = True
     accept_unproven: bool = False
     name: str | None = None
+    via: str = "emitter"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +116,8 @@ def make_bundle(
     chosen = replace(chosen, input_shapes=(*chosen.input_shapes, *input_shapes))
     if chosen.precision not in (None, *PRECISIONS):
         raise UsageError(f"The precision is {' or '.join(PRECISIONS)}, not '{chosen.precision}'.")
+    if chosen.via not in CONVERTERS:
+        raise UsageError(f"The converter is {' or '.join(CONVERTERS)}, not '{chosen.via}'.")
     if output is not None:
         check_output(output.absolute())
     if model.is_dir():
@@ -150,7 +172,7 @@ def _cache_key(model: Path, options: BundleOptions) -> str:
         "name": model.name,
         "files": [sha256_of(file) for file in files],
         "options": asdict(options),
-        "tools": _versions(PnnxConverter()),
+        "tools": _versions(CONVERTERS[options.via]()),
         "reference": Reference.version(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
@@ -195,7 +217,7 @@ def _write(model: Path, output: Path, options: BundleOptions, progress: Progress
 
 
 def _from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progress) -> _Made:
-    converter: Converter = PnnxConverter()
+    converter = CONVERTERS[options.via]()
     source = read_onnx(model, parse_input_shapes(options.input_shapes))
     preprocessing = _preprocessing(options, source.inputs, source.metadata.get(_PREPROCESS_KEY))
     inputs = structured_inputs(source.inputs, preprocessing)
@@ -217,13 +239,16 @@ def _from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progre
         verification = Verification(status="skipped")
     else:
         progress(Stage(text=f"Comparing with ONNX Runtime on {len(inputs)} inputs"))
-        verification = verify(
-            converted,
-            reference,
-            inputs,
-            accept_unproven=options.accept_unproven,
-            doubts=converter.doubts(source),
-        )
+        try:
+            verification = verify(
+                converted,
+                reference,
+                inputs,
+                accept_unproven=options.accept_unproven,
+                doubts=converter.doubts(source),
+            )
+        except VerificationError as error:
+            raise _with_first_layer(error, converted, source, inputs) from error
     return _Made(
         model=converted,
         preprocessing=preprocessing,
@@ -231,6 +256,23 @@ def _from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progre
         verification=verification,
         tools=_versions(converter),
     )
+
+
+def _with_first_layer(
+    error: VerificationError,
+    converted: ConvertedModel,
+    source: OnnxSource,
+    inputs: Sequence[Mapping[str, Array]],
+) -> VerificationError:
+    """The error, with the first layer that differs where that can be told."""
+    try:
+        first = first_difference(compare_layers(converted, source, inputs))
+    except DeployxError:
+        return error
+    if first is None:
+        return error
+    where = f"The first to differ is '{first.check.output}' of the layer '{first.layer}'"
+    return VerificationError(f"{error.message} {where} ({first.type}).", remedy=error.remedy)
 
 
 def _from_pair(model: Path, options: BundleOptions, work: Path, progress: Progress) -> _Made:

@@ -36,11 +36,14 @@ _PACKAGES = (
     "paramiko",
     "onnx",
     "onnxruntime",
+    "onnxslim",
     "ncnn",
-    "pnnx",
     "numpy",
     "pillow",
 )
+
+# Packages that only some commands need, and which.
+_EXTRAS = (("pnnx", "--no-deps ", "bundle --via pnnx"),)
 
 # Program, Debian package, whether nothing works without it, and what for.
 _PROGRAMS = (
@@ -57,6 +60,7 @@ def examine() -> list[Check]:
     return [
         _python(),
         *(_package(name) for name in _PACKAGES),
+        *(_package(name, options, purpose) for name, options, purpose in _EXTRAS),
         *(_program(*row) for row in _PROGRAMS),
         *(_emulator(target.qemu, target.id) for target in targets().values()),
         *(_build(id) for id in targets()),
@@ -78,20 +82,22 @@ def _python() -> Check:
     )
 
 
-def _package(name: str) -> Check:
+def _package(name: str, options: str = "", purpose: str = "") -> Check:
+    """``purpose`` is what an extra is for; without one nothing works without the package."""
+    needed = not purpose
     try:
         return Check(
-            group="packages", name=name, present=True, needed=True, found=metadata.version(name)
+            group="packages", name=name, present=True, needed=needed, found=metadata.version(name)
         )
     except metadata.PackageNotFoundError:
         present = find_spec(name) is not None
-        options = "--no-deps " if name == "pnnx" else ""
+        missing = f"missing ({purpose})" if purpose else "missing"
         return Check(
             group="packages",
             name=name,
             present=present,
-            needed=True,
-            found="of unknown version" if present else "missing",
+            needed=needed,
+            found="of unknown version" if present else missing,
             remedy="" if present else f"{sys.executable} -m pip install {options}{name}",
         )
 

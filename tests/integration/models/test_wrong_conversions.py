@@ -20,10 +20,10 @@ from deployx_edge.bundle import Verification
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.onnx_source import SourceTensor, read_onnx
-from deployx_edge.runtimes.pnnx import PnnxConverter
+from deployx_edge.runtimes.emitter.converter import EmitterConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
+from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
 from tests.integration.models.onnx_models import (
     bypass,
     initializer,
@@ -43,7 +43,7 @@ def convert(made: onnx.ModelProto, folder: Path, precision: str = "fp32") -> Con
     source = read_onnx(save(made, folder / "source.onnx"), {})
     first = Reference(source).run(structured_inputs(source.inputs)[0])
     outputs = tuple(SourceTensor(name=n, shape=a.shape) for n, a in first.items())
-    return PnnxConverter().convert(source, outputs, precision, folder)
+    return EmitterConverter().convert(source, outputs, precision, folder)
 
 
 def check(

@@ -1,0 +1,139 @@
+"""The converter of our own behind the interface that all converters have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from deployx_edge import __version__
+from deployx_edge.errors import ModelError
+from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
+from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.emitter.emit import Emitted, Refusal, emit
+from deployx_edge.runtimes.emitter.graph import read_graph
+from deployx_edge.runtimes.ncnn import version as ncnn_version
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.canonical import canonical
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
+
+_NAMED = 3
+_LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW", 5: "NCDHW"}
+
+
+class EmitterConverter:
+    """``Converter`` for ncnn by the emitter of this project."""
+
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """The versions of ncnn, and of what simplifies the model first."""
+        from importlib import metadata
+
+        return (
+            ("emitter", __version__),
+            ("ncnn", ncnn_version()),
+            ("onnxslim", metadata.version("onnxslim")),
+        )
+
+    def convert(
+        self,
+        source: OnnxSource,
+        outputs: tuple[SourceTensor, ...],
+        precision: str,
+        folder: Path,
+    ) -> ConvertedModel:
+        """Write ``<stem>.param`` and ``<stem>.bin`` (see ``Converter``)."""
+        # ncnn runs one sample at a time.
+        is_batch = _is_batch(source, outputs)
+        emitted = _emit(_for_one_sample(source) if is_batch else source, precision)
+        if is_batch and emitted.refusals:
+            is_batch, emitted = False, _emit(source, precision)
+        if emitted.refusals:
+            raise refused(source, emitted.refusals)
+        for tensor in source.inputs:
+            if tensor.name not in emitted.blobs:
+                raise ModelError(
+                    f"The input '{tensor.name}' of {source.path.name} decides on no output.",
+                    remedy="Export the model without it.",
+                )
+        stem = source.path.stem
+        param, weights = folder / f"{stem}.param", folder / f"{stem}.bin"
+        param.write_text(emitted.param, encoding="utf-8")
+        weights.write_bytes(emitted.weights)
+        return ConvertedModel(
+            runtime="ncnn",
+            precision=precision,
+            files=(("param", param), ("bin", weights)),
+            inputs=_specs(source.inputs, emitted.blobs, is_batch=is_batch),
+            outputs=_specs(outputs, emitted.blobs, is_batch=is_batch),
+        )
+
+    def doubts(self, source: OnnxSource) -> tuple[str, ...]:
+        """None: what is in doubt is refused."""
+        return ()
+
+
+def refused(source: OnnxSource, refusals: Sequence[Refusal]) -> ModelError:
+    """The error for what ncnn cannot run, naming the first few nodes."""
+    words = [
+        f"'{item.operator}' (node '{item.node}'): {item.reason}" if item.operator else item.reason
+        for item in refusals[:_NAMED]
+    ]
+    more = f"; and {len(refusals) - _NAMED} more" if len(refusals) > _NAMED else ""
+    return ModelError(
+        f"{source.path.name} cannot run in ncnn: {'; '.join(words)}{more}.",
+        remedy="Export the model without it, or cut it off the model.",
+    )
+
+
+def _emit(source: OnnxSource, precision: str) -> Emitted:
+    model = canonical(source)
+    return emit(read_graph(model.model, model.shapes), precision)
+
+
+def _is_batch(source: OnnxSource, outputs: Sequence[SourceTensor]) -> bool:
+    """Whether axis 0 of all inputs and outputs counts samples that do not see each other.
+
+    Tried out: other samples beside the first must not change what comes of the first.
+    """
+    import numpy as np
+
+    tensors = (*source.inputs, *outputs)
+    sizes = {tensor.shape[0] for tensor in tensors if len(tensor.shape) > 1}
+    if any(len(tensor.shape) < 2 for tensor in tensors) or len(sizes) != 1 or 1 in sizes:
+        return False
+    random = np.random.default_rng(0)
+    once = {t.name: random.random(t.shape, dtype=np.float32) for t in source.inputs}
+    again = {name: random.random(array.shape, dtype=np.float32) for name, array in once.items()}
+    for name, array in again.items():
+        array[0] = once[name][0]
+    reference = Reference(source)
+    first, second = reference.run(once), reference.run(again)
+    return all(np.allclose(first[name][0], second[name][0], rtol=1e-4) for name in first)
+
+
+def _for_one_sample(source: OnnxSource) -> OnnxSource:
+    inputs = tuple(replace(tensor, shape=(1, *tensor.shape[1:])) for tensor in source.inputs)
+    return replace(source, inputs=inputs)
+
+
+def _specs(
+    tensors: Sequence[SourceTensor], blobs: dict[str, str], *, is_batch: bool
+) -> tuple[TensorSpec, ...]:
+    specs = []
+    for tensor in tensors:
+        is_sample = is_batch or (len(tensor.shape) > 1 and tensor.shape[0] == 1)
+        spec = TensorSpec(
+            name=tensor.name,
+            blob=blobs[tensor.name],
+            dtype="float32",
+            shape=tensor.shape,
+            layout=_LAYOUTS.get(len(tensor.shape), "") if is_sample else "",
+            batch_axis=0 if is_sample else None,
+        )
+        if len(spec.sample_shape) > MAX_RUNTIME_DIMS:
+            raise ModelError(
+                f"'{tensor.name}' is {format_shape(tensor.shape)}; ncnn has at most "
+                f"{MAX_RUNTIME_DIMS} dimensions besides the batch."
+            )
+        specs.append(spec)
+    return tuple(specs)

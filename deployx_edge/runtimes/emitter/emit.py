@@ -1,0 +1,160 @@
+"""From a graph to ncnn's files, or to the reasons why not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from deployx_edge.ncnn_format import Layer, encode_weights, format_param
+from deployx_edge.runtimes.emitter import (
+    activation,
+    arrangement,
+    convolution,
+    elementwise,
+    matrix,
+    normalization,
+    pooling,
+    recurrent,
+    reduction,
+    resize,
+    sampling,
+)
+from deployx_edge.runtimes.emitter.draft import Draft, DraftLayer
+from deployx_edge.runtimes.emitter.graph import Graph, Node, RefusedError
+from deployx_edge.runtimes.emitter.names import Names
+from deployx_edge.runtimes.emitter.table import TABLE
+
+# Each enters its operators into the table when it is imported.
+FAMILIES = (
+    activation,
+    arrangement,
+    convolution,
+    elementwise,
+    matrix,
+    normalization,
+    pooling,
+    recurrent,
+    reduction,
+    resize,
+    sampling,
+)
+_OWN_DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A node that ncnn cannot run, and why."""
+
+    operator: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emitted:
+    """What became of a graph; files only where nothing was refused.
+
+    ``blobs`` maps the graph's inputs and outputs to ncnn's blobs.
+    """
+
+    param: str
+    weights: bytes
+    blobs: dict[str, str]
+    refusals: tuple[Refusal, ...]
+
+
+def emit(graph: Graph, precision: str) -> Emitted:
+    """Write the graph for ncnn; ``precision`` ("fp32", "fp16") is that of stored weights."""
+    draft = Draft(graph)
+    for tensor in graph.inputs:
+        draft.input(tensor)
+    refusals = []
+    for node in graph.nodes:
+        try:
+            _write(draft, node)
+        except RefusedError as refused:
+            refusals.append(Refusal(operator=node.operator, node=node.name, reason=str(refused)))
+            for tensor in node.outputs:
+                draft.unknown(tensor)
+    if refusals:
+        return Emitted(param="", weights=b"", blobs={}, refusals=tuple(refusals))
+    try:
+        outputs = draft.finish_outputs()
+    except RefusedError as refused:
+        refusal = Refusal(operator="", node="", reason=str(refused))
+        return Emitted(param="", weights=b"", blobs={}, refusals=(refusal,))
+    inputs = {tensor: draft.take(tensor) for tensor in graph.inputs}
+    layers = split_shared(used_only(draft.layers, outputs.values()), outputs.values(), draft.names)
+    return Emitted(
+        param=format_param([entry.layer for entry in layers]),
+        weights=b"".join(
+            encode_weights(weight.values, precision, tagged=weight.tagged)
+            for entry in layers
+            for weight in entry.weights
+        ),
+        blobs={**inputs, **outputs},
+        refusals=(),
+    )
+
+
+def _write(draft: Draft, node: Node) -> None:
+    if node.name in draft.absorbed:
+        return
+    writer = TABLE.get(node.operator) if node.domain in _OWN_DOMAINS else None
+    if writer is None:
+        domain = f" of the domain '{node.domain}'" if node.domain not in _OWN_DOMAINS else ""
+        raise RefusedError(f"the operator{domain} is not in the table of what ncnn can run")
+    writer(draft, node)
+
+
+def used_only(layers: list[DraftLayer], outputs: Iterable[str]) -> list[DraftLayer]:
+    """Without layers that nothing reads; inputs stay."""
+    wanted = set(outputs)
+    kept = []
+    for entry in reversed(layers):
+        if entry.layer.type == "Input" or wanted.intersection(entry.layer.tops):
+            wanted.update(entry.layer.bottoms)
+            kept.append(entry)
+    return kept[::-1]
+
+
+def split_shared(
+    layers: list[DraftLayer], outputs: Iterable[str], names: Names
+) -> list[DraftLayer]:
+    """With a Split behind every blob that several layers read.
+
+    ncnn frees a blob with its one reader. An output that is also read inside comes out of
+    the Split under its own name; the layer that makes it then gives another.
+    """
+    reads = Counter(blob for entry in layers for blob in entry.layer.bottoms)
+    shared = {blob: count for blob, count in reads.items() if count > 1}
+    for blob in outputs:
+        if reads[blob]:
+            shared[blob] = reads[blob]
+    visible = set(outputs)
+    copies: dict[str, list[str]] = {}
+    result = []
+    for entry in layers:
+        bottoms = tuple(
+            copies[blob].pop() if blob in shared else blob for blob in entry.layer.bottoms
+        )
+        tops = tuple(
+            names.blob(f"{blob}/unsplit") if blob in shared and blob in visible else blob
+            for blob in entry.layer.tops
+        )
+        result.append(replace(entry, layer=replace(entry.layer, bottoms=bottoms, tops=tops)))
+        for blob, made in zip(entry.layer.tops, tops, strict=True):
+            if blob not in shared:
+                continue
+            copies[blob] = [names.blob(f"{blob}/split_{i}") for i in range(shared[blob])]
+            outs = (*copies[blob], blob) if blob in visible else tuple(copies[blob])
+            split = Layer(
+                type="Split",
+                name=names.layer(f"{blob}/split"),
+                bottoms=(made,),
+                tops=outs,
+                params=(),
+            )
+            result.append(DraftLayer(layer=split, weights=()))
+    return result

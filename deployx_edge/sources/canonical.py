@@ -1,0 +1,124 @@
+"""The canonical ONNX that converters read: simplified, all shapes fixed, names kept."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deployx_edge.sources.onnx_file import OnnxSource, prepared
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanonicalModel:
+    """The model, and the shape of each of its tensors that has one of fixed size."""
+
+    model: onnx.ModelProto
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+def canonical(source: OnnxSource) -> CanonicalModel:
+    """Fold what is constant, batch norms into convolutions, and find out all shapes.
+
+    Names of nodes and tensors that remain stay as they are. A model on which the
+    simplifier fails, as it does on opsets below 7, is taken as it is.
+    """
+    import onnx.inliner
+
+    model = prepared(source)
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    simplified = _simplified(model)
+    shapes = _shapes(simplified, source)
+    # Shapes that onnxslim could not tell may be known now, and with them what follows.
+    while _fold_shapes(simplified, shapes):
+        simplified = _simplified(simplified)
+        shapes = _shapes(simplified, source)
+    return CanonicalModel(model=simplified, shapes=shapes)
+
+
+def _fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Replace Shape nodes of known tensors by constants; whether there were any."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    kept = []
+    for node in model.graph.node:
+        known = shapes.get(node.input[0]) if node.op_type == "Shape" else None
+        if known is None:
+            kept.append(node)
+            continue
+        cut = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        sizes = np.asarray(known[cut.get("start", 0) : cut.get("end")], dtype=np.int64)
+        model.graph.initializer.append(numpy_helper.from_array(sizes, node.output[0]))
+    if len(kept) == len(model.graph.node):
+        return False
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return True
+
+
+def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+    import logging
+
+    import onnx
+    import onnxslim
+
+    logging.getLogger("onnxslim").setLevel(logging.CRITICAL)
+    try:
+        made: onnx.ModelProto = onnxslim.slim(copy.deepcopy(model))
+        # It was seen to take away a tensor that others still read.
+        onnx.checker.check_model(made)
+    except Exception:  # it promises no class of its own
+        return copy.deepcopy(model)
+    return made
+
+
+def _shapes(model: onnx.ModelProto, source: OnnxSource) -> dict[str, tuple[int, ...]]:
+    """Shapes by inference; what it leaves open is asked of ONNX Runtime."""
+    import onnx
+
+    bare = copy.deepcopy(model)
+    # What the simplifier noted itself is not always right.
+    del bare.graph.value_info[:]
+    for value in bare.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+    shapes = {tensor.name: tensor.shape for tensor in source.inputs}
+    for value in (*inferred.graph.value_info, *inferred.graph.output):
+        tensor = value.type.tensor_type
+        sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
+        if tensor.HasField("shape") and min(sizes, default=0) >= 0:
+            shapes[value.name] = tuple(sizes)
+    made = [name for node in model.graph.node for name in node.output if name]
+    missing = [name for name in made if name not in shapes]
+    return {**shapes, **_measured(model, source, missing)} if missing else shapes
+
+
+def _measured(
+    model: onnx.ModelProto, source: OnnxSource, names: list[str]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes that tensors have in a run on noise; empty where the model cannot run."""
+    import numpy as np
+    import onnx
+    import onnxruntime
+
+    shown = copy.deepcopy(model)
+    del shown.graph.output[:]
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    random = np.random.default_rng(0)
+    inputs = {t.name: random.random(t.shape, dtype=np.float32) for t in source.inputs}
+    try:
+        session = onnxruntime.InferenceSession(
+            shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        results = session.run(names, inputs)
+    except Exception:  # its exceptions share no base; the emitter names what has no shape
+        return {}
+    return {name: array.shape for name, array in zip(names, results, strict=True)}

@@ -1,0 +1,117 @@
+"""Every operator case through the emitter and ncnn: right, or refused where that is expected."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.models.operator_cases import REDUCTIONS, all_cases
+from tests.integration.models.operator_runner import Outcome, run_all
+
+_PROCESSES = 2
+_SIDES = ("both", "swapped", "right", "left")
+
+# The cases that are refused, and why. All others have to come out right.
+REFUSED = {
+    # ncnn's convolutions hold their weights.
+    "conv/computed-weight",
+    # It has elements behind all that the convolution reaches.
+    "deconv/shape-large",
+    # ONNX Runtime and shape inference disagree about it.
+    *(
+        f"deconv/{form}-same-output-padding"
+        for form in (
+            "1d-full",
+            "1d-depthwise",
+            "2d-full",
+            "2d-depthwise",
+            "3d-full",
+            "3d-depthwise",
+        )
+    ),
+    # ncnn's pooling has no dilation, and no norm.
+    "pool/MaxPool-dilated",
+    "pool/AveragePool-dilated",
+    "pool/LpPool",
+    "pool/LpPool-1-pads",
+    "pool/LpPool-3",
+    # ncnn has no such layer.
+    "binary/Mod",
+    "matmul/Einsum",
+    *(
+        f"softmax/Hardmax-{word}"
+        for word in ("9--1", "4x9--1", "1x5x7--1", "1x6x5x7--1", "1x16x5x8--1", "2x3x4x5--1")
+    ),
+    "softmax/Hardmax-default",
+    "softmax/Hardmax-5d",
+    "softmax/Hardmax-5d-batch",
+    # Truth values and integers, which ncnn does not have.
+    *(
+        f"binary/{operator}"
+        for operator in ("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual")
+    ),
+    "binary/Where-computed",
+    "reduce/ArgMax",
+    "reduce/ArgMin",
+    "reduce/TopK",
+    "reshape/Cast-integer",
+    # Powers of negative numbers by exponents that differ: ncnn takes logarithms.
+    "binary/Pow-negative-channel",
+    # More than ncnn's four dimensions.
+    *(
+        f"binary/{operator}-2x2x3x4x5-2x1x3x1x5-{side}"
+        for operator in ("Add", "Sub")
+        for side in _SIDES
+    ),
+    *(f"reduce/{operator}-2x2x3x4x5-0_2_4" for operator in REDUCTIONS),
+    *(
+        f"matmul/{operands}-{side}"
+        for operands in ("2x2x3x4x7-3x7x5", "2x1x3x4x7-1x2x1x7x5")
+        for side in ("both", "right", "left")
+    ),
+    "shuffle/DepthToSpace-batch",
+    # ncnn takes other neighbours for an even size; only images are normalized.
+    "norm/LRN-4-1x7x5x6",
+    "norm/LRN-4-1x16x5x6",
+    "norm/LRN-1d",
+    "norm/LRN-3d",
+    # Forms that ncnn's resizing and sampling do not have.
+    "resize/18-keep-ratio",
+    "resize/crop",
+    "resize/GridSample-computed-reflected",
+    "resize/GridSample-computed-nearest",
+    # Forms that ncnn's recurrent layers do not have.
+    *(
+        f"recurrent/{form}"
+        for form in (
+            "GRU-reset-first",
+            "batch",
+            "activations",
+            "clip",
+            "layout",
+            "peepholes",
+            "shorter",
+        )
+    ),
+    # Shape inference is wrong: it counts windows that begin behind the input.
+    "pool/MaxPool-2d-ceil-3",
+    "pool/AveragePool-2d-ceil-3",
+    "pool/AveragePool-2d-ceil-3-counting",
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    return run_all(_PROCESSES)
+
+
+def test_refused_cases_exist() -> None:
+    assert {case.name for case in all_cases()} >= REFUSED
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [(case.name, "refused" if case.name in REFUSED else "right") for case in all_cases()],
+)
+def test_operator(name: str, expected: str, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[name]
+    assert outcome.verdict == expected, outcome.detail
