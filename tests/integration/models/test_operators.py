@@ -6,6 +6,7 @@ import pytest
 
 from tests.integration.models.operator_cases import REDUCTIONS, all_cases
 from tests.integration.models.operator_runner import Outcome, run_all
+from tests.integration.models.support_table import PAGE, support_text
 
 _PROCESSES = 2
 _SIDES = ("both", "swapped", "right", "left")
@@ -115,3 +116,8 @@ def test_refused_cases_exist() -> None:
 def test_operator(name: str, expected: str, outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes[name]
     assert outcome.verdict == expected, outcome.detail
+
+
+def test_the_page_of_supported_operators_is_true(outcomes: dict[str, Outcome]) -> None:
+    """Where it fails: python -m tests.integration.models.support_table."""
+    assert PAGE.read_text(encoding="utf-8") == support_text(outcomes)

@@ -1,0 +1,64 @@
+"""``docs/support.md``: what the matrix of single operators says of each operator.
+
+``python -m tests.integration.models.support_table`` writes it; a test holds it to what the
+matrix gives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from deployx_edge.runtimes.emitter.emit import FAMILIES
+from deployx_edge.runtimes.emitter.table import TABLE
+from tests.integration.models.operator_cases import all_cases
+from tests.integration.models.operator_runner import Outcome, run_all
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "support.md"
+_HEAD = """\
+# Operators in ncnn
+
+Written by `python -m tests.integration.models.support_table`; a test holds it to what was
+found. Each number counts graphs of one operator (a few hold more), with shapes of one to five
+axes and attributes at their corners, that were converted, run in ncnn on three inputs with and
+without packed channels, and compared with ONNX Runtime. What is not right is refused by name,
+with the reason; nothing else was let pass.
+
+| Operator | Right | Refused | Why |
+|---|---|---|---|
+"""
+_NUMBERS = re.compile(r"'[^']*'|\d+(x\d+)+|\(\d[^)]*\)|\b\d+\b")
+
+
+def support_text(outcomes: Mapping[str, Outcome]) -> str:
+    """The page for these outcomes."""
+    right: dict[str, int] = defaultdict(int)
+    refused: dict[str, int] = defaultdict(int)
+    reasons: dict[str, set[str]] = defaultdict(set)
+    for case in all_cases():
+        outcome = outcomes[case.name]
+        if outcome.verdict == "right":
+            for operator in {node.op_type for node in case.model.graph.node}:
+                right[operator] += 1
+            continue
+        operator, _, reason = outcome.detail.partition(": ")
+        refused[operator] += 1
+        reasons[operator].add(_general(reason.partition("; ")[0]))
+    assert FAMILIES  # imported for what they enter into the table
+    rows = [
+        f"| {operator} | {right[operator]} | {refused[operator]} | "
+        f"{'; '.join(sorted(reasons[operator]))} |"
+        for operator in sorted({*TABLE, *refused} - {""})
+    ]
+    return _HEAD + "\n".join(rows) + "\n"
+
+
+def _general(reason: str) -> str:
+    """A reason without the names and sizes of the one graph that it was given for."""
+    return _NUMBERS.sub("…", reason)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(support_text(run_all(2)), encoding="utf-8")
