@@ -16,6 +16,7 @@ from deployx_edge.cli.bundle import bundle
 from deployx_edge.cli.clean import clean
 from deployx_edge.cli.compare import compare
 from deployx_edge.cli.doctor import doctor
+from deployx_edge.cli.extract import extract
 from deployx_edge.cli.inspect import inspect
 from deployx_edge.cli.profile import profile
 from deployx_edge.cli.push import push
@@ -51,7 +52,7 @@ def _globals(
 
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(targets, doctor, build, inspect, bundle, compare),
+    *(targets, doctor, build, inspect, extract, bundle, compare),
     *(push, run, bench, profile, clean),
 )
 for command in _COMMANDS:

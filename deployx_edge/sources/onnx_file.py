@@ -132,6 +132,11 @@ def prepared(source: OnnxSource) -> onnx.ModelProto:
     return model
 
 
+def load_whole(path: Path) -> onnx.ModelProto:
+    """The model with its external data; ModelError where the file is broken."""
+    return _load(path, external=True)
+
+
 def tensor_names(source: OnnxSource) -> tuple[str, ...]:
     """The names of all tensors that the model's nodes make, in the file's order."""
     model = _load(source.path, external=False)

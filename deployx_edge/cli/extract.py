@@ -1,0 +1,52 @@
+"""``deployx-edge extract``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployx_edge.cli.options import JsonOption
+
+
+def extract(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="PART.onnx", help="Where the part goes.")
+    ],
+    start: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="TENSOR", help="Where it begins; the model's inputs."),
+    ] = None,
+    end: Annotated[
+        list[str] | None,
+        typer.Option("--to", metavar="TENSOR", help="Where it ends; the model's outputs."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Cut a part out of a model by the names of tensors; --from and --to may be repeated.
+
+    Example: deployx-edge extract detector.onnx --to boxes --to scores -o raw_detector.onnx
+    """
+    from deployx_edge.cli.console import print_json, print_report
+    from deployx_edge.workflows.extract import extract_model
+
+    found = extract_model(model, output, starts=start or (), ends=end or ())
+    if json:
+        print_json(
+            {
+                "kind": "extraction",
+                "file": str(output),
+                "inputs": found.inputs,
+                "outputs": found.outputs,
+                "needless": found.needless,
+            }
+        )
+        return
+    nodes = len(found.model.graph.node)
+    print_report(
+        f"{output}: {nodes} nodes from {', '.join(found.inputs)} to {', '.join(found.outputs)}"
+    )
+    for name in found.needless:
+        print_report(f"'{name}' was not needed and is no input of it.")
