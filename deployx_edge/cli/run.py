@@ -39,6 +39,10 @@ def run(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE.npz", help="Where outputs go.")
     ] = None,
+    dump: Annotated[
+        list[str] | None,
+        typer.Option("--dump", metavar="TENSOR", help="Also give a tensor inside the model."),
+    ] = None,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
     cores: CoresOption = "all",
@@ -79,6 +83,7 @@ def run(
                 arrays,
                 options=options,
                 limits=limits(memory_limit=memory_limit, watchdog=watchdog),
+                dump=dump or (),
             )
     if output:
         write_outputs(outputs, output)

@@ -79,10 +79,14 @@ def profile(
 
 @contextmanager
 def loaded(
-    session: Session, bundle: Bundle, options: RunOptions, limits: Limits
+    session: Session,
+    bundle: Bundle,
+    options: RunOptions,
+    limits: Limits,
+    outputs: tuple[str, ...] = (),
 ) -> Iterator[LoadResult]:
-    """A model in its worker for as long as the block lasts."""
-    load = session.load(bundle, options, limits)
+    """A model in its worker for as long as the block lasts; ``outputs`` are the blobs wanted."""
+    load = session.load(bundle, options, limits, outputs)
     try:
         yield load
     except BaseException:

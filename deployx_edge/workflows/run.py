@@ -13,6 +13,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import Limits, RunOptions
 from deployx_edge.model import TensorSpec, from_runtime_array, is_input_shape, to_runtime_arrays
 from deployx_edge.preprocessing import load_picture
+from deployx_edge.runtimes.emitter.names import readable
 from deployx_edge.workflows.bench import loaded
 from deployx_edge.workflows.progress import Runs, Stage
 from deployx_edge.workflows.session import Session
@@ -27,25 +28,38 @@ def run(
     *,
     options: RunOptions | None = None,
     limits: Limits | None = None,
+    dump: Sequence[str] = (),
 ) -> Arrays:
     """The model's outputs for ``inputs``, named and shaped like the source model's.
 
     The batch axis of the inputs may hold any number of samples: each is sent by itself,
     with several in flight, and the outputs are put together again along theirs.
-    Arrays named like no input are left aside.
+    Arrays named like no input are left aside. ``dump`` names tensors inside the model, by
+    the names of its blobs: they are given as ncnn has them, without a batch axis for one
+    sample and with one in front for several.
     """
     samples = split_samples(bundle, inputs)
     session.push(bundle)
     collected: dict[str, list[numpy.ndarray]] = {spec.name: [] for spec in bundle.outputs}
-    with loaded(session, bundle, options or RunOptions(), limits or Limits()) as load:
+    inside: dict[str, list[numpy.ndarray]] = {name: [] for name in dump}
+    blobs = dict.fromkeys([*(spec.blob for spec in bundle.outputs), *map(readable, dump)])
+    with loaded(session, bundle, options or RunOptions(), limits or Limits(), tuple(blobs)) as load:
         session.progress(Stage(text=f"Running {len(samples)} samples"))
         requests = (_tensors(bundle, sample) for sample in samples)
         for reply in session.client.infer(load.model_id, requests):
             for spec in bundle.outputs:
                 collected[spec.name].append(from_runtime_array(spec, reply.outputs[spec.blob]))
+            for name, arrays in inside.items():
+                arrays.append(reply.outputs[readable(name)])
             done = reply.sequence + 1
             session.progress(Runs(done=done, expected=len(samples), last_ns=reply.compute_ns))
-    return {spec.name: _joined(spec, collected[spec.name], len(samples)) for spec in bundle.outputs}
+    dumped = {
+        name: parts[0] if len(parts) == 1 else numpy.stack(parts) for name, parts in inside.items()
+    }
+    outputs = {
+        spec.name: _joined(spec, collected[spec.name], len(samples)) for spec in bundle.outputs
+    }
+    return {**dumped, **outputs}
 
 
 def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:

@@ -191,6 +191,32 @@ def test_run_takes_the_shape_of_a_model_that_leaves_it_open(tmp_path):
     numpy.testing.assert_allclose(given, fixed["scores"]["values"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("device", ["local:", "virtual:linux-arm64"])
+def test_run_gives_tensors_inside_the_model(device, tmp_path):
+    import onnx
+    import onnxruntime
+
+    tensors = ["/features/features.5/Relu_output_0", "/features/features.9/MaxPool_output_0"]
+    model = onnx.load(DIGITS)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
+    image = numpy.load(DIGITS.with_name("digits_test.npz"))["image"][:2]
+    numpy.savez(tmp_path / "in.npz", image=image)
+    words = ("run", DIGITS, "-d", device, "-i", "in.npz", "--output", "out.npz")
+    dumps = [word for name in tensors for word in ("--dump", name)]
+    deployx(*words, *dumps, cwd=tmp_path)
+    found = numpy.load(tmp_path / "out.npz")
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    for index in range(2):
+        expected = session.run(tensors, {"image": image[index : index + 1]})
+        for name, array in zip(tensors, expected, strict=True):
+            numpy.testing.assert_allclose(found[name][index], array[0], rtol=1e-3, atol=1e-4)
+    assert found["scores"].shape == (2, 10)
+    failed = deployx(*words, "--dump", "nothing", cwd=tmp_path, code=45)
+    assert "no blob is named 'nothing'" in failed.stderr
+
+
 def test_profile_names_layers_and_sets_their_sum_beside_the_whole(tmp_path):
     profile = document("profile", DIGITS, "-d", "local:", cwd=tmp_path)["result"]["profile"]
     types = [layer["type"] for layer in profile["layers"]]
