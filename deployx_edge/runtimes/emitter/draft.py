@@ -106,13 +106,12 @@ class Draft:
         tops: Mapping[str, Dims],
         params: Mapping[int, Parameter] | None = None,
         weights: Sequence[Weight] = (),
-        suffix: str = "",
     ) -> None:
         """Add a layer; ``tops`` are the tensors that it makes, with their dimensions.
 
-        The layer is named by the node, ``suffix`` tells several of one node apart.
+        The layer is named by the node.
         """
-        name = self.names.layer(node.name + suffix)
+        name = self.names.layer(node.name)
         blobs = tuple(self.names.blob(tensor) for tensor in tops)
         self._append(type, name, bottoms, blobs, params or {}, weights)
         for (tensor, dims), blob in zip(tops.items(), blobs, strict=True):
@@ -131,15 +130,6 @@ class Draft:
         blob = self.names.blob(name)
         self._append(type, name, bottoms, (blob,), params or {}, weights)
         return blob
-
-    def steps(
-        self, type: str, node: Node, bottom: str, count: int, params: Mapping[int, Parameter]
-    ) -> tuple[str, ...]:
-        """As ``step`` for a layer with several results."""
-        name = self.names.layer(f"{node.name}/{type.lower()}")
-        blobs = tuple(self.names.blob(f"{name}_{index}") for index in range(count))
-        self._append(type, name, (bottom,), blobs, params, ())
-        return blobs
 
     def reshape(self, node: Node, blob: str, dims: Dims) -> str:
         """Count a blob that ``step`` gave otherwise."""
