@@ -174,8 +174,19 @@ def _cache_key(model: Path, options: BundleOptions) -> str:
         "options": asdict(options),
         "tools": _versions(CONVERTERS[options.via]()),
         "reference": Reference.version(),
+        "code": _code_digest(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _code_digest() -> str:
+    """Of the code that converts: a bundle of yesterday's must not hide what was mended today."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for folder in ("runtimes", "sources", "ncnn_format"):
+        for file in sorted((package / folder).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 @contextmanager
