@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,10 @@ from deployx_edge.sources.onnx_file import OnnxSource, prepared
 
 if TYPE_CHECKING:
     import onnx
+
+
+# Changes a model in place, knowing its shapes; gives the number of changed places.
+Rewrite = Callable[["onnx.ModelProto", Mapping[str, tuple[int, ...]]], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +25,11 @@ class CanonicalModel:
     shapes: Mapping[str, tuple[int, ...]]
 
 
-def canonical(source: OnnxSource) -> CanonicalModel:
+def canonical(source: OnnxSource, rewrites: Sequence[Rewrite] = ()) -> CanonicalModel:
     """Fold what is constant, batch norms into convolutions, and find out all shapes.
 
-    Names of nodes and tensors that remain stay as they are. A model on which the
+    ``rewrites`` are tried in between, until none finds anything to do. Names of nodes and
+    tensors that remain stay as they are. A model on which the
     simplifier fails, as it does on opsets below 7, is taken as it is.
     """
     import onnx.inliner
@@ -35,14 +40,14 @@ def canonical(source: OnnxSource) -> CanonicalModel:
     simplified = _simplified(model)
     shapes = _shapes(simplified, source)
     # Shapes that onnxslim could not tell may be known now, and with them what follows.
-    while _fold_shapes(simplified, shapes):
+    while sum(change(simplified, shapes) for change in (_fold_shapes, *rewrites)):
         simplified = _simplified(simplified)
         shapes = _shapes(simplified, source)
     return CanonicalModel(model=simplified, shapes=shapes)
 
 
-def _fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Replace Shape nodes of known tensors by constants; whether there were any."""
+def _fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Replace Shape nodes of known tensors by constants; how many there were."""
     import numpy as np
     from onnx import helper, numpy_helper
 
@@ -55,11 +60,11 @@ def _fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) 
         cut = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         sizes = np.asarray(known[cut.get("start", 0) : cut.get("end")], dtype=np.int64)
         model.graph.initializer.append(numpy_helper.from_array(sizes, node.output[0]))
-    if len(kept) == len(model.graph.node):
-        return False
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-    return True
+    changed = len(model.graph.node) - len(kept)
+    if changed:
+        del model.graph.node[:]
+        model.graph.node.extend(kept)
+    return changed
 
 
 def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import parse_input_shapes
+from deployx_edge.rewriting.passes import NCNN_PASSES
 from deployx_edge.runtimes.emitter import Refusal, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
 from deployx_edge.sources.canonical import canonical
@@ -35,7 +36,7 @@ def inspect_model(
         raise UsageError(f"The model {model} does not exist.")
     source = read_onnx(model, parse_input_shapes(input_shapes))
     progress(Stage(text=f"Simplifying {model.name}"))
-    made = canonical(source)
+    made = canonical(source, NCNN_PASSES)
     progress(Stage(text="Looking up its operators"))
     graph = read_graph(made.model, made.shapes)
     refusals = emit(graph, "fp32").refusals

@@ -9,6 +9,7 @@ from pathlib import Path
 from deployx_edge import __version__
 from deployx_edge.errors import ModelError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
+from deployx_edge.rewriting.passes import NCNN_PASSES
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.emitter.emit import Emitted, Refusal, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
@@ -86,7 +87,7 @@ def refused(source: OnnxSource, refusals: Sequence[Refusal]) -> ModelError:
 
 
 def _emit(source: OnnxSource, precision: str) -> Emitted:
-    model = canonical(source)
+    model = canonical(source, NCNN_PASSES)
     return emit(read_graph(model.model, model.shapes), precision)
 
 

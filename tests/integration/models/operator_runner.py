@@ -22,6 +22,7 @@ import numpy as np
 from deployx_edge.comparison import LIMITS
 from deployx_edge.errors import ModelError
 from deployx_edge.model import MAX_RUNTIME_DIMS, same_but_for_ones
+from deployx_edge.rewriting.passes import NCNN_PASSES
 from deployx_edge.runtimes.emitter.axes import natural_dims
 from deployx_edge.runtimes.emitter.emit import Emitted, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
@@ -119,7 +120,7 @@ def check(case: Case, folder: Path) -> Outcome:
     onnx.save(case.model, path)
     try:
         source = read_onnx(path, {})
-        model = canonical(source)
+        model = canonical(source, NCNN_PASSES)
         emitted = emit(read_graph(model.model, model.shapes), "fp32")
     except ModelError as error:
         return Outcome(verdict="refused", detail=str(error))

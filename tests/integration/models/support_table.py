@@ -47,10 +47,13 @@ def support_text(outcomes: Mapping[str, Outcome]) -> str:
         refused[operator] += 1
         reasons[operator].add(_general(reason.partition("; ")[0]))
     assert FAMILIES  # imported for what they enter into the table
+    for operator in right:
+        if operator not in TABLE and operator not in ("Constant", "Shape"):
+            reasons[operator].add("by a pass")
     rows = [
         f"| {operator} | {right[operator]} | {refused[operator]} | "
         f"{'; '.join(sorted(reasons[operator]))} |"
-        for operator in sorted({*TABLE, *refused} - {""})
+        for operator in sorted({*TABLE, *reasons} - {""})
     ]
     return _HEAD + "\n".join(rows) + "\n"
 

@@ -37,7 +37,6 @@ REFUSED = {
     "pool/LpPool-3",
     # ncnn has no such layer.
     "binary/Mod",
-    "matmul/Einsum",
     *(
         f"softmax/Hardmax-{word}"
         for word in ("9--1", "4x9--1", "1x5x7--1", "1x6x5x7--1", "1x16x5x8--1", "2x3x4x5--1")

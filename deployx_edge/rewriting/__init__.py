@@ -1,0 +1,1 @@
+"""Changes to a model on its way to a runtime that leave what it computes as it is."""

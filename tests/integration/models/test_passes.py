@@ -1,0 +1,136 @@
+"""Graph passes: run before and after, in ONNX Runtime, and applied twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper
+
+from deployx_edge.rewriting.passes import NCNN_PASSES, GraphPass, decompose_einsum
+from deployx_edge.workflows.bundle import make_bundle
+from tests.integration.models.onnx_models import model, save, weights
+
+SIZES = {"b": 2, "h": 3, "i": 4, "j": 5, "k": 6, "d": 7}
+
+
+def einsum(equation: str, result: tuple[int, ...], *operands: tuple[int, ...]) -> onnx.ModelProto:
+    names = [f"x{index}" for index in range(len(operands))]
+    return model(
+        [
+            helper.make_node("Einsum", names, ["e"], equation=equation, name="einsum"),
+            helper.make_node("Relu", ["e"], ["y"], name="relu"),
+        ],
+        dict(zip(names, operands, strict=True)),
+        {"y": result},
+    )
+
+
+def shapes_of(made: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    return {
+        value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        for value in made.graph.input
+    }
+
+
+def run(made: onnx.ModelProto) -> np.ndarray:
+    generator = np.random.default_rng(4)
+    arrays = {
+        name: generator.standard_normal(shape).astype(np.float32)
+        for name, shape in shapes_of(made).items()
+    }
+    session = onnxruntime.InferenceSession(
+        made.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    found: np.ndarray = session.run(["y"], arrays)[0]
+    return found
+
+
+def dims(indices: str) -> tuple[int, ...]:
+    return tuple(SIZES[index] for index in indices)
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        "ij,jk->ik",
+        "bij,bkj->bik",
+        "bhid,bhjd->bhij",
+        "bhij,bhjd->bhid",
+        "bihd,bjhd->bhij",
+        "bij,jk->bik",
+        "bij,jk->kbi",
+        "i,j->ij",
+        "bi,bi->b",
+        "bi,bi->bi",
+        "bhij,bih->jbhi",
+        "ij,jk",
+        "bij->jbi",
+    ],
+)
+def test_einsum_computes_the_same_as_a_product(equation: str) -> None:
+    left, _, right = equation.partition("->")
+    operands = [dims(indices) for indices in left.split(",")]
+    result = dims(right or "ik")
+    made = einsum(equation, result, *operands)
+    expected = run(made)
+    assert decompose_einsum(made, shapes_of(made)) == 1
+    assert "Einsum" not in {node.op_type for node in made.graph.node}
+    onnx.checker.check_model(made)
+    np.testing.assert_allclose(run(made), expected, rtol=1e-4, atol=1e-5)
+    # The node's name and its tensor's survive.
+    (kept,) = [node for node in made.graph.node if "e" in node.output]
+    assert kept.name == "einsum"
+    assert decompose_einsum(made, shapes_of(made)) == 0
+
+
+@pytest.mark.parametrize(
+    ("equation", "operands", "result"),
+    [
+        ("ii->i", ["ii"], "i"),
+        ("ij->i", ["ij"], "i"),
+        ("bij,bkh->bk", ["bij", "bkh"], "bk"),
+        ("...i,...i->...", ["bi", "bi"], "b"),
+        ("ij,jk,kd->id", ["ij", "jk", "kd"], "id"),
+    ],
+)
+def test_what_the_pattern_does_not_cover_is_left_alone(
+    equation: str, operands: list[str], result: str
+) -> None:
+    made = einsum(equation, dims(result), *(dims(operand) for operand in operands))
+    before = made.SerializeToString()
+    assert decompose_einsum(made, shapes_of(made)) == 0
+    assert made.SerializeToString() == before
+
+
+def test_an_axis_that_broadcasts_is_left_alone() -> None:
+    made = einsum("bij,bjk->bik", (2, 4, 6), (2, 4, 5), (1, 5, 6))
+    assert decompose_einsum(made, shapes_of(made)) == 0
+
+
+@pytest.mark.parametrize("graph_pass", NCNN_PASSES)
+def test_passes_leave_other_models_alone(graph_pass: GraphPass) -> None:
+    made = model([helper.make_node("Relu", ["x"], ["y"])], {"x": (1, 4)}, {"y": (1, 4)})
+    before = made.SerializeToString()
+    assert graph_pass(made, shapes_of(made)) == 0
+    assert made.SerializeToString() == before
+
+
+def test_attention_by_einsum_goes_to_ncnn(tmp_path: Path) -> None:
+    made = model(
+        [
+            helper.make_node("MatMul", ["x", "wq"], ["q"], name="queries"),
+            helper.make_node("MatMul", ["x", "wk"], ["k"], name="keys"),
+            helper.make_node("Einsum", ["q", "k"], ["s"], equation="bid,bjd->bij", name="scores"),
+            helper.make_node("Softmax", ["s"], ["p"], axis=-1, name="shares"),
+            helper.make_node("Einsum", ["p", "x"], ["y"], equation="bij,bjd->bid", name="mix"),
+        ],
+        {"x": (1, 9, 8)},
+        {"y": (1, 9, 8)},
+        [weights("wq", 8, 8), weights("wk", 8, 8)],
+    )
+    bundle = make_bundle(save(made, tmp_path / "m.onnx"), tmp_path / "b")
+    assert bundle.provenance.verification.status == "passed"
