@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from deployx_edge.rewriting.passes.attention_guard import drop_attention_guard
 from deployx_edge.rewriting.passes.einsum import decompose_einsum
 
 if TYPE_CHECKING:
@@ -19,6 +20,6 @@ if TYPE_CHECKING:
 GraphPass = Callable[["onnx.ModelProto", Mapping[str, tuple[int, ...]]], int]
 
 # What ncnn lacks, as what it has.
-NCNN_PASSES: tuple[GraphPass, ...] = (decompose_einsum,)
+NCNN_PASSES: tuple[GraphPass, ...] = (decompose_einsum, drop_attention_guard)
 
-__all__ = ["NCNN_PASSES", "GraphPass", "decompose_einsum"]
+__all__ = ["NCNN_PASSES", "GraphPass", "decompose_einsum", "drop_attention_guard"]

@@ -49,7 +49,7 @@ def support_text(outcomes: Mapping[str, Outcome]) -> str:
     assert FAMILIES  # imported for what they enter into the table
     for operator in right:
         if operator not in TABLE and operator not in ("Constant", "Shape"):
-            reasons[operator].add("by a pass")
+            reasons[operator].add("rewritten or folded before")
     rows = [
         f"| {operator} | {right[operator]} | {refused[operator]} | "
         f"{'; '.join(sorted(reasons[operator]))} |"

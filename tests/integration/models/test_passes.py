@@ -10,9 +10,14 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from deployx_edge.rewriting.passes import NCNN_PASSES, GraphPass, decompose_einsum
+from deployx_edge.rewriting.passes import (
+    NCNN_PASSES,
+    GraphPass,
+    decompose_einsum,
+    drop_attention_guard,
+)
 from deployx_edge.workflows.bundle import make_bundle
-from tests.integration.models.onnx_models import model, save, weights
+from tests.integration.models.onnx_models import constant, model, save, weights
 
 SIZES = {"b": 2, "h": 3, "i": 4, "j": 5, "k": 6, "d": 7}
 
@@ -117,6 +122,38 @@ def test_passes_leave_other_models_alone(graph_pass: GraphPass) -> None:
     before = made.SerializeToString()
     assert graph_pass(made, shapes_of(made)) == 0
     assert made.SerializeToString() == before
+
+
+def guarded(replacement: float) -> onnx.ModelProto:
+    return model(
+        [
+            helper.make_node("Softmax", ["x0"], ["s"], axis=-1, name="shares"),
+            helper.make_node("IsNaN", ["s"], ["n"], name="test"),
+            helper.make_node("Where", ["n", "zero", "s"], ["g"], name="guard"),
+            helper.make_node("MatMul", ["g", "w"], ["y"], name="mix"),
+        ],
+        {"x0": (1, 5, 6)},
+        {"y": (1, 5, 4)},
+        [weights("w", 6, 4), constant("zero", np.float32(replacement))],
+    )
+
+
+def test_the_guard_behind_a_softmax_is_dropped(tmp_path: Path) -> None:
+    made = guarded(0.0)
+    expected = run(made)
+    assert drop_attention_guard(made, shapes_of(made)) == 1
+    assert [node.name for node in made.graph.node] == ["shares", "mix"]
+    onnx.checker.check_model(made)
+    np.testing.assert_allclose(run(made), expected, rtol=1e-6)
+    assert drop_attention_guard(made, shapes_of(made)) == 0
+    bundle = make_bundle(save(guarded(0.0), tmp_path / "m.onnx"), tmp_path / "b")
+    assert bundle.provenance.verification.status == "passed"
+
+
+def test_another_where_behind_a_softmax_stays() -> None:
+    made = guarded(1.0)
+    assert drop_attention_guard(made, shapes_of(made)) == 0
+    assert len(made.graph.node) == 4
 
 
 def test_attention_by_einsum_goes_to_ncnn(tmp_path: Path) -> None:
