@@ -22,7 +22,9 @@ class Target:
 
     ``machines`` are the words that ``uname -m`` may answer on such a board;
     ``elf_machine`` is e_machine's name in the ELF header (``EM_AARCH64``);
-    ``qemu`` the name of the user-mode emulator; ``qemu_cpu`` its default processor.
+    ``qemu`` the name of the user-mode emulator; ``qemu_cpu`` its default processor;
+    ``qemu_libraries`` the folder in which Debian's cross GCC keeps the target's shared
+    libraries, "" where they are this computer's own.
     """
 
     id: str
@@ -32,6 +34,7 @@ class Target:
     libc: str
     qemu: str
     qemu_cpu: str
+    qemu_libraries: str
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from deployx_edge import process
@@ -38,7 +39,7 @@ def open_virtual(uri: str, work_folder: str | None, options: LinkOptions) -> Loc
         uri,
         work_folder=local_work_folder(work_folder, cache_folder() / "virtual" / (name + suffix)),
         machine=target.machines[0],
-        launcher=(str(emulator), "-cpu", cpu or target.qemu_cpu),
+        launcher=(str(emulator), *_libraries(target), "-cpu", cpu or target.qemu_cpu),
         emulated=True,
         options=options,
     )
@@ -72,6 +73,13 @@ def check_processor(emulator: str, target: Target, cpu: str) -> None:
         )
     if properties and "ropert" in complaint:
         raise UsageError(f"{target.qemu} refuses '-cpu {cpu}': {complaint.splitlines()[-1]}.")
+
+
+def _libraries(target: Target) -> tuple[str, ...]:
+    """Where qemu finds the shared libraries of binaries by a cross GCC; static ones need none."""
+    if target.qemu_libraries and Path(target.qemu_libraries).is_dir():
+        return "-L", target.qemu_libraries
+    return ()
 
 
 def _parse(uri: str) -> tuple[str, str | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,18 +41,33 @@ def test_it_needs_no_binfmt_misc(tmp_path: Path) -> None:
 
 def test_the_processor_is_chosen_by_the_address(tmp_path: Path) -> None:
     with open_transport("virtual:linux-arm64?cpu=cortex-a53") as link:
-        assert link.launcher[1:] == ("-cpu", "cortex-a53")
+        assert link.launcher[-2:] == ("-cpu", "cortex-a53")
         assert link.work_folder.endswith("virtual/linux-arm64-cortex-a53")
         agent = install_agent(link, built_agent("linux-arm64"))
         assert link.run([*link.launcher, agent, "--version"]).returncode == 0
     with open_transport("virtual:linux-arm64?cpu=max,sve=off") as link:
-        assert link.launcher[1:] == ("-cpu", "max,sve=off")
+        assert link.launcher[-2:] == ("-cpu", "max,sve=off")
         assert link.work_folder.endswith("virtual/linux-arm64-max_sve_off")
+
+
+def test_a_program_by_a_cross_gcc_finds_its_shared_libraries(tmp_path: Path) -> None:
+    compiler = shutil.which("aarch64-linux-gnu-gcc")
+    if compiler is None:
+        pytest.skip(
+            "aarch64-linux-gnu-gcc is not installed (apt-get install g++-aarch64-linux-gnu)"
+        )
+    source = tmp_path / "hello.c"
+    source.write_text('#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n')
+    program = tmp_path / "hello"
+    subprocess.run([compiler, source, "-o", program], check=True)
+    with open_transport("virtual:linux-arm64", work_folder=str(tmp_path / "board")) as link:
+        done = link.run([*link.launcher, str(program)])
+    assert (done.returncode, done.stdout) == (0, b"hello\n")
 
 
 def test_the_default_processor_is_the_target_s(tmp_path: Path) -> None:
     with open_transport("virtual:linux-arm64") as link:
-        assert link.launcher[1:] == ("-cpu", "max")
+        assert link.launcher[-2:] == ("-cpu", "max")
 
 
 @pytest.mark.parametrize("target", ["linux-arm64", "linux-x64"])
