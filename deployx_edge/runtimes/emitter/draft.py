@@ -87,9 +87,11 @@ class Draft:
                     f"its tensor '{tensor}' has {math.prod(place.dims)} elements where its shape "
                     f"says {math.prod(dims)}: a constant of the model fixes another batch"
                 )
-            name = self.names.layer(f"{place.blob}/reshape")
+            # Flatten does the same with less ado.
+            type, params = ("Flatten", {}) if len(dims) == 1 else ("Reshape", sizes_of(dims))
+            name = self.names.layer(f"{place.blob}/{type.lower()}")
             blob = self.names.blob(name)
-            self._append("Reshape", name, (place.blob,), (blob,), sizes_of(dims), ())
+            self._append(type, name, (place.blob,), (blob,), params, ())
             self._views[key] = blob
             self._views[(blob, place.dims)] = place.blob
         return self._views[key]

@@ -1,0 +1,140 @@
+"""The converter of this project against pnnx: what a conversion costs, and what it gives.
+
+    .venv/bin/python benchmarks/convert.py [MODEL.onnx …] [--rounds 5] [--output convert.json]
+
+Without models: the digits and the random network of ``examples/``. Each round converts once
+by each, in a process of its own, and then times both results in the worker's bare loop, one
+after the other; what is reported are medians of ratios within a round. pnnx alone only writes
+its files: nothing is compared with the source on either side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+
+from deployx_edge.comparison import structured_inputs
+from deployx_edge.model import to_runtime_arrays
+from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
+from deployx_edge.target import find_target
+from deployx_edge.workflows.build import ensure_built
+from deployx_edge.workflows.bundle import CONVERTERS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """One conversion: seconds, the process's peak memory in bytes (with children), the result."""
+
+    seconds: float
+    peak_bytes: int
+    model: ConvertedModel
+
+
+def output_tensors(path: Path) -> tuple[SourceTensor, ...]:
+    """The source's outputs with the shapes that they have in a run."""
+    source = read_onnx(path, {})
+    first = Reference(source).run(structured_inputs(source.inputs)[0])
+    return tuple(SourceTensor(name=name, shape=array.shape) for name, array in first.items())
+
+
+def _convert(via: str, path: Path, outputs: tuple[SourceTensor, ...], folder: Path) -> Conversion:
+    source = read_onnx(path, {})
+    begin = time.perf_counter()
+    made = CONVERTERS[via]().convert(source, outputs, "fp32", folder)
+    seconds = time.perf_counter() - begin
+    used = [
+        resource.getrusage(who).ru_maxrss * 1024
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
+    return Conversion(seconds=seconds, peak_bytes=max(used), model=made)
+
+
+def convert(via: str, path: Path, outputs: tuple[SourceTensor, ...], folder: Path) -> Conversion:
+    """In a fresh process: imports are part of what a user waits for, memory of it too."""
+    folder.mkdir(parents=True)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_convert, (via, path, outputs, folder))
+
+
+def latency(worker: Path, made: ConvertedModel, threads: int) -> float:
+    """Median nanoseconds of a run in the worker alone."""
+    inputs = structured_inputs(made.inputs)[0]
+    words: list[str | Path] = [worker, "--bare", "--param", made.path("param")]
+    words += ["--bin", made.path("bin"), "--threads", str(threads)]
+    for blob, (array, _) in to_runtime_arrays(made.inputs, inputs).items():
+        words += ["--input", f"{blob}={'x'.join(map(str, array.shape))}"]
+    words += ["--warmup", "5", "--iterations", "50"]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return median(int(line) for line in done.stdout.split())
+
+
+def measure(path: Path, rounds: int, threads: int, worker: Path, scratch: Path) -> dict[str, Any]:
+    """Medians over the rounds; ratios are ours / pnnx's."""
+    rows = []
+    outputs = output_tensors(path)
+    for index in range(rounds):
+        ours = convert("emitter", path, outputs, scratch / f"{path.stem}-{index}-emitter")
+        theirs = convert("pnnx", path, outputs, scratch / f"{path.stem}-{index}-pnnx")
+        times = [latency(worker, made.model, threads) for made in (ours, theirs)]
+        rows.append(
+            {
+                "seconds": ours.seconds,
+                "pnnx_seconds": theirs.seconds,
+                "peak_mb": ours.peak_bytes / 1e6,
+                "pnnx_peak_mb": theirs.peak_bytes / 1e6,
+                "latency_ratio": times[0] / times[1],
+            }
+        )
+    result = {key: median(row[key] for row in rows) for key in rows[0]}
+    print(
+        f"{path.stem:>16}: {result['seconds']:.2f} s, {result['peak_mb']:.0f} MB | "
+        f"pnnx {result['pnnx_seconds']:.2f} s, {result['pnnx_peak_mb']:.0f} MB | "
+        f"latency / pnnx's {result['latency_ratio']:.3f}",
+        flush=True,
+    )
+    return {"model": path.name, "threads": threads, "rounds": rounds, **result}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("models", type=Path, nargs="*")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=Path("benchmark-convert.json"))
+    arguments = parser.parse_args()
+    worker = ensure_built(find_target("linux-x64")).worker("ncnn")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        models = list(arguments.models)
+        if not models:
+            import onnx
+            from random_network import random_network
+
+            large = scratch / "random_network.onnx"
+            onnx.save(random_network(), large)
+            models = [ROOT / "examples/digits/digits_cnn.onnx", large]
+        results = [
+            measure(path, arguments.rounds, arguments.threads, worker, scratch) for path in models
+        ]
+    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"written: {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()
