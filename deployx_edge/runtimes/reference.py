@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
 from deployx_edge.sources.onnx_file import OnnxSource, one_line, with_outputs
+from deployx_edge.sources.onnx_runtime import open_model
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -20,17 +21,10 @@ class Reference:
 
         ``tensors`` are to be given instead of the model's outputs.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
         self._name = source.path.name
         try:
-            self._session = onnxruntime.InferenceSession(
-                with_outputs(source, tensors).SerializeToString() if tensors else str(source.path),
-                options,
-                providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # it would print to standard output and try the same again
+            self._session = open_model(
+                with_outputs(source, tensors).SerializeToString() if tensors else str(source.path)
             )
         except Exception as error:  # its exceptions share no other base
             raise ModelError(

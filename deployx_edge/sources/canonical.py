@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployx_edge.sources.onnx_file import OnnxSource, prepared
+from deployx_edge.sources.onnx_runtime import open_model
 
 if TYPE_CHECKING:
     import onnx
@@ -79,7 +80,7 @@ def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
         # It was seen to take away a tensor that others still read.
         onnx.checker.check_model(made)
     except Exception:  # it promises no class of its own
-        return copy.deepcopy(model)
+        return model
     return made
 
 
@@ -87,12 +88,11 @@ def _shapes(model: onnx.ModelProto, source: OnnxSource) -> dict[str, tuple[int, 
     """Shapes by inference; what it leaves open is asked of ONNX Runtime."""
     import onnx
 
-    bare = copy.deepcopy(model)
     # What the simplifier noted itself is not always right.
-    del bare.graph.value_info[:]
-    for value in bare.graph.output:
+    del model.graph.value_info[:]
+    for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
-    inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     shapes = {tensor.name: tensor.shape for tensor in source.inputs}
     for value in (*inferred.graph.value_info, *inferred.graph.output):
         tensor = value.type.tensor_type
@@ -110,20 +110,14 @@ def _measured(
     """The shapes that tensors have in a run on noise; empty where the model cannot run."""
     import numpy as np
     import onnx
-    import onnxruntime
 
     shown = copy.deepcopy(model)
     del shown.graph.output[:]
     shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     random = np.random.default_rng(0)
     inputs = {t.name: random.random(t.shape, dtype=np.float32) for t in source.inputs}
     try:
-        session = onnxruntime.InferenceSession(
-            shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        results = session.run(names, inputs)
+        results = open_model(shown.SerializeToString()).run(names, inputs)
     except Exception:  # its exceptions share no base; the emitter names what has no shape
         return {}
     return {name: array.shape for name, array in zip(names, results, strict=True)}

@@ -27,16 +27,28 @@ _ADD, _SUB, _MUL, _DIV, _MAX, _MIN, _LOG_OF_SUM = 0, 1, 2, 3, 4, 5, 14  # Binary
 _SUM, _MAXIMUM = 0, 4  # Reduction
 
 
+# The layer, and the attributes that are its first parameters, with their defaults.
+_WITH_PARAMETERS: dict[str, tuple[str, tuple[tuple[str, float], ...]]] = {
+    "LeakyRelu": ("ReLU", (("alpha", 0.01),)),
+    "Elu": ("ELU", (("alpha", 1.0),)),
+    "Celu": ("CELU", (("alpha", 1.0),)),
+    "Selu": ("SELU", (("alpha", 1.67326319), ("gamma", 1.05070102))),
+    "Shrink": ("Shrink", (("bias", 0.0), ("lambd", 0.5))),
+}
+
+
 @writes(*_LAYERS)
 def plain(draft: Draft, node: Node) -> None:
     """A layer of its own without parameters."""
     _emit(draft, node, _LAYERS[node.operator], {})
 
 
-@writes("LeakyRelu")
-def leaky_relu(draft: Draft, node: Node) -> None:
-    """ReLU with a slope."""
-    _emit(draft, node, "ReLU", {0: node.number("alpha", 0.01)})
+@writes(*_WITH_PARAMETERS)
+def with_parameters(draft: Draft, node: Node) -> None:
+    """A layer of its own whose parameters are the node's attributes."""
+    layer, attributes = _WITH_PARAMETERS[node.operator]
+    values = {key: node.number(*attribute) for key, attribute in enumerate(attributes)}
+    _emit(draft, node, layer, values)
 
 
 @writes("Clip")
@@ -90,36 +102,10 @@ def hard_swish(draft: Draft, node: Node) -> None:
     _emit(draft, node, "HardSwish", {0: 1.0 / 6.0, 1: 0.5})
 
 
-@writes("Elu")
-def elu(draft: Draft, node: Node) -> None:
-    """ELU."""
-    _emit(draft, node, "ELU", {0: node.number("alpha", 1.0)})
-
-
-@writes("Celu")
-def celu(draft: Draft, node: Node) -> None:
-    """CELU."""
-    _emit(draft, node, "CELU", {0: node.number("alpha", 1.0)})
-
-
-@writes("Selu")
-def selu(draft: Draft, node: Node) -> None:
-    """SELU."""
-    params = {0: node.number("alpha", 1.67326319), 1: node.number("gamma", 1.05070102)}
-    _emit(draft, node, "SELU", params)
-
-
 @writes("Gelu")
 def gelu(draft: Draft, node: Node) -> None:
     """GELU, exact or by tanh."""
     _emit(draft, node, "GELU", {0: int(node.text("approximate", "none") == "tanh")})
-
-
-@writes("Shrink")
-def shrink(draft: Draft, node: Node) -> None:
-    """Shrink."""
-    params = {0: node.number("bias", 0.0), 1: node.number("lambd", 0.5)}
-    _emit(draft, node, "Shrink", params)
 
 
 @writes("Swish")

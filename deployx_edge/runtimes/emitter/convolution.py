@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.model import format_shape
@@ -110,24 +112,25 @@ def as_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0] * shape[1], *shape[2:])
 
 
+def by_axis(*pairs: tuple[Sequence[int], Sequence[int]]) -> dict[int, Parameter]:
+    """Parameters with one id a spatial axis: ids fastest axis first, values slowest first."""
+    return {
+        key: int(value)
+        for ids, values in pairs
+        for key, value in zip(ids, reversed(values), strict=False)
+    }
+
+
+@dataclass(frozen=True)
 class Window:
     """What a convolution or pooling slides over its input: sizes by axis, slowest first."""
 
-    def __init__(
-        self,
-        kernel: tuple[int, ...],
-        strides: tuple[int, ...],
-        dilations: tuple[int, ...],
-        begins: tuple[int, ...],
-        ends: tuple[int, ...],
-        output_padding: tuple[int, ...] = (),
-    ) -> None:
-        self.kernel = kernel
-        self.strides = strides
-        self.dilations = dilations
-        self.begins = begins
-        self.ends = ends
-        self.output_padding = output_padding
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    begins: tuple[int, ...]
+    ends: tuple[int, ...]
+    output_padding: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, graph: Graph, node: Node, kernel: tuple[int, ...]) -> Window:
@@ -169,18 +172,13 @@ class Window:
 
     def params(self) -> dict[int, Parameter]:
         """The parameters of ncnn's convolutions."""
-        found: dict[int, Parameter] = {}
-        pairs = (
+        return by_axis(
             (_KERNEL, self.kernel),
             (_DILATION, self.dilations),
             (_STRIDE, self.strides),
             (_PAD_BEGIN, self.begins),
             (_PAD_END, self.ends),
         )
-        for ids, values in pairs:
-            for key, value in zip(ids, reversed(values), strict=False):
-                found[key] = int(value)
-        return found
 
 
 def _pads(

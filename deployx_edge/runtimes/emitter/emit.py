@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from deployx_edge.ncnn_format import Layer, encode_weights, format_param
-from deployx_edge.runtimes.emitter import (
+
+# Each enters its operators into the table when it is imported.
+from deployx_edge.runtimes.emitter import (  # noqa: F401
     activation,
     arrangement,
     convolution,
@@ -25,20 +27,6 @@ from deployx_edge.runtimes.emitter.graph import Graph, Node, RefusedError
 from deployx_edge.runtimes.emitter.names import Names
 from deployx_edge.runtimes.emitter.table import TABLE
 
-# Each enters its operators into the table when it is imported.
-FAMILIES = (
-    activation,
-    arrangement,
-    convolution,
-    elementwise,
-    matrix,
-    normalization,
-    pooling,
-    recurrent,
-    reduction,
-    resize,
-    sampling,
-)
 _OWN_DOMAINS = ("", "ai.onnx")
 
 

@@ -85,6 +85,10 @@ class Graph:
             return None
         return tuple(int(item) for item in self.constant(node.input(index), name).reshape(-1))
 
+    def is_used(self, tensor: str) -> bool:
+        """Whether a node reads the tensor, or the graph gives it."""
+        return tensor in self.outputs or bool(self.consumers.get(tensor))
+
     def sole_consumer(self, tensor: str) -> Node | None:
         """The one node that reads the tensor, None where others see it too."""
         found = self.consumers.get(tensor, ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.emitter.axes import positive
@@ -14,11 +14,13 @@ from deployx_edge.runtimes.emitter.reduction import along, counted
 from deployx_edge.runtimes.emitter.table import writes
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 _MEAN, _L1, _L2 = 3, 7, 8  # Reduction
 _ADD, _SUB, _DIV, _MAX = 0, 1, 3, 4  # BinaryOp
 _SQUARE, _SQRT = 4, 5  # UnaryOp
+# Where an input stands, what it is, and what it is where left out.
+_SCALE, _BIAS = (1, "scale", 1.0), (2, "bias", 0.0)
 _LEAST = 1e-7  # in place of a norm of 0; half precision still has it
 _EPSILON = 1e-9  # ONNX adds it to the deviation
 
@@ -46,8 +48,8 @@ def instance_normalization(draft: Draft, node: Node) -> None:
     import numpy as np
 
     graph = draft.graph
-    channels, *rest = _channels_first(draft, node)
-    dims = (channels, 1, math.prod(rest)) if len(rest) != 2 else (channels, *rest)
+    dims = _image(draft, node)
+    channels = dims[0]
     weights = [
         Weight(values=np.resize(graph.constant(node.input(1), "scale"), channels)),
         Weight(values=np.resize(graph.constant(node.input(2), "bias"), channels)),
@@ -64,8 +66,8 @@ def group_normalization(draft: Draft, node: Node) -> None:
 
     graph = draft.graph
     samples, count = graph.shape(node.input(0))[:2]
-    channels, *rest = _channels_first(draft, node)
-    dims = (channels, 1, math.prod(rest)) if len(rest) != 2 else (channels, *rest)
+    dims = _image(draft, node)
+    channels = dims[0]
     groups = node.integer("num_groups", 1)
     weights = []
     for index, what in ((1, "scale"), (2, "bias")):
@@ -83,24 +85,20 @@ def group_normalization(draft: Draft, node: Node) -> None:
     draft.add("GroupNorm", node, (bottom,), {node.outputs[0]: dims}, params, weights)
 
 
-@writes("LayerNormalization")
-def layer_normalization(draft: Draft, node: Node) -> None:
-    """LayerNorm over the axes from the given one on."""
-    weights = _trailing(draft, node)
-    rows, size = _rows(draft, node)
+@writes("LayerNormalization", "RMSNormalization")
+def normalization_of_rows(draft: Draft, node: Node) -> None:
+    """LayerNorm, or RMSNorm which has no bias, over the axes from the given one on."""
+    shape = draft.graph.shape(node.input(0))
+    together = shape[positive(node.integer("axis", -1), len(shape)) :]
+    size = math.prod(together)
+    dims = (math.prod(shape) // size, size)
+    is_layer = node.operator == "LayerNormalization"
+    kinds = (_SCALE, _BIAS) if is_layer else (_SCALE,)
+    weights = [_spread(draft, node, kind, together) for kind in kinds]
     params: dict[int, Parameter] = {0: size, 1: node.number("epsilon", 1e-5), 2: 1}
-    bottom = draft.take(node.input(0), (rows, size))
-    draft.add("LayerNorm", node, (bottom,), {node.outputs[0]: (rows, size)}, params, weights)
-
-
-@writes("RMSNormalization")
-def rms_normalization(draft: Draft, node: Node) -> None:
-    """RMSNorm over the axes from the given one on."""
-    weights = _trailing(draft, node)[:1]
-    rows, size = _rows(draft, node)
-    params: dict[int, Parameter] = {0: size, 1: node.number("epsilon", 1e-5), 2: 1}
-    bottom = draft.take(node.input(0), (rows, size))
-    draft.add("RMSNorm", node, (bottom,), {node.outputs[0]: (rows, size)}, params, weights)
+    bottom = draft.take(node.input(0), dims)
+    name = "LayerNorm" if is_layer else "RMSNorm"
+    draft.add(name, node, (bottom,), {node.outputs[0]: dims}, params, weights)
 
 
 @writes("LRN")
@@ -164,28 +162,24 @@ def _channels_first(draft: Draft, node: Node) -> tuple[int, ...]:
     return as_channels(shape)
 
 
-def _rows(draft: Draft, node: Node) -> tuple[int, int]:
-    shape = draft.graph.shape(node.input(0))
-    axis = positive(node.integer("axis", -1), len(shape))
-    size = math.prod(shape[axis:])
-    return math.prod(shape) // size, size
+def _image(draft: Draft, node: Node) -> tuple[int, ...]:
+    """The same as channels, height and width, whatever axes there are."""
+    channels, *rest = _channels_first(draft, node)
+    return (channels, *rest) if len(rest) == 2 else (channels, 1, math.prod(rest))
 
 
-def _trailing(draft: Draft, node: Node) -> list[Weight]:
-    """Scale and bias, one value for each element that is normalized together."""
+def _spread(
+    draft: Draft, node: Node, kind: tuple[int, str, float], shape: tuple[int, ...]
+) -> Weight:
+    """Scale or bias, one value for each element that is normalized together."""
     import numpy as np
 
-    graph = draft.graph
-    shape = graph.shape(node.input(0))
-    axis = positive(node.integer("axis", -1), len(shape))
-    found: list[NDArray[Any]] = []
-    for index, what, default in ((1, "scale", 1.0), (2, "bias", 0.0)):
-        if node.input(index):
-            values = graph.constant(node.input(index), what)
-        else:
-            values = np.float32(default)
-        try:
-            found.append(np.broadcast_to(values, shape[axis:]))
-        except ValueError as error:
-            raise RefusedError(f"its {what} is not one value an element") from error
-    return [Weight(values=values.reshape(-1)) for values in found]
+    index, what, default = kind
+    if node.input(index):
+        values = draft.graph.constant(node.input(index), what)
+    else:
+        values = np.asarray(default, dtype=np.float32)
+    try:
+        return Weight(values=np.broadcast_to(values, shape).reshape(-1))
+    except ValueError as error:
+        raise RefusedError(f"its {what} is not one value an element") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from deployx_edge.model import format_shape
-from deployx_edge.runtimes.emitter.convolution import Window, as_channels
+from deployx_edge.runtimes.emitter.convolution import Window, as_channels, by_axis
 from deployx_edge.runtimes.emitter.draft import Draft, Parameter
 from deployx_edge.runtimes.emitter.graph import Graph, Node, RefusedError
 from deployx_edge.runtimes.emitter.reduction import along
@@ -14,7 +14,7 @@ from deployx_edge.runtimes.emitter.table import writes
 _MAXIMUM, _AVERAGE = 0, 1
 _VALID = 1  # pad_mode: the padding is all given, none is made up
 _KERNEL, _STRIDE, _BEGIN, _END = (1, 11, 21), (2, 12, 22), (3, 13, 23), (14, 15, 16)
-_PADDING = ((2, 3), (0, 1), (7, 8))  # Padding's ids: width, height, depth
+_PADDING_BEGIN, _PADDING_END = (2, 0, 7), (3, 1, 8)  # of the layer Padding
 _SUFFIXES = {1: "1D", 2: "", 3: "3D"}
 _L1, _L2 = 7, 8  # Reduction
 
@@ -24,7 +24,7 @@ def pooling(draft: Draft, node: Node) -> None:
     """Pooling of one to three spatial axes."""
     graph = draft.graph
     shape = _image_shape(graph, node)
-    if len(node.outputs) > 1 and node.outputs[1] and _is_used(graph, node.outputs[1]):
+    if len(node.outputs) > 1 and node.outputs[1] and graph.is_used(node.outputs[1]):
         raise RefusedError("its second output, the places of the maxima, is used")
     window = Window.of(graph, node, node.integers("kernel_shape") or ())
     if any(step != 1 for step in window.dilations):
@@ -46,15 +46,12 @@ def pooling(draft: Draft, node: Node) -> None:
         6: int(counting),
     }
     ends = tuple(end + more for end, more in zip(window.ends, over, strict=True))
-    pairs = (
+    params |= by_axis(
         (_KERNEL, window.kernel),
         (_STRIDE, window.strides),
         (_BEGIN, window.begins),
         (_END, ends),
     )
-    for ids, values in pairs:
-        for key, value in zip(ids, reversed(values), strict=False):
-            params[key] = int(value)
     name = f"Pooling{_SUFFIXES[len(shape) - 2]}"
     draft.add(name, node, (bottom,), {node.outputs[0]: as_channels(result)}, params)
 
@@ -76,11 +73,8 @@ def _beyond(window: Window, sizes: tuple[int, ...], results: tuple[int, ...]) ->
 
 def _padding(window: Window) -> dict[int, Parameter]:
     """Padding's parameters for zeros around the image."""
-    params: dict[int, Parameter] = {4: 0, 5: 0.0}
-    pairs = zip(reversed(window.begins), reversed(window.ends), strict=True)
-    for ids, (begin, end) in zip(_PADDING, pairs, strict=False):
-        params[ids[0]], params[ids[1]] = begin, end
-    return params
+    zeros: dict[int, Parameter] = {4: 0, 5: 0.0}
+    return zeros | by_axis((_PADDING_BEGIN, window.begins), (_PADDING_END, window.ends))
 
 
 @writes("GlobalMaxPool", "GlobalAveragePool")
@@ -103,10 +97,6 @@ def global_lp_pooling(draft: Draft, node: Node) -> None:
     bottom = draft.take(node.input(0), (image[0], math.prod(image[1:])))
     top = {node.outputs[0]: (image[0], 1)}
     draft.add("Reduction", node, (bottom,), top, along(_L1 if power == 1 else _L2, (1,)))
-
-
-def _is_used(graph: Graph, tensor: str) -> bool:
-    return tensor in graph.outputs or bool(graph.consumers.get(tensor))
 
 
 def _image_shape(graph: Graph, node: Node) -> tuple[int, ...]:

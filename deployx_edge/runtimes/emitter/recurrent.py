@@ -57,7 +57,7 @@ def recurrent(draft: Draft, node: Node) -> None:
             else:
                 bottoms.append(draft.take(node.input(index), shape))
     wanted = [name for name in node.outputs if name]
-    last = any(name and _is_used(graph, name) for name in node.outputs[1:])
+    last = any(name and graph.is_used(name) for name in node.outputs[1:])
     tops = {_named(node, 0, wanted): (steps, directions * hidden)}
     if last or len(bottoms) > 1:
         for index in range(1, 1 + len(states)):
@@ -70,10 +70,6 @@ def _named(node: Node, index: int, wanted: list[str]) -> str:
     """The output's tensor, or a name for what the layer gives and the node leaves out."""
     name = node.outputs[index] if index < len(node.outputs) else ""
     return name if name in wanted and name else f"{node.name}/unused_{index}"
-
-
-def _is_used(graph: Graph, tensor: str) -> bool:
-    return tensor in graph.outputs or bool(graph.consumers.get(tensor))
 
 
 def _check(graph: Graph, node: Node) -> None:

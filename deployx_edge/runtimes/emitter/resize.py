@@ -16,6 +16,7 @@ from deployx_edge.runtimes.emitter.convolution import as_channels
 from deployx_edge.runtimes.emitter.draft import Draft
 from deployx_edge.runtimes.emitter.graph import Graph, Node, RefusedError
 from deployx_edge.runtimes.emitter.table import writes
+from deployx_edge.sources.onnx_runtime import open_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,7 +119,6 @@ def _matrix(graph: Graph, node: Node, axis: int) -> NDArray[Any] | None:
     None where the axis stays as it is.
     """
     import numpy as np
-    import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
     shape, result = graph.shape(node.input(0)), graph.shape(node.outputs[0])
@@ -154,13 +154,8 @@ def _matrix(graph: Graph, node: Node, axis: int) -> NDArray[Any] | None:
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", graph.opset)])
     model.ir_version = min(model.ir_version, 8)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        (turned,) = session.run(None, inputs)
+        (turned,) = open_model(model.SerializeToString()).run(None, inputs)
     except Exception as error:  # its exceptions share no other base
         raise RefusedError(f"ONNX Runtime does not run it alone: {error}") from error
     if turned.shape != (1, size, 2, wanted):
