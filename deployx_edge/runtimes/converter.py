@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from deployx_edge.model import TensorSpec
+from deployx_edge.errors import ModelError
+from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
+
+_LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW", 5: "NCDHW"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,26 @@ class ConvertedModel:
     def path(self, role: str) -> Path:
         """The file of that role."""
         return dict(self.files)[role]
+
+
+def tensor_spec(
+    source: OnnxSource, tensor: SourceTensor, blob: str, batch_axis: int | None
+) -> TensorSpec:
+    """What the bundle says of an input or output; ModelError where ncnn cannot have its shape."""
+    spec = TensorSpec(
+        name=tensor.name,
+        blob=blob,
+        dtype="float32",
+        shape=tensor.shape,
+        layout=_LAYOUTS.get(len(tensor.shape), "") if batch_axis == 0 else "",
+        batch_axis=batch_axis,
+    )
+    if len(spec.sample_shape) > MAX_RUNTIME_DIMS:
+        raise ModelError(
+            f"'{tensor.name}' of {source.path.name} is {format_shape(tensor.shape)}; "
+            f"ncnn has at most {MAX_RUNTIME_DIMS} dimensions besides the batch."
+        )
+    return spec
 
 
 class Converter(Protocol):

@@ -13,10 +13,10 @@ from importlib import metadata, util
 from pathlib import Path
 
 from deployx_edge.errors import MissingToolError, ModelError
-from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
+from deployx_edge.model import TensorSpec
 from deployx_edge.ncnn_format import Layer, read_param
 from deployx_edge.process import Completed, find_program, run
-from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.converter import ConvertedModel, tensor_spec
 from deployx_edge.runtimes.ncnn import unknown_layers
 from deployx_edge.runtimes.ncnn import version as ncnn_version
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, write_prepared
@@ -27,7 +27,6 @@ _INPUT = re.compile(r'ex\.input\("(\w+)", ncnn\.Mat\(\w+\.numpy\(\), batch_index
 _OUTPUT = re.compile(r"torch\.from_numpy\((\w+)\.numpy\(batch_index=(\d+)\)\)")
 _TELLING = re.compile(r"fail|error|unexpected|unsupported|not supported|no such|invalid", re.I)
 _COLOUR_CODE = re.compile(r"\x1b?\[[0-9;]*m")
-_LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW", 5: "NCDHW"}
 
 # How pnnx calls what ONNX calls otherwise, for error messages.
 _ONNX_WORDS = {
@@ -227,18 +226,6 @@ def _specs(
                 f"pnnx lost '{tensor.name}' of {source.path.name}: its files have no '{blob}'."
             )
         axis = batch_axes[blob]
-        spec = TensorSpec(
-            name=tensor.name,
-            blob=blob,
-            dtype="float32",
-            shape=tensor.shape,
-            layout=_LAYOUTS.get(len(tensor.shape), "") if axis == 0 else "",
-            batch_axis=axis if axis is not None and axis < len(tensor.shape) else None,
-        )
-        if len(spec.sample_shape) > MAX_RUNTIME_DIMS:
-            raise ModelError(
-                f"'{tensor.name}' of {source.path.name} is {format_shape(tensor.shape)}; "
-                f"ncnn has at most {MAX_RUNTIME_DIMS} dimensions besides the batch."
-            )
-        specs.append(spec)
+        within = axis is not None and axis < len(tensor.shape)
+        specs.append(tensor_spec(source, tensor, blob, axis if within else None))
     return tuple(specs)

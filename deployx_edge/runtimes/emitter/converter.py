@@ -8,9 +8,9 @@ from pathlib import Path
 
 from deployx_edge import __version__
 from deployx_edge.errors import ModelError
-from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
+from deployx_edge.model import TensorSpec
 from deployx_edge.rewriting.passes import NCNN_PASSES
-from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.converter import ConvertedModel, tensor_spec
 from deployx_edge.runtimes.emitter.emit import Emitted, Refusal, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
 from deployx_edge.runtimes.ncnn import version as ncnn_version
@@ -19,7 +19,6 @@ from deployx_edge.sources.canonical import canonical
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
 
 _NAMED = 3
-_LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW", 5: "NCDHW"}
 
 
 class EmitterConverter:
@@ -64,8 +63,8 @@ class EmitterConverter:
             runtime="ncnn",
             precision=precision,
             files=(("param", param), ("bin", weights)),
-            inputs=_specs(source.inputs, emitted.blobs, is_batch=is_batch),
-            outputs=_specs(outputs, emitted.blobs, is_batch=is_batch),
+            inputs=_specs(source, source.inputs, emitted.blobs, is_batch=is_batch),
+            outputs=_specs(source, outputs, emitted.blobs, is_batch=is_batch),
         )
 
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
@@ -118,23 +117,14 @@ def _for_one_sample(source: OnnxSource) -> OnnxSource:
 
 
 def _specs(
-    tensors: Sequence[SourceTensor], blobs: dict[str, str], *, is_batch: bool
+    source: OnnxSource, tensors: Sequence[SourceTensor], blobs: dict[str, str], *, is_batch: bool
 ) -> tuple[TensorSpec, ...]:
-    specs = []
-    for tensor in tensors:
-        is_sample = is_batch or (len(tensor.shape) > 1 and tensor.shape[0] == 1)
-        spec = TensorSpec(
-            name=tensor.name,
-            blob=blobs[tensor.name],
-            dtype="float32",
-            shape=tensor.shape,
-            layout=_LAYOUTS.get(len(tensor.shape), "") if is_sample else "",
-            batch_axis=0 if is_sample else None,
+    return tuple(
+        tensor_spec(
+            source,
+            tensor,
+            blobs[tensor.name],
+            0 if is_batch or (len(tensor.shape) > 1 and tensor.shape[0] == 1) else None,
         )
-        if len(spec.sample_shape) > MAX_RUNTIME_DIMS:
-            raise ModelError(
-                f"'{tensor.name}' is {format_shape(tensor.shape)}; ncnn has at most "
-                f"{MAX_RUNTIME_DIMS} dimensions besides the batch."
-            )
-        specs.append(spec)
-    return tuple(specs)
+        for tensor in tensors
+    )
