@@ -27,12 +27,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.model import to_runtime_arrays
-from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
 from deployx_edge.target import find_target
 from deployx_edge.workflows.build import ensure_built
-from deployx_edge.workflows.bundle import CONVERTERS
+from deployx_edge.workflows.conversion import CONVERTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,7 +56,8 @@ def output_tensors(path: Path) -> tuple[SourceTensor, ...]:
 def _convert(via: str, path: Path, outputs: tuple[SourceTensor, ...], folder: Path) -> Conversion:
     source = read_onnx(path, {})
     begin = time.perf_counter()
-    made = CONVERTERS[via]().convert(source, outputs, "fp32", folder)
+    request = ConversionRequest(outputs=outputs, precision="fp32", folder=folder)
+    made = CONVERTERS["ncnn"][via]().convert(source, request)
     seconds = time.perf_counter() - begin
     used = [
         resource.getrusage(who).ru_maxrss * 1024

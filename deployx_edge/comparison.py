@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from deployx_edge.model import Array
 
 SEED = 20261121
+# The largest number of IEEE 754's binary16.
+FP16_LARGEST = 65504.0
 LEAST_INPUTS = 3
 
 
@@ -59,6 +61,7 @@ class Limits:
 LIMITS = {
     "fp32": Limits(relative=1e-3, slice=1e-2, rounding=3e-7, slice_rounding=1e-5, proof=1e-4),
     "fp16": Limits(relative=2e-2, slice=1e-1, rounding=1e-4, slice_rounding=2e-3, proof=1e-2),
+    "bf16": Limits(relative=1e-1, slice=4e-1, rounding=8e-4, slice_rounding=1.6e-2, proof=5e-2),
 }
 
 
@@ -85,7 +88,7 @@ def structured_inputs(
     checkerboard with impulses, smooth noise, and something like a picture. No two axes
     look alike, so that swapped axes show. Where ``preprocessing`` is known for an input,
     the values are those that a picture of 0 … 255 leads to; else they lie in 0 … 1, but
-    for the two noises that are centred on 0.
+    for the two noises that are centred on 0. Whole numbers lie in 0 … 7.
     """
     steps = {step.input: step for step in preprocessing}
     sets = []
@@ -95,7 +98,8 @@ def structured_inputs(
             generator = _generator(index, position)
             values = make(generator, spec.shape)
             step = steps.get(spec.name)
-            arrays[spec.name] = _as_float32(values if step is None else _scaled(values, step))
+            scaled = values if step is None else _scaled(values, step)
+            arrays[spec.name] = _as_type(scaled, spec.dtype)
         sets.append(arrays)
     return tuple(sets)
 
@@ -261,10 +265,13 @@ def _generator(*key: int) -> np.random.Generator:
     return np.random.default_rng([SEED, *key])
 
 
-def _as_float32(values: NDArray[Any]) -> Array:
+def _as_type(values: NDArray[Any], dtype: str) -> Array:
+    """Values as the input takes them; whole numbers are 0 … 7, as they often are indices."""
     import numpy as np
 
-    return np.ascontiguousarray(values, dtype=np.float32).reshape(values.shape)
+    if np.dtype(dtype).kind != "f":
+        values = np.rint(np.clip(values, 0.0, 1.0) * (1 if dtype == "bool" else 7))
+    return np.ascontiguousarray(values, dtype=dtype).reshape(values.shape)
 
 
 def _scaled(values: NDArray[Any], step: PreProcessing) -> NDArray[Any]:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 MAX_RUNTIME_DIMS = 4
 # 1 GiB of float32; what is larger is a slip of the pen.
 MAX_ELEMENTS = 2**28
-_SHAPE = re.compile(r"[1-9][0-9]{0,9}(x[1-9][0-9]{0,9})*")
+# What a function marked by its author leaves in an exported graph.
+MARK_DOMAIN = "deployx"
+MARK_OPERATOR = "Mark"
+_SIZE = r"[1-9][0-9]{0,9}"
+_SHAPE = re.compile(rf"{_SIZE}(x{_SIZE})*")
+# 224, {224..640}, or {224..320..640} with the usual size in the middle
+_AXIS = rf"(?:{_SIZE}|\{{{_SIZE}\.\.(?:{_SIZE}\.\.)?{_SIZE}\}})"
+# Element types by NumPy's names, as far as runtimes take them.
+DTYPES = ("float32", "float16", "float64", "int64", "int32", "int8", "uint8", "bool")
+_INPUT = re.compile(rf"(?P<axes>{_AXIS}(?:x{_AXIS})*)(?::(?P<dtype>{'|'.join(DTYPES)}))?")
 
 
 class NamedShape(Protocol):
@@ -37,6 +46,38 @@ class NamedShape(Protocol):
         """The tensor's full shape."""
         ...
 
+    @property
+    def dtype(self) -> str:
+        """Its element type, by NumPy's name."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisRange:
+    """The sizes that an axis may have; ``best`` is the one that it has most of the time."""
+
+    axis: int
+    minimum: int
+    best: int
+    maximum: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputRequest:
+    """What the user says of an input.
+
+    ``shape`` has the best size on axes that stay open, which ``ranges`` names; ``dtype`` is
+    one of DTYPES, None where it is the model's to say.
+    """
+
+    shape: tuple[int, ...]
+    ranges: tuple[AxisRange, ...] = ()
+    dtype: str | None = None
+
+    def shape_at(self, sizes: str) -> tuple[int, ...]:
+        """The shape with the ``minimum``, ``best`` or ``maximum`` size on every open axis."""
+        return at_sizes(self.shape, self.ranges, sizes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TensorSpec:
@@ -45,7 +86,8 @@ class TensorSpec:
     ``blob`` is the name by which the runtime knows it (``in0``); ``shape`` is the
     source's full shape, batch axis included; ``layout`` names its axes (``NCHW``,
     ``NC``, or "" where nothing is known); ``batch_axis`` the axis that counts
-    independent samples, None where there is none.
+    independent samples, None where there is none. ``ranges`` are an input's axes that stay
+    open; ``shape`` has their best sizes.
     """
 
     name: str
@@ -54,6 +96,7 @@ class TensorSpec:
     shape: tuple[int, ...]
     layout: str
     batch_axis: int | None
+    ranges: tuple[AxisRange, ...] = ()
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -61,6 +104,21 @@ class TensorSpec:
         if self.batch_axis is None:
             return self.shape
         return self.shape[: self.batch_axis] + self.shape[self.batch_axis + 1 :]
+
+    def check(self, array: NDArray[Any]) -> None:
+        """UsageError where the array is not of the input's type, or outside of its shape."""
+        import numpy as np
+
+        if array.dtype != np.dtype(self.dtype):
+            raise UsageError(
+                f"Input '{self.name}' is {self.dtype}, the array given for it is {array.dtype}.",
+                remedy=f"Convert it: array.astype('{self.dtype}').",
+            )
+        if not _fits(self, array.shape):
+            raise UsageError(
+                f"Input '{self.name}' has the shape {_wanted(self)}, "
+                f"the array given for it {format_shape(array.shape)}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,36 +175,57 @@ def format_shape(shape: Sequence[int]) -> str:
     return "x".join(str(size) for size in shape) or "scalar"
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
-    """``1x3x224x224`` as ``(1, 3, 224, 224)``; UsageError where it is not of that form."""
-    if not _SHAPE.fullmatch(text):
-        raise UsageError(f"'{text}' is not a shape.", remedy="Write it like 1x3x224x224.")
-    shape = tuple(int(size) for size in text.split("x"))
-    if too_large(shape):
-        raise UsageError(f"A tensor of {text} has more than {MAX_ELEMENTS} elements.")
-    return shape
+def at_sizes(shape: Sequence[int], ranges: Sequence[AxisRange], sizes: str) -> tuple[int, ...]:
+    """``shape`` with the ``minimum``, ``best`` or ``maximum`` of every range on its axis."""
+    chosen = {entry.axis: int(getattr(entry, sizes)) for entry in ranges}
+    return tuple(chosen.get(axis, size) for axis, size in enumerate(shape))
 
 
-def is_input_shape(word: str) -> bool:
-    """Whether ``word`` has the form ``NAME:1x3x224x224``."""
-    name, colon, shape = word.rpartition(":")
-    return bool(name and colon and _SHAPE.fullmatch(shape))
+def is_input_request(word: str) -> bool:
+    """Whether ``word`` has the form ``NAME:1x3x224x224``, with ranges and a type or without."""
+    return _split_request(word) is not None
 
 
-def parse_input_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """``NAME:1x3x224x224`` words as shapes by input name; UsageError for anything else."""
-    shapes: dict[str, tuple[int, ...]] = {}
+def parse_inputs(words: Sequence[str]) -> dict[str, InputRequest]:
+    """``NAME:1x3x{224..640}x224:float32`` words by input name; UsageError for anything else."""
+    requests: dict[str, InputRequest] = {}
     for word in words:
-        name, colon, shape = word.rpartition(":")
-        if not (name and colon):
+        found = _split_request(word)
+        if found is None:
             raise UsageError(
                 f"'{word}' does not say an input's shape.",
-                remedy="Write --input NAME:1x3x224x224.",
+                remedy="Write --input NAME:1x3x224x224, with :int64 behind it where it is no "
+                "float32; {224..640} is an axis that stays open.",
             )
-        if name in shapes:
+        name, match = found
+        if name in requests:
             raise UsageError(f"The shape of input '{name}' is given twice.")
-        shapes[name] = parse_shape(shape)
-    return shapes
+        requests[name] = _request(word, match)
+    return requests
+
+
+def _split_request(word: str) -> tuple[str, re.Match[str]] | None:
+    for colon in (index for index, letter in enumerate(word) if letter == ":" and index):
+        match = _INPUT.fullmatch(word, colon + 1)
+        if match:
+            return word[:colon], match
+    return None
+
+
+def _request(word: str, match: re.Match[str]) -> InputRequest:
+    shape, ranges = [], []
+    for axis, text in enumerate(match["axes"].split("x")):
+        sizes = [int(size) for size in text.strip("{}").split("..")]
+        if sizes != sorted(sizes):
+            raise UsageError(f"The sizes {text} in '{word}' do not grow from left to right.")
+        # Of two, the larger is the usual one: it is what the board must bear.
+        shape.append(sizes[-2] if len(sizes) == 3 else sizes[-1])
+        if len(sizes) > 1:
+            ranges.append(AxisRange(axis=axis, minimum=sizes[0], best=shape[-1], maximum=sizes[-1]))
+    request = InputRequest(shape=tuple(shape), ranges=tuple(ranges), dtype=match["dtype"])
+    if too_large(request.shape_at("maximum")):
+        raise UsageError(f"A tensor of {match['axes']} has more than {MAX_ELEMENTS} elements.")
+    return request
 
 
 def to_runtime_array(spec: TensorSpec, array: NDArray[Any]) -> tuple[Array, bool]:
@@ -159,17 +238,7 @@ def to_runtime_array(spec: TensorSpec, array: NDArray[Any]) -> tuple[Array, bool
     """
     import numpy as np
 
-    wanted = _wanted(spec)
-    if array.dtype != np.dtype(spec.dtype):
-        raise UsageError(
-            f"Input '{spec.name}' is {spec.dtype}, the array given for it is {array.dtype}.",
-            remedy=f"Convert it: array.astype('{spec.dtype}').",
-        )
-    if not _fits(spec, array.shape):
-        raise UsageError(
-            f"Input '{spec.name}' has the shape {wanted}, "
-            f"the array given for it {format_shape(array.shape)}."
-        )
+    spec.check(array)
     if spec.batch_axis is None:
         return np.ascontiguousarray(array, dtype=np.float32).reshape(array.shape), False
     if array.shape[spec.batch_axis] == 1:
@@ -235,12 +304,19 @@ def same_but_for_ones(first: Sequence[int], second: Sequence[int]) -> bool:
 def _fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
     if len(shape) != len(spec.shape):
         return False
+    open_axes = {entry.axis: entry for entry in spec.ranges}
     return all(
-        found >= 1 if axis == spec.batch_axis else found == size
+        open_axes[axis].minimum <= found <= open_axes[axis].maximum
+        if axis in open_axes
+        else found >= 1
+        if axis == spec.batch_axis
+        else found == size
         for axis, (found, size) in enumerate(zip(shape, spec.shape, strict=True))
     )
 
 
 def _wanted(spec: TensorSpec) -> str:
     words = ["N" if axis == spec.batch_axis else str(size) for axis, size in enumerate(spec.shape)]
+    for entry in spec.ranges:
+        words[entry.axis] = f"{{{entry.minimum}..{entry.maximum}}}"
     return "x".join(words) or "scalar"

@@ -17,6 +17,7 @@ from deployx_edge.bundle.manifest import MANIFEST_NAME, SCHEMA, bundle_digest, m
 from deployx_edge.bundle.values import (
     Bundle,
     BundleFile,
+    IntermediateCheck,
     OutputCheck,
     Provenance,
     Verification,
@@ -27,6 +28,7 @@ __all__ = [
     "SCHEMA",
     "Bundle",
     "BundleFile",
+    "IntermediateCheck",
     "OutputCheck",
     "Provenance",
     "Verification",

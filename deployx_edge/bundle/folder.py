@@ -89,14 +89,14 @@ def _read_manifest(folder: Path) -> Bundle:
     except OSError as error:
         raise BundleError(
             f"{folder} is not a bundle: {MANIFEST_NAME} cannot be read ({error.strerror}).",
-            remedy="Make one with `deployx-edge bundle MODEL -o FOLDER`.",
+            remedy="Make one with `deployx-edge convert MODEL -o FOLDER`.",
         ) from error
     return parse_manifest(text, folder)
 
 
 def _check_file(folder: Path, file: BundleFile) -> None:
     path = folder / _safe_path(file.path)
-    remedy = "Make the bundle again with `deployx-edge bundle`."
+    remedy = "Make the bundle again with `deployx-edge convert`."
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
         state = path.stat()

@@ -1,4 +1,4 @@
-"""``bundle.json`` to values and back (schema 1, see ``docs/bundle.md``)."""
+"""``bundle.json`` to values and back (schema 2, see ``docs/bundle.md``)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ from deployx_edge.bundle.reading import ObjectReader, read_object
 from deployx_edge.bundle.values import (
     Bundle,
     BundleFile,
+    IntermediateCheck,
     OutputCheck,
     Provenance,
     Verification,
 )
 from deployx_edge.errors import BundleError
-from deployx_edge.model import PostProcessing, PreProcessing, TensorSpec
+from deployx_edge.model import (
+    DTYPES,
+    AxisRange,
+    PostProcessing,
+    PreProcessing,
+    TensorSpec,
+    at_sizes,
+)
 
 MANIFEST_NAME = "bundle.json"
-SCHEMA = 1
+SCHEMA = 2
 
-ROLES = {"ncnn": ("param", "bin")}
-PRECISIONS = ("fp32", "fp16", "int8")
-DTYPES = ("float32",)
+ROLES = {"ncnn": ("param", "bin"), "onnxruntime": ("onnx",)}
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 LAYOUTS = ("", "NC", "NCW", "NCHW", "NHWC", "NCDHW")
 VERDICTS = ("same", "differs", "unproven")
 STATUSES = ("passed", "accepted", "skipped", "no-reference")
@@ -90,7 +97,7 @@ def _check_schema(schema: Any, folder: Path) -> None:
     if schema != SCHEMA or isinstance(schema, (bool, float)):
         raise BundleError(
             f"{folder / MANIFEST_NAME} names no schema that this deployx-edge knows ({SCHEMA}).",
-            remedy="Make the bundle again with `deployx-edge bundle`.",
+            remedy="Make the bundle again with `deployx-edge convert`.",
         )
 
 
@@ -111,6 +118,7 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
             "tools": dict(provenance.tools),
             "source_file": provenance.source_file,
             "source_sha256": provenance.source_sha256,
+            "notes": list(provenance.notes),
             "verification": _listed(provenance.verification),
         },
     }
@@ -156,12 +164,34 @@ def _read_tensor(reader: ObjectReader) -> TensorSpec:
         shape=reader.integers("shape", 1, 2**31 - 1, 8),
         layout=reader.choice("layout", LAYOUTS),
         batch_axis=reader.optional_integer("batch_axis", 0, 7),
+        ranges=reader.objects("ranges", 8, _read_range),
     )
+    _check_ranges(spec)
     if spec.batch_axis is not None and spec.batch_axis >= len(spec.shape):
         raise BundleError(f"Tensor '{spec.name}' has no axis {spec.batch_axis}.")
     if spec.layout and len(spec.layout) != len(spec.shape):
         raise BundleError(f"Tensor '{spec.name}' has another number of axes than {spec.layout}.")
     return spec
+
+
+def _read_range(reader: ObjectReader) -> AxisRange:
+    largest = 2**31 - 1
+    return AxisRange(
+        axis=reader.integer("axis", 0, 7),
+        minimum=reader.integer("minimum", 1, largest),
+        best=reader.integer("best", 1, largest),
+        maximum=reader.integer("maximum", 1, largest),
+    )
+
+
+def _check_ranges(spec: TensorSpec) -> None:
+    for entry in spec.ranges:
+        if entry.axis >= len(spec.shape):
+            raise BundleError(f"Tensor '{spec.name}' has no axis {entry.axis}.")
+        if not entry.minimum <= entry.best <= entry.maximum:
+            raise BundleError(f"The sizes of axis {entry.axis} of '{spec.name}' do not grow.")
+    if at_sizes(spec.shape, spec.ranges, "best") != spec.shape:
+        raise BundleError(f"Tensor '{spec.name}' has not its best sizes as its shape.")
 
 
 def _read_preprocessing(reader: ObjectReader) -> PreProcessing:
@@ -200,6 +230,7 @@ def _read_provenance(reader: ObjectReader) -> Provenance:
         tools=reader.pairs("tools", 64),
         source_file=reader.text("source_file"),
         source_sha256=reader.text("source_sha256", pattern=_SHA256, meaning="64 hex digits"),
+        notes=reader.texts("notes", _MANY),
         verification=reader.object("verification", _read_verification),
     )
 
@@ -209,7 +240,18 @@ def _read_verification(reader: ObjectReader) -> Verification:
         status=reader.choice("status", STATUSES),
         reference=reader.text("reference"),
         inputs=reader.integer("inputs", 0, _MANY),
+        samples=reader.integer("samples", 0, _MANY),
         outputs=reader.objects("outputs", _MANY, _read_check),
+        intermediates=reader.optional_object("intermediates", _read_intermediates),
+    )
+
+
+def _read_intermediates(reader: ObjectReader) -> IntermediateCheck:
+    return IntermediateCheck(
+        compared=reader.integer("compared", 0, _LARGEST),
+        unproven=reader.integer("unproven", 0, _LARGEST),
+        worst=reader.text("worst"),
+        worst_error=reader.number("worst_error"),
     )
 
 
@@ -235,6 +277,9 @@ def _check_consistency(bundle: Bundle) -> None:
             f"A bundle for {bundle.runtime} has one file each of {', '.join(wanted)}, "
             f"found {', '.join(roles) or 'none'}."
         )
+    tensors = (*bundle.inputs, *bundle.outputs)
+    if bundle.runtime == "ncnn" and any(s.dtype != "float32" or s.ranges for s in tensors):
+        raise BundleError("A bundle for ncnn has float32 tensors of fixed shapes only.")
     if not bundle.inputs or not bundle.outputs:
         raise BundleError("A bundle has at least one input and one output.")
     for what, names in (

@@ -93,6 +93,11 @@ class ObjectReader:
         """An object, read by ``read`` to its end."""
         return read_object(self._get(key), f"{self._where}.{key}", read)
 
+    def optional_object(self, key: str, read: Callable[[ObjectReader], T]) -> T | None:
+        """Like ``object``, or None for JSON's null."""
+        value = self._get(key)
+        return None if value is None else read_object(value, f"{self._where}.{key}", read)
+
     def pairs(self, key: str, longest: int) -> tuple[tuple[str, str], ...]:
         """An object of texts, as (key, value) in the order of the file."""
         value = self._get(key)

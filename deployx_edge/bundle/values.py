@@ -44,33 +44,55 @@ class OutputCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IntermediateCheck:
+    """What a comparison found between inputs and outputs.
+
+    ``compared`` tensors kept their names; ``unproven`` of them hardly depend on the input.
+    ``worst`` is the proven one with the largest relative error, ``worst_error``.
+    """
+
+    compared: int
+    unproven: int
+    worst: str
+    worst_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verification:
     """Whether the bundle's files were seen to compute what the source computes.
 
     ``status``: "passed"; "accepted" (passed, but for outputs that prove nothing and were
     accepted on demand); "skipped" (on demand); "no-reference" (there is no source model
-    to compare with; the files load and run). ``inputs`` is the number of test inputs.
+    to compare with; the files load and run). ``inputs`` is the number of test inputs, of
+    which ``samples`` are the user's own.
     """
 
     status: str
     reference: str = ""
     inputs: int = 0
+    samples: int = 0
     outputs: tuple[OutputCheck, ...] = ()
+    intermediates: IntermediateCheck | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What made the bundle: tools as (name, version), the source file, the verification."""
+    """What made the bundle: tools as (name, version), the source, the verification.
+
+    ``notes`` are what the user was told aloud while it was made: layers that stay fp32,
+    another exporter than the first, rewriters that found nothing to do.
+    """
 
     tools: tuple[tuple[str, str], ...]
     source_file: str
     source_sha256: str
+    notes: tuple[str, ...]
     verification: Verification
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A model that is ready for a board.
+    """A model that is ready for its runtime.
 
     ``folder`` is where it lies; the rest is what ``bundle.json`` says. ``precision`` is
     the element type of the stored weights ("fp32", "fp16", "int8").

@@ -12,9 +12,9 @@ from deployx_edge.cli import devices as devices_commands
 from deployx_edge.cli import sources as sources_commands
 from deployx_edge.cli.bench import bench
 from deployx_edge.cli.build import build
-from deployx_edge.cli.bundle import bundle
 from deployx_edge.cli.clean import clean
 from deployx_edge.cli.compare import compare
+from deployx_edge.cli.convert import convert
 from deployx_edge.cli.doctor import doctor
 from deployx_edge.cli.extract import extract
 from deployx_edge.cli.inspect import inspect
@@ -52,12 +52,13 @@ def _globals(
 
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(targets, doctor, build, inspect, extract, bundle, compare),
+    *(targets, doctor, build, inspect, extract, convert, compare),
     *(push, run, bench, profile, clean),
 )
 for command in _COMMANDS:
     app.command()(command)
 app.command("push-and-bench")(push_and_bench)
+app.command("bundle", hidden=True)(convert)  # its name before there was a choice of runtimes
 
 _devices = typer.Typer(help="The boards that are known, and what they are.", no_args_is_help=True)
 _devices.command("list")(devices_commands.list_devices)

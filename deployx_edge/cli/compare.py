@@ -7,28 +7,74 @@ from typing import Annotated
 
 import typer
 
-from deployx_edge.cli.options import JsonOption, PictureOption
+from deployx_edge.cli.options import (
+    CheckpointOption,
+    FactoryArgumentsOption,
+    JsonOption,
+    OptionalDeviceOption,
+    PictureOption,
+    PrecisionOption,
+    SamplesOption,
+    ThreadsOption,
+    single_run_options,
+    torch_options,
+)
+
+PlotOption = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE.png|svg|pdf", help="Draw how the error grows."),
+]
 
 
 def compare(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The source, an .onnx file.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="The source: .onnx, one of PyTorch's models, or another bundle."
+        ),
+    ],
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What was made of it.")],
+    device: OptionalDeviceOption = None,
+    precision: PrecisionOption = "fp32",
+    threads: ThreadsOption = "0",
+    samples: SamplesOption = None,
+    checkpoint: CheckpointOption = None,
+    factory_args: FactoryArgumentsOption = "{}",
     picture: PictureOption = None,
+    plot: PlotOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show layer by layer how far a bundle is from its source. Exit code 12 where it differs.
 
-    Example: deployx-edge compare examples/digits/digits_cnn.onnx digits
+    With --device the bundle runs on that board, in the --precision that is asked for.
+
+    Example: deployx-edge compare examples/digits/digits_cnn.onnx digits --device pi
     """
     from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
     from deployx_edge.comparison import first_difference
     from deployx_edge.errors import VerificationError
-    from deployx_edge.report.comparison import comparison_document, comparison_report
+    from deployx_edge.report.comparison import (
+        comparison_document,
+        comparison_report,
+        plot_comparison,
+    )
     from deployx_edge.workflows.compare import compare as compare_workflow
 
+    options = single_run_options(
+        threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None
+    )
     with show_progress() as progress:
-        found = compare_workflow(model, bundle, progress=progress)
-    title = f"{found.bundle} beside {found.source}, {found.inputs} inputs"
+        found = compare_workflow(
+            model,
+            bundle,
+            device=device,
+            options=options,
+            samples=samples or (),
+            torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
+            progress=progress,
+        )
+    where = f" on {found.device}" if found.device else ""
+    title = f"{found.bundle}{where} beside {found.source}, {found.inputs} inputs"
     report = comparison_report(title, found.precision, found.layers)
     if json:
         print_json(comparison_document(title, found.precision, found.layers))
@@ -36,6 +82,8 @@ def compare(
         print_report(report)
     if picture:
         draw_report(report, picture)
+    if plot:
+        plot_comparison(title, found.precision, found.layers, plot)
     first = first_difference(found.layers)
     if first is not None:
         raise VerificationError(

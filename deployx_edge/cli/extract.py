@@ -17,17 +17,29 @@ def extract(
     ],
     start: Annotated[
         list[str] | None,
-        typer.Option("--from", metavar="TENSOR", help="Where it begins; the model's inputs."),
+        typer.Option(
+            "--from",
+            metavar="TENSOR|MARK",
+            help="Where it begins: a tensor, or a mark like detector:output. Without: the "
+            "model's inputs.",
+        ),
     ] = None,
     end: Annotated[
         list[str] | None,
-        typer.Option("--to", metavar="TENSOR", help="Where it ends; the model's outputs."),
+        typer.Option(
+            "--to",
+            metavar="TENSOR|MARK",
+            help="Where it ends: a tensor, or a mark like head:input, head[1]:input (of its second "
+            "call) or head:input/boxes. Without: the model's outputs.",
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Cut a part out of a model by the names of tensors; --from and --to may be repeated.
+    """Cut a part out of a model by tensors or marks; --from and --to may be repeated.
 
-    Example: deployx-edge extract detector.onnx --to boxes --to scores -o raw_detector.onnx
+    Marks are what @mark leaves in a model exported from PyTorch.
+
+    Example: deployx-edge extract model.onnx --from detector:output --to head:input -o neck.onnx
     """
     from deployx_edge.cli.console import print_json, print_report
     from deployx_edge.workflows.extract import extract_model

@@ -7,15 +7,29 @@ from typing import Annotated
 
 import typer
 
-from deployx_edge.cli.options import InputShapeOption, JsonOption
+from deployx_edge.cli.options import (
+    CheckpointOption,
+    FactoryArgumentsOption,
+    InputShapeOption,
+    JsonOption,
+    SamplesOption,
+    torch_options,
+)
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="An .onnx file, or one of PyTorch's models.")
+    ],
     input_shape: InputShapeOption = None,
+    checkpoint: CheckpointOption = None,
+    factory_args: FactoryArgumentsOption = "{}",
+    samples: SamplesOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what a model is made of, and whether ncnn can run each of its operators.
+    """Show what a model is made of, and how each of its operators goes in each runtime.
+
+    It also runs it, for values beyond what half floats hold.
 
     Example: deployx-edge inspect examples/digits/digits_cnn.onnx
     """
@@ -24,7 +38,13 @@ def inspect(
     from deployx_edge.workflows.inspect import inspect_model
 
     with show_progress() as progress:
-        found = inspect_model(model, input_shapes=tuple(input_shape or ()), progress=progress)
+        found = inspect_model(
+            model,
+            input_shapes=tuple(input_shape or ()),
+            samples=samples or (),
+            torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
+            progress=progress,
+        )
     if json:
         print_json(inspection_document(found))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -16,6 +16,9 @@ from deployx_edge.measurement.values import (
     Limits,
     RunOptions,
 )
+
+if TYPE_CHECKING:
+    from deployx_edge.workflows.models import TorchOptions
 
 
 def complete_device(incomplete: str) -> list[str]:
@@ -34,7 +37,11 @@ def complete_target(incomplete: str) -> list[str]:
 
 ModelArgument = Annotated[
     Path,
-    typer.Argument(metavar="MODEL", help="An .onnx file, an ncnn .param file, or a bundle folder."),
+    typer.Argument(
+        metavar="MODEL",
+        help="An .onnx file, one of PyTorch's (.pt, .pt2, package.module:factory), an ncnn .param "
+        "file, or a bundle folder.",
+    ),
 ]
 DeviceOption = Annotated[
     str,
@@ -43,6 +50,16 @@ DeviceOption = Annotated[
         "-d",
         metavar="NAME|URI",
         help="A name in deployx.toml, or local:, virtual:linux-arm64, ssh:user@host[:port].",
+        autocompletion=complete_device,
+    ),
+]
+OptionalDeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="NAME|URI",
+        help="As for bench; without it, on this computer.",
         autocompletion=complete_device,
     ),
 ]
@@ -56,8 +73,39 @@ InputShapeOption = Annotated[
     typer.Option(
         "--input",
         metavar="NAME:SHAPE",
-        help="An input's shape where the model leaves it open, e.g. image:1x3x224x224.",
+        help="An input's shape where the model leaves it open, e.g. image:1x3x224x224; :int64 "
+        "behind it where it is no float32; {224..640} for an axis that stays open.",
     ),
+]
+SamplesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--samples",
+        metavar="FILE.npz|PICTURE|FOLDER",
+        help="Inputs of your own to compare on, beside those made up; may be repeated.",
+    ),
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", metavar="FILE", help="A factory's weights: a state dict."),
+]
+FactoryArgumentsOption = Annotated[
+    str, typer.Option("--factory-args", metavar="JSON", help="E.g. '{\"classes\": 10}'.")
+]
+ExporterOption = Annotated[
+    str,
+    typer.Option("--exporter", help="PyTorch's: dynamo, torchscript, or auto for what works."),
+]
+RewriterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rewriter",
+        metavar="MODULE|FILE.py",
+        help="Rewriters for the export from PyTorch (docs/write-a-rewriter.md).",
+    ),
+]
+SettingsOption = Annotated[
+    str, typer.Option("--settings", metavar="JSON", help="What rewriters find in context.config.")
 ]
 ThreadsOption = Annotated[
     str, typer.Option("--threads", help="Threads, or several: 1,2,4. 0: all selected cores.")
@@ -107,6 +155,25 @@ _SWITCHES = (
 )
 
 Word = TypeVar("Word", str, int)
+
+
+def torch_options(
+    checkpoint: Path | None,
+    factory_arguments: str,
+    exporter: str,
+    rewriters: list[str] | None,
+    settings: str,
+) -> TorchOptions:
+    """The options that say how a model comes out of PyTorch."""
+    from deployx_edge.workflows.models import TorchOptions
+
+    return TorchOptions(
+        checkpoint=checkpoint,
+        factory_arguments=factory_arguments,
+        exporter=exporter,
+        rewriters=tuple(rewriters or ()),
+        settings=settings,
+    )
 
 
 def run_options(

@@ -9,23 +9,25 @@ import typer
 
 from deployx_edge.cli.options import (
     AcceleratorOption,
+    CheckpointOption,
     CoresOption,
-    DeviceOption,
+    FactoryArgumentsOption,
     JsonOption,
     MemoryLimitOption,
     ModelArgument,
+    OptionalDeviceOption,
     PrecisionOption,
     RuntimeOption,
     ThreadsOption,
     WatchdogOption,
     limits,
     single_run_options,
+    torch_options,
 )
 
 
 def run(
     model: ModelArgument,
-    device: DeviceOption,
     input: Annotated[
         list[str],
         typer.Option(
@@ -36,6 +38,7 @@ def run(
             "the model leaves it open; may be repeated.",
         ),
     ],
+    device: OptionalDeviceOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE.npz", help="Where outputs go.")
     ] = None,
@@ -50,19 +53,20 @@ def run(
     option: RuntimeOption = None,
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
+    checkpoint: CheckpointOption = None,
+    factory_args: FactoryArgumentsOption = "{}",
     json: JsonOption = False,
 ) -> None:
-    """Run a model on a board on inputs of your own.
+    """Run a model on inputs of your own: on a board, or here as its source has it.
+
+    Without --device nothing is converted: ONNX Runtime runs the model on this computer, which
+    is what a board's outputs are compared with. A bundle runs by its own runtime's package.
 
     Example: deployx-edge run model.onnx -i photo.jpg --output scores.npz --device pi
     """
     from deployx_edge.cli.console import print_json, print_report, show_progress
-    from deployx_edge.config import load_config
     from deployx_edge.report.outputs import outputs_document, outputs_table
-    from deployx_edge.workflows.bundle import make_bundle
-    from deployx_edge.workflows.run import read_inputs, split_inputs, write_outputs
-    from deployx_edge.workflows.run import run as run_workflow
-    from deployx_edge.workflows.session import open_session
+    from deployx_edge.workflows.run import run_anywhere, write_outputs
 
     options = single_run_options(
         threads=threads,
@@ -71,25 +75,22 @@ def run(
         accelerator=accelerator,
         switches=option,
     )
-    chosen = load_config().find_device(device)
     with show_progress() as progress:
-        shapes, files = split_inputs(input)
-        bundle = make_bundle(model, input_shapes=shapes, progress=progress)
-        arrays = read_inputs(bundle, files)
-        with open_session(chosen, progress=progress) as session:
-            outputs = run_workflow(
-                session,
-                bundle,
-                arrays,
-                options=options,
-                limits=limits(memory_limit=memory_limit, watchdog=watchdog),
-                dump=dump or (),
-            )
+        outputs = run_anywhere(
+            model,
+            input,
+            device,
+            options=options,
+            limits=limits(memory_limit=memory_limit, watchdog=watchdog),
+            dump=dump or (),
+            torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
+            progress=progress,
+        )
     if output:
-        write_outputs(outputs, output)
+        write_outputs(outputs.arrays, output)
     if json:
-        print_json(outputs_document(outputs))
+        print_json(outputs_document(outputs.arrays))
         return
-    print_report(outputs_table(outputs, bundle.postprocessing))
+    print_report(outputs_table(outputs.arrays, outputs.meanings))
     if output:
         print_report(f"Outputs: {output}")

@@ -78,7 +78,7 @@ class Runtime:
         built = ", ".join(file.name for file in self.files)
         raise UsageError(
             f"The build of {self.target_id} has no {role} for '{runtime}'; it has {built}.",
-            remedy="Name a runtime that was built.",
+            remedy="Convert the model for a runtime that was built (--runtime).",
         )
 
 

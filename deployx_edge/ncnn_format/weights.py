@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TAGS = {"fp32": 0, "fp16": 0x01306B47, "int8": 0x000D4B38}
+_TAGS = {"fp32": 0, "fp16": 0x01306B47, "bf16": 0x01348B83, "int8": 0x000D4B38}
 _PRECISIONS = {tag: name for name, tag in _TAGS.items()}
-STORED_PRECISIONS = ("fp32", "fp16")
+STORED_PRECISIONS = ("fp32", "fp16", "bf16")
 
 
 def encode_weights(values: NDArray[Any], precision: str, *, tagged: bool) -> bytes:
@@ -24,6 +24,7 @@ def encode_weights(values: NDArray[Any], precision: str, *, tagged: bool) -> byt
     ``tagged`` says that the layer reads them by type 0; then they are stored in
     ``precision`` (one of STORED_PRECISIONS), else always as raw float32.
     """
+    import ml_dtypes
     import numpy as np
 
     floats = np.ascontiguousarray(values, dtype="<f4")
@@ -32,7 +33,7 @@ def encode_weights(values: NDArray[Any], precision: str, *, tagged: bool) -> byt
     tag = _TAGS[precision].to_bytes(4, "little")
     if precision == "fp32":
         return tag + floats.tobytes()
-    data = floats.astype("<f2").tobytes()
+    data = floats.astype("<f2" if precision == "fp16" else ml_dtypes.bfloat16).tobytes()
     return tag + data + bytes(-len(data) % 4)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from deployx_edge.bundle import Bundle, OutputCheck, bundle_digest, manifest_of
+from deployx_edge.bundle import Bundle, IntermediateCheck, OutputCheck, bundle_digest, manifest_of
 from deployx_edge.model import TensorSpec, format_shape
 from deployx_edge.report.units import size
 
@@ -52,14 +52,29 @@ def bundle_table(bundle: Bundle) -> Table:
     )
     for check in verification.outputs:
         table.add_row(f"  {check.output}", _check(check))
+    if verification.intermediates is not None:
+        table.add_row("  inside", _inside(verification.intermediates))
+    for note in bundle.provenance.notes:
+        table.add_row("note", note)
     table.add_row("sha256", bundle_digest(bundle))
     return table
+
+
+def _inside(check: IntermediateCheck) -> str:
+    if not check.compared:
+        return "no tensor kept its name"
+    unproven = f", {check.unproven} of them hardly depend on the input" if check.unproven else ""
+    worst = f"; the worst is '{check.worst}': {check.worst_error:.1e}" if check.worst else ""
+    return f"{check.compared} tensors{unproven}{worst}"
 
 
 def _tensor(spec: TensorSpec) -> str:
     layout = f" {spec.layout}" if spec.layout else ""
     batch = "" if spec.batch_axis is None else f", batch axis {spec.batch_axis}"
-    return f"{spec.name} {format_shape(spec.shape)}{layout} {spec.dtype}{batch}"
+    sizes = "".join(
+        f", axis {entry.axis} {entry.minimum} to {entry.maximum}" for entry in spec.ranges
+    )
+    return f"{spec.name} {format_shape(spec.shape)}{layout} {spec.dtype}{batch}{sizes}"
 
 
 def _check(check: OutputCheck) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from deployx_edge.comparison import LayerCheck, first_difference
+from deployx_edge.comparison import LIMITS, LayerCheck, first_difference
+from deployx_edge.errors import UsageError
 
 # The bar runs from an error of 1e-8 of the variation to the whole of it.
 _DECADES = 8
@@ -66,3 +68,36 @@ def bar(error: float) -> str:
         return ""
     share = (math.log10(error) + _DECADES) / _DECADES
     return "█" * round(_WIDTH * min(max(share, 0.0), 1.0))
+
+
+def plot_comparison(title: str, precision: str, layers: Sequence[LayerCheck], path: Path) -> None:
+    """Draw the error of each tensor over the layers, with the limit, into ``path``.
+
+    UsageError where the file's ending is none of .png, .svg and .pdf.
+    """
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"--plot {path} ends neither in .png, .svg nor in .pdf.")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(max(8.0, 0.12 * len(layers)), 5.0), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(layers))
+    errors = [min(max(row.check.relative_error, 10.0**-_DECADES), 1.0) for row in layers]
+    axes.plot(places, errors, color="0.6", linewidth=1, zorder=1)
+    for verdict, colour in (
+        ("same", "tab:green"),
+        ("unproven", "tab:orange"),
+        ("differs", "tab:red"),
+    ):
+        chosen = [place for place in places if layers[place].check.verdict == verdict]
+        axes.scatter(chosen, [errors[i] for i in chosen], s=14, color=colour, label=verdict)
+    limit = LIMITS[precision].relative
+    axes.axhline(limit, color="tab:red", linestyle="--", linewidth=1, label=f"limit {limit:g}")
+    axes.set(yscale="log", ylabel="rms error / variation between inputs", title=title)
+    axes.set_ylim(10.0**-_DECADES, 2.0)
+    step = max(1, len(layers) // 60)
+    axes.set_xticks(list(places)[::step], [row.layer for row in layers][::step], rotation=90)
+    axes.tick_params(axis="x", labelsize=6)
+    axes.legend(loc="lower right")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 
 from deployx_edge.model import format_shape
-from deployx_edge.sources.inspection import Inspection, RefusedNode
+from deployx_edge.sources.inspection import Inspection, OperatorUse, RefusedNode
 
 _SHOWN_REASONS = 2
 
@@ -26,25 +26,38 @@ def inspection_tables(inspection: Inspection) -> Group:
     facts.add_column("value")
     for kind, tensors in (("input", inspection.inputs), ("output", inspection.outputs)):
         for tensor in tensors:
-            facts.add_row(kind, f"{tensor.name} {format_shape(tensor.shape)}")
-    used = sum(use.count for use in inspection.operators)
+            facts.add_row(kind, f"{tensor.name} {format_shape(tensor.shape)} {tensor.dtype}")
+    used = sum(use.count for use in inspection.operators if not use.rewritten)
     facts.add_row("opset", str(inspection.opset))
     facts.add_row("nodes", f"{inspection.nodes}, {used} when simplified")
     facts.add_row("parameters", f"{inspection.parameters:,}")
     facts.add_row("multiply-accumulates", f"{inspection.macs:,}")
+    for runtime, reason in inspection.refused.items():
+        if reason:
+            facts.add_row(f"{runtime} cannot", reason)
+    for wide in inspection.wide:
+        where = f"{wide.operator} '{wide.node}'" if wide.node != wide.tensor else ""
+        facts.add_row("beyond fp16", f"{wide.tensor} reaches {wide.largest:.3g} {where}")
+    runtimes = tuple(inspection.refused)
     operators = Table()
-    for title in ("operator", "nodes", "multiply-accumulates", "ncnn"):
-        operators.add_column(title, justify="left" if title in ("operator", "ncnn") else "right")
+    for title in ("operator", "nodes", "multiply-accumulates", *runtimes):
+        right = title in ("nodes", "multiply-accumulates")
+        operators.add_column(title, justify="right" if right else "left")
     for use in inspection.operators:
         share = f"{use.macs:,}" if use.macs else "-"
-        refused = use.refused.get("ncnn", ())
-        operators.add_row(use.operator, str(use.count), share, _verdict(use.count, refused))
+        verdicts = [_verdict(use, runtime) for runtime in runtimes]
+        operators.add_row(use.operator, str(use.count), share, *verdicts)
     return Group(facts, operators)
 
 
-def _verdict(count: int, refused: tuple[RefusedNode, ...]) -> str:
+def _verdict(use: OperatorUse, runtime: str) -> str:
+    if use.rewritten:
+        return "folded, or by a pass" if runtime == "ncnn" else "yes"
+    refused, count = use.refused.get(runtime, ()), use.count
     if not refused:
         return "yes"
+    if not refused[0].node:
+        return "no"
     reasons: dict[str, RefusedNode] = {}
     for node in refused:
         reasons.setdefault(node.reason, node)

@@ -10,14 +10,15 @@ from deployx_edge.errors import ModelError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
 
-_LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW", 5: "NCDHW"}
+LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW", 5: "NCDHW"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertedModel:
     """A runtime's files, in the folder that was given, and what goes in and out of them.
 
-    ``files`` are (role, path). Nothing is said yet about whether they compute the same.
+    ``files`` are (role, path); ``kept_float`` are the layers that stay fp32 where the rest has
+    fewer bits. Nothing is said yet about whether they compute the same.
     """
 
     runtime: str
@@ -25,6 +26,7 @@ class ConvertedModel:
     files: tuple[tuple[str, Path], ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    kept_float: tuple[str, ...] = ()
 
     def path(self, role: str) -> Path:
         """The file of that role."""
@@ -40,7 +42,7 @@ def tensor_spec(
         blob=blob,
         dtype="float32",
         shape=tensor.shape,
-        layout=_LAYOUTS.get(len(tensor.shape), "") if batch_axis == 0 else "",
+        layout=LAYOUTS.get(len(tensor.shape), "") if batch_axis == 0 else "",
         batch_axis=batch_axis,
     )
     if len(spec.sample_shape) > MAX_RUNTIME_DIMS:
@@ -51,26 +53,44 @@ def tensor_spec(
     return spec
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConversionRequest:
+    """What is to come of a model.
+
+    ``outputs`` are the source's, with the shapes that they have for its inputs' shapes.
+    ``precision`` is one of the converter's; ``wide`` are tensors with values beyond what 16
+    bits hold, whose layers stay fp32. ``folder`` is empty, and the caller's to delete.
+    """
+
+    outputs: tuple[SourceTensor, ...]
+    precision: str
+    folder: Path
+    wide: frozenset[str] = frozenset()
+
+
 class Converter(Protocol):
     """Turns an ONNX model into a runtime's files."""
+
+    @property
+    def runtime(self) -> str:
+        """The runtime that its files are for."""
+        ...
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions of stored weights that it can write."""
+        ...
 
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The tools whose versions decide what comes out, as (name, version)."""
         ...
 
-    def convert(
-        self,
-        source: OnnxSource,
-        outputs: tuple[SourceTensor, ...],
-        precision: str,
-        folder: Path,
-    ) -> ConvertedModel:
-        """Write the runtime's files into ``folder`` (empty, and the caller's to delete).
+    def check(self, source: OnnxSource) -> None:
+        """Raise ModelError where the runtime can in no way have the model."""
+        ...
 
-        ``outputs`` are the source's, with the shapes that they have for its inputs'
-        shapes. ``precision`` ("fp32", "fp16") is that of the
-        stored weights. Raises ModelError, naming the operator and the node where it can.
-        """
+    def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
+        """Write the runtime's files; ModelError, naming operator and node where it can."""
         ...
 
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:

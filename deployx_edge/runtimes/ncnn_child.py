@@ -28,7 +28,8 @@ def _configure(net: Any, precision: str, threads: int) -> None:
     net.opt.use_fp16_packed = half
     net.opt.use_fp16_storage = half
     net.opt.use_fp16_arithmetic = half
-    net.opt.use_bf16_storage = False
+    net.opt.use_bf16_packed = precision == "bf16"
+    net.opt.use_bf16_storage = precision == "bf16"
 
 
 def _run(net: Any, job: dict[str, Any], arrays: list[Any]) -> list[Any] | str:

@@ -16,9 +16,10 @@ from deployx_edge.errors import MissingToolError, ModelError
 from deployx_edge.model import TensorSpec
 from deployx_edge.ncnn_format import Layer, read_param
 from deployx_edge.process import Completed, find_program, run
-from deployx_edge.runtimes.converter import ConvertedModel, tensor_spec
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, tensor_spec
 from deployx_edge.runtimes.ncnn import unknown_layers
 from deployx_edge.runtimes.ncnn import version as ncnn_version
+from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, write_prepared
 
 _LONGEST_CONVERSION = 3600.0  # seconds; large models take minutes
@@ -78,6 +79,9 @@ _DOUBTFUL = frozenset(
 class PnnxConverter:
     """``Converter`` for ncnn by the program pnnx."""
 
+    runtime = "ncnn"
+    precisions = ("fp32", "fp16")
+
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The versions of pnnx and of the ncnn that it is checked with."""
         try:
@@ -86,15 +90,13 @@ class PnnxConverter:
             pnnx = "unknown"
         return (("ncnn", ncnn_version()), ("pnnx", pnnx))
 
-    def convert(
-        self,
-        source: OnnxSource,
-        outputs: tuple[SourceTensor, ...],
-        precision: str,
-        folder: Path,
-    ) -> ConvertedModel:
+    def check(self, source: OnnxSource) -> None:
+        """Raise ModelError for what ncnn has in no form (see ``Converter``)."""
+        refuse_for_ncnn(source)
+
+    def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``model.ncnn.param`` and ``model.ncnn.bin`` (see ``Converter``)."""
-        program = find_pnnx()
+        program, folder = find_pnnx(), request.folder
         prepared = folder / "model.onnx"
         write_prepared(source, prepared)
         shapes = ",".join(f"[{_comma(tensor.shape)}]f32" for tensor in source.inputs)
@@ -103,7 +105,7 @@ class PnnxConverter:
                 program,
                 prepared.name,
                 f"inputshape={shapes}",
-                f"fp16={int(precision == 'fp16')}",
+                f"fp16={int(request.precision == 'fp16')}",
             ],
             cwd=folder,
             timeout=_LONGEST_CONVERSION,
@@ -123,21 +125,21 @@ class PnnxConverter:
         stem = source.path.stem  # for error messages: pnnx knows the model as "model"
         return ConvertedModel(
             runtime="ncnn",
-            precision=precision,
+            precision=request.precision,
             files=(
                 ("param", param.rename(folder / f"{stem}.param")),
                 ("bin", bin_file.rename(folder / f"{stem}.bin")),
             ),
             inputs=_specs(source, "in", source.inputs, batch_axes, layers),
-            outputs=_specs(source, "out", outputs, batch_axes, layers),
+            outputs=_specs(source, "out", request.outputs, batch_axes, layers),
         )
 
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """The doubtful operators of the source (see ``Converter``)."""
         return tuple(
-            f"{operator} (node '{name}')"
-            for operator, name in source.nodes
-            if operator in _DOUBTFUL
+            f"{node.operator} (node '{node.name}')"
+            for node in source.nodes
+            if node.operator in _DOUBTFUL
         )
 
 
@@ -201,12 +203,11 @@ def _origin(source: OnnxSource, layer_type: str) -> str | None:
     """The operator and node of the source that pnnx's layer type comes from."""
     word = layer_type.rpartition(".")[2].rpartition("::")[2].lower()
     wanted = {word.replace("_", "")} | {name.lower() for name in _ONNX_WORDS.get(word, ())}
-    nodes = [node for node in source.nodes if node[0].lower() in wanted]
+    nodes = [node for node in source.nodes if node.operator.lower() in wanted]
     if not nodes:
         return None
-    operator, name = nodes[0]
     more = f", the first of {len(nodes)}" if len(nodes) > 1 else ""
-    return f"the operator '{operator}' (node '{name}'{more})"
+    return f"the operator '{nodes[0].operator}' (node '{nodes[0].name}'{more})"
 
 
 def _specs(

@@ -14,16 +14,12 @@ from deployx_edge.comparison import (
     finite_inputs,
 )
 from deployx_edge.errors import UsageError, VerificationError
-from deployx_edge.model import TensorSpec, from_runtime_array, to_runtime_arrays
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.ncnn import NcnnModel, run_ncnn
+from deployx_edge.runtimes.hosts import run_converted
 from deployx_edge.runtimes.reference import Reference
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
-
-# An array and whether its first axis counts samples, as ``to_runtime_array`` gives them.
-RuntimeArray = tuple["Array", bool]
 
 _NAMED_DOUBTS = 3
 _SKIP = "--no-verify makes the bundle all the same, and says so in it."
@@ -78,54 +74,6 @@ def verify(
         inputs=len(usable),
         outputs=tuple(checks),
     )
-
-
-def run_converted(
-    model: ConvertedModel, inputs: Sequence[Mapping[str, Array]]
-) -> tuple[dict[str, Array], ...]:
-    """The converted model's outputs by name for each set of inputs.
-
-    Outputs have the source's shape where they fit it, else the runtime's own.
-    """
-    files = NcnnModel(param=model.path("param"), bin=model.path("bin"), precision=model.precision)
-    sets = [_samples(to_runtime_arrays(model.inputs, arrays)) for arrays in inputs]
-    runs = [sample for samples in sets for sample in samples]
-    done = iter(run_ncnn(files, runs, outputs=[spec.blob for spec in model.outputs]).runs)
-    results = []
-    for samples in sets:
-        found = [next(done) for _ in samples]
-        results.append(
-            {
-                spec.name: _restored(spec, [run[spec.blob] for run in found])
-                for spec in model.outputs
-            }
-        )
-    return tuple(results)
-
-
-def _samples(arrays: Mapping[str, RuntimeArray]) -> list[dict[str, RuntimeArray]]:
-    """The runs that a set of inputs takes: sample by sample, as the worker on a board does."""
-    counts = {array.shape[0] for array, batched in arrays.values() if batched}
-    if not counts:
-        return [dict(arrays)]
-    return [
-        {blob: (array[i] if batched else array, False) for blob, (array, batched) in arrays.items()}
-        for i in range(counts.pop())
-    ]
-
-
-def _restored(spec: TensorSpec, arrays: Sequence[Array]) -> Array:
-    import numpy as np
-
-    single = len(arrays) == 1
-    try:
-        return from_runtime_array(
-            spec,
-            arrays[0] if single else np.stack(arrays),
-            batched=not single and spec.batch_axis is not None,
-        )
-    except (UsageError, ValueError):
-        return arrays[0]  # the comparison names both shapes
 
 
 def _failure(

@@ -47,6 +47,22 @@ def canonical(source: OnnxSource, rewrites: Sequence[Rewrite] = ()) -> Canonical
     return CanonicalModel(model=simplified, shapes=shapes)
 
 
+def simplified(source: OnnxSource) -> onnx.ModelProto:
+    """The model with constants and batch norms folded, for runtimes that read ONNX themselves.
+
+    Axes that the source leaves open stay so. Every node has a name.
+    """
+    model = _simplified(prepared(source))
+    names = {node.name for node in model.graph.node}
+    for index, node in enumerate(model.graph.node):
+        if not node.name:
+            node.name = f"{node.op_type}_{index}"
+            while node.name in names:
+                node.name += "_"
+            names.add(node.name)
+    return model
+
+
 def _fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Replace Shape nodes of known tensors by constants; how many there were."""
     import numpy as np
@@ -115,7 +131,7 @@ def _measured(
     del shown.graph.output[:]
     shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     random = np.random.default_rng(0)
-    inputs = {t.name: random.random(t.shape, dtype=np.float32) for t in source.inputs}
+    inputs = {t.name: random.random(t.shape).astype(t.dtype) for t in source.inputs}
     try:
         results = open_model(shown.SerializeToString()).run(names, inputs)
     except Exception:  # its exceptions share no base; the emitter names what has no shape

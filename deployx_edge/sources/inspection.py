@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deployx_edge.sources.canonical import CanonicalModel
+from deployx_edge.sources.magnitudes import WideTensor
 from deployx_edge.sources.onnx_file import SourceTensor
 
 if TYPE_CHECKING:
@@ -26,15 +27,18 @@ class RefusedNode:
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorUse:
-    """How often the canonical model holds an operator, and what that computes.
+    """How often a model holds an operator, and what that computes.
 
     ``macs`` are multiply-accumulates of one run; ``refused`` the nodes of it by runtime.
+    ``rewritten``: the file has it, the canonical model not: it was folded into constants or
+    its neighbours, or a pass wrote it as other operators.
     """
 
     operator: str
     count: int
     macs: int
     refused: Mapping[str, tuple[RefusedNode, ...]] = field(default_factory=dict)
+    rewritten: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,9 @@ class Inspection:
     """What can be said of a model before anything is converted.
 
     ``nodes`` counts those of the file; ``operators`` are those of the canonical model, the
-    costliest first. ``parameters`` counts the elements of float constants.
+    costliest first, and behind them those that it was rewritten from. ``parameters`` counts
+    the elements of float constants. ``refused`` says by runtime why it cannot have the model
+    at all, or nothing; ``wide`` are tensors beyond fp16's range.
     """
 
     name: str
@@ -52,6 +58,8 @@ class Inspection:
     outputs: tuple[SourceTensor, ...]
     parameters: int
     operators: tuple[OperatorUse, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    wide: tuple[WideTensor, ...] = ()
 
     @property
     def macs(self) -> int:

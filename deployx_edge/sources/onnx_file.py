@@ -1,4 +1,4 @@
-"""ONNX files: what they hold, what no runtime here can run, and a copy that pnnx can read."""
+"""ONNX files: what they hold, and a copy of fixed shapes that everything here can read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.model import format_shape, too_large
+from deployx_edge.model import AxisRange, InputRequest, format_shape, too_large
 
 if TYPE_CHECKING:
     import onnx
@@ -17,79 +17,67 @@ if TYPE_CHECKING:
 # The prepared copy says this IR version: pnnx knows none above 13, and from 4 on the
 # initializers need not be listed among the inputs.
 _IR_VERSION = 8
-_DEFAULT_DOMAINS = ("", "ai.onnx")
-
-# Operators whose results are no dense arrays of fixed shape, which is all that ncnn has.
-_IMPOSSIBLE = frozenset(
-    {
-        "Compress",
-        "ConcatFromSequence",
-        "If",
-        "ImageDecoder",
-        "LabelEncoder",
-        "Loop",
-        "NonZero",
-        "Optional",
-        "OptionalGetElement",
-        "OptionalHasElement",
-        "RegexFullMatch",
-        "Scan",
-        "SequenceAt",
-        "SequenceConstruct",
-        "SequenceEmpty",
-        "SequenceErase",
-        "SequenceInsert",
-        "SequenceLength",
-        "SequenceMap",
-        "SplitToSequence",
-        "StringConcat",
-        "StringNormalizer",
-        "StringSplit",
-        "TfIdfVectorizer",
-        "Unique",
-    }
-)
+DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceTensor:
-    """An input or output of the source model: its name and its shape, all axes fixed."""
+    """An input or output of the source model: its name, shape and element type.
+
+    ``shape`` is fixed, but for the axes in ``ranges``, where it has the best sizes.
+    """
 
     name: str
     shape: tuple[int, ...]
+    dtype: str = "float32"
+    ranges: tuple[AxisRange, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceNode:
+    """A node of the file; ``name`` is that of its first output where it has none."""
+
+    operator: str
+    domain: str
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxSource:
     """What an ONNX file says: its inputs and outputs, its metadata, and its nodes.
 
-    ``nodes`` are (operator, node name); ``data_files`` the external data files beside it.
+    ``nodes`` are those of the graph and of the functions that it calls; ``data_files`` the
+    external data files beside it.
     """
 
     path: Path
     inputs: tuple[SourceTensor, ...]
-    output_names: tuple[str, ...]
+    output_dtypes: Mapping[str, str]
     metadata: Mapping[str, str]
-    nodes: tuple[tuple[str, str], ...]
+    nodes: tuple[SourceNode, ...]
     data_files: tuple[Path, ...]
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the outputs, in the file's order."""
+        return tuple(self.output_dtypes)
 
-def read_onnx(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> OnnxSource:
+
+def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
     """Read an ONNX file without its external data.
 
-    ``shapes`` gives the shapes of inputs with dynamic axes. Raises ModelError where the
-    file is broken, holds an operator that cannot run, an input that is not float32 or one
-    with dynamic axes and no shape given; UsageError where ``shapes`` contradicts it.
+    ``requests`` gives the shapes of inputs with dynamic axes. Raises ModelError where the
+    file is broken, newer than the ``onnx`` package, or has an input with dynamic axes and no
+    shape given; UsageError where ``requests`` contradicts it.
     """
     model = _load(path, external=False)
     graph = model.graph
-    _refuse_operators(model)
-    for value in graph.output:
-        _refuse_type(path, "output", value)
+    nodes = _nodes(model)
+    output_dtypes = {value.name: _dtype(path, "output", value) for value in graph.output}
     fixed = {tensor.name for tensor in graph.initializer}
     fixed |= {tensor.values.name for tensor in graph.sparse_initializer}
     variables = [value for value in graph.input if value.name not in fixed]
-    unknown = [name for name in shapes if name not in {value.name for value in variables}]
+    unknown = [name for name in requests if name not in {value.name for value in variables}]
     if unknown:
         names = ", ".join(value.name for value in variables)
         raise UsageError(f"{path.name} has no input '{unknown[0]}'; its inputs are {names}.")
@@ -98,10 +86,10 @@ def read_onnx(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> OnnxSource:
     _refuse_unused(path, graph, [value.name for value in variables])
     return OnnxSource(
         path=path,
-        inputs=tuple(_input(path, value, shapes.get(value.name)) for value in variables),
-        output_names=tuple(value.name for value in graph.output),
+        inputs=tuple(_input(path, value, requests.get(value.name)) for value in variables),
+        output_dtypes=output_dtypes,
         metadata={entry.key: entry.value for entry in model.metadata_props},
-        nodes=tuple((node.op_type, node.name or node.output[0]) for node in graph.node),
+        nodes=nodes,
         data_files=_data_files(path, model),
     )
 
@@ -114,14 +102,20 @@ def prepared(source: OnnxSource) -> onnx.ModelProto:
     """
     model = _load(source.path, external=True)
     graph = model.graph
-    shapes = {tensor.name: tensor.shape for tensor in source.inputs}
-    kept = [value for value in graph.input if value.name in shapes]
-    dynamic = any(_dims(value) != shapes[value.name] for value in kept)
+    wanted = {tensor.name: tensor for tensor in source.inputs}
+    kept = [value for value in graph.input if value.name in wanted]
+    dynamic = any(_dims(value) != wanted[value.name].shape for value in kept)
     for value in kept:
+        open_axes = {entry.axis for entry in wanted[value.name].ranges}
         dims = value.type.tensor_type.shape.dim
+        # The file's own words for open axes stay: two axes of one word have one size.
+        words = [dim.dim_param for dim in dims] or [""] * len(wanted[value.name].shape)
         del dims[:]
-        for size in shapes[value.name] or ():
-            dims.add().dim_value = size
+        for axis, (size, word) in enumerate(zip(wanted[value.name].shape, words, strict=True)):
+            if axis in open_axes:
+                dims.add().dim_param = word or f"{value.name}_{axis}"
+            else:
+                dims.add().dim_value = size
     del graph.input[:]
     graph.input.extend(kept)
     if dynamic:
@@ -188,34 +182,25 @@ def _load(path: Path, *, external: bool) -> onnx.ModelProto:
     return model
 
 
-def _refuse_operators(model: onnx.ModelProto) -> None:
-    """ModelError for the first operator that pnnx and ncnn cannot know."""
+def _nodes(model: onnx.ModelProto) -> tuple[SourceNode, ...]:
+    """All nodes but calls of the model's own functions; ModelError for one newer than onnx."""
     import onnx
 
     functions = {(function.domain, function.name) for function in model.functions}
     versions = {entry.domain: entry.version for entry in model.opset_import}
+    nodes = []
     bodies = [model.graph.node, *(function.node for function in model.functions)]
     for node in (node for body in bodies for node in body):
         name = node.name or (node.output[0] if node.output else "?")
         if (node.domain, node.op_type) in functions:
             continue
-        if node.domain not in _DEFAULT_DOMAINS:
-            raise ModelError(
-                f"Operator '{node.op_type}' of the domain '{node.domain}' (node '{name}') "
-                "is not a standard ONNX operator; ncnn does not have it.",
-                remedy="Export the model without it.",
-            )
-        if not onnx.defs.has(node.op_type, domain=""):
+        if node.domain in DEFAULT_DOMAINS and not onnx.defs.has(node.op_type, domain=""):
             raise ModelError(
                 f"Operator '{node.op_type}' (node '{name}') is no operator of ONNX up to opset "
                 f"{onnx.defs.onnx_opset_version()}; the model's is {versions.get('', '?')}."
             )
-        if node.op_type in _IMPOSSIBLE:
-            raise ModelError(
-                f"Operator '{node.op_type}' (node '{name}') has no counterpart in ncnn, "
-                "which knows dense arrays of fixed shape only.",
-                remedy="Move it out of the model, before or behind.",
-            )
+        nodes.append(SourceNode(operator=node.op_type, domain=node.domain, name=name))
+    return tuple(nodes)
 
 
 def _refuse_unused(path: Path, graph: onnx.GraphProto, names: Sequence[str]) -> None:
@@ -228,54 +213,60 @@ def _refuse_unused(path: Path, graph: onnx.GraphProto, names: Sequence[str]) -> 
             )
 
 
-def _input(path: Path, value: onnx.ValueInfoProto, given: tuple[int, ...] | None) -> SourceTensor:
-    _refuse_type(path, "input", value)
+def _input(path: Path, value: onnx.ValueInfoProto, request: InputRequest | None) -> SourceTensor:
+    dtype = _dtype(path, "input", value)
     dims = _dims(value)
-    if given is None:
+    if request is None:
         if dims is None or any(size is None for size in dims):
             raise ModelError(
                 f"The input '{value.name}' of {path.name} has dynamic axes ({_spelled(value)}).",
                 remedy=f"Give its shape: --input {value.name}:{_suggestion(dims)}.",
             )
-        shape = tuple(size for size in dims if size is not None)
+        request = InputRequest(shape=tuple(size for size in dims if size is not None))
     else:
-        shape = given
-        fits = dims is None or (
-            len(dims) == len(given)
-            and all(size in (None, wanted) for size, wanted in zip(dims, given, strict=True))
+        _check_request(path, value, dims, request)
+    if request.dtype not in (None, dtype):
+        raise UsageError(
+            f"The input '{value.name}' of {path.name} is {dtype}, not {request.dtype}."
         )
-        if not fits:
-            raise UsageError(
-                f"The input '{value.name}' of {path.name} is {_spelled(value)}, "
-                f"the shape given for it {format_shape(given)}."
-            )
+    shape = request.shape
     if 0 in shape:
         raise ModelError(f"The input '{value.name}' of {path.name} has an axis of size 0.")
     if too_large(shape):
         raise ModelError(
             f"The input '{value.name}' of {path.name} is {format_shape(shape)}: too large."
         )
-    return SourceTensor(name=value.name, shape=shape)
+    return SourceTensor(name=value.name, shape=shape, dtype=dtype, ranges=request.ranges)
 
 
-def _refuse_type(path: Path, kind: str, value: onnx.ValueInfoProto) -> None:
+def _check_request(
+    path: Path,
+    value: onnx.ValueInfoProto,
+    dims: tuple[int | None, ...] | None,
+    request: InputRequest,
+) -> None:
+    given = request.shape
+    fits = dims is None or (
+        len(dims) == len(given)
+        and all(size in (None, wanted) for size, wanted in zip(dims, given, strict=True))
+        and all(dims[entry.axis] is None for entry in request.ranges)
+    )
+    if not fits:
+        raise UsageError(
+            f"The input '{value.name}' of {path.name} is {_spelled(value)}, "
+            f"the shape given for it {format_shape(given)}."
+        )
+
+
+def _dtype(path: Path, kind: str, value: onnx.ValueInfoProto) -> str:
+    """The element type by NumPy's name; ModelError for what is no tensor."""
     import onnx
 
     if not value.type.HasField("tensor_type"):
         raise ModelError(f"The {kind} '{value.name}' of {path.name} is not a tensor.")
     found = value.type.tensor_type.elem_type
-    if found != onnx.TensorProto.FLOAT:
-        word = onnx.TensorProto.DataType.Name(found).lower()
-        remedy = (
-            "Export the model with a float32 input."
-            if kind == "input"
-            else "Export the model without the operator that makes it (often Cast or ArgMax)."
-        )
-        raise ModelError(
-            f"The {kind} '{value.name}' of {path.name} is {word}; ncnn takes and gives "
-            "float32 only.",
-            remedy=remedy,
-        )
+    word = onnx.TensorProto.DataType.Name(found).lower()
+    return {"float": "float32", "double": "float64"}.get(word, word)
 
 
 def _dims(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:

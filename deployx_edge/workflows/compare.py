@@ -1,66 +1,147 @@
-"""A bundle beside its source, tensor by tensor on this computer."""
+"""Two forms of one model beside each other, tensor by tensor, here or with one on a board."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployx_edge.bundle import load_bundle
+from deployx_edge.bundle import Bundle, load_bundle
 from deployx_edge.comparison import LayerCheck, structured_inputs
+from deployx_edge.config import load_config
 from deployx_edge.errors import UsageError
-from deployx_edge.model import format_shape
+from deployx_edge.measurement.values import RunOptions
+from deployx_edge.model import InputRequest, format_shape
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.layerwise import compare_layers
+from deployx_edge.runtimes.hosts import HOSTS, Arrays
+from deployx_edge.runtimes.layerwise import (
+    BlobRunner,
+    ReferenceSide,
+    compare_layers,
+    source_side,
+)
 from deployx_edge.sources.onnx_file import read_onnx
+from deployx_edge.workflows.conversion import converted
+from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent
+from deployx_edge.workflows.run import run
+from deployx_edge.workflows.samples import read_samples
+from deployx_edge.workflows.session import open_session
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What was compared, on how many inputs, and every tensor in the order of the layers."""
+    """What was compared, on how many inputs, and every tensor in the order of the layers.
+
+    ``device`` is where the second ran, None for this computer; ``precision`` what it ran in.
+    """
 
     source: str
     bundle: str
     precision: str
+    device: str | None
     inputs: int
     layers: tuple[LayerCheck, ...]
 
 
-def compare(model: Path, folder: Path, *, progress: Progress = silent) -> Comparison:
-    """Run the ``.onnx`` and the bundle on the same six inputs and compare what is between.
+def compare(
+    first: Path,
+    second: Path,
+    *,
+    device: str | None = None,
+    options: RunOptions | None = None,
+    samples: Sequence[Path] = (),
+    torch: TorchOptions | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Run a model and a bundle made of it on the same inputs, and compare what is between.
 
-    Raises UsageError where they do not belong together or keep no common names,
-    ModelError or BundleError where one cannot be read or run.
+    ``first`` is an ``.onnx``, one of PyTorch's models, or another bundle; ``second`` a bundle,
+    which runs on ``device`` with ``options``, or here. Raises UsageError where they do not
+    belong together or have no tensors in common, ModelError or BundleError where one cannot be
+    read or run.
     """
-    if model.suffix != ".onnx" or not model.is_file():
-        raise UsageError(f"{model} is not an .onnx file.")
-    bundle = load_bundle(folder)
-    shapes = {spec.name: spec.shape for spec in bundle.inputs}
-    source = read_onnx(model, shapes)
-    _check_outputs(source.output_names, [spec.name for spec in bundle.outputs])
-    inputs = structured_inputs(bundle.inputs, bundle.preprocessing)
-    spelled = ", ".join(f"{name} {format_shape(shape)}" for name, shape in shapes.items())
-    progress(Stage(text=f"Running both on {len(inputs)} inputs ({spelled})"))
-    converted = ConvertedModel(
-        runtime=bundle.runtime,
-        precision=bundle.precision,
-        files=tuple((file.role, bundle.path(file.role)) for file in bundle.files),
-        inputs=bundle.inputs,
-        outputs=bundle.outputs,
-    )
+    bundle = load_bundle(second)
+    model = converted(bundle)
+    with _reference(first, bundle, torch or TorchOptions(), progress) as reference:
+        own = read_samples(samples, bundle.inputs, bundle.preprocessing)
+        inputs = (*own, *structured_inputs(bundle.inputs, bundle.preprocessing))
+        chosen = options or RunOptions()
+        precision = bundle.precision if device is None else _coarser(bundle, chosen)
+        shapes = ", ".join(f"{spec.name} {format_shape(spec.shape)}" for spec in bundle.inputs)
+        progress(Stage(text=f"Running both on {len(inputs)} inputs ({shapes})"))
+        with _runner(bundle, device, chosen, progress) as runner:
+            layers = compare_layers(model, reference, inputs, run=runner, precision=precision)
     return Comparison(
-        source=model.name,
+        source=first.name,
         bundle=bundle.name,
-        precision=bundle.precision,
+        precision=precision,
+        device=device,
         inputs=len(inputs),
-        layers=compare_layers(converted, source, inputs),
+        layers=layers,
     )
 
 
-def _check_outputs(source: Sequence[str], bundle: Sequence[str]) -> None:
-    if list(source) != list(bundle):
+@contextmanager
+def _reference(
+    path: Path, bundle: Bundle, torch: TorchOptions, progress: Progress
+) -> Iterator[ReferenceSide]:
+    if path.is_dir():
+        other = load_bundle(path)
+        _check_outputs([spec.name for spec in other.outputs], bundle)
+        yield _bundle_side(converted(other))
+        return
+    requests = {
+        spec.name: InputRequest(shape=spec.shape, ranges=spec.ranges) for spec in bundle.inputs
+    }
+    with opened_model(path, torch, requests, runtime=bundle.runtime, progress=progress) as opened:
+        if opened.path.suffix != ".onnx":
+            raise UsageError(f"{path} is not an .onnx file, one of PyTorch's models, or a bundle.")
+        source = read_onnx(opened.path, requests)
+        _check_outputs(source.output_names, bundle)
+        yield source_side(source)
+
+
+def _bundle_side(model: ConvertedModel) -> ReferenceSide:
+    """Another bundle on this computer; names are those of its blobs."""
+    host = HOSTS[model.runtime]
+
+    def run_bundle(inputs: Sequence[Arrays], names: Sequence[str]) -> tuple[dict[str, Array], ...]:
+        return host.tensors(model, inputs, names)
+
+    return ReferenceSide(names=host.blobs(model), run=run_bundle, matched=lambda _: {})
+
+
+@contextmanager
+def _runner(
+    bundle: Bundle, device: str | None, options: RunOptions, progress: Progress
+) -> Iterator[BlobRunner | None]:
+    """How to have the blobs' values: None for this computer."""
+    if device is None:
+        yield None
+        return
+    with open_session(load_config().find_device(device), progress=progress) as session:
+
+        def run_there(inputs: Sequence[Arrays], blobs: Sequence[str]) -> list[dict[str, Array]]:
+            return [run(session, bundle, arrays, options=options, dump=blobs) for arrays in inputs]
+
+        yield run_there
+
+
+def _coarser(bundle: Bundle, options: RunOptions) -> str:
+    """The precision whose limits hold: stored weights or arithmetic, whichever has fewer bits."""
+    return bundle.precision if bundle.precision != "fp32" else options.precision
+
+
+def _check_outputs(names: Sequence[str], bundle: Bundle) -> None:
+    own = [spec.name for spec in bundle.outputs]
+    if list(names) != own:
         raise UsageError(
-            f"The bundle does not come from this model: its outputs are {', '.join(bundle)}, "
-            f"the model's {', '.join(source)}."
+            f"The bundle does not come from this model: its outputs are {', '.join(own)}, "
+            f"the model's {', '.join(names)}."
         )

@@ -13,9 +13,10 @@ from deployx_edge.sources.onnx_file import load_whole
 def extract_model(
     model: Path, output: Path, *, starts: Sequence[str] = (), ends: Sequence[str] = ()
 ) -> Extraction:
-    """Write the part of ``model`` between two sets of tensors to ``output``.
+    """Write the part of ``model`` between two sets of tensors or marks to ``output``.
 
-    Written beside and renamed. Raises UsageError or ModelError; then nothing is written.
+    For how these are named see ``sources.extraction``. Written beside and renamed. Raises
+    UsageError or ModelError; then nothing is written.
     """
     import onnx
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deployx_edge.errors import UsageError
-from deployx_edge.model import parse_input_shapes
+from deployx_edge.comparison import structured_inputs
+from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.model import InputRequest, parse_inputs
 from deployx_edge.rewriting.passes import NCNN_PASSES
 from deployx_edge.runtimes.emitter import Refusal, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
-from deployx_edge.sources.canonical import canonical
+from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.canonical import CanonicalModel, canonical
 from deployx_edge.sources.inspection import (
     Inspection,
     OperatorUse,
@@ -19,44 +22,115 @@ from deployx_edge.sources.inspection import (
     count_parameters,
     operator_uses,
 )
-from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
+from deployx_edge.sources.magnitudes import WideTensor, wide_tensors
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.workflows.conversion import source_preprocessing
+from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent
+from deployx_edge.workflows.samples import read_samples
 
 
 def inspect_model(
-    model: Path, *, input_shapes: Sequence[str] = (), progress: Progress = silent
+    model: Path,
+    *,
+    input_shapes: Sequence[str] = (),
+    samples: Sequence[Path] = (),
+    torch: TorchOptions | None = None,
+    progress: Progress = silent,
 ) -> Inspection:
-    """Look at an ``.onnx`` file; nothing is written.
+    """Look at an ``.onnx`` file or one of PyTorch's models; nothing is written.
 
+    ``samples`` are inputs to find values beyond fp16's range with, beside those made up.
     Raises UsageError or ModelError where it cannot be read or simplified.
     """
-    if model.suffix != ".onnx":
-        raise UsageError(f"{model} is not an .onnx file, which is what can be inspected.")
-    if not model.is_file():
-        raise UsageError(f"The model {model} does not exist.")
-    source = read_onnx(model, parse_input_shapes(input_shapes))
-    progress(Stage(text=f"Simplifying {model.name}"))
-    made = canonical(source, NCNN_PASSES)
+    requests = parse_inputs(input_shapes)
+    with opened_model(model, torch or TorchOptions(), requests, progress=progress) as opened:
+        if opened.path.suffix != ".onnx":
+            raise UsageError(f"{model} is not an .onnx file nor one of PyTorch's models.")
+        return _inspected(opened.path, requests, samples, progress)
+
+
+def _inspected(
+    path: Path,
+    requests: Mapping[str, InputRequest],
+    samples: Sequence[Path],
+    progress: Progress,
+) -> Inspection:
+    source = read_onnx(path, requests)
+    fixed = replace(source, inputs=tuple(replace(each, ranges=()) for each in source.inputs))
+    progress(Stage(text=f"Simplifying {path.name}"))
+    made = canonical(fixed, NCNN_PASSES)
     progress(Stage(text="Looking up its operators"))
     graph = read_graph(made.model, made.shapes)
     refusals = emit(graph, "fp32").refusals
+    in_runtime = _onnx_runtime_refusal(source)
+    progress(Stage(text="Running it for values beyond fp16's range"))
+    wide = () if in_runtime else _wide(source, samples)
     return Inspection(
-        name=model.name,
+        name=path.name,
         opset=graph.opset,
         nodes=len(source.nodes),
         inputs=source.inputs,
         outputs=tuple(
-            SourceTensor(name=name, shape=made.shapes.get(name, ())) for name in graph.outputs
+            SourceTensor(
+                name=name, shape=made.shapes.get(name, ()), dtype=source.output_dtypes[name]
+            )
+            for name in graph.outputs
         ),
         parameters=count_parameters(made),
-        operators=tuple(_with_refusals(use, refusals) for use in operator_uses(made)),
+        operators=(
+            *(_with_refusals(use, refusals, in_runtime) for use in operator_uses(made)),
+            *_rewritten(source, made),
+        ),
+        refused={"ncnn": _ncnn_refusal(source), "onnxruntime": in_runtime},
+        wide=wide,
     )
 
 
-def _with_refusals(use: OperatorUse, refusals: Sequence[Refusal]) -> OperatorUse:
+def _ncnn_refusal(source: OnnxSource) -> str:
+    try:
+        refuse_for_ncnn(source)
+    except ModelError as error:
+        return error.message
+    return ""
+
+
+def _onnx_runtime_refusal(source: OnnxSource) -> str:
+    try:
+        Reference(source)
+    except ModelError as error:
+        return error.message
+    return ""
+
+
+def _wide(source: OnnxSource, samples: Sequence[Path]) -> tuple[WideTensor, ...]:
+    steps = source_preprocessing(source)
+    inputs = (
+        *read_samples(samples, source.inputs, steps),
+        *structured_inputs(source.inputs, steps),
+    )
+    return wide_tensors(source, inputs)
+
+
+def _rewritten(source: OnnxSource, made: CanonicalModel) -> tuple[OperatorUse, ...]:
+    """The file's operators of which the canonical model has none."""
+    left = {node.op_type for node in made.model.graph.node}
+    gone: dict[str, int] = {}
+    for node in source.nodes:
+        if node.operator not in left:
+            gone[node.operator] = gone.get(node.operator, 0) + 1
+    return tuple(
+        OperatorUse(operator=operator, count=count, macs=0, rewritten=True)
+        for operator, count in sorted(gone.items())
+    )
+
+
+def _with_refusals(use: OperatorUse, refusals: Sequence[Refusal], in_runtime: str) -> OperatorUse:
     refused = tuple(
         RefusedNode(node=refusal.node, reason=refusal.reason)
         for refusal in refusals
         if refusal.operator == use.operator
     )
-    return replace(use, refused={"ncnn": refused})
+    # ONNX Runtime refuses a model as a whole; its reason names the node.
+    whole = (RefusedNode(node="", reason=in_runtime),) if in_runtime else ()
+    return replace(use, refused={"ncnn": refused, "onnxruntime": whole})

@@ -1,24 +1,49 @@
-"""Run a model on a board on inputs of the user's own."""
+"""Run a model on inputs of the user's own: on a board, or on this computer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
 
 from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle
+from deployx_edge.config import load_config
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import Limits, RunOptions
-from deployx_edge.model import TensorSpec, from_runtime_array, is_input_shape, to_runtime_arrays
-from deployx_edge.preprocessing import load_picture
+from deployx_edge.model import (
+    PostProcessing,
+    from_runtime_array,
+    is_input_request,
+    parse_inputs,
+    to_runtime_arrays,
+)
 from deployx_edge.runtimes.emitter.names import readable
+from deployx_edge.runtimes.hosts import HOSTS, check_arrays
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
 from deployx_edge.workflows.bench import loaded
-from deployx_edge.workflows.progress import Runs, Stage
-from deployx_edge.workflows.session import Session
+from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.conversion import (
+    BundleOptions,
+    converted,
+    source_postprocessing,
+    source_preprocessing,
+)
+from deployx_edge.workflows.models import TorchOptions, opened_model
+from deployx_edge.workflows.progress import Progress, Runs, Stage, silent
+from deployx_edge.workflows.samples import Arrays, join_samples, read_arrays, split_samples
+from deployx_edge.workflows.session import Session, open_session
 
-Arrays = dict[str, numpy.ndarray]
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Arrays by the names of outputs and dumped tensors, and what outputs mean."""
+
+    arrays: Arrays
+    meanings: tuple[PostProcessing, ...]
 
 
 def run(
@@ -38,7 +63,8 @@ def run(
     the names of its blobs: they are given as ncnn has them, without a batch axis for one
     sample and with one in front for several.
     """
-    samples = split_samples(bundle, inputs)
+    to_runtime_arrays(bundle.inputs, inputs)  # everything is checked before a board is asked
+    samples = split_samples(bundle.inputs, inputs)
     session.push(bundle)
     collected: dict[str, list[numpy.ndarray]] = {spec.name: [] for spec in bundle.outputs}
     inside: dict[str, list[numpy.ndarray]] = {name: [] for name in dump}
@@ -53,13 +79,65 @@ def run(
                 arrays.append(reply.outputs[readable(name)])
             done = reply.sequence + 1
             session.progress(Runs(done=done, expected=len(samples), last_ns=reply.compute_ns))
-    dumped = {
-        name: parts[0] if len(parts) == 1 else numpy.stack(parts) for name, parts in inside.items()
+    outputs = {spec.name: join_samples(spec, collected[spec.name]) for spec in bundle.outputs}
+    return {**{name: _stacked(parts) for name, parts in inside.items()}, **outputs}
+
+
+def run_bundle_here(
+    bundle: Bundle, inputs: Mapping[str, numpy.ndarray], *, dump: Sequence[str] = ()
+) -> Arrays:
+    """Like ``run``, by the runtime's Python package on this computer."""
+    model = converted(bundle)
+    host = HOSTS[bundle.runtime]
+    makers = host.makers(model, dump)
+    unknown = [name for name in dump if name not in makers]
+    if unknown:
+        raise UsageError(f"The bundle {bundle.name} has no tensor '{unknown[0]}'.")
+    check_arrays(bundle.inputs, [inputs])
+    if bundle.runtime == "onnxruntime":
+        return host.tensors(model, [inputs], [*dump, *(spec.name for spec in bundle.outputs)])[0]
+    samples = split_samples(bundle.inputs, inputs)
+    runs = host.run(model, samples)
+    inside = host.tensors(model, samples, [makers[name].blob for name in dump]) if dump else ()
+    return {
+        **{name: _stacked([found[makers[name].blob] for found in inside]) for name in dump},
+        **{
+            spec.name: join_samples(spec, [found[spec.name] for found in runs])
+            for spec in bundle.outputs
+        },
     }
-    outputs = {
-        spec.name: _joined(spec, collected[spec.name], len(samples)) for spec in bundle.outputs
-    }
-    return {**dumped, **outputs}
+
+
+def run_anywhere(
+    model: Path,
+    words: Sequence[str],
+    device: str | None,
+    *,
+    options: RunOptions | None = None,
+    limits: Limits | None = None,
+    dump: Sequence[str] = (),
+    torch: TorchOptions | None = None,
+    progress: Progress = silent,
+) -> Outputs:
+    """Run a model, or a bundle, on a device, or on this computer where there is none.
+
+    ``words`` are inputs as ``--input`` takes them: ``.npz`` files, pictures, and shapes.
+    """
+    shapes, files = split_inputs(words)
+    chosen = torch or TorchOptions()
+    if device is None and not model.is_dir():
+        return _run_source(model, shapes, files, dump, chosen, progress)
+    bundle = make_bundle(
+        model, options=BundleOptions(input_shapes=tuple(shapes), torch=chosen), progress=progress
+    )
+    inputs = read_arrays(files, bundle.preprocessing)
+    if device is None:
+        progress(Stage(text=f"Running {bundle.name} in {bundle.runtime} on this computer"))
+        arrays = run_bundle_here(bundle, inputs, dump=dump)
+    else:
+        with open_session(load_config().find_device(device), progress=progress) as session:
+            arrays = run(session, bundle, inputs, options=options, limits=limits, dump=dump)
+    return Outputs(arrays=arrays, meanings=bundle.postprocessing)
 
 
 def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -67,7 +145,7 @@ def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
 
     A file that is really called so stays a file. Raises UsageError where no file is given.
     """
-    shapes = [word for word in words if is_input_shape(word) and not Path(word).exists()]
+    shapes = [word for word in words if is_input_request(word) and not Path(word).exists()]
     files = [Path(word) for word in words if word not in shapes]
     if not files:
         raise UsageError(
@@ -77,50 +155,72 @@ def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
     return shapes, files
 
 
-def read_inputs(bundle: Bundle, paths: Sequence[Path]) -> Arrays:
-    """Arrays from ``.npz`` files, and pictures through the bundle's pre-processing.
+def write_outputs(outputs: Mapping[str, numpy.ndarray], path: Path) -> None:
+    """An ``.npz`` with arrays named like the outputs, written beside and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        numpy.savez(file, **outputs)  # type: ignore[arg-type]
+    temporary.replace(path)
 
-    Several pictures become samples along the batch axis, in the order given.
-    Raises UsageError for a file that is neither, or that cannot be read.
-    """
-    arrays: Arrays = {}
-    pictures: dict[str, list[numpy.ndarray]] = {}
-    for path in paths:
-        if path.suffix.lower() == ".npz":
-            arrays.update(_read_npz(path))
-            continue
-        if len(bundle.preprocessing) != 1:
+
+def _run_source(
+    model: Path,
+    shapes: Sequence[str],
+    files: Sequence[Path],
+    dump: Sequence[str],
+    torch: TorchOptions,
+    progress: Progress,
+) -> Outputs:
+    requests = parse_inputs(shapes)
+    with opened_model(model, torch, requests, progress=progress) as opened:
+        if opened.path.suffix != ".onnx":
             raise UsageError(
-                f"{path} is not an .npz file, and the bundle {bundle.name} does not say how a "
-                "picture becomes its input.",
-                remedy="Give --preprocess when the bundle is made, or an .npz file.",
+                f"{model} is no ONNX model; only these run on this computer as they are.",
+                remedy="Name a board: --device local:.",
             )
-        recipe = bundle.preprocessing[0]
-        pictures.setdefault(recipe.input, []).append(load_picture(path, recipe))
-    for name, loaded_pictures in pictures.items():
-        arrays[name] = numpy.concatenate(loaded_pictures, axis=0)
-    return arrays
+        source = read_onnx(opened.path, requests)
+        steps = source_preprocessing(source)
+        inputs = read_arrays(files, steps)
+        progress(Stage(text=f"Running {opened.name} in ONNX Runtime"))
+        arrays = _reference_outputs(source, inputs, dump)
+        outputs = {name: arrays[name] for name in source.output_names}
+        return Outputs(arrays=arrays, meanings=source_postprocessing(source, outputs))
 
 
-def split_samples(bundle: Bundle, inputs: Mapping[str, numpy.ndarray]) -> list[Arrays]:
-    """One entry a sample, each of batch size 1; everything is checked before a board is asked."""
-    to_runtime_arrays(bundle.inputs, inputs)
-    batched = [spec for spec in bundle.inputs if spec.batch_axis is not None]
-    if not batched:
-        return [{spec.name: inputs[spec.name] for spec in bundle.inputs}]
-    first = batched[0]
-    assert first.batch_axis is not None
-    count = inputs[first.name].shape[first.batch_axis]
-    return [
-        {spec.name: _sample(spec, inputs[spec.name], index) for spec in bundle.inputs}
-        for index in range(count)
+def _reference_outputs(
+    source: OnnxSource, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]
+) -> Arrays:
+    names = tuple(dict.fromkeys([*dump, *source.output_names]))
+    unknown = [name for name in dump if name not in tensor_names(source)]
+    if unknown:
+        raise UsageError(f"{source.path.name} has no tensor '{unknown[0]}' that a node makes.")
+    missing = [tensor.name for tensor in source.inputs if tensor.name not in inputs]
+    if missing:
+        raise UsageError(
+            f"There is no array for the input '{missing[0]}', only {', '.join(inputs) or 'none'}.",
+            remedy="Name the arrays like the inputs.",
+        )
+    given = {tensor.name: inputs[tensor.name] for tensor in source.inputs}
+    reference = Reference(source, tensors=names)
+    single = [tensor.name for tensor in source.inputs if tensor.shape[:1] == (1,)]
+    counts = {len(given[name]) for name in single}
+    if len(counts) > 1:
+        raise UsageError("The inputs hold different numbers of samples.")
+    runs = [
+        reference.run({**given, **{name: given[name][i : i + 1] for name in single}})
+        for i in range(counts.pop() if counts else 1)
     ]
+    return {
+        name: runs[0][name]
+        if len(runs) == 1
+        else numpy.concatenate([found[name] for found in runs])
+        for name in names
+    }
 
 
-def _sample(spec: TensorSpec, array: numpy.ndarray, index: int) -> numpy.ndarray:
-    if spec.batch_axis is None:
-        return array
-    return numpy.take(array, [index], axis=spec.batch_axis)
+def _stacked(parts: Sequence[numpy.ndarray]) -> numpy.ndarray:
+    return parts[0] if len(parts) == 1 else numpy.stack(parts)
 
 
 def _tensors(bundle: Bundle, sample: Arrays) -> list[InputTensor]:
@@ -129,29 +229,3 @@ def _tensors(bundle: Bundle, sample: Arrays) -> list[InputTensor]:
         InputTensor(blob=blob, array=array, batched=batched)
         for blob, (array, batched) in arrays.items()
     ]
-
-
-def _joined(spec: TensorSpec, parts: Sequence[numpy.ndarray], samples: int) -> numpy.ndarray:
-    if samples == 1:
-        return parts[0]
-    axis = spec.batch_axis
-    return numpy.stack(parts) if axis is None else numpy.concatenate(parts, axis=axis)
-
-
-def _read_npz(path: Path) -> Arrays:
-    import zipfile
-
-    try:
-        with numpy.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
-        raise UsageError(f"{path} cannot be read as .npz: {error}.") from error
-
-
-def write_outputs(outputs: Mapping[str, numpy.ndarray], path: Path) -> None:
-    """An ``.npz`` with arrays named like the outputs, written beside and renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        numpy.savez(file, **outputs)  # type: ignore[arg-type]
-    temporary.replace(path)

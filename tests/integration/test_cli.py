@@ -44,7 +44,7 @@ COMMANDS = [
     ["sources", "list"],
     ["sources", "fetch"],
     ["sources", "add"],
-    ["bundle"],
+    ["convert"],
     ["devices"],
     ["devices", "list"],
     ["devices", "describe"],
@@ -160,7 +160,7 @@ def test_run_on_a_board_gives_what_onnx_runtime_gives(device, tmp_path):
 def test_run_takes_a_picture_through_the_pre_processing(tmp_path):
     picture = DIGITS.with_name("digit_3.png")
     deployx(
-        "bundle",
+        "convert",
         DIGITS,
         "-o",
         "digits",

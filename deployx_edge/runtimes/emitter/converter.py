@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from deployx_edge import __version__
 from deployx_edge.errors import ModelError
 from deployx_edge.model import TensorSpec
+from deployx_edge.ncnn_format import STORED_PRECISIONS
 from deployx_edge.rewriting.passes import NCNN_PASSES
-from deployx_edge.runtimes.converter import ConvertedModel, tensor_spec
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, tensor_spec
 from deployx_edge.runtimes.emitter.emit import Emitted, Refusal, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
 from deployx_edge.runtimes.ncnn import version as ncnn_version
+from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.canonical import canonical
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
@@ -23,6 +24,9 @@ _NAMED = 3
 
 class EmitterConverter:
     """``Converter`` for ncnn by the emitter of this project."""
+
+    runtime = "ncnn"
+    precisions = STORED_PRECISIONS
 
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The versions of ncnn, and of what simplifies the model first."""
@@ -34,19 +38,17 @@ class EmitterConverter:
             ("onnxslim", metadata.version("onnxslim")),
         )
 
-    def convert(
-        self,
-        source: OnnxSource,
-        outputs: tuple[SourceTensor, ...],
-        precision: str,
-        folder: Path,
-    ) -> ConvertedModel:
+    def check(self, source: OnnxSource) -> None:
+        """Raise ModelError for what ncnn has in no form (see ``Converter``)."""
+        refuse_for_ncnn(source)
+
+    def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``<stem>.param`` and ``<stem>.bin`` (see ``Converter``)."""
         # ncnn runs one sample at a time.
-        is_batch = _is_batch(source, outputs)
-        emitted = _emit(_for_one_sample(source) if is_batch else source, precision)
+        is_batch = _is_batch(source, request.outputs)
+        emitted = _emit(_for_one_sample(source) if is_batch else source, request)
         if is_batch and emitted.refusals:
-            is_batch, emitted = False, _emit(source, precision)
+            is_batch, emitted = False, _emit(source, request)
         if emitted.refusals:
             raise refused(source, emitted.refusals)
         for tensor in source.inputs:
@@ -56,15 +58,16 @@ class EmitterConverter:
                     remedy="Export the model without it.",
                 )
         stem = source.path.stem
-        param, weights = folder / f"{stem}.param", folder / f"{stem}.bin"
+        param, weights = request.folder / f"{stem}.param", request.folder / f"{stem}.bin"
         param.write_text(emitted.param, encoding="utf-8")
         weights.write_bytes(emitted.weights)
         return ConvertedModel(
             runtime="ncnn",
-            precision=precision,
+            precision=request.precision,
             files=(("param", param), ("bin", weights)),
             inputs=_specs(source, source.inputs, emitted.blobs, is_batch=is_batch),
-            outputs=_specs(source, outputs, emitted.blobs, is_batch=is_batch),
+            outputs=_specs(source, request.outputs, emitted.blobs, is_batch=is_batch),
+            kept_float=emitted.kept_float,
         )
 
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
@@ -81,13 +84,14 @@ def refused(source: OnnxSource, refusals: Sequence[Refusal]) -> ModelError:
     more = f"; and {len(refusals) - _NAMED} more" if len(refusals) > _NAMED else ""
     return ModelError(
         f"{source.path.name} cannot run in ncnn: {'; '.join(words)}{more}.",
-        remedy="Export the model without it, or cut it off the model.",
+        remedy="Rewrite it while exporting, or cut it off the model "
+        "(docs/when-an-operator-is-missing.md).",
     )
 
 
-def _emit(source: OnnxSource, precision: str) -> Emitted:
+def _emit(source: OnnxSource, request: ConversionRequest) -> Emitted:
     model = canonical(source, NCNN_PASSES)
-    return emit(read_graph(model.model, model.shapes), precision)
+    return emit(read_graph(model.model, model.shapes), request.precision, request.wide)
 
 
 def _is_batch(source: OnnxSource, outputs: Sequence[SourceTensor]) -> bool:

@@ -35,10 +35,11 @@ class Weight:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftLayer:
-    """A layer with its weights."""
+    """A layer with its weights; ``float32`` where it stays so in a model of 16 bits."""
 
     layer: Layer
     weights: tuple[Weight, ...]
+    float32: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

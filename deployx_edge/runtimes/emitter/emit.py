@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.ncnn_format import Layer, encode_weights, format_param
 
 # Each enters its operators into the table when it is imported.
@@ -28,6 +29,9 @@ from deployx_edge.runtimes.emitter.names import Names
 from deployx_edge.runtimes.emitter.table import TABLE
 
 _OWN_DOMAINS = ("", "ai.onnx")
+# What a layer may not use of what the network's options allow (``get_masked_option`` in net.cpp).
+_FEATURE_MASK = 31
+_NO_FP16_ARITHMETIC, _NO_FP16_STORAGE = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,24 +47,37 @@ class Refusal:
 class Emitted:
     """What became of a graph; files only where nothing was refused.
 
-    ``blobs`` maps the graph's inputs and outputs to ncnn's blobs.
+    ``blobs`` maps the graph's inputs and outputs to ncnn's blobs; ``kept_float`` names the
+    layers that stay fp32 in a model of 16 bits.
     """
 
     param: str
     weights: bytes
     blobs: dict[str, str]
     refusals: tuple[Refusal, ...]
+    kept_float: tuple[str, ...] = ()
 
 
-def emit(graph: Graph, precision: str) -> Emitted:
-    """Write the graph for ncnn; ``precision`` ("fp32", "fp16") is that of stored weights."""
+def emit(graph: Graph, precision: str, wide: Collection[str] = ()) -> Emitted:
+    """Write the graph for ncnn.
+
+    ``precision`` (one of STORED_PRECISIONS) is that of stored weights. In fp16 layers that
+    read or make one of the tensors ``wide`` compute and store in fp32; also where a board runs
+    stored fp32 weights in fp16.
+    """
     draft = Draft(graph)
     for tensor in graph.inputs:
         draft.input(tensor)
     refusals = []
     for node in graph.nodes:
+        before, absorbed = len(draft.layers), set(draft.absorbed)
         try:
             _write(draft, node)
+            if precision != "bf16" and (
+                _touches(graph, node, draft.absorbed - absorbed, wide)
+                or any(has_wide_weights(entry) for entry in draft.layers[before:])
+            ):
+                draft.layers[before:] = [replace(e, float32=True) for e in draft.layers[before:]]
         except RefusedError as refused:
             refusals.append(Refusal(operator=node.operator, node=node.name, reason=str(refused)))
             for tensor in node.outputs:
@@ -75,15 +92,38 @@ def emit(graph: Graph, precision: str) -> Emitted:
     inputs = {tensor: draft.take(tensor) for tensor in graph.inputs}
     layers = split_shared(used_only(draft.layers, outputs.values()), outputs.values(), draft.names)
     return Emitted(
-        param=format_param([entry.layer for entry in layers]),
+        param=format_param([_masked(entry) for entry in layers]),
         weights=b"".join(
-            encode_weights(weight.values, precision, tagged=weight.tagged)
+            encode_weights(
+                weight.values, "fp32" if entry.float32 else precision, tagged=weight.tagged
+            )
             for entry in layers
             for weight in entry.weights
         ),
         blobs={**inputs, **outputs},
         refusals=(),
+        kept_float=tuple(entry.layer.name for entry in layers if entry.float32),
     )
+
+
+def _touches(graph: Graph, node: Node, absorbed: Collection[str], wide: Collection[str]) -> bool:
+    """Whether the node, or one that its layer takes in, reads or makes a wide tensor."""
+    nodes = [node, *(other for other in graph.nodes if other.name in absorbed)]
+    return any(name in wide for each in nodes for name in (*each.inputs, *each.outputs))
+
+
+def has_wide_weights(entry: DraftLayer) -> bool:
+    """Whether fp16 would turn one of the layer's weights into infinity."""
+    return any(
+        weight.values.size and abs(weight.values).max() > FP16_LARGEST for weight in entry.weights
+    )
+
+
+def _masked(entry: DraftLayer) -> Layer:
+    if not entry.float32:
+        return entry.layer
+    params = (*entry.layer.params, (_FEATURE_MASK, str(_NO_FP16_ARITHMETIC | _NO_FP16_STORAGE)))
+    return replace(entry.layer, params=params)
 
 
 def _write(draft: Draft, node: Node) -> None:
@@ -144,5 +184,5 @@ def split_shared(
                 tops=outs,
                 params=(),
             )
-            result.append(DraftLayer(layer=split, weights=()))
+            result.append(DraftLayer(layer=split, weights=(), float32=entry.float32))
     return result

@@ -26,6 +26,7 @@ from deployx_edge.rewriting.passes import NCNN_PASSES
 from deployx_edge.runtimes.emitter.axes import natural_dims
 from deployx_edge.runtimes.emitter.emit import Emitted, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
+from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
 from deployx_edge.sources.canonical import canonical
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx
 from tests.integration.models.operator_cases import Case, all_cases
@@ -120,6 +121,7 @@ def check(case: Case, folder: Path) -> Outcome:
     onnx.save(case.model, path)
     try:
         source = read_onnx(path, {})
+        refuse_for_ncnn(source)
         model = canonical(source, NCNN_PASSES)
         emitted = emit(read_graph(model.model, model.shapes), "fp32")
     except ModelError as error:

@@ -11,12 +11,12 @@ import onnx
 import pytest
 
 from deployx_edge.comparison import LayerCheck, first_difference, structured_inputs
-from deployx_edge.errors import UsageError, VerificationError
-from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.errors import BundleError, UsageError, VerificationError
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
-from deployx_edge.runtimes.layerwise import compare_layers
+from deployx_edge.runtimes.layerwise import compare_layers, source_side
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
-from deployx_edge.workflows import bundle as story
+from deployx_edge.workflows import conversion
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.compare import compare
 from tests.integration.models.onnx_models import (
@@ -45,9 +45,10 @@ def layers_of(made: onnx.ModelProto, folder: Path) -> tuple[LayerCheck, ...]:
     folder.mkdir()
     other = read_onnx(save(made, folder / "mutated.onnx"), {})
     outputs = (SourceTensor(name="scores", shape=(1, 6)),)
-    converted = EmitterConverter().convert(other, outputs, "fp32", folder)
+    request = ConversionRequest(outputs=outputs, precision="fp32", folder=folder)
+    converted = EmitterConverter().convert(other, request)
     source = read_onnx(save(small_cnn(), folder / "right.onnx"), {})
-    return compare_layers(converted, source, structured_inputs(source.inputs))
+    return compare_layers(converted, source_side(source), structured_inputs(source.inputs))
 
 
 def test_a_right_conversion_differs_nowhere(tmp_path: Path) -> None:
@@ -78,17 +79,15 @@ def test_a_missing_activation_shows_where_names_are_left(tmp_path: Path) -> None
 class _Wrong(EmitterConverter):
     """Converts the network with a wrong filter in place of the right one."""
 
-    def convert(
-        self, source: OnnxSource, outputs: tuple[SourceTensor, ...], precision: str, folder: Path
-    ) -> ConvertedModel:
-        other = read_onnx(save(mutated("w3"), folder / "other.onnx"), {})
-        return super().convert(other, outputs, precision, folder)
+    def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
+        other = read_onnx(save(mutated("w3"), request.folder / "other.onnx"), {})
+        return super().convert(other, request)
 
 
 def test_a_refused_conversion_names_the_first_layer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(story.CONVERTERS, "emitter", _Wrong)
+    monkeypatch.setitem(conversion.CONVERTERS["ncnn"], "emitter", _Wrong)
     with pytest.raises(VerificationError, match="first to differ is 'r3' of the layer 'strided'"):
         make_bundle(save(small_cnn(), tmp_path / "m.onnx"), tmp_path / "b")
     assert not (tmp_path / "b").exists()
@@ -116,13 +115,35 @@ def test_the_command_shows_a_table_json_and_a_picture(tmp_path: Path) -> None:
     assert "'r3' of the layer 'strided' (Convolution) is the first to differ" in done.stderr
 
 
-def test_what_cannot_be_compared(tmp_path: Path) -> None:
+def test_layers_without_names_are_matched_by_their_weights_and_order(tmp_path: Path) -> None:
     path = save(small_cnn(), tmp_path / "m.onnx")
     nameless = make_bundle(path, tmp_path / "p", BundleOptions(via="pnnx"))
-    with pytest.raises(UsageError, match="kept its name"):
-        compare(path, nameless.folder)
-    with pytest.raises(UsageError, match=r"is not an \.onnx file"):
-        compare(tmp_path, nameless.folder)
+    found = compare(path, nameless.folder)
+    assert [item.check.output for item in found.layers] == ["r1", "r2", "r3", "scores"]
+    assert first_difference(found.layers) is None
+    wrong = compare(save(mutated("w3"), tmp_path / "wrong.onnx"), nameless.folder)
+    first = first_difference(wrong.layers)
+    assert first is not None
+    assert first.check.output == "r3"
+
+
+def test_two_bundles_of_one_model(tmp_path: Path) -> None:
+    path = save(small_cnn(), tmp_path / "m.onnx")
+    make_bundle(path, tmp_path / "a")
+    make_bundle(path, tmp_path / "b", BundleOptions(precision="bf16"))
+    found = compare(tmp_path / "a", tmp_path / "b")
+    assert (found.precision, len(found.layers)) == ("bf16", 6)
+    assert first_difference(found.layers) is None
+    assert max(item.check.relative_error for item in found.layers) > 1e-4
+
+
+def test_what_cannot_be_compared(tmp_path: Path) -> None:
+    path = save(small_cnn(), tmp_path / "m.onnx")
+    with pytest.raises(BundleError, match=r"bundle\.json is missing|is not a bundle"):
+        compare(path, tmp_path)
+    made = make_bundle(path, tmp_path / "p")
+    with pytest.raises(UsageError, match="does not exist"):
+        compare(tmp_path / "absent.onnx", made.folder)
     four = save(small_cnn(batch=4), tmp_path / "four.onnx")
     make_bundle(four, tmp_path / "f")
     with pytest.raises(UsageError, match="for a single sample"):

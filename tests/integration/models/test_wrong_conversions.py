@@ -19,7 +19,7 @@ from onnx import helper
 from deployx_edge.bundle import Verification
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import VerificationError
-from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
@@ -43,7 +43,8 @@ def convert(made: onnx.ModelProto, folder: Path, precision: str = "fp32") -> Con
     source = read_onnx(save(made, folder / "source.onnx"), {})
     first = Reference(source).run(structured_inputs(source.inputs)[0])
     outputs = tuple(SourceTensor(name=n, shape=a.shape) for n, a in first.items())
-    return EmitterConverter().convert(source, outputs, precision, folder)
+    request = ConversionRequest(outputs=outputs, precision=precision, folder=folder)
+    return EmitterConverter().convert(source, request)
 
 
 def check(

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from deployx_edge.bundle import (
     Bundle,
+    IntermediateCheck,
     OutputCheck,
     Provenance,
     Verification,
     describe_file,
     write_bundle,
 )
-from deployx_edge.model import PostProcessing, PreProcessing, TensorSpec
+from deployx_edge.model import AxisRange, PostProcessing, PreProcessing, TensorSpec
 
 
 def spec(
@@ -20,9 +21,16 @@ def spec(
     shape: tuple[int, ...] = (1, 3, 8, 6),
     batch_axis: int | None = 0,
     blob: str = "in0",
+    ranges: tuple[AxisRange, ...] = (),
 ) -> TensorSpec:
     return TensorSpec(
-        name=name, blob=blob, dtype="float32", shape=shape, layout="", batch_axis=batch_axis
+        name=name,
+        blob=blob,
+        dtype="float32",
+        shape=shape,
+        layout="",
+        batch_axis=batch_axis,
+        ranges=ranges,
     )
 
 
@@ -43,6 +51,7 @@ def bundle_value(folder: Path, sources: dict[str, Path]) -> Bundle:
             tools=(("deployx-edge", "0.1.0"), ("pnnx", "1")),
             source_file="tiny.onnx",
             source_sha256="0" * 64,
+            notes=("said aloud",),
             verification=Verification(
                 status="passed",
                 reference="onnxruntime 1",
@@ -59,6 +68,10 @@ def bundle_value(folder: Path, sources: dict[str, Path]) -> Bundle:
                         variation=4.5,
                         magnitude=8.0,
                     ),
+                ),
+                samples=1,
+                intermediates=IntermediateCheck(
+                    compared=4, unproven=1, worst="relu", worst_error=2e-6
                 ),
             ),
         ),

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import (
+    InputRequest,
     format_shape,
     from_runtime_array,
-    parse_input_shapes,
-    parse_shape,
+    parse_inputs,
     to_runtime_array,
     to_runtime_arrays,
 )
@@ -110,20 +110,44 @@ def test_there_and_back_is_the_same(shape: list[int], axis: int, samples: int) -
 
 
 def test_shapes_as_text() -> None:
-    assert parse_shape("1x3x224x224") == (1, 3, 224, 224)
     assert format_shape((1, 3, 224, 224)) == "1x3x224x224"
     assert format_shape(()) == "scalar"
-    assert parse_input_shapes(["a:0:1x2", "b:7"]) == {"a:0": (1, 2), "b": (7,)}
+    found = parse_inputs(["a:0:1x2", "b:7:int64", "c:1x{2..9}x{1..4..8}"])
+    assert found["a:0"] == InputRequest(shape=(1, 2))
+    assert found["b"] == InputRequest(shape=(7,), dtype="int64")
+    assert found["c"].shape_at("minimum") == (1, 2, 1)
+    assert found["c"].shape_at("best") == found["c"].shape == (1, 9, 4)
+    assert found["c"].shape_at("maximum") == (1, 9, 8)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "1x", "0x3", "-1", "1X2", "1x2.5", "1x99999999999", "１"]
+    "text",
+    [
+        *("", "x", "1x", "0x3", "-1", "1X2", "1x2.5", "1x99999999999", "１", "1x2:complex64"),
+        *("{}", "{3}", "{3..}", "{..3}", "{0..3}", "{1..2..3..4}", "1x{2.. 3}"),
+    ],
 )
 def test_words_that_are_no_shape(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a shape"):
-        parse_shape(text)
+    with pytest.raises(UsageError, match="does not say an input's shape"):
+        parse_inputs([f"x:{text}"])
+
+
+@pytest.mark.parametrize("text", ["{5..3}", "{1..9..8}"])
+def test_sizes_that_do_not_grow(text: str) -> None:
+    with pytest.raises(UsageError, match="do not grow from left to right"):
+        parse_inputs([f"x:1x{text}"])
+
+
+def test_open_axes_have_bounds() -> None:
+    (request,) = parse_inputs(["x:1x{2..4}"]).values()
+    bounded = spec(shape=request.shape, batch_axis=None, ranges=request.ranges)
+    bounded.check(ramp(1, 2))
+    bounded.check(ramp(1, 4))
+    for size in (1, 5):
+        with pytest.raises(UsageError, match=r"Input 'image' has the shape 1x\{2\.\.4\}"):
+            bounded.check(ramp(1, size))
 
 
 def test_a_shape_that_no_board_takes() -> None:
     with pytest.raises(UsageError, match="has more than 268435456 elements"):
-        parse_shape("1x3x99999x99999")
+        parse_inputs(["x:1x3x99999x99999"])

@@ -1,4 +1,4 @@
-"""``deployx-edge bundle`` as a person types it."""
+"""``deployx-edge convert`` as a person types it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIGITS = Path(__file__).resolve().parents[3] / "examples" / "digits"
 
 
 def bundle(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "deployx_edge", "bundle", *map(str, words)]
+    command = [sys.executable, "-m", "deployx_edge", "convert", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

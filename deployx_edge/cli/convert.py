@@ -1,4 +1,4 @@
-"""``deployx-edge bundle``."""
+"""``deployx-edge convert``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,27 @@ from typing import Annotated
 
 import typer
 
-from deployx_edge.cli.options import InputShapeOption, JsonOption, ModelArgument
+from deployx_edge.cli.options import (
+    CheckpointOption,
+    ExporterOption,
+    FactoryArgumentsOption,
+    InputShapeOption,
+    JsonOption,
+    ModelArgument,
+    RewriterOption,
+    SamplesOption,
+    SettingsOption,
+    torch_options,
+)
 
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the bundle is written.")
 ]
+RuntimeNameOption = Annotated[
+    str, typer.Option("--runtime", help="What it is for: ncnn, or onnxruntime.")
+]
 WeightsOption = Annotated[
-    str | None, typer.Option("--precision", help="Of the stored weights: fp32 or fp16.")
+    str | None, typer.Option("--precision", help="Of the stored weights: fp32, fp16 or bf16.")
 ]
 PreprocessOption = Annotated[
     list[str] | None,
@@ -33,7 +47,8 @@ PostprocessOption = Annotated[
     ),
 ]
 ViaOption = Annotated[
-    str, typer.Option("--via", help="The converter: emitter (ours, keeps names) or pnnx.")
+    str | None,
+    typer.Option("--via", help="For ncnn: emitter (ours, keeps names; the default) or pnnx."),
 ]
 NameOption = Annotated[str | None, typer.Option("--name", help="The bundle's name.")]
 NoVerifyOption = Annotated[
@@ -46,36 +61,46 @@ AcceptUnprovenOption = Annotated[
 ]
 
 
-def bundle(
+def convert(
     model: ModelArgument,
     output: OutputOption,
+    runtime: RuntimeNameOption = "ncnn",
     precision: WeightsOption = None,
     input_shape: InputShapeOption = None,
+    checkpoint: CheckpointOption = None,
+    factory_args: FactoryArgumentsOption = "{}",
+    exporter: ExporterOption = "auto",
+    rewriter: RewriterOption = None,
+    settings: SettingsOption = "{}",
     preprocess: PreprocessOption = None,
     postprocess: PostprocessOption = None,
+    samples: SamplesOption = None,
     name: NameOption = None,
-    via: ViaOption = "emitter",
+    via: ViaOption = None,
     no_verify: NoVerifyOption = False,
     accept_unproven: AcceptUnprovenOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Turn a model into a bundle: ncnn's files, compared with the source, and a manifest.
+    """Turn a model into a bundle: a runtime's files, compared with the source, and a manifest.
 
-    Example: deployx-edge bundle examples/digits/digits_cnn.onnx -o digits --precision fp16
+    Example: deployx-edge convert examples/digits/digits_cnn.onnx -o digits --precision fp16
     """
     from deployx_edge.cli.console import print_json, print_report, show_progress
     from deployx_edge.report.bundle import bundle_document, bundle_table
     from deployx_edge.workflows.bundle import BundleOptions, make_bundle
 
     options = BundleOptions(
+        runtime=runtime,
         precision=precision,
         input_shapes=tuple(input_shape or ()),
         preprocess=tuple(preprocess or ()),
         postprocess=tuple(postprocess or ()),
+        samples=tuple(samples or ()),
         verify=not no_verify,
         accept_unproven=accept_unproven,
         name=name,
         via=via,
+        torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings),
     )
     with show_progress() as progress:
         made = make_bundle(model, output, options, progress=progress)

@@ -1,0 +1,113 @@
+"""ONNX Runtime as a runtime of its own: its file is the canonical model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from deployx_edge import __version__
+from deployx_edge.comparison import FP16_LARGEST
+from deployx_edge.errors import ModelError
+from deployx_edge.model import TensorSpec
+from deployx_edge.runtimes.converter import LAYOUTS, ConversionRequest, ConvertedModel
+from deployx_edge.sources.canonical import simplified
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
+
+if TYPE_CHECKING:
+    import onnx
+
+# One file may not be larger (protobuf); weights then go into a second.
+_ONE_FILE = 2**31 - 2**20
+
+
+class OnnxRuntimeConverter:
+    """``Converter`` for ONNX Runtime: simplified, and with half floats where asked for.
+
+    A quantized model (QDQ) passes as it is.
+    """
+
+    runtime = "onnxruntime"
+    precisions = ("fp32", "fp16")
+
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """The versions of what simplifies, halves and runs the model."""
+        from importlib import metadata
+
+        names = ("onnx", "onnxruntime", "onnxslim")
+        return (("deployx-edge", __version__), *((name, metadata.version(name)) for name in names))
+
+    def check(self, source: OnnxSource) -> None:
+        """Nothing to refuse here: ONNX Runtime itself says what it cannot load."""
+
+    def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
+        """Write ``<stem>.onnx`` (see ``Converter``)."""
+        import onnx
+
+        model = simplified(source)
+        kept: tuple[str, ...] = ()
+        if request.precision == "fp16":
+            kept = _wide_nodes(model, request.wide)
+            model = _halved(model, kept)
+        if model.ByteSize() > _ONE_FILE:
+            raise ModelError(
+                f"{source.path.name} is larger than one ONNX file may be (2 GB).",
+                remedy="Convert it with --precision fp16.",
+            )
+        path = request.folder / f"{source.path.stem}.onnx"
+        onnx.save(model, path)
+        return ConvertedModel(
+            runtime=self.runtime,
+            precision=request.precision,
+            files=(("onnx", path),),
+            inputs=tuple(_spec(tensor) for tensor in source.inputs),
+            outputs=tuple(_spec(tensor) for tensor in request.outputs),
+            kept_float=kept,
+        )
+
+    def doubts(self, source: OnnxSource) -> tuple[str, ...]:
+        """None are known."""
+        return ()
+
+
+def _spec(tensor: SourceTensor) -> TensorSpec:
+    return TensorSpec(
+        name=tensor.name,
+        blob=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        layout=LAYOUTS.get(len(tensor.shape), ""),
+        batch_axis=0 if len(tensor.shape) > 1 else None,
+        ranges=tensor.ranges,
+    )
+
+
+def _wide_nodes(model: onnx.ModelProto, wide: Collection[str]) -> tuple[str, ...]:
+    """The nodes that read or make wide tensors, or hold wide weights."""
+    from onnx import numpy_helper
+
+    large = {
+        tensor.name
+        for tensor in model.graph.initializer
+        if tensor.data_type == tensor.FLOAT
+        and abs(numpy_helper.to_array(tensor)).max(initial=0.0) > FP16_LARGEST
+    }
+    names = {*wide, *large}
+    return tuple(
+        node.name
+        for node in model.graph.node
+        if names.intersection(node.input) or names.intersection(node.output)
+    )
+
+
+def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
+    """The model with half floats inside, and float32 at its inputs and outputs."""
+    import warnings
+
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says how many tiny weights became zero
+        halved: onnx.ModelProto = convert_float_to_float16(
+            model, keep_io_types=True, node_block_list=list(kept)
+        )
+    return halved

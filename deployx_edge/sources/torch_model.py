@@ -1,0 +1,293 @@
+"""Models that come as PyTorch: TorchScript files, exported programs, and factories in Python.
+
+No pickle may run code: weights are read by ``torch.load(weights_only=True)``, and a file that
+holds pickled modules is refused. A factory is the user's own code, and is run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deployx_edge.errors import MissingToolError, ModelError, UsageError
+from deployx_edge.sources.onnx_file import one_line
+
+if TYPE_CHECKING:
+    import torch
+
+_NAMED = 3
+# Where trainers put the weights in a checkpoint that also holds other things.
+_STATE_KEYS = ("state_dict", "model_state_dict", "model", "ema", "net")
+_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchSource:
+    """A model in PyTorch's terms, not yet loaded.
+
+    ``reference``: a ``.pt`` (TorchScript) or ``.pt2`` (torch.export) file, or
+    ``package.module:factory``. ``checkpoint`` and ``arguments`` are a factory's.
+    """
+
+    reference: str
+    checkpoint: Path | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_factory(self) -> bool:
+        """Whether Python makes the model."""
+        return is_factory(self.reference)
+
+    @property
+    def name(self) -> str:
+        """What a file made of it is called."""
+        if self.is_factory:
+            return self.reference.rpartition(":")[2].rpartition(".")[2]
+        return Path(self.reference).stem
+
+
+def is_torch(reference: str) -> bool:
+    """Whether a model's name means one of PyTorch's."""
+    return Path(reference).suffix in (".pt", ".pt2", ".pth") or is_factory(reference)
+
+
+def is_factory(reference: str) -> bool:
+    """Whether ``reference`` has the form ``package.module:factory``."""
+    module, colon, name = reference.partition(":")
+    words = [*module.split("."), *name.split(".")]
+    return bool(colon) and all(word.isidentifier() for word in words)
+
+
+def load_torch(source: TorchSource) -> Any:
+    """The module, script module or exported program, in evaluation mode on the CPU.
+
+    Raises UsageError for a factory that cannot be found or called, ModelError for a file that
+    cannot be read or holds what would run code, or a checkpoint that does not fit.
+    """
+    _require_torch()
+    if source.is_factory:
+        return _from_factory(source)
+    if source.checkpoint is not None or source.arguments:
+        raise UsageError(
+            "--checkpoint and --factory-args belong to a package.module:factory, "
+            f"not to the file {source.reference}."
+        )
+    path = Path(source.reference)
+    if not path.is_file():
+        raise UsageError(f"The model {path} does not exist.")
+    return _exported(path) if path.suffix == ".pt2" else _script(path)
+
+
+def _require_torch() -> None:
+    missing = [name for name in ("torch", "onnxscript") if not importlib.util.find_spec(name)]
+    if missing:
+        raise MissingToolError(
+            f"Models from PyTorch need the Python package {' and '.join(missing)}.",
+            remedy="pip install 'deployx-edge[torch]'.",
+        )
+
+
+def _from_factory(source: TorchSource) -> torch.nn.Module:
+    import torch
+
+    factory = _find_factory(source.reference)
+    try:
+        model = factory(**source.arguments)
+    except Exception as error:  # the user's code may raise anything
+        raise UsageError(
+            f"{source.reference} failed: {type(error).__name__}: {one_line(error)}.",
+            remedy="Its arguments are given by --factory-args '{\"name\": value}'.",
+        ) from error
+    if not isinstance(model, torch.nn.Module):
+        raise UsageError(
+            f"{source.reference} gave {type(model).__name__}; a factory gives a torch.nn.Module."
+        )
+    if source.checkpoint is not None:
+        _load_checkpoint(model, source.checkpoint)
+    broken = [
+        name
+        for name, tensor in model.state_dict().items()
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+    ]
+    if broken:
+        raise ModelError(
+            f"The weights {_listed(broken)} of {source.reference} hold NaN or infinite values.",
+            remedy="The training diverged, or the checkpoint is damaged.",
+        )
+    return model.cpu().float().eval()
+
+
+def _find_factory(reference: str) -> Any:
+    module_name, _, path = reference.partition(":")
+    with _importable_from_here():
+        try:
+            found: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"{module_name} cannot be imported: there is no module '{error.name}'.",
+                remedy="Run from the folder that holds it, or set PYTHONPATH.",
+            ) from error
+        except Exception as error:  # the user's code may raise anything
+            raise UsageError(
+                f"Importing {module_name} failed: {type(error).__name__}: {one_line(error)}."
+            ) from error
+    for word in path.split("."):
+        if not hasattr(found, word):
+            near = difflib.get_close_matches(word, dir(found), n=_NAMED, cutoff=0.6)
+            raise UsageError(
+                f"{module_name} has no '{word}'.",
+                remedy=f"Did you mean {' or '.join(near)}?" if near else "",
+            )
+        found = getattr(found, word)
+    return found
+
+
+@contextmanager
+def _importable_from_here() -> Iterator[None]:
+    """The working folder on the path of modules, as ``python -m`` has it."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def _load_checkpoint(model: torch.nn.Module, path: Path) -> None:
+    state = _state(path)
+    own = model.state_dict()
+    # DataParallel puts its own name before all others.
+    if not set(state) & set(own):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    missing = [name for name in own if name not in state]
+    unexpected = [name for name in state if name not in own]
+    other = [name for name in own if name in state and own[name].shape != state[name].shape]
+    wrong = [
+        f"{word} {_listed(names)}"
+        for word, names in (("missing", missing), ("unexpected", unexpected), ("misshapen", other))
+        if names
+    ]
+    if wrong:
+        raise ModelError(
+            f"The checkpoint {path} does not fit the model: {'; '.join(wrong)}.",
+            remedy="Give the factory the arguments that the model was trained with.",
+        )
+    model.load_state_dict(state)
+
+
+def _state(path: Path) -> dict[str, torch.Tensor]:
+    import pickle
+
+    import torch
+
+    if not path.is_file():
+        raise UsageError(f"The checkpoint {path} does not exist.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"The checkpoint {path} holds more than weights: its pickle wants to run code.",
+            remedy="Save it by torch.save(model.state_dict(), PATH).",
+        ) from error
+    except Exception as error:  # torch names no base for broken files
+        raise ModelError(f"The checkpoint {path} cannot be read: {one_line(error)}.") from error
+    for key in ("", *_STATE_KEYS):
+        inner = content.get(key) if key and isinstance(content, dict) else content
+        if isinstance(inner, dict) and inner and _are_tensors(inner):
+            return inner
+    raise ModelError(
+        f"The checkpoint {path} is no state dict, nor holds one as {', '.join(_STATE_KEYS)}.",
+        remedy="Save it by torch.save(model.state_dict(), PATH).",
+    )
+
+
+def _are_tensors(values: Mapping[Any, Any]) -> bool:
+    import torch
+
+    return all(isinstance(name, str) and torch.is_tensor(value) for name, value in values.items())
+
+
+def _script(path: Path) -> torch.jit.ScriptModule:
+    import torch
+
+    if not any(name.endswith("constants.pkl") for name in _members(path)):
+        raise ModelError(
+            f"{path} is no TorchScript file: it was written by torch.save, and may run code when "
+            "it is read.",
+            remedy="Give package.module:factory with --checkpoint, or save it by torch.export.save "
+            "or torch.jit.save.",
+        )
+    try:
+        script: torch.jit.ScriptModule = _quietly(
+            lambda: torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        )
+        return script.eval()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {one_line(error)}.") from error
+
+
+def _exported(path: Path) -> torch.export.ExportedProgram:
+    import pickle
+
+    import torch
+
+    if not _members(path):
+        raise ModelError(f"{path} is no archive of torch.export.", remedy="Export it again.")
+    try:
+        with _weights_only():
+            program: torch.export.ExportedProgram = _quietly(lambda: torch.export.load(str(path)))
+            return program
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} holds more than weights: a pickle in it wants to run code.",
+            remedy="Export it again from a model that you trust.",
+        ) from error
+    except Exception as error:  # a broken archive ends in many of them
+        raise ModelError(f"{path} cannot be read: {one_line(error)}.") from error
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """torch.export.load falls back to reading any pickle; torch's own switch forbids it."""
+    before = os.environ.get(_WEIGHTS_ONLY)
+    os.environ[_WEIGHTS_ONLY] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_WEIGHTS_ONLY]
+        else:
+            os.environ[_WEIGHTS_ONLY] = before
+
+
+def _quietly(load: Any) -> Any:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return load()
+
+
+def _is_zip(path: Path) -> bool:
+    return bool(_members(path))
+
+
+def _members(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return []
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + more

@@ -1,0 +1,315 @@
+"""From an ONNX file, or from ncnn's own files, to a runtime's files that are known to be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge import __version__
+from deployx_edge.bundle import Bundle, Verification
+from deployx_edge.comparison import first_difference, structured_inputs
+from deployx_edge.errors import DeployxError, ModelError, UsageError, VerificationError
+from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, at_sizes, parse_inputs
+from deployx_edge.preprocessing import parse_postprocessing, parse_preprocessing
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
+from deployx_edge.runtimes.emitter.converter import EmitterConverter
+from deployx_edge.runtimes.hosts import run_converted
+from deployx_edge.runtimes.layerwise import compare_layers, source_side, verify_layers
+from deployx_edge.runtimes.ncnn import version as ncnn_version
+from deployx_edge.runtimes.ncnn_pair import read_pair
+from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
+from deployx_edge.runtimes.pnnx import PnnxConverter
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.verification import verify
+from deployx_edge.sources.magnitudes import WideTensor, wide_tensors
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.workflows.models import EXPORTER_KEY, TorchOptions, noted
+from deployx_edge.workflows.progress import Progress, Stage
+from deployx_edge.workflows.samples import read_samples
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
+
+    InputSets = Sequence[Mapping[str, Array]]
+
+# By runtime, the converters that write its files, the usual one first. The emitter keeps names
+# and refuses what it does not know; pnnx is for what the first cannot do yet.
+CONVERTERS: dict[str, dict[str, Callable[[], Converter]]] = {
+    "ncnn": {"emitter": EmitterConverter, "pnnx": PnnxConverter},
+    "onnxruntime": {"canonical": OnnxRuntimeConverter},
+}
+PRECISIONS = ("fp32", "fp16", "bf16")
+
+# What the model's author says of pictures and scores travels in the ONNX file's metadata.
+_PREPROCESS_KEY = "deployx-edge.preprocess"
+_POSTPROCESS_KEY = "deployx-edge.postprocess"
+_NAMED_LAYERS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleOptions:
+    """How a bundle is made.
+
+    ``runtime``: one of CONVERTERS, ``via`` one of its converters (None: the first).
+    ``precision``: "fp32", "fp16", "bf16", or None for fp32, or for what the files already are.
+    ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes, see
+    ``model.parse_inputs``. ``preprocess`` and ``postprocess``: see ``preprocessing``; where
+    empty, what the ONNX file says in its metadata. ``samples``: ``.npz`` files or pictures to
+    compare on, beside the inputs made up for it. ``verify`` False skips the comparison with
+    the source, and ``accept_unproven`` accepts outputs that hardly depend on the input; the
+    manifest records either. ``name``: the bundle's, None for the file's.
+    """
+
+    runtime: str = "ncnn"
+    precision: str | None = None
+    input_shapes: tuple[str, ...] = ()
+    preprocess: tuple[str, ...] = ()
+    postprocess: tuple[str, ...] = ()
+    samples: tuple[Path, ...] = ()
+    verify: bool = True
+    accept_unproven: bool = False
+    name: str | None = None
+    via: str | None = None
+    torch: TorchOptions = field(default_factory=TorchOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What becomes of a model before it is written down as a bundle."""
+
+    model: ConvertedModel
+    preprocessing: tuple[PreProcessing, ...]
+    postprocessing: tuple[PostProcessing, ...]
+    verification: Verification
+    tools: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+
+
+def check_options(options: BundleOptions) -> None:
+    """UsageError for a runtime, a converter or a precision that there is not."""
+    if options.runtime not in CONVERTERS:
+        raise UsageError(
+            f"The runtime is {' or '.join(CONVERTERS)}, not '{options.runtime}'.",
+        )
+    converters = CONVERTERS[options.runtime]
+    if options.via is not None and options.via not in converters:
+        raise UsageError(
+            f"The converter for {options.runtime} is {' or '.join(converters)}, "
+            f"not '{options.via}'."
+        )
+    if options.precision not in (None, *PRECISIONS):
+        raise UsageError(f"The precision is {' or '.join(PRECISIONS)}, not '{options.precision}'.")
+    converter = converter_for(options)
+    if options.precision not in (None, *converter.precisions):
+        raise UsageError(
+            f"{options.precision} cannot be had for {options.runtime} by this converter, "
+            f"which writes {' or '.join(converter.precisions)}."
+        )
+
+
+def converter_for(options: BundleOptions) -> Converter:
+    """The converter that the options name."""
+    converters = CONVERTERS[options.runtime]
+    return converters[options.via or next(iter(converters))]()
+
+
+def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progress) -> Made:
+    """Convert an ONNX file into ``work``, and compare what came out with it."""
+    converter = converter_for(options)
+    source = read_onnx(model, parse_inputs(options.input_shapes))
+    converter.check(source)
+    preprocessing = source_preprocessing(source, options)
+    samples = read_samples(options.samples, source.inputs, preprocessing)
+    inputs = (*samples, *structured_inputs(source.inputs, preprocessing))
+    reference = Reference(source)
+    given = reference.run(inputs[-1])
+    outputs = _outputs(source, given)
+    postprocessing = source_postprocessing(source, given, options)
+    precision = options.precision or "fp32"
+    wide = wide_tensors(source, inputs)
+    progress(Stage(text=f"Converting {model.name} to {options.runtime} ({precision})"))
+    converted = converter.convert(
+        source,
+        ConversionRequest(
+            outputs=outputs,
+            precision=precision,
+            folder=work,
+            wide=frozenset(item.tensor for item in wide),
+        ),
+    )
+    notes = [*noted(source.metadata), *_kept_note(converted, wide)]
+    for note in notes:
+        progress(Stage(text=note))
+    if options.verify:
+        verification = _verified(converted, source, inputs, options, converter, progress)
+        verification = replace(verification, samples=len(samples))
+    else:
+        progress(Stage(text=f"Loading it in {options.runtime}"))
+        run_converted(converted, inputs[:1])
+        verification = Verification(status="skipped")
+    exporter = source.metadata.get(EXPORTER_KEY)
+    tools = (*versions(converter), *((("torch", exporter),) if exporter else ()))
+    return Made(
+        model=converted,
+        preprocessing=preprocessing,
+        postprocessing=postprocessing,
+        verification=verification,
+        tools=tools,
+        notes=tuple(notes),
+    )
+
+
+def from_pair(model: Path, options: BundleOptions, progress: Progress) -> Made:
+    """Take ncnn's own files as they are."""
+    if options.runtime != "ncnn":
+        raise UsageError(f"{model} is a model for ncnn, not for {options.runtime}.")
+    progress(Stage(text=f"Loading {model.name} in ncnn"))
+    requests = parse_inputs(options.input_shapes)
+    if any(request.ranges for request in requests.values()):
+        raise UsageError(f"The shapes of {model.name} are fixed; give one size an axis.")
+    pair = read_pair(model, {name: request.shape for name, request in requests.items()})
+    if options.precision not in (None, pair.precision):
+        raise UsageError(
+            f"The weights beside {model} are {pair.precision}, not {options.precision}.",
+            remedy="Convert the model again from its source.",
+        )
+    return Made(
+        model=pair,
+        preprocessing=_preprocessing(options, pair.inputs, None),
+        postprocessing=_postprocessing(options, pair.outputs, None),
+        verification=Verification(status="no-reference"),
+        tools=(("deployx-edge", __version__), ("ncnn", ncnn_version())),
+    )
+
+
+def versions(converter: Converter) -> tuple[tuple[str, str], ...]:
+    """Everything whose version decides what comes out."""
+    return tuple(dict((("deployx-edge", __version__), *converter.versions())).items())
+
+
+def converted(bundle: Bundle) -> ConvertedModel:
+    """What lies in the bundle, as what a conversion gives."""
+    return ConvertedModel(
+        runtime=bundle.runtime,
+        precision=bundle.precision,
+        files=tuple((file.role, bundle.path(file.role)) for file in bundle.files),
+        inputs=bundle.inputs,
+        outputs=bundle.outputs,
+    )
+
+
+def source_preprocessing(
+    source: OnnxSource, options: BundleOptions | None = None
+) -> tuple[PreProcessing, ...]:
+    """What the options say of pictures, else what the ONNX file says."""
+    said = source.metadata.get(_PREPROCESS_KEY)
+    return _preprocessing(options or BundleOptions(), source.inputs, said)
+
+
+def source_postprocessing(
+    source: OnnxSource, outputs: Mapping[str, Array], options: BundleOptions | None = None
+) -> tuple[PostProcessing, ...]:
+    """What the options say of outputs, else what the ONNX file says."""
+    said = source.metadata.get(_POSTPROCESS_KEY)
+    tensors = [SourceTensor(name=name, shape=array.shape) for name, array in outputs.items()]
+    return _postprocessing(options or BundleOptions(), tensors, said)
+
+
+def _preprocessing(
+    options: BundleOptions, inputs: Sequence[NamedShape], from_file: str | None
+) -> tuple[PreProcessing, ...]:
+    texts = options.preprocess or ((from_file,) if from_file else ())
+    steps = tuple(parse_preprocessing(text, inputs) for text in texts)
+    if len({step.input for step in steps}) != len(steps):
+        raise UsageError("--preprocess is given twice for the same input.")
+    return steps
+
+
+def _postprocessing(
+    options: BundleOptions, outputs: Sequence[NamedShape], from_file: str | None
+) -> tuple[PostProcessing, ...]:
+    texts = options.postprocess or ((from_file,) if from_file else ())
+    steps = tuple(parse_postprocessing(text, outputs) for text in texts)
+    if len({step.output for step in steps}) != len(steps):
+        raise UsageError("--postprocess is given twice for the same output.")
+    return steps
+
+
+def _outputs(source: OnnxSource, arrays: Mapping[str, Array]) -> tuple[SourceTensor, ...]:
+    outputs = tuple(
+        SourceTensor(name=name, shape=array.shape, dtype=source.output_dtypes[name])
+        for name, array in arrays.items()
+    )
+    for tensor in outputs:
+        if 0 in tensor.shape:
+            raise ModelError(f"The output '{tensor.name}' of {source.path.name} is empty.")
+    return outputs
+
+
+def _kept_note(model: ConvertedModel, wide: Sequence[WideTensor]) -> tuple[str, ...]:
+    if not model.kept_float:
+        return ()
+    more = len(model.kept_float) - _NAMED_LAYERS
+    layers = ", ".join(model.kept_float[:_NAMED_LAYERS]) + (f" and {more} more" if more > 0 else "")
+    largest = max(wide, key=lambda item: item.largest, default=None)
+    why = (
+        "their weights are beyond what fp16 holds (65504)"
+        if largest is None
+        else f"'{largest.tensor}' reaches {largest.largest:.3g}, fp16 ends at 65504"
+    )
+    return (f"These layers stay fp32 where half floats are used: {layers}; {why}.",)
+
+
+def _verified(
+    converted: ConvertedModel,
+    source: OnnxSource,
+    inputs: InputSets,
+    options: BundleOptions,
+    converter: Converter,
+    progress: Progress,
+) -> Verification:
+    """Compare at the best sizes, with all that is between; then at the ends of open axes."""
+    progress(Stage(text=f"Comparing with ONNX Runtime on {len(inputs)} inputs"))
+    reference = Reference(source)
+    open_axes = any(tensor.ranges for tensor in source.inputs)
+    ends = [_inputs_at(source, sizes) for sizes in ("minimum", "maximum")] if open_axes else []
+    try:
+        verification, *_ = [
+            verify(
+                converted,
+                reference,
+                arrays,
+                accept_unproven=options.accept_unproven,
+                doubts=converter.doubts(source),
+            )
+            for arrays in (inputs, *ends)
+        ]
+    except VerificationError as error:
+        raise _with_first_layer(error, converted, source, inputs) from error
+    progress(Stage(text="Comparing what is between inputs and outputs"))
+    return replace(verification, intermediates=verify_layers(converted, source, inputs))
+
+
+def _inputs_at(source: OnnxSource, sizes: str) -> InputSets:
+    return structured_inputs(
+        [
+            replace(tensor, shape=at_sizes(tensor.shape, tensor.ranges, sizes))
+            for tensor in source.inputs
+        ]
+    )
+
+
+def _with_first_layer(
+    error: VerificationError, converted: ConvertedModel, source: OnnxSource, inputs: InputSets
+) -> VerificationError:
+    """The error, with the first layer that differs where that can be told."""
+    try:
+        first = first_difference(compare_layers(converted, source_side(source), inputs))
+    except DeployxError:
+        return error
+    if first is None:
+        return error
+    where = f"The first to differ is '{first.check.output}' of the layer '{first.layer}'"
+    return VerificationError(f"{error.message} {where} ({first.type}).", remedy=error.remedy)

@@ -1,0 +1,253 @@
+"""Models as people name them become files that can be converted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from deployx_edge import __version__
+from deployx_edge.bundle import sha256_of
+from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.model import InputRequest
+from deployx_edge.resources import cache_folder
+from deployx_edge.sources.torch_export import (
+    EXPORTERS,
+    ExportRequest,
+    export_torch,
+    exporters_for,
+    output_names,
+)
+from deployx_edge.sources.torch_model import TorchSource, is_torch, load_torch
+from deployx_edge.workflows.locking import locked
+from deployx_edge.workflows.progress import Progress, Stage, silent
+
+# What was told aloud while a model was exported travels in the ONNX file's metadata.
+EXPORTER_KEY = "deployx-edge.exporter"
+NOTES_KEY = "deployx-edge.notes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchOptions:
+    """How a model comes out of PyTorch.
+
+    ``checkpoint`` and ``factory_arguments`` (a JSON object) are for ``package.module:factory``.
+    ``exporter``: "dynamo", "torchscript", or "auto" for the first that can do it.
+    ``rewriters``: modules or ``.py`` files that register rewriters; ``settings`` (a JSON object)
+    is what these find in ``context.config``.
+    """
+
+    checkpoint: Path | None = None
+    factory_arguments: str = "{}"
+    exporter: str = "auto"
+    rewriters: tuple[str, ...] = ()
+    settings: str = "{}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedModel:
+    """A file to convert, what it is called, and the sha256 of what the user named."""
+
+    path: Path
+    name: str
+    source_file: str
+    source_sha256: str
+
+
+@contextmanager
+def opened_model(
+    model: Path,
+    options: TorchOptions,
+    inputs: Mapping[str, InputRequest],
+    *,
+    runtime: str = "ncnn",
+    progress: Progress = silent,
+) -> Iterator[OpenedModel]:
+    """The file itself, or the ONNX that one of PyTorch's models is exported to.
+
+    Exports of files are kept in the cache by the hash of what went in; what Python code makes
+    is exported anew, as nobody knows what that code depends on. Raises UsageError, ModelError
+    or MissingToolError.
+    """
+    reference = str(model)
+    if not is_torch(reference):
+        if options != TorchOptions():
+            raise UsageError(
+                f"{model} does not come from PyTorch; the options for that cannot be used.",
+            )
+        if not model.is_file():
+            what = "is a folder, not a model" if model.is_dir() else "does not exist"
+            raise UsageError(f"The model {model} {what}.")
+        digest = sha256_of(model)
+        stem = model.name.removesuffix(model.suffix)
+        yield OpenedModel(path=model, name=stem, source_file=model.name, source_sha256=digest)
+        return
+    source = TorchSource(
+        reference=reference,
+        checkpoint=options.checkpoint,
+        arguments=_object(options.factory_arguments, "--factory-args"),
+    )
+    if options.exporter not in ("auto", *EXPORTERS):
+        raise UsageError(f"The exporter is auto, {' or '.join(EXPORTERS)}, not {options.exporter}.")
+    if source.is_factory or options.rewriters:
+        with tempfile.TemporaryDirectory(prefix="deployx-edge-export-") as folder:
+            path = Path(folder) / f"{source.name}.onnx"
+            _export(source, options, inputs, runtime, path, progress)
+            yield _opened(source, path)
+        return
+    yield _opened(source, _kept_export(source, options, inputs, runtime, progress))
+
+
+def noted(metadata_of_model: Mapping[str, str]) -> tuple[str, ...]:
+    """What was told aloud when the model was exported."""
+    return tuple(json.loads(metadata_of_model.get(NOTES_KEY, "[]")))
+
+
+def _opened(source: TorchSource, path: Path) -> OpenedModel:
+    from_file = not source.is_factory
+    return OpenedModel(
+        path=path,
+        name=source.name,
+        source_file=Path(source.reference).name if from_file else source.reference,
+        source_sha256=sha256_of(Path(source.reference) if from_file else path),
+    )
+
+
+def _kept_export(
+    source: TorchSource,
+    options: TorchOptions,
+    inputs: Mapping[str, InputRequest],
+    runtime: str,
+    progress: Progress,
+) -> Path:
+    path = Path(source.reference)
+    if not path.is_file():
+        raise UsageError(f"The model {path} does not exist.")
+    parts = [sha256_of(path), repr(inputs), options.exporter, __version__, *_versions()]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    folder = cache_folder() / "exports" / key
+    kept = folder / f"{source.name}.onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock"):
+        if not kept.is_file():
+            with tempfile.TemporaryDirectory(dir=folder) as work:
+                made = Path(work) / kept.name
+                _export(source, options, inputs, runtime, made, progress)
+                for file in sorted(Path(work).iterdir(), reverse=True):
+                    file.replace(folder / file.name)
+    return kept
+
+
+def _versions() -> tuple[str, ...]:
+    return tuple(metadata.version(name) for name in ("torch", "onnxscript") if _installed(name))
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _export(
+    source: TorchSource,
+    options: TorchOptions,
+    inputs: Mapping[str, InputRequest],
+    runtime: str,
+    path: Path,
+    progress: Progress,
+) -> None:
+    from deployx_edge.rewriting import load_rewriters
+
+    progress(Stage(text=f"Loading {source.reference}"))
+    model = load_torch(source)
+    load_rewriters(options.rewriters)
+    possible = exporters_for(model)
+    if options.exporter != "auto" and options.exporter not in possible:
+        raise UsageError(f"{source.reference} can only be exported by {possible[0]}.")
+    wanted = possible if options.exporter == "auto" else (options.exporter,)
+    # An exported program says itself what goes in and out.
+    outputs = output_names(model, inputs) if "torchscript" in possible else ()
+    notes: list[str] = []
+    for exporter in wanted:
+        progress(Stage(text=f"Exporting {source.name} to ONNX ({exporter})"))
+        request = ExportRequest(inputs=inputs, exporter=exporter)
+        try:
+            if _is_python(model) or options.rewriters:
+                notes += _export_rewritten(model, request, outputs, path, runtime, options)
+            else:
+                export_torch(model, request, outputs, path)
+        except ModelError as error:
+            if exporter == wanted[-1]:
+                raise
+            notes.append(f"{error.message} The exporter {wanted[-1]} could.")
+            progress(Stage(text=error.message))
+            continue
+        _note(path, exporter, notes)
+        return
+
+
+def _is_python(model: Any) -> bool:
+    """Whether the model is code that rewriters and marks can work on."""
+    import torch
+
+    return isinstance(model, torch.nn.Module) and not isinstance(model, torch.jit.ScriptModule)
+
+
+def _export_rewritten(
+    model: Any,
+    request: ExportRequest,
+    outputs: tuple[str, ...],
+    path: Path,
+    runtime: str,
+    options: TorchOptions,
+) -> list[str]:
+    """Export under the rewriters for the runtime; gives what is to be told of them."""
+    from deployx_edge.rewriting import RewriteRequest, rewriting
+
+    rewriters = rewriting(
+        RewriteRequest(
+            runtime=runtime,
+            intermediate="onnx",
+            exporter=request.exporter,
+            config=_object(options.settings, "--settings"),
+        ),
+        model,
+    )
+    with rewriters as rewritten:
+        arguments = rewriters.export_arguments()
+        export_torch(rewritten, replace(request, arguments=arguments), outputs, path)
+    return [
+        f"The {use.kind} rewriter of {use.path} found nothing to do." for use in rewriters.unused()
+    ]
+
+
+def _note(path: Path, exporter: str, notes: list[str]) -> None:
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    for key, value in (
+        (EXPORTER_KEY, f"{metadata.version('torch')} {exporter}"),
+        (NOTES_KEY, json.dumps(notes)),
+    ):
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, path)
+
+
+def _object(text: str, option: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} is no JSON: {error}.", remedy="Write it like '{\"width\": 32}'."
+        ) from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{option} is no JSON object.", remedy="Write it like '{\"width\": 32}'.")
+    return found
