@@ -8,12 +8,22 @@ from __future__ import annotations
 from deployx_edge.bundle.folder import (
     check_output,
     describe_file,
+    folder_for,
     load_bundle,
     safe_name,
     sha256_of,
     write_bundle,
 )
 from deployx_edge.bundle.manifest import MANIFEST_NAME, SCHEMA, bundle_digest, manifest_of
+from deployx_edge.bundle.sequence import (
+    BundleSequence,
+    SequenceFeed,
+    SequencePart,
+    SequenceResult,
+    is_sequence,
+    load_sequence,
+    write_sequence_file,
+)
 from deployx_edge.bundle.values import (
     Bundle,
     BundleFile,
@@ -28,16 +38,24 @@ __all__ = [
     "SCHEMA",
     "Bundle",
     "BundleFile",
+    "BundleSequence",
     "IntermediateCheck",
     "OutputCheck",
     "Provenance",
+    "SequenceFeed",
+    "SequencePart",
+    "SequenceResult",
     "Verification",
     "bundle_digest",
     "check_output",
     "describe_file",
+    "folder_for",
+    "is_sequence",
     "load_bundle",
+    "load_sequence",
     "manifest_of",
     "safe_name",
     "sha256_of",
     "write_bundle",
+    "write_sequence_file",
 ]

@@ -8,7 +8,8 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,8 @@ from deployx_edge.errors import BundleError, DeployxError, UsageError
 # A manifest says a few kilobytes; what is larger than this is none.
 _LARGEST_MANIFEST = 16 * 1024 * 1024
 _BLOCK = 1024 * 1024
+# What a folder holds instead that holds several bundles (``bundle.sequence``).
+SEQUENCE_NAME = "sequence.json"
 
 
 def sha256_of(path: Path) -> str:
@@ -63,21 +66,9 @@ def write_bundle(bundle: Bundle, sources: Mapping[str, Path], output: Path) -> B
     refused and left as it is. Raises UsageError for that, BundleError where a source is
     not what ``bundle.files`` says, DeployxError where the disk refuses.
     """
-    output = output.absolute()
-    check_output(output)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        fresh = _folder_beside(output, "new")
-    except OSError as error:
-        raise DeployxError(f"The bundle cannot be written to {output}: {error}.") from error
-    try:
+    with folder_for(output) as fresh:
         _fill(replace(bundle, folder=fresh), sources)
-        _put_in_place(fresh, output)
-    except OSError as error:
-        raise DeployxError(f"The bundle cannot be written to {output}: {error}.") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return replace(bundle, folder=output)
+    return replace(bundle, folder=output.absolute())
 
 
 def _read_manifest(folder: Path) -> Bundle:
@@ -87,6 +78,11 @@ def _read_manifest(folder: Path) -> Bundle:
             raise BundleError(f"{path} is too large to be a manifest.")
         text = path.read_bytes()
     except OSError as error:
+        if (folder / SEQUENCE_NAME).is_file():
+            raise BundleError(
+                f"{folder} is a sequence of bundles, which only `run` takes as a whole.",
+                remedy="Name one of the folders in it.",
+            ) from error
         raise BundleError(
             f"{folder} is not a bundle: {MANIFEST_NAME} cannot be read ({error.strerror}).",
             remedy="Make one with `deployx-edge convert MODEL -o FOLDER`.",
@@ -151,6 +147,9 @@ def check_output(output: Path) -> None:
     found = {path.relative_to(output).as_posix() for path in output.rglob("*") if not path.is_dir()}
     if not found:
         return
+    if SEQUENCE_NAME in found:
+        _check_sequence(output, found, remedy)
+        return
     if MANIFEST_NAME not in found:
         raise UsageError(f"{output} exists and is not a bundle.", remedy=remedy)
     try:
@@ -176,6 +175,38 @@ def _fill(bundle: Bundle, sources: Mapping[str, Path]) -> None:
     manifest = bundle.folder / MANIFEST_NAME
     manifest.write_text(manifest_text(bundle), encoding="utf-8")
     _flush(manifest)
+
+
+def _check_sequence(output: Path, found: set[str], remedy: str) -> None:
+    """UsageError where the folder of a sequence holds more than bundles."""
+    for name in sorted({path.partition("/")[0] for path in found} - {SEQUENCE_NAME}):
+        if not (output / name / MANIFEST_NAME).is_file():
+            raise UsageError(
+                f"{output} holds '{name}', which is no part of the sequence there.", remedy=remedy
+            )
+        check_output(output / name)
+
+
+@contextmanager
+def folder_for(output: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of ``output`` when the block ends without error.
+
+    Raises UsageError where ``output`` holds what may not be replaced.
+    """
+    output = output.absolute()
+    check_output(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        fresh = _folder_beside(output, "new")
+    except OSError as error:
+        raise DeployxError(f"The bundle cannot be written to {output}: {error}.") from error
+    try:
+        yield fresh
+        _put_in_place(fresh, output)
+    except OSError as error:
+        raise DeployxError(f"The bundle cannot be written to {output}: {error}.") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _put_in_place(fresh: Path, output: Path) -> None:

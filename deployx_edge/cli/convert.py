@@ -50,6 +50,15 @@ ViaOption = Annotated[
     str | None,
     typer.Option("--via", help="For ncnn: emitter (ours, keeps names; the default) or pnnx."),
 ]
+PartitionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--partition",
+        metavar="TENSOR|MARK[=RUNTIME]",
+        help="Cut the model there into bundles that run one after the other; what comes behind is "
+        "for onnxruntime unless said otherwise. May be repeated.",
+    ),
+]
 NameOption = Annotated[str | None, typer.Option("--name", help="The bundle's name.")]
 NoVerifyOption = Annotated[
     bool,
@@ -75,6 +84,7 @@ def convert(
     preprocess: PreprocessOption = None,
     postprocess: PostprocessOption = None,
     samples: SamplesOption = None,
+    partition: PartitionOption = None,
     name: NameOption = None,
     via: ViaOption = None,
     no_verify: NoVerifyOption = False,
@@ -86,8 +96,14 @@ def convert(
     Example: deployx-edge convert examples/digits/digits_cnn.onnx -o digits --precision fp16
     """
     from deployx_edge.cli.console import print_json, print_report, show_progress
-    from deployx_edge.report.bundle import bundle_document, bundle_table
+    from deployx_edge.report.bundle import (
+        bundle_document,
+        bundle_table,
+        sequence_document,
+        sequence_report,
+    )
     from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+    from deployx_edge.workflows.partition import make_sequence
 
     options = BundleOptions(
         runtime=runtime,
@@ -103,8 +119,16 @@ def convert(
         torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings),
     )
     with show_progress() as progress:
-        made = make_bundle(model, output, options, progress=progress)
-    if json:
+        if partition:
+            sequence = make_sequence(model, output, partition, options, progress=progress)
+        else:
+            made = make_bundle(model, output, options, progress=progress)
+    if partition:
+        if json:
+            print_json(sequence_document(sequence))
+        else:
+            print_report(sequence_report(sequence))
+    elif json:
         print_json(bundle_document(made))
     else:
         print_report(bundle_table(made))

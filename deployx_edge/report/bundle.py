@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 
-from deployx_edge.bundle import Bundle, IntermediateCheck, OutputCheck, bundle_digest, manifest_of
+from deployx_edge.bundle import (
+    Bundle,
+    BundleSequence,
+    IntermediateCheck,
+    OutputCheck,
+    bundle_digest,
+    manifest_of,
+)
 from deployx_edge.model import TensorSpec, format_shape
 from deployx_edge.report.units import size
 
@@ -26,6 +35,32 @@ def bundle_document(bundle: Bundle) -> dict[str, Any]:
         "sha256": bundle_digest(bundle),
         "manifest": manifest_of(bundle),
     }
+
+
+def sequence_document(sequence: BundleSequence) -> dict[str, Any]:
+    """The parts with what feeds them, the results, and each bundle."""
+    return {
+        "kind": "sequence",
+        "name": sequence.name,
+        "parts": [asdict(part) for part in sequence.parts],
+        "results": [asdict(result) for result in sequence.results],
+        "bundles": [bundle_document(bundle) for bundle in sequence.bundles],
+    }
+
+
+def sequence_report(sequence: BundleSequence) -> Group:
+    """A table of how the parts are joined, then one of each bundle."""
+    table = Table(title=f"Sequence {sequence.name}")
+    for heading in ("part", "runtime", "input", "comes from"):
+        table.add_column(heading)
+    for index, (part, bundle) in enumerate(zip(sequence.parts, sequence.bundles, strict=True)):
+        for feed in part.feeds:
+            origin = "the model's input" if feed.part is None else f"part {feed.part}"
+            source = f"{feed.tensor} ({origin})"
+            table.add_row(f"{index} ({part.folder})", bundle.runtime, feed.input, source)
+    for result in sequence.results:
+        table.add_row("output", "", result.output, f"{result.tensor} (part {result.part})")
+    return Group(table, *(bundle_table(bundle) for bundle in sequence.bundles))
 
 
 def bundle_table(bundle: Bundle) -> Table:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from deployx_edge.errors import DeployxError, UsageError
 from deployx_edge.model import MARK_DOMAIN, MARK_OPERATOR
 from deployx_edge.rewriting.nests import leaves, map_leaves
 
@@ -41,12 +42,13 @@ class Slot:
 class Call:
     """One call of a function while exporting.
 
-    ``args`` and ``kwargs`` have Slots for tensors. ``write`` gets what makes the graph (the
-    exporter's own) and the graph's values for the tensors, and gives the values of the
-    results. What is known once the original has run: ``result``, with Slots for tensors, and
-    ``types`` of these, as TorchScript has them.
+    ``path`` is what a rewriter calls the function. ``args`` and ``kwargs`` have Slots for
+    tensors. ``write`` gets what makes the graph (the exporter's own) and the graph's values
+    for the tensors, and gives the values of the results. What is known once the original has
+    run: ``result``, with Slots for tensors, and ``types`` of these, as TorchScript has them.
     """
 
+    path: str
     original: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -79,6 +81,7 @@ def keeping_calls() -> Iterator[None]:
 
 
 def make_call(
+    path: str,
     original: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -90,7 +93,9 @@ def make_call(
     slotted = map_leaves(
         [list(args), dict(kwargs)], torch.Tensor, lambda _, tensor: Slot(number=next(counter))
     )
-    call = Call(original=original, args=tuple(slotted[0]), kwargs=slotted[1], write=write)
+    call = Call(
+        path=path, original=original, args=tuple(slotted[0]), kwargs=slotted[1], write=write
+    )
     number = next(_numbers)
     _calls[number] = call
     found = _taken_up(number, tensors)
@@ -154,7 +159,17 @@ def _run(tensors: Sequence[torch.Tensor], number: int) -> list[torch.Tensor]:
 
 def _copied(tensors: Sequence[torch.Tensor], number: int) -> list[torch.Tensor]:
     """An operator's results may not be its inputs, nor share memory with them."""
-    return [tensor.clone() for tensor in _run(tensors, number)]
+    try:
+        return [tensor.clone() for tensor in _run(tensors, number)]
+    except DeployxError:
+        raise
+    except Exception as error:  # the user's code may raise anything
+        raise UsageError(
+            f"'{_calls[number].path}' has a symbolic rewriter, but cannot be run on tensors "
+            "without values, as the exporter dynamo has to, to see what it gives: "
+            f"{type(error).__name__}: {error}.",
+            remedy="Take the exporter torchscript.",
+        ) from error
 
 
 @contextmanager

@@ -98,7 +98,7 @@ class Rewriting:
         if undo is not None:
             undo.close()
         # The exporters wrap what a rewriter has to say into errors of their own.
-        said = _innermost(error)
+        said = _innermost(error) if isinstance(error, Exception) else None
         if said is not None and said is not error:
             raise said from None
 
@@ -191,6 +191,8 @@ class Rewriting:
                 self._missing.add(rewriter.key)
                 continue
             target = target_at(place)
+            if self._request.exporter == "torchscript":
+                _check_for_torchscript(target)
             code = self._written(rewriter, target) if symbolic else self._run(rewriter, target)
             found.append((rewriter, Replacement(target=target, code=code)))
         return found
@@ -230,6 +232,20 @@ def _check_model(model: Any) -> None:
         raise UsageError(
             f"Rewriters work on modules in Python; {type(model).__name__} is none.",
             remedy="Give the model as package.module:factory.",
+        )
+
+
+def _check_for_torchscript(target: Target) -> None:
+    """UsageError for what torch's own code needs as it is while it translates a trace."""
+    import torch
+
+    place = target.place
+    if place.name == "__getitem__" and place.holder is torch.Tensor:
+        # With a method of that name from Python, torch.tensor takes a number for a sequence.
+        raise UsageError(
+            f"'{place.path}' cannot be rewritten for the exporter torchscript, whose own code "
+            "breaks on it.",
+            remedy="Take the exporter dynamo, or rewrite the function that indexes.",
         )
 
 

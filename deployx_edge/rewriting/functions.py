@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,35 @@ from deployx_edge.rewriting.registry import Rewriter, RewriterContext
 
 # Python itself ends at a thousand frames; no model's own nesting comes near to this.
 _DEEPEST = 100
+
+# Where torch works on a model rather than being called by it. Its methods and functions look
+# themselves up by name to hand a call to a mode, as torch.export sets one, and so come by here a
+# second time; and its decompositions call functions that the model did not call.
+_TORCHS_OWN = (
+    "torch._decomp",
+    "torch._dispatch",
+    "torch._dynamo",
+    "torch._export",
+    "torch._functorch",
+    "torch._guards",
+    "torch._higher_order_ops",
+    "torch._inductor",
+    "torch._library",
+    "torch._meta_registrations",
+    "torch._ops",
+    "torch._prims",
+    "torch._refs",
+    "torch._subclasses",
+    "torch.export",
+    "torch.fx",
+    "torch.jit",
+    "torch.library",
+    "torch.onnx",
+    "torch.overrides",
+    "torch.utils._",
+    "onnxscript",
+    "onnx_ir",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +55,8 @@ class FunctionContext(RewriterContext):
 class Running:
     """The calls of one rewritten function that are under way.
 
-    A call with the very same arguments from within one of them is the original's turn. torch
-    does that on its own: its methods look themselves up by name to hand a call to a mode, as
-    torch.export sets one, and so find the rewriter again.
+    A call with the very same arguments from within one of them is the original's turn: it would
+    never end otherwise.
     """
 
     def __init__(self, path: str) -> None:
@@ -53,6 +82,12 @@ class Running:
             self._calls.pop()
 
 
+def called_by_torch() -> bool:
+    """Whether the caller of the function that asks is code by which torch works on a model."""
+    caller = sys._getframe(2).f_globals.get("__name__", "")
+    return isinstance(caller, str) and caller.startswith(_TORCHS_OWN)
+
+
 def rewritten_function(
     rewriter: Rewriter, target: Target, context: RewriterContext, count: Callable[[], None]
 ) -> Callable[..., Any]:
@@ -68,7 +103,7 @@ def rewritten_function(
 
     @functools.wraps(target.original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if (args, kwargs) in running:
+        if called_by_torch() or (args, kwargs) in running:
             return target.original(*args, **kwargs)
         count()
         return running.run(rewriter.code, args, kwargs, told)

@@ -122,7 +122,7 @@ class TorchScriptGraph(Graph):
         outputs: int,
     ) -> Sequence[Any]:
         # torch wants the type at the end of an attribute's name, a list's being that of its items.
-        typed = {f"{key}_{_letter(value)}": value for key, value in attributes.items()}
+        typed = {f"{key}_{type_letter(value)}": value for key, value in attributes.items()}
         given = [self._input(value) for value in inputs]
         made = self._graph.op(f"{domain or 'onnx'}::{name}", *given, outputs=outputs, **typed)
         return [made] if outputs == 1 else list(made)
@@ -224,7 +224,7 @@ def _attributes(
                 remedy=f"It has {', '.join(schema.attributes) or 'none'}.",
             )
         floats = schema is not None and _wants_floats(schema, key)
-        made[key] = _attribute(f"'{key}' of the node '{operator}'", value, floats=floats)
+        made[key] = attribute_value(f"'{key}' of the node '{operator}'", value, floats=floats)
     return made
 
 
@@ -233,7 +233,8 @@ def _wants_floats(schema: onnx.defs.OpSchema, key: str) -> bool:
     return schema.attributes[key].type in (kinds.FLOAT, kinds.FLOATS)
 
 
-def _attribute(what: str, value: Any, *, floats: bool) -> Attribute:
+def attribute_value(what: str, value: Any, *, floats: bool) -> Attribute:
+    """A value as ONNX holds it, numbers as floats where asked; UsageError where it cannot."""
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int)):
@@ -253,7 +254,8 @@ def _attribute(what: str, value: Any, *, floats: bool) -> Attribute:
     )
 
 
-def _letter(value: Attribute) -> str:
+def type_letter(value: Attribute) -> str:
+    """The letter by which TorchScript's exporter knows an attribute's type."""
     first = value[0] if isinstance(value, list) else value
     if isinstance(first, str):
         return "s"

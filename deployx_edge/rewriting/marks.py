@@ -133,16 +133,16 @@ class _MarkedCall:
         if names is None:
             return self._marked("output", "output", result)
         parts = _parts(result)
-        if len(names) == 1 and len(parts) != 1:
+        if len(names) == 1 and (len(parts) > 1 or "" in parts):
             return self._marked("output", names[0], result)
         self._check("output", names, list(parts))
-        labels = dict(zip(parts, names, strict=True))
-        if list(parts) == [""]:
-            return self._marked("output", names[0], result)
+        # A dictionary may say by itself which of its values is which.
+        by_key = isinstance(result, Mapping) and set(names) == set(parts)
+        labels = {key: key for key in parts} if by_key else dict(zip(parts, names, strict=True))
 
         def relabelled(path: str, tensor: Any) -> Any:
-            first, dot, rest = path.partition(".")
-            return self._leave("output", f"{labels[first]}{dot}{rest}", tensor)
+            part = next(key for key in labels if f"{path}.".startswith(f"{key}."))
+            return self._leave("output", labels[part] + path.removeprefix(part), tensor)
 
         import torch
 

@@ -11,6 +11,7 @@ from deployx_edge.errors import UsageError
 
 EXPORTERS = ("dynamo", "torchscript")
 DESCRIPTORS = ("tensor", "int", "ints", "float", "floats", "bool", "string", "none", "any")
+_OPERATORS = "torch.ops."
 
 Code = TypeVar("Code", bound=Callable[..., Any])
 
@@ -144,21 +145,15 @@ class Registry:
         ``context`` is a FunctionContext; the arguments are the caller's (a method's begin with
         ``self``). The options are Registry's.
         """
-
-        def register(code: Code) -> Code:
-            rewriter = Rewriter(
-                kind="function",
-                path=path,
-                code=code,
-                runtime=runtime,
-                intermediate=intermediate,
-                requires=requires,
-                optional=optional,
-            )
-            self.add(rewriter, replace=replace)
-            return code
-
-        return register
+        return self._decorator(
+            replace,
+            kind="function",
+            path=path,
+            runtime=runtime,
+            intermediate=intermediate,
+            requires=requires,
+            optional=optional,
+        )
 
     def module_rewriter(
         self,
@@ -175,21 +170,15 @@ class Registry:
         Instances of exactly the class are replaced, those of subclasses are not. ``context``
         is a RewriterContext. The options are Registry's.
         """
-
-        def register(code: Code) -> Code:
-            rewriter = Rewriter(
-                kind="module",
-                path=path,
-                code=code,
-                runtime=runtime,
-                intermediate=intermediate,
-                requires=requires,
-                optional=optional,
-            )
-            self.add(rewriter, replace=replace)
-            return code
-
-        return register
+        return self._decorator(
+            replace,
+            kind="module",
+            path=path,
+            runtime=runtime,
+            intermediate=intermediate,
+            requires=requires,
+            optional=optional,
+        )
 
     def symbolic_rewriter(
         self,
@@ -208,21 +197,22 @@ class Registry:
         ("aten::gelu"). ``inputs`` says for each argument what it must be, one of DESCRIPTORS;
         None takes them as they come. ``graph`` is a Graph. The options are Registry's.
         """
+        if path.startswith(_OPERATORS):  # one name for one thing
+            path = path.removeprefix(_OPERATORS).replace(".", "::", 1)
+        return self._decorator(
+            replace,
+            kind="symbolic",
+            path=path,
+            runtime=runtime,
+            intermediate=intermediate,
+            requires=requires,
+            optional=optional,
+            inputs=None if inputs is None else tuple(inputs),
+        )
 
+    def _decorator(self, replace: bool, **fields: Any) -> Callable[[Code], Code]:
         def register(code: Code) -> Code:
-            rewriter = Rewriter(
-                kind="symbolic",
-                path=path.replace("torch.ops.", "", 1).replace(".", "::", 1)
-                if path.startswith("torch.ops.")
-                else path,
-                code=code,
-                runtime=runtime,
-                intermediate=intermediate,
-                requires=requires,
-                optional=optional,
-                inputs=None if inputs is None else tuple(inputs),
-            )
-            self.add(rewriter, replace=replace)
+            self.add(Rewriter(code=code, **fields), replace=replace)
             return code
 
         return register

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployx_edge.errors import UsageError
-from deployx_edge.rewriting.functions import Running
+from deployx_edge.rewriting.functions import Running, called_by_torch
 from deployx_edge.rewriting.graphs import DynamoGraph, Graph, NotConstant, TorchScriptGraph
 from deployx_edge.rewriting.nests import leaves
 from deployx_edge.rewriting.patching import Place, Target, locate
@@ -94,7 +94,7 @@ class SymbolicWriter:
             if descriptor == "any":
                 return value
             raise self._unfit(position, "a tensor that is computed", descriptor)
-        fitted = _converted(known, descriptor)
+        fitted = converted(known, descriptor)
         if isinstance(fitted, NotConstant):
             raise self._unfit(position, known, descriptor)
         return fitted
@@ -109,7 +109,7 @@ class SymbolicWriter:
         )
 
 
-def _converted(value: Any, descriptor: str) -> Any:
+def converted(value: Any, descriptor: str) -> Any:
     """The Python value as the descriptor says, a NotConstant where it does not fit."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     items = list(value) if isinstance(value, (list, tuple)) else [value]
@@ -171,11 +171,13 @@ def written_function(writer: SymbolicWriter, target: Target) -> Callable[..., An
         return results
 
     def taken_up(*args: Any, **kwargs: Any) -> Any:
-        return make_call(target.original, args, kwargs, write)
+        return make_call(writer.rewriter.path, target.original, args, kwargs, write)
 
     @functools.wraps(target.original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if within_original() or not exporting() or (args, kwargs) in running:
+        if called_by_torch() or within_original() or not exporting():
+            return target.original(*args, **kwargs)
+        if (args, kwargs) in running:
             return target.original(*args, **kwargs)
         return running.run(taken_up, args, kwargs)
 

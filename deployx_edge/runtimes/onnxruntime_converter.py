@@ -76,7 +76,7 @@ def _spec(tensor: SourceTensor) -> TensorSpec:
         dtype=tensor.dtype,
         shape=tensor.shape,
         layout=LAYOUTS.get(len(tensor.shape), ""),
-        batch_axis=0 if len(tensor.shape) > 1 else None,
+        batch_axis=0 if len(tensor.shape) > 1 and tensor.shape[0] == 1 else None,
         ranges=tensor.ranges,
     )
 
@@ -110,4 +110,35 @@ def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
         halved: onnx.ModelProto = convert_float_to_float16(
             model, keep_io_types=True, node_block_list=list(kept)
         )
+    _drop_detours(halved)
     return halved
+
+
+def _drop_detours(model: onnx.ModelProto) -> None:
+    """Take away the way through half floats that is put between two nodes that both stay fp32.
+
+    a ── Cast(half) ── Cast(float) ── b      ⇒      a ── Identity ── b
+    """
+    graph = model.graph
+    to_half = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if _casts_to(node, model_type="FLOAT16")
+    }
+    for node in graph.node:
+        if _casts_to(node, model_type="FLOAT") and node.input[0] in to_half:
+            node.input[0] = to_half[node.input[0]]
+            node.op_type = "Identity"
+            del node.attribute[:]
+    read = {name for node in graph.node for name in node.input}
+    read |= {value.name for value in graph.output}
+    kept = [n for n in graph.node if n.output[0] not in to_half or n.output[0] in read]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _casts_to(node: onnx.NodeProto, *, model_type: str) -> bool:
+    import onnx
+
+    wanted = onnx.TensorProto.DataType.Value(model_type)
+    return node.op_type == "Cast" and any(entry.i == wanted for entry in node.attribute)

@@ -24,7 +24,9 @@ class Reference:
         self._name = source.path.name
         try:
             self._session = open_model(
-                with_outputs(source, tensors).SerializeToString() if tensors else str(source.path)
+                with_outputs(source, tensors or source.output_names).SerializeToString()
+                if tensors or source.is_marked
+                else str(source.path)
             )
         except Exception as error:  # its exceptions share no other base
             raise ModelError(

@@ -46,9 +46,10 @@ def verify(
     for spec in model.outputs:
         if len({outputs[spec.name].shape for outputs in references}) > 1:
             raise VerificationError(
-                f"The shape of the output '{spec.name}' depends on the input's values; ncnn's "
-                "shapes are fixed.",
-                remedy="Move what decides on it (often NonMaxSuppression) out of the model.",
+                f"The shape of the output '{spec.name}' depends on the input's values"
+                + ("; ncnn's shapes are fixed." if model.runtime == "ncnn" else ", as none may."),
+                remedy="Move what decides on it (often NonMaxSuppression) out of the model, for "
+                "instance by --partition, or keep a fixed number of its results.",
             )
     usable = finite_inputs(references)
     if len(usable) < LEAST_INPUTS:

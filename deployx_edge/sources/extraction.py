@@ -26,12 +26,26 @@ _NAMED = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """The part, and those of the tensors named as its inputs that it does not need."""
+    """The part, and those of the tensors named as its inputs that it does not need.
+
+    ``input_tensors`` and ``output_tensors`` are what the whole model calls its ``inputs`` and
+    ``outputs``, in the same order.
+    """
 
     model: onnx.ModelProto
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    input_tensors: tuple[str, ...]
+    output_tensors: tuple[str, ...]
     needless: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutPair:
+    """A tensor at which a model is cut: its names before and behind the cut."""
+
+    before: str
+    behind: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +93,25 @@ def extract(model: onnx.ModelProto, starts: Sequence[str], ends: Sequence[str]) 
         model=part,
         inputs=tuple(value.name for value in part.graph.input),
         outputs=tuple(value.name for value in part.graph.output),
+        input_tensors=tuple(cut.tensor for cut in needed),
+        output_tensors=tuple(cut.tensor for cut in last),
         needless=tuple(cut.label for cut in first if starts and cut not in needed),
     )
+
+
+def cut_pairs(model: onnx.ModelProto, names: Sequence[str]) -> tuple[CutPair, ...]:
+    """The tensors that ``names``, of tensors or marks, stand for; UsageError for unknown ones."""
+    known = {name for node in model.graph.node for name in node.output if name}
+    sides = [_cuts(model, names, known, behind=behind) for behind in (False, True)]
+    return tuple(
+        CutPair(before=before.tensor, behind=behind.tensor)
+        for before, behind in zip(*sides, strict=True)
+    )
+
+
+def reached_from(model: onnx.ModelProto, ends: Iterable[str]) -> set[str]:
+    """All tensors that the ends depend on."""
+    return _reached(model.graph, set(), ends)
 
 
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import AxisRange, InputRequest, format_shape, too_large
+from deployx_edge.sources.marks import find_marks, without_marks
 
 if TYPE_CHECKING:
     import onnx
@@ -47,7 +48,8 @@ class OnnxSource:
     """What an ONNX file says: its inputs and outputs, its metadata, and its nodes.
 
     ``nodes`` are those of the graph and of the functions that it calls; ``data_files`` the
-    external data files beside it.
+    external data files beside it. ``is_marked``: the file holds marks, which only this package
+    reads; they are no part of what is said here.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class OnnxSource:
     metadata: Mapping[str, str]
     nodes: tuple[SourceNode, ...]
     data_files: tuple[Path, ...]
+    is_marked: bool = False
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -70,7 +73,8 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
     file is broken, newer than the ``onnx`` package, or has an input with dynamic axes and no
     shape given; UsageError where ``requests`` contradicts it.
     """
-    model = _load(path, external=False)
+    whole = _load(path, external=False)
+    model = without_marks(whole) if find_marks(whole) else whole
     graph = model.graph
     nodes = _nodes(model)
     output_dtypes = {value.name: _dtype(path, "output", value) for value in graph.output}
@@ -91,6 +95,7 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
         metadata={entry.key: entry.value for entry in model.metadata_props},
         nodes=nodes,
         data_files=_data_files(path, model),
+        is_marked=model is not whole,
     )
 
 
@@ -101,6 +106,8 @@ def prepared(source: OnnxSource) -> onnx.ModelProto:
     dynamic axes are dropped. What the model computes is not touched.
     """
     model = _load(source.path, external=True)
+    if source.is_marked:
+        model = without_marks(model)
     graph = model.graph
     wanted = {tensor.name: tensor for tensor in source.inputs}
     kept = [value for value in graph.input if value.name in wanted]
@@ -134,6 +141,8 @@ def load_whole(path: Path) -> onnx.ModelProto:
 def tensor_names(source: OnnxSource) -> tuple[str, ...]:
     """The names of all tensors that the model's nodes make, in the file's order."""
     model = _load(source.path, external=False)
+    if source.is_marked:
+        model = without_marks(model)
     return tuple(name for node in model.graph.node for name in node.output if name)
 
 

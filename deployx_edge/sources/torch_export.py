@@ -56,8 +56,8 @@ def exporters_for(model: Any) -> tuple[str, ...]:
 def output_names(model: Any, inputs: Mapping[str, InputRequest]) -> tuple[str, ...]:
     """The names of what the module gives, found by running it once on noise.
 
-    A dictionary's keys; ``output`` for a single tensor, ``output_0`` … for several. Raises
-    UsageError where the module does not run on these inputs.
+    The keys of a dictionary, the fields of a named tuple; ``output`` for a single tensor,
+    ``output_0`` … for several. Raises UsageError where the module does not run on these inputs.
     """
     import torch
 
@@ -267,8 +267,8 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
     if torch.is_tensor(value):
         yield name or "output", value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
+    elif isinstance(value, Mapping) or hasattr(value, "_asdict"):  # a named tuple
+        for key, item in (value if isinstance(value, Mapping) else value._asdict()).items():
             yield from _leaves(f"{name}.{key}" if name else str(key), item)
     elif isinstance(value, (tuple, list)):
         for index, item in enumerate(value):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
 
 from deployx_edge.agent.client import InputTensor
-from deployx_edge.bundle import Bundle
+from deployx_edge.bundle import Bundle, BundleSequence, is_sequence, load_sequence
 from deployx_edge.config import load_config
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import Limits, RunOptions
@@ -36,6 +37,12 @@ from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Runs, Stage, silent
 from deployx_edge.workflows.samples import Arrays, join_samples, read_arrays, split_samples
 from deployx_edge.workflows.session import Session, open_session
+
+# The runtimes that have a worker for boards.
+BOARD_RUNTIMES = ("ncnn",)
+
+# A bundle, its inputs, and tensors inside that are wanted too.
+BundleRunner = Callable[[Bundle, Mapping[str, numpy.ndarray], Sequence[str]], Arrays]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +101,6 @@ def run_bundle_here(
     if unknown:
         raise UsageError(f"The bundle {bundle.name} has no tensor '{unknown[0]}'.")
     check_arrays(bundle.inputs, [inputs])
-    if bundle.runtime == "onnxruntime":
-        return host.tensors(model, [inputs], [*dump, *(spec.name for spec in bundle.outputs)])[0]
     samples = split_samples(bundle.inputs, inputs)
     runs = host.run(model, samples)
     inside = host.tensors(model, samples, [makers[name].blob for name in dump]) if dump else ()
@@ -125,19 +130,17 @@ def run_anywhere(
     """
     shapes, files = split_inputs(words)
     chosen = torch or TorchOptions()
+    if is_sequence(model):
+        with _runner(device, options, limits, progress) as runner:
+            return _run_sequence(load_sequence(model), files, dump, runner)
     if device is None and not model.is_dir():
         return _run_source(model, shapes, files, dump, chosen, progress)
     bundle = make_bundle(
         model, options=BundleOptions(input_shapes=tuple(shapes), torch=chosen), progress=progress
     )
     inputs = read_arrays(files, bundle.preprocessing)
-    if device is None:
-        progress(Stage(text=f"Running {bundle.name} in {bundle.runtime} on this computer"))
-        arrays = run_bundle_here(bundle, inputs, dump=dump)
-    else:
-        with open_session(load_config().find_device(device), progress=progress) as session:
-            arrays = run(session, bundle, inputs, options=options, limits=limits, dump=dump)
-    return Outputs(arrays=arrays, meanings=bundle.postprocessing)
+    with _runner(device, options, limits, progress) as runner:
+        return Outputs(arrays=runner(bundle, inputs, dump), meanings=bundle.postprocessing)
 
 
 def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -162,6 +165,57 @@ def write_outputs(outputs: Mapping[str, numpy.ndarray], path: Path) -> None:
     with temporary.open("wb") as file:
         numpy.savez(file, **outputs)  # type: ignore[arg-type]
     temporary.replace(path)
+
+
+@contextmanager
+def _runner(
+    device: str | None, options: RunOptions | None, limits: Limits | None, progress: Progress
+) -> Iterator[BundleRunner]:
+    """How bundles run: on the device where it has their runtime, else on this computer."""
+
+    def here(bundle: Bundle, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]) -> Arrays:
+        progress(Stage(text=f"Running {bundle.name} in {bundle.runtime} on this computer"))
+        return run_bundle_here(bundle, inputs, dump=dump)
+
+    if device is None:
+        yield here
+        return
+    with open_session(load_config().find_device(device), progress=progress) as session:
+
+        def there(
+            bundle: Bundle, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]
+        ) -> Arrays:
+            return run(session, bundle, inputs, options=options, limits=limits, dump=dump)
+
+        yield there
+
+
+def _run_sequence(
+    sequence: BundleSequence,
+    files: Sequence[Path],
+    dump: Sequence[str],
+    runner: BundleRunner,
+) -> Outputs:
+    """Run the parts one after the other; those for ONNX Runtime always on this computer."""
+    steps = tuple(step for bundle in sequence.bundles for step in bundle.preprocessing)
+    values: dict[tuple[int | None, str], numpy.ndarray] = {
+        (None, name): array for name, array in read_arrays(files, steps).items()
+    }
+    dumped: Arrays = {}
+    for index, (part, bundle) in enumerate(zip(sequence.parts, sequence.bundles, strict=True)):
+        missing = [f.tensor for f in part.feeds if (f.part, f.tensor) not in values]
+        if missing:
+            raise UsageError(f"There is no array for the input '{missing[0]}'.")
+        inputs = {feed.input: values[feed.part, feed.tensor] for feed in part.feeds}
+        inside = [name for name in dump if name in HOSTS[bundle.runtime].blobs(converted(bundle))]
+        here = bundle.runtime not in BOARD_RUNTIMES
+        found = (
+            run_bundle_here(bundle, inputs, dump=inside) if here else runner(bundle, inputs, inside)
+        )
+        dumped.update({name: found[name] for name in inside})
+        values.update({(index, name): array for name, array in found.items()})
+    results = {result.output: values[result.part, result.tensor] for result in sequence.results}
+    return Outputs(arrays={**dumped, **results}, meanings=sequence.bundles[-1].postprocessing)
 
 
 def _run_source(

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.ncnn_format import Layer, encode_weights, format_param
 
 # Each enters its operators into the table when it is imported.
@@ -27,11 +26,9 @@ from deployx_edge.runtimes.emitter.draft import Draft, DraftLayer
 from deployx_edge.runtimes.emitter.graph import Graph, Node, RefusedError
 from deployx_edge.runtimes.emitter.names import Names
 from deployx_edge.runtimes.emitter.table import TABLE
+from deployx_edge.runtimes.emitter.wide import fenced, has_wide_weights, masked, touches
 
 _OWN_DOMAINS = ("", "ai.onnx")
-# What a layer may not use of what the network's options allow (``get_masked_option`` in net.cpp).
-_FEATURE_MASK = 31
-_NO_FP16_ARITHMETIC, _NO_FP16_STORAGE = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +71,7 @@ def emit(graph: Graph, precision: str, wide: Collection[str] = ()) -> Emitted:
         try:
             _write(draft, node)
             if precision != "bf16" and (
-                _touches(graph, node, draft.absorbed - absorbed, wide)
+                touches(graph, node, draft.absorbed - absorbed, wide)
                 or any(has_wide_weights(entry) for entry in draft.layers[before:])
             ):
                 draft.layers[before:] = [replace(e, float32=True) for e in draft.layers[before:]]
@@ -91,8 +88,9 @@ def emit(graph: Graph, precision: str, wide: Collection[str] = ()) -> Emitted:
         return Emitted(param="", weights=b"", blobs={}, refusals=(refusal,))
     inputs = {tensor: draft.take(tensor) for tensor in graph.inputs}
     layers = split_shared(used_only(draft.layers, outputs.values()), outputs.values(), draft.names)
+    layers = fenced(layers, draft.names)
     return Emitted(
-        param=format_param([_masked(entry) for entry in layers]),
+        param=format_param([masked(entry) for entry in layers]),
         weights=b"".join(
             encode_weights(
                 weight.values, "fp32" if entry.float32 else precision, tagged=weight.tagged
@@ -104,26 +102,6 @@ def emit(graph: Graph, precision: str, wide: Collection[str] = ()) -> Emitted:
         refusals=(),
         kept_float=tuple(entry.layer.name for entry in layers if entry.float32),
     )
-
-
-def _touches(graph: Graph, node: Node, absorbed: Collection[str], wide: Collection[str]) -> bool:
-    """Whether the node, or one that its layer takes in, reads or makes a wide tensor."""
-    nodes = [node, *(other for other in graph.nodes if other.name in absorbed)]
-    return any(name in wide for each in nodes for name in (*each.inputs, *each.outputs))
-
-
-def has_wide_weights(entry: DraftLayer) -> bool:
-    """Whether fp16 would turn one of the layer's weights into infinity."""
-    return any(
-        weight.values.size and abs(weight.values).max() > FP16_LARGEST for weight in entry.weights
-    )
-
-
-def _masked(entry: DraftLayer) -> Layer:
-    if not entry.float32:
-        return entry.layer
-    params = (*entry.layer.params, (_FEATURE_MASK, str(_NO_FP16_ARITHMETIC | _NO_FP16_STORAGE)))
-    return replace(entry.layer, params=params)
 
 
 def _write(draft: Draft, node: Node) -> None:

@@ -16,6 +16,7 @@ from onnx import helper
 from deployx_edge.errors import UsageError
 from deployx_edge.workflows.extract import extract_model
 from tests.integration.models.onnx_models import model, save, small_cnn
+from tests.integration.models.rewriter_helper import marked_by_hand
 
 COMMAND = Path(sys.executable).with_name("deployx-edge")
 
@@ -94,3 +95,22 @@ def test_the_command(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Did you mean" in done.stderr
+
+
+def test_the_command_cuts_at_marks(tmp_path: Path) -> None:
+    path = save(marked_by_hand(), tmp_path / "m.onnx")
+    part = tmp_path / "p.onnx"
+    words = [COMMAND, "extract", path, "--from", "m:input", "--to", "m:output/boxes", "-o", part]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "1 nodes from image to boxes" in done.stdout
+    values = np.asarray([[-1.0, 0.0, 0.5, 2.0]], dtype=np.float32)
+    (found,) = run(part, ["boxes"], image=values)
+    np.testing.assert_allclose(found, np.tanh(values), rtol=1e-6)
+    words[4] = "m:inputs"
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no tensor 'm:inputs'" in done.stderr
+    words[4] = "n:input"
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Its marks are: m:input/image, m:output/boxes" in " ".join(done.stderr.split())
