@@ -10,8 +10,10 @@ import typer
 
 from deployx_edge.cli.options import (
     AcceleratorOption,
+    CheckpointOption,
     CoresOption,
     DeviceOption,
+    FactoryArgumentsOption,
     InputShapeOption,
     IterationsOption,
     JsonOption,
@@ -28,6 +30,7 @@ from deployx_edge.cli.options import (
     bench_plan,
     limits,
     run_options,
+    torch_options,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +56,8 @@ def bench(
     accelerator: AcceleratorOption = "cpu",
     option: RuntimeOption = None,
     input_shape: InputShapeOption = None,
+    checkpoint: CheckpointOption = None,
+    factory_args: FactoryArgumentsOption = "{}",
     batch: BatchOption = 1,
     warmup: WarmupOption = 10,
     iterations: IterationsOption = 100,
@@ -76,7 +81,7 @@ def bench(
     from deployx_edge.measurement.files import bench_document, read_samples, write_document
     from deployx_edge.report.bench import bench_report
     from deployx_edge.workflows.bench import bench as bench_workflow
-    from deployx_edge.workflows.bundle import make_bundle
+    from deployx_edge.workflows.bundle import BundleOptions, make_bundle
     from deployx_edge.workflows.session import open_session
 
     options = run_options(
@@ -90,7 +95,9 @@ def bench(
     chosen = load_config().find_device(device)
     old = read_samples(compare) if compare else []
     with show_progress() as progress:
-        bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
+        torch = torch_options(checkpoint, factory_args, "auto", None, "{}")
+        wanted = BundleOptions(input_shapes=tuple(input_shape or ()), torch=torch)
+        bundle = make_bundle(model, options=wanted, progress=progress)
         with open_session(chosen, progress=progress) as session:
             results = bench_workflow(
                 session,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from deployx_edge.cli.bench import OutputOption, bench
 from deployx_edge.cli.options import (
+    CheckpointOption,
     DeviceOption,
+    FactoryArgumentsOption,
     InputShapeOption,
     IterationsOption,
     JsonOption,
@@ -22,6 +24,8 @@ def push_and_bench(
     precision: PrecisionOption = "fp32",
     iterations: IterationsOption = 100,
     input_shape: InputShapeOption = None,
+    checkpoint: CheckpointOption = None,
+    factory_args: FactoryArgumentsOption = "{}",
     output: OutputOption = None,
     picture: PictureOption = None,
     json: JsonOption = False,
@@ -37,6 +41,8 @@ def push_and_bench(
         precision=precision,
         iterations=iterations,
         input_shape=input_shape,
+        checkpoint=checkpoint,
+        factory_args=factory_args,
         output=output,
         picture=picture,
         json=json,

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import onnx
 
 
-# Changes a model in place, knowing its shapes; gives the number of changed places.
-Rewrite = Callable[["onnx.ModelProto", Mapping[str, tuple[int, ...]]], int]
+# Changes a model in place, knowing its shapes; gives the number of changed places. It enters
+# the shapes of tensors that it adds.
+Rewrite = Callable[["onnx.ModelProto", dict[str, tuple[int, ...]]], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +27,13 @@ class CanonicalModel:
     shapes: Mapping[str, tuple[int, ...]]
 
 
-def canonical(source: OnnxSource, rewrites: Sequence[Rewrite] = ()) -> CanonicalModel:
+def canonical(
+    source: OnnxSource, rewrites: Sequence[Rewrite] = (), fusions: Sequence[Rewrite] = ()
+) -> CanonicalModel:
     """Fold what is constant, batch norms into convolutions, and find out all shapes.
 
-    ``rewrites`` are tried in between, until none finds anything to do. Names of nodes and
+    ``rewrites`` are tried in between, until none finds anything to do. ``fusions`` come last,
+    each once; they may write operators that are newer than the model's opset. Names of nodes and
     tensors that remain stay as they are. A model on which the
     simplifier fails, as it does on opsets below 7, is taken as it is.
     """
@@ -44,6 +48,8 @@ def canonical(source: OnnxSource, rewrites: Sequence[Rewrite] = ()) -> Canonical
     while sum(change(simplified, shapes) for change in (_fold_shapes, *rewrites)):
         simplified = _simplified(simplified)
         shapes = _shapes(simplified, source)
+    for fusion in fusions:
+        fusion(simplified, shapes)
     return CanonicalModel(model=simplified, shapes=shapes)
 
 

@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest
-from deployx_edge.sources.onnx_file import one_line
+from deployx_edge.sources.marks import without_marks
+from deployx_edge.sources.onnx_file import load_whole, one_line
+from deployx_edge.sources.onnx_runtime import open_model
 
 if TYPE_CHECKING:
     import onnx
     import torch
+    from numpy.typing import NDArray
 
 EXPORTERS = ("dynamo", "torchscript")
 # With it layer norms and GELU are operators of their own; ONNX Runtime and ncnn know all of it.
@@ -30,6 +33,8 @@ _OPSET = 20
 # Weights of more bytes go into a file of their own: a protobuf ends at 2 GiB.
 _LARGE = 2**30
 _SCOPES = "pkg.torch.onnx.name_scopes"
+# fp32 on both sides, in another order of sums; folded batch norms were seen to cost 1e-5.
+_EXPORT_LIMIT = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +58,8 @@ def exporters_for(model: Any) -> tuple[str, ...]:
     return ("torchscript",) if isinstance(model, torch.jit.ScriptModule) else EXPORTERS
 
 
-def output_names(model: Any, inputs: Mapping[str, InputRequest]) -> tuple[str, ...]:
-    """The names of what the module gives, found by running it once on noise.
+def example_outputs(model: Any, inputs: Mapping[str, InputRequest]) -> dict[str, NDArray[Any]]:
+    """What the module gives for ``example_inputs``, by the names that the outputs will have.
 
     The keys of a dictionary, the fields of a named tuple; ``output`` for a single tensor,
     ``output_0`` … for several. Raises UsageError where the module does not run on these inputs.
@@ -70,20 +75,56 @@ def output_names(model: Any, inputs: Mapping[str, InputRequest]) -> tuple[str, .
     flat = flattened(model, tuple(inputs))
     try:
         with torch.no_grad(), _silence():
-            flat(*example_inputs(inputs))
+            given = flat(*example_inputs(inputs))
     except Exception as error:  # the user's code may raise anything
         shapes = ", ".join(f"{name} {tuple(entry.shape)}" for name, entry in inputs.items())
         raise UsageError(
             f"The model does not run on {shapes}: {type(error).__name__}: {one_line(error)}.",
             remedy="Give other --input NAME:SHAPE:TYPE, in the order of its arguments.",
         ) from error
-    return tuple(f"{name}_out" if name in inputs else name for name in flat.output_names)
+    return {
+        f"{name}_out" if name in inputs else name: tensor.numpy(force=True)
+        for name, tensor in zip(flat.output_names, given, strict=True)
+    }
+
+
+def check_export(
+    path: Path, inputs: Mapping[str, InputRequest], expected: Mapping[str, NDArray[Any]]
+) -> str:
+    """Compare what was exported with what the module gave; a note where that cannot be done.
+
+    Raises ModelError where an output is off by more than 0.1 % of its largest value: an
+    exporter, or a rewriter, made another model of it.
+    """
+    import numpy as np
+
+    arrays = {
+        name: tensor.numpy(force=True)
+        for name, tensor in zip(inputs, example_inputs(inputs), strict=True)
+    }
+    try:
+        model = without_marks(load_whole(path))
+        found = open_model(model.SerializeToString()).run(list(expected), arrays)
+    except Exception as error:  # ONNX Runtime's exceptions share no base
+        return f"What was exported could not be compared with PyTorch: {one_line(error)}."
+    for (name, wanted), given in zip(expected.items(), found, strict=True):
+        largest = float(np.abs(wanted).max(initial=0.0)) if wanted.size else 0.0
+        if not np.isfinite(largest):
+            continue
+        off = float(np.abs(wanted - given).max(initial=0.0)) if wanted.shape == given.shape else 1.0
+        if wanted.shape != given.shape or not off <= _EXPORT_LIMIT * max(largest, 1e-6):
+            raise ModelError(
+                f"What was exported computes something else than the module: the output '{name}' "
+                f"is off by {off:.3g}, its largest value is {largest:.3g}.",
+                remedy="Look at your rewriters, or try the other --exporter.",
+            )
+    return ""
 
 
 def export_torch(model: Any, request: ExportRequest, outputs: Sequence[str], path: Path) -> None:
     """Write the model as ONNX to ``path``; ModelError where torch cannot export it.
 
-    ``outputs`` are their names, as ``output_names`` gives them (not used for an exported
+    ``outputs`` are their names, as ``example_outputs`` gives them (not used for an exported
     program, which has its own).
     """
     import onnx

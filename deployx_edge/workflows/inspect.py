@@ -9,7 +9,7 @@ from pathlib import Path
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest, parse_inputs
-from deployx_edge.rewriting.passes import NCNN_PASSES
+from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES
 from deployx_edge.runtimes.emitter import Refusal, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
 from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
@@ -59,7 +59,7 @@ def _inspected(
     source = read_onnx(path, requests)
     fixed = replace(source, inputs=tuple(replace(each, ranges=()) for each in source.inputs))
     progress(Stage(text=f"Simplifying {path.name}"))
-    made = canonical(fixed, NCNN_PASSES)
+    made = canonical(fixed, NCNN_PASSES, NCNN_FUSIONS)
     progress(Stage(text="Looking up its operators"))
     graph = read_graph(made.model, made.shapes)
     refusals = emit(graph, "fp32").refusals

@@ -20,9 +20,10 @@ from deployx_edge.resources import cache_folder
 from deployx_edge.sources.torch_export import (
     EXPORTERS,
     ExportRequest,
+    check_export,
+    example_outputs,
     export_torch,
     exporters_for,
-    output_names,
 )
 from deployx_edge.sources.torch_model import TorchSource, is_torch, load_torch
 from deployx_edge.workflows.locking import locked
@@ -174,16 +175,19 @@ def _export(
         raise UsageError(f"{source.reference} can only be exported by {possible[0]}.")
     wanted = possible if options.exporter == "auto" else (options.exporter,)
     # An exported program says itself what goes in and out.
-    outputs = output_names(model, inputs) if "torchscript" in possible else ()
+    outputs = example_outputs(model, inputs) if "torchscript" in possible else {}
     notes: list[str] = []
     for exporter in wanted:
         progress(Stage(text=f"Exporting {source.name} to ONNX ({exporter})"))
         request = ExportRequest(inputs=inputs, exporter=exporter)
         try:
             if _is_python(model) or options.rewriters:
-                notes += _export_rewritten(model, request, outputs, path, runtime, options)
+                notes += _export_rewritten(model, request, tuple(outputs), path, runtime, options)
             else:
-                export_torch(model, request, outputs, path)
+                export_torch(model, request, tuple(outputs), path)
+            if outputs:
+                progress(Stage(text="Comparing what was exported with PyTorch"))
+                notes += filter(None, [check_export(path, inputs, outputs)])
         except ModelError as error:
             if exporter == wanted[-1]:
                 raise
