@@ -36,6 +36,10 @@ _IMPOSSIBLE = frozenset(
     }
 )
 _CUT = "Move it out of the model, before or behind (docs/when-an-operator-is-missing.md)."
+_CUSTOM = (
+    "Write it as standard operators by a symbolic rewriter, or cut it off by --partition; a custom "
+    "operator in ops/ would serve too, but there is none for ncnn yet."
+)
 
 
 def refuse_for_ncnn(source: OnnxSource) -> None:
@@ -51,7 +55,8 @@ def refuse_for_ncnn(source: OnnxSource) -> None:
         reason = impossible(node)
         if reason:
             raise ModelError(
-                f"Operator '{node.operator}' (node '{node.name}') {reason}.", remedy=_CUT
+                f"Operator '{node.operator}' (node '{node.name}') {reason}.",
+                remedy=_CUT if node.domain in DEFAULT_DOMAINS else _CUSTOM,
             )
     for tensor in source.inputs:
         _refuse_type(source, "input", tensor.name, tensor.dtype)

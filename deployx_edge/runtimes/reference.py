@@ -26,7 +26,8 @@ class Reference:
             self._session = open_model(
                 with_outputs(source, tensors or source.output_names).SerializeToString()
                 if tensors or source.is_marked
-                else str(source.path)
+                else str(source.path),
+                folder=source.path.parent,
             )
         except Exception as error:  # its exceptions share no other base
             raise ModelError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx_file import OnnxSource, one_line, prepared
+from deployx_edge.sources.onnx_file import OnnxSource, one_line, tensor_names, with_outputs
 from deployx_edge.sources.onnx_runtime import open_model
 
 if TYPE_CHECKING:
@@ -34,15 +34,13 @@ def wide_tensors(
     the model does not run.
     """
     import numpy as np
-    import onnx
 
-    model = prepared(source)
+    names = tensor_names(source)
+    model = with_outputs(source, names)
     makers = {name: node for node in model.graph.node for name in node.output if name}
-    del model.graph.output[:]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in makers)
     largest = dict.fromkeys(makers, 0.0)
     try:
-        session = open_model(model.SerializeToString())
+        session = open_model(model.SerializeToString(), folder=source.path.parent)
         for arrays in inputs:
             for name, array in zip(makers, session.run(list(makers), dict(arrays)), strict=True):
                 if isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size:

@@ -99,13 +99,14 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
     )
 
 
-def prepared(source: OnnxSource) -> onnx.ModelProto:
-    """The whole model with fixed shapes, and with an IR version that everything here reads.
+def prepared(source: OnnxSource, *, external: bool = True) -> onnx.ModelProto:
+    """The model with fixed shapes, and with an IR version that everything here reads.
 
+    Without its ``external`` data where that is False.
     Initializers are taken off the list of inputs, and shapes that were inferred for
     dynamic axes are dropped. What the model computes is not touched.
     """
-    model = _load(source.path, external=True)
+    model = _load(source.path, external=external)
     if source.is_marked:
         model = without_marks(model)
     graph = model.graph
@@ -147,10 +148,10 @@ def tensor_names(source: OnnxSource) -> tuple[str, ...]:
 
 
 def with_outputs(source: OnnxSource, tensors: Sequence[str]) -> onnx.ModelProto:
-    """The prepared model with other outputs: any tensors of it."""
+    """The prepared model with other outputs, any tensors of it; its external data stay outside."""
     import onnx
 
-    model = prepared(source)
+    model = prepared(source, external=False)
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
     return model

@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Any
 
 
-def open_model(model: bytes | str) -> Any:
-    """A session for a model, given as its bytes or its path; ONNX Runtime's errors pass."""
+def open_model(model: bytes | str, *, folder: Path | None = None) -> Any:
+    """A session for a model, given as its bytes or its path; ONNX Runtime's errors pass.
+
+    ``folder`` is where the external data of a model in bytes lies; it is mapped, not copied.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    if folder is not None:
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(folder.absolute())
+        )
     return onnxruntime.InferenceSession(
         model,
         options,
@@ -29,7 +36,6 @@ def open_with_outputs(path: Path, names: Sequence[str]) -> Any:
     own = [value.name for value in model.graph.output]
     if all(name in own for name in names):
         return open_model(str(path))  # so that weights beside the file are mapped, not copied
-    model = onnx.load(path)
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    return open_model(model.SerializeToString())
+    return open_model(model.SerializeToString(), folder=path.parent)

@@ -25,6 +25,7 @@ from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.magnitudes import WideTensor, wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.workflows.models import EXPORTER_KEY, TorchOptions, noted
 from deployx_edge.workflows.progress import Progress, Stage
 from deployx_edge.workflows.samples import read_samples
@@ -120,6 +121,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     converter = converter_for(options)
     source = read_onnx(model, parse_inputs(options.input_shapes))
     converter.check(source)
+    refuse_too_large(source)
     preprocessing = source_preprocessing(source, options)
     samples = read_samples(options.samples, source.inputs, preprocessing)
     inputs = (*samples, *structured_inputs(source.inputs, preprocessing))

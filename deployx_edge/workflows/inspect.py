@@ -24,6 +24,7 @@ from deployx_edge.sources.inspection import (
 )
 from deployx_edge.sources.magnitudes import WideTensor, wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.workflows.conversion import source_preprocessing
 from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent
@@ -57,6 +58,7 @@ def _inspected(
     progress: Progress,
 ) -> Inspection:
     source = read_onnx(path, requests)
+    refuse_too_large(source)
     fixed = replace(source, inputs=tuple(replace(each, ranges=()) for each in source.inputs))
     progress(Stage(text=f"Simplifying {path.name}"))
     made = canonical(fixed, NCNN_PASSES, NCNN_FUSIONS)

@@ -1,6 +1,7 @@
 """What the documents show is run."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,3 +17,23 @@ def test_the_python_example_runs():
     lines = done.stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [["1", "fp32"], ["2", "fp32"]]
     assert all(float(line.split()[2]) > 0 for line in lines)
+
+
+def test_the_way_from_pytorch_runs_as_it_is_written(tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/from-pytorch.md").read_text(), re.S)
+    commands = [line for block in blocks for line in block.splitlines()]
+    assert len(commands) == 7
+    for command in commands:
+        words = shlex.split(command)
+        assert words[0] == "deployx-edge"
+        done = subprocess.run(
+            [sys.executable, "-m", "deployx_edge", *words[1:]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert (tmp_path / "error.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "detections.npz").is_file()

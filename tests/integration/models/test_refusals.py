@@ -294,3 +294,42 @@ def test_pnnx_is_found_without_importing_its_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def external(path: Path, size: int) -> Path:
+    """A model whose weights lie in a file of ``size`` bytes, which takes no room on the disk."""
+    onnx.save(
+        small_cnn(), path, save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    with path.with_name("weights.bin").open("r+b") as file:
+        file.truncate(size)
+    return path
+
+
+def test_a_model_beyond_what_the_tools_can(tmp_path: Path) -> None:
+    path = external(tmp_path / "m.onnx", 2**31)
+    assert "has 2.0 GiB; the tools for ONNX end at 2 GiB" in refuse(path)
+
+
+def test_a_model_that_takes_more_memory_than_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = external(tmp_path / "m.onnx", 2**30)
+    monkeypatch.setattr("deployx_edge.sources.size.available_memory", lambda: 2**32)
+    assert "takes about 8.0 GiB of memory; 4.0 GiB are free" in refuse(path)
+
+
+def test_weights_outside_of_the_file_are_found(tmp_path: Path) -> None:
+    path = external(tmp_path / "m.onnx", 2**20)
+    bundle = make_bundle(path, tmp_path / "b")
+    assert bundle.provenance.verification.intermediates is not None
+    assert bundle.provenance.verification.intermediates.compared == 5
+
+
+def test_a_custom_operator_is_named_with_what_would_help(tmp_path: Path) -> None:
+    made = small_cnn()
+    made.graph.node[0].domain = "my.domain"
+    made.opset_import.append(helper.make_opsetid("my.domain", 1))
+    text = refuse(save(made, tmp_path / "m.onnx"))
+    assert "of the domain 'my.domain' is not a standard ONNX operator" in text
+    assert "symbolic rewriter" in text
