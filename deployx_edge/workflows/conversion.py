@@ -132,19 +132,19 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     precision = options.precision or "fp32"
     wide = wide_tensors(source, inputs)
     progress(Stage(text=f"Converting {model.name} to {options.runtime} ({precision})"))
-    converted = converter.convert(
-        source,
-        ConversionRequest(
-            outputs=outputs,
-            precision=precision,
-            folder=work,
-            wide=frozenset(item.tensor for item in wide),
-        ),
+    request = ConversionRequest(
+        outputs=outputs,
+        precision=precision,
+        folder=work,
+        wide=frozenset(item.tensor for item in wide),
     )
+    converted = converter.convert(source, request)
     notes = [*noted(source.metadata), *_kept_note(converted, wide)]
     for note in notes:
         progress(Stage(text=note))
     if options.verify:
+        if precision != "fp32":
+            _verify_in_fp32(source, request, inputs, options, converter, progress)
         verification = _verified(converted, source, inputs, options, converter, progress)
         verification = replace(verification, samples=len(samples))
     else:
@@ -262,6 +262,28 @@ def _kept_note(model: ConvertedModel, wide: Sequence[WideTensor]) -> tuple[str, 
         else f"'{largest.tensor}' reaches {largest.largest:.3g}, fp16 ends at 65504"
     )
     return (f"These layers stay fp32 where half floats are used: {layers}; {why}.",)
+
+
+def _verify_in_fp32(
+    source: OnnxSource,
+    request: ConversionRequest,
+    inputs: InputSets,
+    options: BundleOptions,
+    converter: Converter,
+    progress: Progress,
+) -> None:
+    """The same conversion in fp32, where mistakes show that fewer bits would hide."""
+    progress(Stage(text="Comparing the same conversion in fp32"))
+    folder = request.folder / "fp32"
+    folder.mkdir()
+    whole = converter.convert(source, replace(request, precision="fp32", folder=folder))
+    verify(
+        whole,
+        Reference(source),
+        inputs,
+        accept_unproven=options.accept_unproven,
+        doubts=converter.doubts(source),
+    )
 
 
 def _verified(

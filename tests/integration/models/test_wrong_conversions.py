@@ -23,7 +23,9 @@ from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
-from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.conversion import CONVERTERS
 from tests.integration.models.onnx_models import (
     bypass,
     initializer,
@@ -320,3 +322,24 @@ def test_a_shape_that_depends_on_values_is_refused(tmp_path: Path) -> None:
     fixed = model([helper.make_node("Relu", ["x"], ["y"])], {"x": (1, 8)}, {"y": (1, 8)})
     with pytest.raises(VerificationError, match="shape of the output 'y' depends on the input"):
         check(counting, convert(fixed, tmp_path / "c"), tmp_path)
+
+
+class _Scaled(EmitterConverter):
+    """Converts with one layer's weights off by 5 %: less than what 16 bits may cost."""
+
+    def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
+        made = onnx.load(source.path)
+        _scaled_weight(made)
+        other = read_onnx(save(made, request.folder / "other.onnx"), {})
+        return super().convert(other, request)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_mistakes_that_fewer_bits_would_hide_show_in_fp32(
+    tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(small_cnn(), tmp_path / "m.onnx")
+    make_bundle(path, tmp_path / "right", BundleOptions(precision=precision))
+    monkeypatch.setitem(CONVERTERS["ncnn"], "emitter", _Scaled)
+    with pytest.raises(VerificationError, match=r"\(fp32\) computes something else"):
+        make_bundle(path, tmp_path / "wrong", BundleOptions(precision=precision))
