@@ -7,6 +7,7 @@ DeployxError                 1   anything without a class of its own
 ├── ModelError              10   a model that is broken or holds what no runtime here can run
 │   ├── BundleError         11   a bundle folder that is incomplete, altered or of another schema
 │   └── VerificationError   12   the converted model computes something else than its source
+├── AccuracyError           13   the accuracy is below what was demanded
 ├── BuildError              20   a compile, link or binary check failed
 │   └── SourceError         21   a source archive cannot be had
 ├── TransportError          30   the link to a device failed
@@ -66,6 +67,10 @@ class BundleError(ModelError):
 
 class VerificationError(ModelError):
     exit_code = 12
+
+
+class AccuracyError(DeployxError):
+    exit_code = 13
 
 
 class BuildError(DeployxError):

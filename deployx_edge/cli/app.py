@@ -16,6 +16,7 @@ from deployx_edge.cli.clean import clean
 from deployx_edge.cli.compare import compare
 from deployx_edge.cli.convert import convert
 from deployx_edge.cli.doctor import doctor
+from deployx_edge.cli.evaluate import evaluate
 from deployx_edge.cli.extract import extract
 from deployx_edge.cli.inspect import inspect
 from deployx_edge.cli.profile import profile
@@ -53,7 +54,7 @@ def _globals(
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(targets, doctor, build, inspect, extract, convert, compare),
-    *(push, run, bench, profile, clean),
+    *(push, run, bench, profile, evaluate, clean),
 )
 for command in _COMMANDS:
     app.command()(command)

@@ -35,6 +35,9 @@ def inspection_tables(inspection: Inspection) -> Group:
     for runtime, reason in inspection.refused.items():
         if reason:
             facts.add_row(f"{runtime} cannot", reason)
+    if inspection.passes:
+        passes = ", ".join(f"{name} {count}" for name, count in inspection.passes.items())
+        facts.add_row("passes for ncnn", passes)
     for wide in inspection.wide:
         where = f"{wide.operator} '{wide.node}'" if wide.node != wide.tensor else ""
         facts.add_row("beyond fp16", f"{wide.tensor} reaches {wide.largest:.3g} {where}")

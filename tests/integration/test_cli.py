@@ -52,6 +52,10 @@ COMMANDS = [
     ["run"],
     ["bench"],
     ["profile"],
+    ["evaluate"],
+    ["inspect"],
+    ["extract"],
+    ["compare"],
     ["push-and-bench"],
     ["clean"],
 ]
@@ -69,7 +73,8 @@ def test_help_imports_nothing_heavy(tmp_path):
         "import sys; sys.argv = ['deployx-edge', '--help']\n"
         "from deployx_edge.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'numpy', 'onnx', 'onnxruntime', 'ncnn', 'grpc', 'paramiko', 'conan', 'PIL'}\n"
+        "heavy = {'numpy', 'onnx', 'onnxruntime', 'ncnn', 'grpc', 'paramiko', 'conan', 'PIL',"
+        " 'torch', 'matplotlib'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -19,21 +19,30 @@ def test_the_python_example_runs():
     assert all(float(line.split()[2]) > 0 for line in lines)
 
 
-def test_the_way_from_pytorch_runs_as_it_is_written(tmp_path):
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/from-pytorch.md").read_text(), re.S)
+def run_commands(page, folder):
+    """Run what the page's blocks of commands say, in a folder where the examples lie."""
+    (folder / "examples").symlink_to(ROOT / "examples")
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
     commands = [line for block in blocks for line in block.splitlines()]
-    assert len(commands) == 7
     for command in commands:
         words = shlex.split(command)
         assert words[0] == "deployx-edge"
         done = subprocess.run(
             [sys.executable, "-m", "deployx_edge", *words[1:]],
-            cwd=tmp_path,
+            cwd=folder,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
+    return len(commands)
+
+
+def test_the_way_from_pytorch_runs_as_it_is_written(tmp_path):
+    assert run_commands("from-pytorch.md", tmp_path) == 7
     assert (tmp_path / "error.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "detections.npz").is_file()
+
+
+def test_accuracy_is_measured_as_it_is_written(tmp_path):
+    assert run_commands("accuracy-on-your-board.md", tmp_path) == 1

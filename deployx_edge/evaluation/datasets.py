@@ -1,0 +1,153 @@
+"""Data sets of the user's own: opened by what lies at a path, read one sample at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from deployx_edge.errors import UsageError
+from deployx_edge.evaluation.arrays import read_array_file
+from deployx_edge.evaluation.lists import read_list
+from deployx_edge.evaluation.pictures import class_folders, listed, picture_input, unlabelled
+from deployx_edge.evaluation.subsets import choose
+from deployx_edge.evaluation.values import Sample, Skipped, Source
+from deployx_edge.model import PreProcessing, TensorSpec
+
+_KINDS = "a folder with one sub-folder a class, a CSV file (file,label) or an .npz file"
+
+
+class Dataset:
+    """The chosen samples of a source, in a fixed order; may be iterated any number of times."""
+
+    def __init__(self, source: Source, chosen: Sequence[int], *, strict: bool) -> None:
+        self._source = source
+        self._chosen = tuple(chosen)
+        self._strict = strict
+        self._skipped: list[Skipped] = []
+
+    @property
+    def kind(self) -> str:
+        """``folder``, ``csv``, ``npz`` or ``pictures`` (a folder without labels)."""
+        return self._source.kind
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes by index; empty where only their numbers are known."""
+        return self._source.classes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed or left aside, in sentences for the report."""
+        return self._source.notes
+
+    @property
+    def available(self) -> int:
+        """How many samples there are before the subset was chosen."""
+        return len(self._source.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the chosen samples, in order."""
+        return tuple(self._source.names[position] for position in self._chosen)
+
+    @property
+    def labels(self) -> tuple[int, ...] | None:
+        """The class index of each chosen sample; None where samples have no class."""
+        labels = self._source.labels
+        return None if labels is None else tuple(labels[position] for position in self._chosen)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What the latest iteration left out, and why."""
+        return tuple(self._skipped)
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """The samples; one that cannot be read is skipped, or a UsageError where strict.
+
+        A UsageError at the end where none could be read.
+        """
+        self._skipped = []
+        for position in self._chosen:
+            try:
+                sample = self._source.read(position)
+            except UsageError as error:
+                if self._strict:
+                    raise
+                name = self._source.names[position]
+                self._skipped.append(Skipped(name=name, reason=str(error)))
+                continue
+            yield sample
+        if len(self._skipped) == len(self._chosen):
+            raise UsageError(
+                f"None of the {len(self._chosen)} samples can be read; the first: "
+                f"{self._skipped[0].reason}"
+            )
+
+    @property
+    def digest(self) -> str:
+        """One sha256 (hex) for the names and the contents of the chosen samples, in order."""
+        digest = hashlib.sha256()
+        for name, content in zip(self.names, self._hashes, strict=True):
+            digest.update(f"{content or 'unreadable'} {name}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def content_hashes(self) -> frozenset[str]:
+        """The sha256 (hex) of each chosen sample's file, or of its arrays."""
+        return frozenset(content for content in self._hashes if content is not None)
+
+    @cached_property
+    def _hashes(self) -> tuple[str | None, ...]:
+        return tuple(self._source.content_hash(position) for position in self._chosen)
+
+
+def open_dataset(
+    path: Path,
+    *,
+    inputs: Sequence[TensorSpec],
+    preprocessing: Sequence[PreProcessing] = (),
+    outputs: Sequence[TensorSpec] = (),
+    labels: Sequence[str] = (),
+    limit: int | None = None,
+    seed: int = 0,
+    per_class: int | None = None,
+    strict: bool = False,
+    labelled: bool = True,
+) -> Dataset:
+    """The data set at ``path``: a folder, a ``.csv`` or an ``.npz`` file.
+
+    ``inputs``, ``outputs``, ``preprocessing`` and ``labels`` (the names of its classes, may be
+    empty) are the model's. ``per_class`` and ``limit`` choose a part, the same for the same
+    ``seed``. ``strict`` makes an error of a sample that cannot be read. Where not ``labelled``
+    (calibration), nothing needs to say what is right, and any folder of pictures will do.
+    Everything but the pictures themselves is checked here. Raises UsageError.
+    """
+    source = _source(Path(path), inputs, preprocessing, outputs, labels, labelled)
+    chosen = choose(len(source.names), source.labels, limit=limit, per_class=per_class, seed=seed)
+    return Dataset(source, chosen, strict=strict)
+
+
+def _source(
+    path: Path,
+    inputs: Sequence[TensorSpec],
+    preprocessing: Sequence[PreProcessing],
+    outputs: Sequence[TensorSpec],
+    labels: Sequence[str],
+    labelled: bool,
+) -> Source:
+    if path.is_dir():
+        given = picture_input(inputs, preprocessing)
+        return (class_folders if labelled else unlabelled)(path, labels, given)
+    if not path.exists():
+        raise UsageError(f"There is no data set at {path}.", remedy=f"Name {_KINDS}.")
+    if path.suffix.lower() == ".npz":
+        return read_array_file(path, inputs, outputs, labels, labelled=labelled)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        found = read_list(path, labelled=labelled)
+        given = picture_input(inputs, preprocessing)
+        return listed(path, found.names, found.words, labels, given)
+    raise UsageError(f"{path} is no data set.", remedy=f"Name {_KINDS}.")
