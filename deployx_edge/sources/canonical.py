@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from deployx_edge.sources.onnx_file import OnnxSource, prepared
 from deployx_edge.sources.onnx_runtime import open_model
@@ -14,17 +15,32 @@ if TYPE_CHECKING:
     import onnx
 
 
-# Changes a model in place, knowing its shapes; gives the number of changed places. It enters
-# the shapes of tensors that it adds.
-Rewrite = Callable[["onnx.ModelProto", dict[str, tuple[int, ...]]], int]
+class Rewrite(Protocol):
+    """Changes a model."""
+
+    @property
+    def name(self) -> str:
+        """What it is called where people read of it."""
+        ...
+
+    def __call__(self, model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> int:
+        """Change the model in place, knowing its shapes; the number of changed places.
+
+        The shapes of tensors that it adds are entered.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class CanonicalModel:
-    """The model, and the shape of each of its tensors that has one of fixed size."""
+    """The model, and the shape of each of its tensors that has one of fixed size.
+
+    ``applied`` are the rewrites that found something to do, with the number of places.
+    """
 
     model: onnx.ModelProto
     shapes: Mapping[str, tuple[int, ...]]
+    applied: Mapping[str, int] = field(default_factory=dict)
 
 
 def canonical(
@@ -45,12 +61,16 @@ def canonical(
     simplified = _simplified(model)
     shapes = _shapes(simplified, source)
     # Shapes that onnxslim could not tell may be known now, and with them what follows.
-    while sum(change(simplified, shapes) for change in (_fold_shapes, *rewrites)):
+    applied: Counter[str] = Counter()
+    while True:
+        found = Counter({each.name: each(simplified, shapes) for each in rewrites})
+        applied += found
+        if not _fold_shapes(simplified, shapes) + found.total():
+            break
         simplified = _simplified(simplified)
         shapes = _shapes(simplified, source)
-    for fusion in fusions:
-        fusion(simplified, shapes)
-    return CanonicalModel(model=simplified, shapes=shapes)
+    applied += Counter({fusion.name: fusion(simplified, shapes) for fusion in fusions})
+    return CanonicalModel(model=simplified, shapes=shapes, applied=dict(applied))
 
 
 def simplified(source: OnnxSource) -> onnx.ModelProto:

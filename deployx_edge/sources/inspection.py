@@ -48,7 +48,8 @@ class Inspection:
     ``nodes`` counts those of the file; ``operators`` are those of the canonical model, the
     costliest first, and behind them those that it was rewritten from. ``parameters`` counts
     the elements of float constants. ``refused`` says by runtime why it cannot have the model
-    at all, or nothing; ``wide`` are tensors beyond fp16's range.
+    at all, or nothing; ``wide`` are tensors beyond fp16's range; ``passes`` are those that
+    found something to do on the way to ncnn, with the number of places.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Inspection:
     operators: tuple[OperatorUse, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
     wide: tuple[WideTensor, ...] = ()
+    passes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def macs(self) -> int:
@@ -98,7 +100,8 @@ def count_macs(node: onnx.NodeProto, shapes: Shapes) -> int:
 
     A convolution takes (channels / group × kernel) for each element of its output, a
     transposed one for each element of its input, a product of matrices its inner size for
-    each element of its output. 0 where a shape is not known.
+    each element of its output, an attention twice the number of its keys for each element of
+    its queries. 0 where a shape is not known.
     """
     names = [*node.input, *node.output]
     if any(name and name not in shapes for name in names):
@@ -111,6 +114,11 @@ def count_macs(node: onnx.NodeProto, shapes: Shapes) -> int:
         transposed = any(entry.name == "transA" and entry.i for entry in node.attribute)
         inner = shapes[node.input[0]][0 if transposed else -1]
         return math.prod(shapes[node.output[0]]) * inner
+    if node.op_type == "Attention":
+        # Scores of every query by every key, and their sums of the values.
+        keys = shapes[node.input[1]][-2] if len(shapes[node.input[1]]) > 2 else 0
+        queries, values = shapes[node.input[0]], shapes[node.output[0]]
+        return (math.prod(queries) + math.prod(values)) * keys
     if node.op_type in ("LSTM", "GRU", "RNN"):
         steps, batch, _ = shapes[node.input[0]]
         weights = math.prod(shapes[node.input[1]]) + math.prod(shapes[node.input[2]])

@@ -86,6 +86,7 @@ def _inspected(
         ),
         refused={"ncnn": _ncnn_refusal(source), "onnxruntime": in_runtime},
         wide=wide,
+        passes=made.applied,
     )
 
 

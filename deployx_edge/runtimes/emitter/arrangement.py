@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.emitter.axes import (
@@ -60,6 +59,12 @@ def transpose(draft: Draft, node: Node) -> None:
         )
     source = sorted(blocks)
     sizes = [math.prod(shape[axis] for axis in block) for block in source]
+    dims = draft.dims(node.input(0))
+    if _exchanges_groups(blocks) and len(dims) == 3 and dims[0] == sizes[0] * sizes[1]:
+        # An image whose channels are counted by groups: it stays one, with packed channels.
+        blob = draft.take(node.input(0))
+        draft.add("ShuffleChannel", node, (blob,), {node.outputs[0]: dims}, {0: sizes[0]})
+        return
     moves = moves_to(tuple(source.index(block) for block in blocks))
     blob = ""
     for index, (lengths, turned) in enumerate(moves):
@@ -73,6 +78,11 @@ def transpose(draft: Draft, node: Node) -> None:
             blob = draft.step("Permute", node, (blob,), params)
         else:
             draft.add("Permute", node, (blob,), {node.outputs[0]: result}, params)
+
+
+def _exchanges_groups(blocks: Sequence[tuple[int, ...]]) -> bool:
+    """Whether the first two of three blocks change places."""
+    return len(blocks) == 3 and blocks[1] < blocks[0] < blocks[2]
 
 
 def _runs_of(sizes: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
@@ -157,7 +167,7 @@ def cut(draft: Draft, node: Node, tensor: str, cuts: dict[int, range]) -> None:
     bottom = draft.take(tensor, tuple(dims))
     for place, chosen in places.items():
         dims[place] = len(chosen)
-    draft.add("Crop", node, (bottom,), {node.outputs[0]: tuple(dims)}, _crop(places))
+    draft.add("Crop", node, (bottom,), {node.outputs[0]: tuple(dims)}, crop_to(places))
 
 
 def _cut_with_steps(draft: Draft, node: Node, tensor: str, cuts: dict[int, range]) -> None:
@@ -179,10 +189,10 @@ def _cut_with_steps(draft: Draft, node: Node, tensor: str, cuts: dict[int, range
             size += missing
         if chosen.start > 0 or span < size:
             part = range(chosen.start, chosen.start + span)
-            blob = draft.step("Crop", node, (blob,), _crop({1: part}))
+            blob = draft.step("Crop", node, (blob,), crop_to({1: part}))
         if step > 1:
             blob = draft.reshape(node, blob, (before, count, step, behind))
-            blob = draft.step("Crop", node, (blob,), _crop({2: range(1)}))
+            blob = draft.step("Crop", node, (blob,), crop_to({2: range(1)}))
             blob = draft.reshape(node, blob, (before, count, behind))
         if given.step < 0:
             blob = draft.step("Flip", node, (blob,), {0: (1,)})
@@ -191,51 +201,13 @@ def _cut_with_steps(draft: Draft, node: Node, tensor: str, cuts: dict[int, range
     draft.add("Reshape", node, (blob,), {node.outputs[0]: dims}, sizes_of(dims))
 
 
-def _crop(places: dict[int, range]) -> dict[int, Parameter]:
+def crop_to(places: dict[int, range]) -> dict[int, Parameter]:
+    """Crop's parameters: the part to keep of some dimensions."""
     return {
         9: [chosen.start for chosen in places.values()],
         10: [chosen.stop for chosen in places.values()],
         11: list(places),
     }
-
-
-@writes("Gather")
-def gather(draft: Draft, node: Node) -> None:
-    """Constant indices that count up evenly are a Crop; others are cut and put together."""
-    graph = draft.graph
-    shape = graph.shape(node.input(0))
-    axis = positive(node.integer("axis", 0), len(shape))
-    if node.input(0) in graph.constants:
-        raise RefusedError("it looks up a table by computed indices, which must be integers")
-    indices = graph.constant(node.input(1), "indices").reshape(-1)
-    chosen = [positive(int(index), shape[axis]) for index in indices]
-    step = chosen[1] - chosen[0] if len(chosen) > 1 else 1
-    even = step != 0 and all(b - a == step for a, b in pairwise(chosen))
-    if even:
-        end = chosen[-1] + (1 if step > 0 else -1)
-        cut(draft, node, node.input(0), {axis: range(chosen[0], end, step)})
-        return
-    grouping = group_axes(shape, keep=(axis,))
-    place = place_of(axis, grouping)
-    dims = list(grouped(shape, grouping))
-    bottom = draft.take(node.input(0), tuple(dims))
-    parts = [
-        draft.step("Crop", node, (bottom,), _crop({place: range(first, last + 1)}))
-        for first, last in _runs(chosen)
-    ]
-    dims[place] = len(chosen)
-    draft.add("Concat", node, parts, {node.outputs[0]: tuple(dims)}, {0: place})
-
-
-def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Runs of indices that count up by one, as (first, last)."""
-    runs: list[tuple[int, int]] = []
-    for index in indices:
-        if runs and index == runs[-1][1] + 1:
-            runs[-1] = (runs[-1][0], index)
-        else:
-            runs.append((index, index))
-    return runs
 
 
 @writes("Pad")
@@ -298,7 +270,7 @@ def _pad_in_turns(
         if begin >= end:
             raise RefusedError("it cuts off a whole axis")
         if (begin, end) != (0, shape[axis]):
-            blob = draft.step("Crop", node, (blob,), _crop({1: range(begin, end)}))
+            blob = draft.step("Crop", node, (blob,), crop_to({1: range(begin, end)}))
         before, behind = max(amount[0], 0), max(amount[1], 0)
         blob = _padded_height(draft, node, blob, end - begin, (before, behind), mode, value)
         shape[axis] = before + end - begin + behind
@@ -327,9 +299,9 @@ def _padded_height(
     parts = [blob]
     if before:
         head = range(size - before, size)
-        parts.insert(0, draft.step("Crop", node, (blob,), _crop({1: head})))
+        parts.insert(0, draft.step("Crop", node, (blob,), crop_to({1: head})))
     if behind:
-        parts.append(draft.step("Crop", node, (blob,), _crop({1: range(behind)})))
+        parts.append(draft.step("Crop", node, (blob,), crop_to({1: range(behind)})))
     return draft.step("Concat", node, parts, {0: 1})
 
 

@@ -9,7 +9,7 @@ from deployx_edge import __version__
 from deployx_edge.errors import ModelError
 from deployx_edge.model import TensorSpec
 from deployx_edge.ncnn_format import STORED_PRECISIONS
-from deployx_edge.rewriting.passes import NCNN_PASSES
+from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES, widened
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, tensor_spec
 from deployx_edge.runtimes.emitter.emit import Emitted, Refusal, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
@@ -90,14 +90,17 @@ def refused(source: OnnxSource, refusals: Sequence[Refusal]) -> ModelError:
 
 
 def _emit(source: OnnxSource, request: ConversionRequest) -> Emitted:
-    model = canonical(source, NCNN_PASSES)
-    return emit(read_graph(model.model, model.shapes), request.precision, request.wide)
+    model = canonical(source, NCNN_PASSES, NCNN_FUSIONS)
+    wide = widened(model.model, request.wide)
+    return emit(read_graph(model.model, model.shapes), request.precision, wide)
 
 
 def _is_batch(source: OnnxSource, outputs: Sequence[SourceTensor]) -> bool:
     """Whether axis 0 of all inputs and outputs counts samples that do not see each other.
 
-    Tried out: other samples beside the first must not change what comes of the first.
+    Tried out: other samples beside the first must not change what comes of the first, nor
+    others beside the last what comes of the last (a sequence that is read forwards keeps its
+    first step).
     """
     import numpy as np
 
@@ -110,9 +113,16 @@ def _is_batch(source: OnnxSource, outputs: Sequence[SourceTensor]) -> bool:
     again = {name: random.random(array.shape, dtype=np.float32) for name, array in once.items()}
     for name, array in again.items():
         array[0] = once[name][0]
+    others = {name: random.random(array.shape, dtype=np.float32) for name, array in once.items()}
+    for name, array in others.items():
+        array[-1] = once[name][-1]
     reference = Reference(source)
-    first, second = reference.run(once), reference.run(again)
-    return all(np.allclose(first[name][0], second[name][0], rtol=1e-4) for name in first)
+    first, second, third = (reference.run(arrays) for arrays in (once, again, others))
+    return all(
+        np.allclose(first[name][0], second[name][0], rtol=1e-4)
+        and np.allclose(first[name][-1], third[name][-1], rtol=1e-4)
+        for name in first
+    )
 
 
 def _for_one_sample(source: OnnxSource) -> OnnxSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.emitter.draft import Draft, Parameter, Weight
 from deployx_edge.runtimes.emitter.graph import Graph, Node, RefusedError
+from deployx_edge.runtimes.emitter.matrix import inner_product
 from deployx_edge.runtimes.emitter.table import writes
 
 if TYPE_CHECKING:
@@ -27,13 +29,19 @@ _SUFFIXES = {1: "1D", 2: "", 3: "3D"}
 def convolution(draft: Draft, node: Node) -> None:
     """Convolution or ConvolutionDepthWise (which stands for every grouped one), 1D to 3D.
 
-    Several samples are groups of channels, each with the same weights.
+    Several samples are groups of channels, each with the same weights. A single pixel is no
+    image but a row of channels, for which InnerProduct needs no windows.
     """
     import numpy as np
 
     graph = draft.graph
     shape = _image_shape(graph, node)
     weight = graph.constant(node.input(1), "weight")
+    windows = (shape[2:], weight.shape[2:], graph.shape(node.outputs[0])[2:])
+    if all(math.prod(sizes) == 1 for sizes in windows) and node.integer("group", 1) == 1:
+        bias = graph.constant(node.input(2), "bias") if node.input(2) else None
+        inner_product(draft, node, weight.reshape(weight.shape[:2]), bias, node.outputs[0])
+        return
     weight = np.concatenate([weight] * shape[0])
     group = node.integer("group", 1) * shape[0]
     spatial = len(shape) - 2

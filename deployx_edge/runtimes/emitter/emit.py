@@ -12,8 +12,11 @@ from deployx_edge.ncnn_format import Layer, encode_weights, format_param
 from deployx_edge.runtimes.emitter import (  # noqa: F401
     activation,
     arrangement,
+    attention,
     convolution,
     elementwise,
+    folding,
+    indexing,
     matrix,
     normalization,
     pooling,

@@ -19,6 +19,7 @@ _PER_COLUMN = 4  # Gemm: C has one value a column
 _NO_C = -1
 _TRANSPOSED = 1  # Permute's order that exchanges two dimensions
 _ADD, _MUL = 0, 2
+_COUNTED_OTHERWISE = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 
 
 @writes("Gemm")
@@ -35,7 +36,7 @@ def gemm(draft: Draft, node: Node) -> None:
     weight = np.asarray(right, dtype=np.float32)
     by_output = weight if node.integer("transB", 0) else weight.T
     by_output = by_output * np.float32(node.number("alpha", 1.0))
-    _inner_product(draft, node, by_output, bias, node.outputs[0])
+    inner_product(draft, node, by_output, bias, node.outputs[0])
 
 
 def _bias_of_gemm(graph: Graph, node: Node) -> NDArray[Any] | None:
@@ -62,13 +63,14 @@ def matmul(draft: Draft, node: Node) -> None:
         return
     bias, tensor = _bias_behind(draft, node, right.shape[1])
     by_output = np.ascontiguousarray(right.T, dtype=np.float32)
-    _inner_product(draft, node, by_output, bias, tensor)
+    inner_product(draft, node, by_output, bias, tensor)
 
 
-def _inner_product(
+def inner_product(
     draft: Draft, node: Node, weight: NDArray[Any], bias: NDArray[Any] | None, tensor: str
 ) -> None:
     """y = x W^T + b for every row x; ``weight`` is (outputs, inputs)."""
+    weight, bias, tensor = _with_norm_behind(draft, weight, bias, tensor)
     shape = draft.graph.shape(node.input(0))
     outputs, inputs = weight.shape
     rows = math.prod(shape) // inputs
@@ -118,6 +120,41 @@ def _bias_behind(draft: Draft, node: Node, columns: int) -> tuple[NDArray[Any] |
         return None, tensor
     draft.absorbed.add(consumer.name)
     return values.reshape(-1), consumer.outputs[0]
+
+
+def _with_norm_behind(
+    draft: Draft, weight: NDArray[Any], bias: NDArray[Any] | None, tensor: str
+) -> tuple[NDArray[Any], NDArray[Any] | None, str]:
+    """Weight and bias with the batch norm of the columns in them, and what comes out of that.
+
+    The rows may be counted otherwise in between, as batch norms know no tokens.
+    """
+    import numpy as np
+
+    graph = draft.graph
+    passed = []
+    made, consumer = tensor, graph.sole_consumer(tensor)
+    while consumer is not None and consumer.operator in _COUNTED_OTHERWISE:
+        passed.append(consumer.name)
+        made = consumer.outputs[0]
+        if graph.shape(made)[-1:] != weight.shape[:1]:
+            return weight, bias, tensor
+        consumer = graph.sole_consumer(made)
+    is_norm = consumer is not None and consumer.operator == "BatchNormalization"
+    if consumer is None or not is_norm or len(graph.shape(made)) != 2:
+        return weight, bias, tensor
+    values = [graph.constants.get(name) for name in consumer.inputs[1:5]]
+    if any(value is None for value in values):
+        return weight, bias, tensor
+    scale, shift, mean, variance = (np.asarray(value, dtype=np.float64) for value in values)
+    factor = scale / np.sqrt(variance + consumer.number("epsilon", 1e-5))
+    before = np.zeros_like(mean) if bias is None else bias
+    draft.absorbed.update((*passed, consumer.name))
+    return (
+        np.asarray(weight * factor[:, np.newaxis], dtype=np.float32),
+        np.asarray((before - mean) * factor + shift, dtype=np.float32),
+        consumer.outputs[0],
+    )
 
 
 def _gemm_of_tensors(draft: Draft, node: Node) -> None:

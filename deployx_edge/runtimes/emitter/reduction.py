@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from deployx_edge.model import MAX_RUNTIME_DIMS, format_shape
 from deployx_edge.runtimes.emitter.axes import Dims, group_axes, grouped, place_of, positive
+from deployx_edge.runtimes.emitter.convolution import as_channels
 from deployx_edge.runtimes.emitter.draft import Draft, Parameter
 from deployx_edge.runtimes.emitter.graph import Node, RefusedError
 from deployx_edge.runtimes.emitter.table import writes
@@ -25,6 +26,8 @@ _OPERATIONS = {
 }
 # What UnaryOp does where a single element is reduced; the others leave it as it is.
 _OF_ONE = {"ReduceSumSquare": 4, "ReduceL1": 0, "ReduceL2": 0, "ReduceLogSum": 8}
+# Pooling's type.
+_POOLED = {"ReduceMax": 0, "ReduceMean": 1}
 _EXP, _LOG = 7, 8  # UnaryOp
 _ADD, _SUB = 0, 1  # BinaryOp
 
@@ -48,12 +51,27 @@ def reduce(draft: Draft, node: Node) -> None:
     if not places:
         _keep(draft, node)
         return
+    if _pooled(draft, node, shape, axes):
+        return
     bottom = draft.take(node.input(0), dims)
     top = {node.outputs[0]: result}
     if node.operator == "ReduceLogSumExp":
         _log_of_sum(draft, node, bottom, places, top)
         return
     draft.add("Reduction", node, (bottom,), top, along(_OPERATIONS[node.operator], places))
+
+
+def _pooled(draft: Draft, node: Node, shape: tuple[int, ...], axes: set[int]) -> bool:
+    """Reduce whole images by Pooling, which takes packed channels as Reduction does not."""
+    if node.operator not in _POOLED or len(shape) != 4 or axes != {2, 3}:
+        return False
+    image = as_channels(shape)
+    if draft.dims(node.input(0)) != image:
+        return False
+    bottom = draft.take(node.input(0))
+    params: dict[int, Parameter] = {0: _POOLED[node.operator], 4: 1}
+    draft.add("Pooling", node, (bottom,), {node.outputs[0]: image[:1]}, params)
+    return True
 
 
 def along(operation: int, places: Dims) -> dict[int, Parameter]:

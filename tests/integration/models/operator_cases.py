@@ -145,6 +145,25 @@ def convolutions() -> Iterator[Case]:
                 group=group,
                 **attributes,
             )
+    for form, image, attributes in (
+        ("plain", (1, 16, 1, 1), {}),
+        ("1d", (1, 16, 1), {}),
+        ("3d", (1, 16, 1, 1, 1), {}),
+        ("padded", (1, 16, 1, 1), {"pads": [1, 1, 1, 1]}),
+        ("grouped", (1, 16, 1, 1), {"group": 2}),
+        ("batch", (3, 16, 1, 1), {}),
+    ):
+        weights = floats(12, 16 // attributes.get("group", 1), *image[2:])
+        for bias in (None, floats(12)):
+            name = f"conv/pixel-{form}{'' if bias is None else '-bias'}"
+            yield single(name, "Conv", image, weights, bias, **attributes)
+    yield several(
+        "conv/pixel-relu",
+        [("Conv", ["x", "w", "b"], ["t"], {}), ("Relu", ["t"], ["y"], {})],
+        {"x": (1, 16, 1, 1)},
+        ["y"],
+        {"w": floats(12, 16, 1, 1), "b": floats(12)},
+    )
     for channels, outputs, kernel, stride in (
         (16, 32, 1, 1),
         (16, 16, 3, 1),
@@ -828,6 +847,24 @@ def gathers() -> Iterator[Case]:
     yield single("gather/1d", "Gather", (9,), ints(2, 0, 8))
     yield single("gather/5d", "Gather", (1, 3, 6, 7, 2), np.asarray(1), axis=2)
     yield single("gather/5d-list", "Gather", (2, 3, 6, 7, 2), ints(1, 0), axis=2)
+    scattered = ints(*np.random.default_rng(0).permutation(7).repeat(2))
+    for axis, target in ((0, (7,)), (0, (7, 5)), (1, (1, 7, 5)), (2, (1, 6, 7)), (3, (1, 2, 3, 7))):
+        name = f"gather/scattered-{label(target)}"
+        yield single(name, "Gather", target, scattered, axis=axis)
+    across, down = np.meshgrid(scattered, ints(0, 1, 1, 2, 5), indexing="ij")
+    for form, tuples in (
+        ("rows", ints(2, 0, -1).reshape(3, 1)),
+        ("grid", np.stack([across, down], -1)),
+        ("windows", np.stack([across, down], -1).reshape(7, 2, 5, 2)),
+        ("swapped-grid", np.stack([across.T, down.T], -1)),
+        ("diagonal", np.stack([ints(0, 2, -3), ints(1, 1, 4)], -1)),
+        ("column", np.stack([ints(3, 3, 3), ints(4, 0, 1)], -1)),
+        ("one", ints(3, 2)),
+        ("deep", np.stack([ints(3, 0), ints(4, 0), ints(1, 0)], -1)),
+    ):
+        yield single(f"gather/ND-{form}", "GatherND", (7, 6, 3), tuples)
+        yield single(f"gather/ND-{form}-4d", "GatherND", (7, 6, 3, 4), tuples)
+    yield single("gather/ND-batch", "GatherND", (2, 6, 3), ints(1, 2).reshape(2, 1), batch_dims=1)
 
 
 def pads() -> Iterator[Case]:
@@ -918,17 +955,30 @@ def shuffles() -> Iterator[Case]:
         yield single(f"shuffle/SpaceToDepth-{label(shape)}", "SpaceToDepth", shape, blocksize=size)
     yield single("shuffle/DepthToSpace-batch", "DepthToSpace", (2, 8, 3, 5), blocksize=2)
     yield single("shuffle/DepthToSpace-1", "DepthToSpace", (1, 8, 3, 5), blocksize=2, opset=1)
-    yield several(
-        "shuffle/channels",
-        [
-            ("Reshape", ["x", "a"], ["t"], {}),
-            ("Transpose", ["t"], ["s"], {"perm": [0, 2, 1, 3, 4]}),
-            ("Reshape", ["s", "b"], ["y"], {}),
-        ],
-        {"x": (1, 16, 5, 6)},
-        ["y"],
-        {"a": ints(1, 2, 8, 5, 6), "b": ints(1, 16, 5, 6)},
-    )
+    for form, shape, sizes, options in (
+        ("whole", (1, 24, 20), (8, 10), {"strides": [2, 2]}),
+        ("overlapping", (1, 18, 42), (8, 9), {}),
+        ("padded", (1, 12, 15), (6, 7), {"pads": [0, 1, 1, 2], "strides": [2, 2]}),
+        ("dilated", (1, 12, 15), (6, 7), {"dilations": [3, 2], "strides": [1, 1]}),
+        ("batch", (2, 12, 20), (8, 10), {"strides": [2, 2]}),
+    ):
+        block = ints(3, 3) if form == "overlapping" else ints(2, 2)
+        operands = (shape, ints(*sizes), block)
+        yield single(f"shuffle/Col2Im-{form}", "Col2Im", *operands, opset=18, **options)
+    yield single("shuffle/Col2Im-1d", "Col2Im", (1, 6, 5), ints(10), ints(2), opset=18, strides=[2])
+    for groups, channels in ((2, 16), (8, 16), (3, 24), (3, 12), (4, 32), (2, 58), (5, 10)):
+        yield several(
+            f"shuffle/channels-{groups}-{channels}",
+            [
+                ("Relu", ["x"], ["r"], {}),
+                ("Reshape", ["r", "a"], ["t"], {}),
+                ("Transpose", ["t"], ["s"], {"perm": [0, 2, 1, 3, 4]}),
+                ("Reshape", ["s", "b"], ["y"], {}),
+            ],
+            {"x": (1, channels, 5, 6)},
+            ["y"],
+            {"a": ints(1, groups, channels // groups, 5, 6), "b": ints(1, channels, 5, 6)},
+        )
 
 
 REDUCTIONS = (
@@ -1112,6 +1162,35 @@ def matrices() -> Iterator[Case]:
         ["y"],
         {"w": floats(7, 5)},
     )
+    for form, shape, steps in (
+        ("tokens", (1, 4, 7), [("Reshape", ["t", "rows"], ["r"], {})]),
+        ("rows", (4, 7), [("Identity", ["t"], ["r"], {})]),
+        ("row", (1, 7), [("Identity", ["t"], ["r"], {})]),
+        # Another axis than that of the columns is normalized.
+        ("turned", (1, 4, 7), [("Reshape", ["t", "turned"], ["r"], {})]),
+    ):
+        columns = 4 if form == "turned" else 5
+        yield several(
+            f"matmul/norm-behind-{form}",
+            [
+                ("MatMul", ["x", "w"], ["m"], {}),
+                ("Add", ["m", "b"], ["t"], {}),
+                *steps,
+                ("BatchNormalization", ["r", "scale", "shift", "mean", "variance"], ["y"], {}),
+            ],
+            {"x": shape},
+            ["y"],
+            {
+                "w": floats(7, 5),
+                "b": floats(5),
+                "rows": ints(-1, 5),
+                "turned": ints(5, 4),
+                "scale": floats(columns, seed=1),
+                "shift": floats(columns, seed=2),
+                "mean": floats(columns, seed=3),
+                "variance": positive(columns),
+            },
+        )
     yield single("matmul/Einsum", "Einsum", (3, 4), (4, 5), equation="ij,jk->ik")
     yield several(
         "matmul/attention",
@@ -1852,6 +1931,56 @@ def graphs() -> Iterator[Case]:
     )
 
 
+def attentions() -> Iterator[Case]:
+    """Heads with an axis of their own, and beside each other; masks of every form."""
+
+    def apart(heads: int, groups: int, batch: int = 1) -> tuple[tuple[int, ...], ...]:
+        return (batch, heads, 7, 8), (batch, groups, 9, 8), (batch, groups, 9, 6)
+
+    def beside(heads: int, groups: int, batch: int = 1) -> tuple[tuple[int, ...], ...]:
+        return (batch, 7, heads * 8), (batch, 9, groups * 8), (batch, 9, groups * 6)
+
+    square = ((1, 3, 6, 8), (1, 3, 6, 8), (1, 3, 6, 4))
+    forms: tuple[tuple[str, tuple[Operand, ...], dict[str, Any]], ...] = (
+        ("plain", apart(3, 3), {}),
+        ("scale", apart(3, 3), {"scale": 0.7}),
+        ("no-scale", apart(3, 3), {"scale": 1.0}),
+        ("batch", apart(3, 3, 2), {}),
+        ("groups", apart(6, 2), {}),
+        ("groups-batch", apart(6, 2, 2), {}),
+        ("one-group", apart(4, 1), {"scale": 0.3}),
+        ("beside", beside(3, 3), {"q_num_heads": 3, "kv_num_heads": 3}),
+        ("beside-batch", beside(3, 3, 2), {"q_num_heads": 3, "kv_num_heads": 3}),
+        ("beside-groups", beside(6, 2, 2), {"q_num_heads": 6, "kv_num_heads": 2}),
+        ("beside-one", beside(1, 1, 3), {"q_num_heads": 1, "kv_num_heads": 1}),
+        ("mask", (*apart(3, 3), floats(7, 9)), {}),
+        ("mask-heads", (*apart(3, 3, 2), floats(1, 3, 7, 9)), {"scale": 0.5}),
+        ("mask-samples", (*apart(3, 3, 2), floats(2, 1, 7, 9)), {}),
+        ("mask-all", (*apart(4, 2, 2), floats(2, 4, 7, 9)), {}),
+        ("mask-computed", (*apart(3, 3), (1, 1, 7, 9)), {}),
+        ("mask-of-truth", (*apart(3, 3), floats(7, 9) > -1.0), {}),
+        (
+            "mask-beside",
+            (*beside(3, 3), floats(3, 7, 9)),
+            {"q_num_heads": 3, "kv_num_heads": 3},
+        ),
+        ("mask-hiding", (*apart(3, 3), np.where(floats(7, 9) > -1.0, number(0), -np.inf)), {}),
+        ("causal", square, {"is_causal": 1}),
+        ("causal-mask", (*square, floats(6, 6)), {"is_causal": 1}),
+        ("one-query", ((1, 3, 1, 8), (1, 3, 9, 8), (1, 3, 9, 8)), {}),
+        ("one-key", ((1, 3, 5, 8), (1, 3, 1, 8), (1, 3, 1, 8)), {}),
+        ("large", ((1, 4, 70, 40), (1, 4, 90, 40), (1, 4, 90, 33)), {}),
+        ("past", (*apart(3, 3), None, (1, 3, 2, 8), (1, 3, 2, 6)), {"outputs": 3}),
+        ("scores", apart(3, 3), {"outputs": 4}),
+        ("softcap", apart(3, 3), {"softcap": 5.0}),
+        ("causal-apart", apart(3, 3), {"is_causal": 1}),
+        ("causal-heads", (*square, floats(3, 6, 6)), {"is_causal": 1}),
+        ("mask-short", (*apart(3, 3), floats(7, 7)), {}),
+    )
+    for name, operands, attributes in forms:
+        yield single(f"attention/{name}", "Attention", *operands, opset=23, **attributes)
+
+
 FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (
     convolutions,
     transposed_convolutions,
@@ -1871,6 +2000,7 @@ FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (
     shuffles,
     reductions,
     matrices,
+    attentions,
     normalizations,
     resizes,
     recurrent,

@@ -22,7 +22,7 @@ import numpy as np
 from deployx_edge.comparison import LIMITS
 from deployx_edge.errors import ModelError
 from deployx_edge.model import MAX_RUNTIME_DIMS, same_but_for_ones
-from deployx_edge.rewriting.passes import NCNN_PASSES
+from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES
 from deployx_edge.runtimes.emitter.axes import natural_dims
 from deployx_edge.runtimes.emitter.emit import Emitted, emit
 from deployx_edge.runtimes.emitter.graph import read_graph
@@ -122,7 +122,7 @@ def check(case: Case, folder: Path) -> Outcome:
     try:
         source = read_onnx(path, {})
         refuse_for_ncnn(source)
-        model = canonical(source, NCNN_PASSES)
+        model = canonical(source, NCNN_PASSES, NCNN_FUSIONS)
         emitted = emit(read_graph(model.model, model.shapes), "fp32")
     except ModelError as error:
         return Outcome(verdict="refused", detail=str(error))

@@ -23,7 +23,8 @@ Written by `python -m tests.integration.models.support_table`; a test holds it t
 found. Each number counts graphs of one operator (a few hold more), with shapes of one to five
 axes and attributes at their corners, that were converted, run in ncnn on three inputs with and
 without packed channels, and compared with ONNX Runtime. What is not right is refused by name,
-with the reason; nothing else was let pass.
+with the reason; nothing else was let pass. What whole networks become of this is in
+[architectures.md](architectures.md).
 
 | Operator | Right | Refused | Why |
 |---|---|---|---|

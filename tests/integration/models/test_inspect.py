@@ -141,3 +141,28 @@ def test_shape_arithmetic_is_folded_and_computes_the_same(tmp_path: Path) -> Non
     ]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-6)
     assert made.graph.node[0].name in {n.name for n in made_canonical.model.graph.node}
+
+
+def test_what_passes_did_is_said(tmp_path: Path) -> None:
+    made = model(
+        [
+            helper.make_node("Div", ["x", "root"], ["d"], name="div"),
+            helper.make_node("Erf", ["d"], ["e"], name="erf"),
+            helper.make_node("Add", ["e", "one"], ["a"], name="add"),
+            helper.make_node("Mul", ["x", "a"], ["m"], name="mul"),
+            helper.make_node("Mul", ["m", "half"], ["y"], name="halve"),
+        ],
+        {"x": (1, 3, 4)},
+        {"y": (1, 3, 4)},
+        [
+            constant("root", np.asarray(2**0.5, dtype=np.float32)),
+            constant("one", np.asarray(1, dtype=np.float32)),
+            constant("half", np.asarray(0.5, dtype=np.float32)),
+        ],
+    )
+    found = inspect_model(save(made, tmp_path / "gelu.onnx"))
+    assert found.passes == {"gelu": 1}
+    assert [use.operator for use in found.operators if not use.rewritten] == ["Gelu"]
+    assert {use.operator for use in found.operators if use.rewritten} == {
+        *("Add", "Div", "Erf", "Mul")
+    }

@@ -69,6 +69,8 @@ REFUSED = {
         for side in ("both", "right", "left")
     ),
     "shuffle/DepthToSpace-batch",
+    "shuffle/Col2Im-1d",
+    "gather/ND-batch",
     # ncnn takes other neighbours for an even size; only images are normalized.
     "norm/LRN-4-1x7x5x6",
     "norm/LRN-4-1x16x5x6",
@@ -91,6 +93,11 @@ REFUSED = {
             "peepholes",
             "shorter",
         )
+    ),
+    # ncnn's attention keeps no past of this form, gives no scores and bounds none.
+    *(
+        f"attention/{form}"
+        for form in ("past", "scores", "softcap", "causal-apart", "causal-heads", "mask-short")
     ),
     # Shape inference is wrong: it counts windows that begin behind the input.
     "pool/MaxPool-2d-ceil-3",

@@ -11,6 +11,7 @@ import pytest
 from onnx import helper
 
 from deployx_edge.rewriting.passes import (
+    NCNN_FUSIONS,
     NCNN_PASSES,
     GraphPass,
     decompose_einsum,
@@ -116,12 +117,65 @@ def test_an_axis_that_broadcasts_is_left_alone() -> None:
     assert decompose_einsum(made, shapes_of(made)) == 0
 
 
-@pytest.mark.parametrize("graph_pass", NCNN_PASSES)
+ALL = (*NCNN_PASSES, *NCNN_FUSIONS)
+
+
+def test_passes_have_names_of_their_own() -> None:
+    assert len({entry.name for entry in ALL}) == len(ALL)
+
+
+@pytest.mark.parametrize("graph_pass", ALL)
 def test_passes_leave_other_models_alone(graph_pass: GraphPass) -> None:
     made = model([helper.make_node("Relu", ["x"], ["y"])], {"x": (1, 4)}, {"y": (1, 4)})
     before = made.SerializeToString()
     assert graph_pass(made, shapes_of(made)) == 0
     assert made.SerializeToString() == before
+
+
+def gated(opset: int, element: type = np.float32) -> onnx.ModelProto:
+    """clip(x + 3, 0, 6) / 6"""
+    bounds: dict[str, object] = {"min": 0.0, "max": 6.0} if opset < 11 else {}
+    names = ["a"] if opset < 11 else ["a", "low", "high"]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(element))
+    # Before opset 7 the axis said with which axis of x this one goes.
+    along: dict[str, object] = {"broadcast": 1, "axis": 1} if opset < 7 else {}
+    return model(
+        [
+            helper.make_node("Add", ["x0", "three"], ["a"], name="add", **along),
+            helper.make_node("Clip", names, ["c"], name="clip", **bounds),
+            helper.make_node("Div", ["c", "six"], ["y"], name="div", **along),
+        ],
+        {"x0": (1, 4)},
+        {"y": (1, 4)},
+        [
+            constant("three", np.asarray([3], dtype=element)),
+            constant("six", np.asarray([6], dtype=element)),
+            constant("low", element(0)),
+            constant("high", element(6)),
+        ],
+        opset=opset,
+        input_type=kind,
+        output_type=kind,
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "changed"),
+    [
+        (gated(13), 1),
+        (gated(9), 1),
+        (gated(7), 1),
+        # Operands are broadcast by an attribute.
+        (gated(6), 0),
+        # A quotient of whole numbers is rounded.
+        (gated(13, np.int64), 0),
+    ],
+)
+def test_fusions_keep_to_what_they_know(made: onnx.ModelProto, changed: int) -> None:
+    shapes = {**shapes_of(made), "a": (1, 4), "c": (1, 4), "y": (1, 4)}
+    before = made.SerializeToString()
+    assert sum(fusion(made, shapes) for fusion in NCNN_FUSIONS) == changed
+    assert changed or made.SerializeToString() == before
 
 
 def guarded(replacement: float) -> onnx.ModelProto:
