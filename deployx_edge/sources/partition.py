@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deployx_edge.bundle import SequenceFeed
 from deployx_edge.errors import UsageError
 from deployx_edge.sources.extraction import CutPair, Extraction, cut_pairs, extract, reached_from
 
@@ -14,23 +15,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Feed:
-    """Where an input of a part comes from: the output ``tensor`` of an earlier ``part``.
-
-    ``part`` is None for an input of the whole model.
-    """
-
-    input: str
-    part: int | None
-    tensor: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Part:
     """One part, what feeds it, and which of its outputs are those of the whole model."""
 
     extraction: Extraction
-    feeds: tuple[Feed, ...]
+    feeds: tuple[SequenceFeed, ...]
     results: tuple[tuple[str, str], ...]
 
     @property
@@ -74,9 +63,9 @@ def _part(
         if tensor in before:
             made = earlier[-1].extraction
             output = made.outputs[made.output_tensors.index(before[tensor])]
-            feeds.append(Feed(input=name, part=len(earlier) - 1, tensor=output))
+            feeds.append(SequenceFeed(input=name, part=len(earlier) - 1, tensor=output))
         else:
-            feeds.append(Feed(input=name, part=None, tensor=tensor))
+            feeds.append(SequenceFeed(input=name, part=None, tensor=tensor))
     given = dict(zip(extraction.output_tensors, extraction.outputs, strict=True))
     return Part(
         extraction=extraction,

@@ -12,7 +12,6 @@ import numpy
 from deployx_edge.bundle import (
     Bundle,
     BundleSequence,
-    SequenceFeed,
     SequencePart,
     SequenceResult,
     folder_for,
@@ -93,10 +92,7 @@ def make_sequence(
             parts=tuple(
                 SequencePart(
                     folder=f"{index}-{name}",
-                    feeds=tuple(
-                        SequenceFeed(input=feed.input, part=feed.part, tensor=feed.tensor)
-                        for feed in part.feeds
-                    ),
+                    feeds=part.feeds,
                 )
                 for index, part in enumerate(parts)
             ),
