@@ -1,11 +1,16 @@
 """The converter of this project against pnnx: what a conversion costs, and what it gives.
 
     .venv/bin/python benchmarks/convert.py [MODEL.onnx …] [--rounds 5] [--output convert.json]
+    .venv/bin/python benchmarks/convert.py --architectures [N]
 
 Without models: the digits and the random network of ``examples/``. Each round converts once
 by each, in a process of its own, and then times both results in the worker's bare loop, one
 after the other; what is reported are medians of ratios within a round. pnnx alone only writes
 its files: nothing is compared with the source on either side.
+
+With ``--architectures`` it takes N (else all) of those that ``docs/architectures.md`` calls
+right, spread over the families. Each is converted once by each; where pnnx's result is right too,
+rounds of the two in turn are timed. Needs what the matrix needs: pytorchcv, transformers.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ from deployx_edge.workflows.build import ensure_built
 from deployx_edge.workflows.conversion import CONVERTERS
 
 ROOT = Path(__file__).resolve().parents[1]
+ITERATIONS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +81,19 @@ def convert(via: str, path: Path, outputs: tuple[SourceTensor, ...], folder: Pat
 
 def latency(worker: Path, made: ConvertedModel, threads: int) -> float:
     """Median nanoseconds of a run in the worker alone."""
+    return median(samples(worker, made, threads, ITERATIONS))
+
+
+def samples(worker: Path, made: ConvertedModel, threads: int, iterations: int) -> list[int]:
+    """Nanoseconds of each run in the worker alone."""
     inputs = structured_inputs(made.inputs)[0]
     words: list[str | Path] = [worker, "--bare", "--param", made.path("param")]
     words += ["--bin", made.path("bin"), "--threads", str(threads)]
     for blob, (array, _) in to_runtime_arrays(made.inputs, inputs).items():
         words += ["--input", f"{blob}={'x'.join(map(str, array.shape))}"]
-    words += ["--warmup", "5", "--iterations", "50"]
+    words += ["--warmup", str(iterations // 10 or 1), "--iterations", str(iterations)]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
-    return median(int(line) for line in done.stdout.split())
+    return [int(line) for line in done.stdout.split()]
 
 
 def measure(path: Path, rounds: int, threads: int, worker: Path, scratch: Path) -> dict[str, Any]:
@@ -115,6 +126,7 @@ def measure(path: Path, rounds: int, threads: int, worker: Path, scratch: Path) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("models", type=Path, nargs="*")
+    parser.add_argument("--architectures", type=int, nargs="?", const=0, metavar="N")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("benchmark-convert.json"))
@@ -122,19 +134,29 @@ def main() -> None:
     worker = ensure_built(find_target("linux-x64")).worker("ncnn")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        models = list(arguments.models)
-        if not models:
-            import onnx
-            from random_network import random_network
+        if arguments.architectures is None:
+            results = [
+                measure(path, arguments.rounds, arguments.threads, worker, scratch)
+                for path in arguments.models or own_models(scratch)
+            ]
+        else:
+            from architecture_pairs import measure_architectures
 
-            large = scratch / "random_network.onnx"
-            onnx.save(random_network(), large)
-            models = [ROOT / "examples/digits/digits_cnn.onnx", large]
-        results = [
-            measure(path, arguments.rounds, arguments.threads, worker, scratch) for path in models
-        ]
+            results = measure_architectures(
+                arguments.architectures, arguments.rounds, arguments.threads, worker, scratch
+            )
     arguments.output.write_text(json.dumps(results, indent=1) + "\n")
     print(f"written: {arguments.output}")
+
+
+def own_models(scratch: Path) -> list[Path]:
+    """The digits, and a network of the size of many that are deployed."""
+    import onnx
+    from random_network import random_network
+
+    large = scratch / "random_network.onnx"
+    onnx.save(random_network(), large)
+    return [ROOT / "examples/digits/digits_cnn.onnx", large]
 
 
 if __name__ == "__main__":
