@@ -125,12 +125,16 @@ class TensorSpec:
 class PreProcessing:
     """How a picture becomes the input named ``input``.
 
-    The picture is turned into ``colour`` (``rgb``, ``bgr`` or ``gray``), resized to
+    The picture is turned into ``colour`` (``rgb``, ``bgr`` or ``gray``) and resized to
     ``width`` by ``height`` pixels by ``mode`` (``nearest``, ``area``, ``bilinear`` or
-    ``bicubic``; where ``fit`` is "crop", its middle is cut to the wanted proportions
-    first, where "stretch", not), and each value ``v`` (0 … 255) of channel ``c`` becomes
-    ``(v * scale - mean[c]) / std[c]``. ``mean`` and ``std`` hold one number per channel.
-    ``layout`` is that of the input: ``NCHW`` or ``NHWC``.
+    ``bicubic``, which average where they shrink; ``opencv-bilinear``, which does not). ``fit``
+    says what becomes of its proportions: "stretch" gives them up; "crop" cuts the middle to the
+    wanted ones first or, where ``short`` is given, resizes the shorter side to that and cuts the
+    middle then; "letterbox" keeps them, with ``fill`` (0 … 255) on what remains and the picture
+    in the ``place`` "centre" or "corner" (the upper left). Each
+    value ``v`` (0 … 255) of channel ``c`` becomes ``(v * scale - mean[c]) / std[c]``. ``mean``
+    and ``std`` hold one number per channel. ``layout`` is that of the input: ``NCHW`` or
+    ``NHWC``, ``dtype`` its element type; whole numbers are rounded and cut to its range.
     """
 
     input: str
@@ -138,11 +142,15 @@ class PreProcessing:
     height: int
     mode: str = "bilinear"
     fit: str = "stretch"
+    short: int | None = None
+    fill: int = 114
+    place: str = "centre"
     colour: str = "rgb"
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     layout: str = "NCHW"
+    dtype: str = "float32"
 
     @property
     def channels(self) -> int:
@@ -151,18 +159,62 @@ class PreProcessing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoxDecoding:
+    """How outputs become boxes with a class and a score each.
+
+    ``format``: "pairs" (boxes N x 4 in the post-processing's output, scores N x C in
+    ``scores``), "yolo" (one output, 4 + C x N: cx, cy, width, height, a score a class),
+    "yolo-objectness" (one output, N x 5 + C: the same with an objectness that every score is
+    multiplied by), "ssd" (offsets N x 4 from the boxes in ``priors``, scores as for pairs;
+    ``variances`` as in SSD) or "rows" (N x 6: x0, y0, x1, y1, score, class; suppressed already).
+    ``corners`` says what a box's numbers are: ``xyxy`` or ``cxcywh``; in the input's pixels, or
+    in 0 … 1 of its sides where ``relative``. ``activation`` is what the scores still need:
+    ``none``, ``sigmoid`` or ``softmax``. ``background`` says where the class of nothing is among
+    them: ``none``, ``first`` or ``last``. Boxes below ``score`` are dropped, of two of one class
+    that overlap by more than ``iou`` the lower, and at most ``most`` are kept.
+    """
+
+    format: str = "pairs"
+    scores: str = ""
+    priors: str = ""
+    corners: str = "xyxy"
+    relative: bool = False
+    activation: str = "none"
+    background: str = "none"
+    variances: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2)
+    score: float = 0.01
+    iou: float = 0.5
+    most: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskDecoding:
+    """How an output becomes a class for each pixel.
+
+    ``layout``: ``NCHW`` or ``NHWC`` (a score a class: the largest wins; with a single channel,
+    class 1 is where it is above ``threshold``, class 0 elsewhere), or ``NHW`` (classes already).
+    """
+
+    layout: str = "NCHW"
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
 class PostProcessing:
     """What the output named ``output`` means.
 
-    ``kind`` is "classification": one score a class along the last axis; ``softmax``
-    says that the scores still need one to become probabilities; ``labels`` names the
-    classes in order (empty: numbers).
+    ``kind`` is "classification": one score a class along the last axis (``softmax`` says that
+    the scores still need one to become probabilities); "detection", with ``boxes``; or
+    "segmentation", with ``masks``. ``labels`` names the classes in order, without that of the
+    background of a detection (empty: numbers).
     """
 
     output: str
     kind: str = "classification"
     softmax: bool = False
     labels: tuple[str, ...] = ()
+    boxes: BoxDecoding | None = None
+    masks: MaskDecoding | None = None
 
 
 def too_large(shape: Sequence[int]) -> bool:

@@ -1,4 +1,4 @@
-"""``bundle.json`` to values and back (schema 2, see ``docs/bundle.md``)."""
+"""``bundle.json`` to values and back (schema 3, see ``docs/bundle.md``)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.bundle.reading import ObjectReader, read_object
+from deployx_edge.bundle.steps import read_postprocessing, read_preprocessing, stray_outputs
 from deployx_edge.bundle.values import (
     Bundle,
     BundleFile,
@@ -21,21 +22,20 @@ from deployx_edge.errors import BundleError
 from deployx_edge.model import (
     DTYPES,
     AxisRange,
-    PostProcessing,
-    PreProcessing,
     TensorSpec,
     at_sizes,
 )
 
 MANIFEST_NAME = "bundle.json"
-SCHEMA = 2
+SCHEMA = 3
 
 ROLES = {"ncnn": ("param", "bin"), "onnxruntime": ("onnx",)}
+# What int8 models have beside: ncnn's scales, and how they were found and what they cost.
+EXTRA_ROLES = ("table", "quantization")
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 LAYOUTS = ("", "NC", "NCW", "NCHW", "NHWC", "NCDHW")
 VERDICTS = ("same", "differs", "unproven")
 STATUSES = ("passed", "accepted", "skipped", "no-reference")
-RESIZE_MODES = ("nearest", "area", "bilinear", "bicubic")
 
 _MANY = 4096
 _LARGEST = 2**53 - 1  # JSON numbers are whole up to here everywhere
@@ -141,8 +141,8 @@ def _read_bundle(reader: ObjectReader, folder: Path) -> Bundle:
         files=reader.objects("files", _MANY, _read_file),
         inputs=reader.objects("inputs", _MANY, _read_tensor),
         outputs=reader.objects("outputs", _MANY, _read_tensor),
-        preprocessing=reader.objects("preprocessing", _MANY, _read_preprocessing),
-        postprocessing=reader.objects("postprocessing", _MANY, _read_postprocessing),
+        preprocessing=reader.objects("preprocessing", _MANY, read_preprocessing),
+        postprocessing=reader.objects("postprocessing", _MANY, read_postprocessing),
         provenance=reader.object("provenance", _read_provenance),
     )
 
@@ -194,37 +194,6 @@ def _check_ranges(spec: TensorSpec) -> None:
         raise BundleError(f"Tensor '{spec.name}' has not its best sizes as its shape.")
 
 
-def _read_preprocessing(reader: ObjectReader) -> PreProcessing:
-    step = PreProcessing(
-        input=reader.text("input", pattern=_TENSOR, meaning="an input's name"),
-        width=reader.integer("width", 1, 65535),
-        height=reader.integer("height", 1, 65535),
-        mode=reader.choice("mode", RESIZE_MODES),
-        fit=reader.choice("fit", ("stretch", "crop")),
-        colour=reader.choice("colour", ("rgb", "bgr", "gray")),
-        scale=reader.number("scale"),
-        mean=reader.numbers("mean", 3),
-        std=reader.numbers("std", 3),
-        layout=reader.choice("layout", ("NCHW", "NHWC")),
-    )
-    if not len(step.mean) == len(step.std) == step.channels:
-        raise BundleError(
-            f"The pre-processing of '{step.input}' needs {step.channels} numbers as mean and std."
-        )
-    if any(number == 0 for number in step.std):
-        raise BundleError(f"The pre-processing of '{step.input}' divides by a std of 0.")
-    return step
-
-
-def _read_postprocessing(reader: ObjectReader) -> PostProcessing:
-    return PostProcessing(
-        output=reader.text("output", pattern=_TENSOR, meaning="an output's name"),
-        kind=reader.choice("kind", ("classification",)),
-        softmax=reader.boolean("softmax"),
-        labels=reader.texts("labels", 100_000),
-    )
-
-
 def _read_provenance(reader: ObjectReader) -> Provenance:
     return Provenance(
         tools=reader.pairs("tools", 64),
@@ -270,7 +239,7 @@ def _read_check(reader: ObjectReader) -> OutputCheck:
 
 
 def _check_consistency(bundle: Bundle) -> None:
-    roles = tuple(sorted(file.role for file in bundle.files))
+    roles = tuple(sorted(file.role for file in bundle.files if file.role not in EXTRA_ROLES))
     wanted = tuple(sorted(ROLES[bundle.runtime]))
     if roles != wanted:
         raise BundleError(
@@ -293,6 +262,6 @@ def _check_consistency(bundle: Bundle) -> None:
     inputs = {spec.name for spec in bundle.inputs}
     outputs = {spec.name for spec in bundle.outputs}
     stray = [step.input for step in bundle.preprocessing if step.input not in inputs]
-    stray += [step.output for step in bundle.postprocessing if step.output not in outputs]
+    stray += [name for step in bundle.postprocessing for name in stray_outputs(step, outputs)]
     if stray:
         raise BundleError(f"Pre- or post-processing names the unknown tensor '{stray[0]}'.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,66 +21,130 @@ from deployx_edge.cli.options import (
     single_run_options,
     torch_options,
 )
+from deployx_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from deployx_edge.evaluation.results import Evaluation
 
+DatasetOption = Annotated[
+    Path,
+    typer.Option(
+        "--dataset",
+        metavar="FOLDER|FILE",
+        help="A folder with a sub-folder a class or with images and masks, a .csv of file and "
+        "label, COCO's .json, an .npz, or a dataset.yaml (docs/accuracy-on-your-board.md).",
+    ),
+]
+DevicesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="NAME|URI",
+        help="As for bench; may be repeated. Without it, on this computer.",
+        autocompletion=complete_device,
+    ),
+]
+ReferenceOption = Annotated[
+    Path | None, typer.Option("--reference", metavar="MODEL", help="The source of a bundle.")
+]
+MetricOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        help="top1, top5, map, map50, miou, mse, mae, psnr, ssim, or module:function.",
+    ),
+]
+OutputNameOption = Annotated[
+    str | None, typer.Option("--output", metavar="NAME", help="Which output is meant.")
+]
+PreprocessOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--preprocess",
+        metavar="KEY=VALUE,…|FILE.yaml",
+        help="How a picture becomes an input, e.g. std=255,fit=letterbox (docs/bundle.md).",
+    ),
+]
+PostprocessOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--postprocess",
+        metavar="KEY=VALUE,…|FILE.yaml",
+        help="What outputs mean, e.g. softmax, detection,labels=cat|dog or segmentation.",
+    ),
+]
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="FOLDER", help="Where the pictures of a list are."),
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="So many samples.")]
+PerClassOption = Annotated[
+    int | None, typer.Option("--per-class", min=1, help="At most so many of a class.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the choice of samples.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Stop at a sample that cannot be read.")
+]
+MinimumOption = Annotated[
+    list[str] | None,
+    typer.Option("--min", metavar="METRIC=VALUE", help="Exit code 13 below it."),
+]
+MaxDropOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max-drop", metavar="METRIC=VALUE", help="Exit code 13 further below the reference."
+    ),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FOLDER",
+        help="Write a page with figures and pictures: reference beside board.",
+    ),
+]
+ShowOption = Annotated[bool, typer.Option("--show", help="Open that page in the browser.")]
+SaveOutputsOption = Annotated[
+    Path | None,
+    typer.Option("--save-outputs", metavar="FOLDER", help="Keep raw outputs, .npz a sample."),
+]
+PredictionsOption = Annotated[
+    Path | None,
+    typer.Option("--predictions", metavar="FILE", help="Write what was found, in --format."),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", help="Of --predictions: csv (the default) or coco-results."),
+]
+
 
 def evaluate(
     model: ModelArgument,
-    dataset: Annotated[
-        Path,
-        typer.Option(
-            "--dataset",
-            metavar="FOLDER|FILE",
-            help="A folder with a sub-folder a class, a .csv of file and label, or an .npz with "
-            "arrays named like the inputs and `labels`.",
-        ),
-    ],
-    device: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--device",
-            "-d",
-            metavar="NAME|URI",
-            help="As for bench; may be repeated. Without it, on this computer.",
-            autocompletion=complete_device,
-        ),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option("--reference", metavar="MODEL", help="The source of a bundle."),
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option("--metric", help="top1, top5, mse, mae, psnr, or module:function."),
-    ] = None,
-    output: Annotated[
-        str | None, typer.Option("--output", metavar="NAME", help="Which output is meant.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many samples.")] = None,
-    per_class: Annotated[
-        int | None, typer.Option("--per-class", min=1, help="At most so many of a class.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the choice of samples.")] = 0,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at a sample that cannot be read.")
-    ] = False,
-    minimum: Annotated[
-        list[str] | None,
-        typer.Option("--min", metavar="METRIC=VALUE", help="Exit code 13 below it."),
-    ] = None,
-    max_drop: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--max-drop", metavar="METRIC=VALUE", help="Exit code 13 further below the reference."
-        ),
-    ] = None,
+    dataset: DatasetOption,
+    device: DevicesOption = None,
+    reference: ReferenceOption = None,
+    metric: MetricOption = None,
+    output: OutputNameOption = None,
+    preprocess: PreprocessOption = None,
+    postprocess: PostprocessOption = None,
+    images: ImagesOption = None,
+    limit: LimitOption = None,
+    per_class: PerClassOption = None,
+    seed: SeedOption = 0,
+    strict: StrictOption = False,
+    minimum: MinimumOption = None,
+    max_drop: MaxDropOption = None,
     precision: PrecisionOption = "fp32",
     threads: ThreadsOption = "0",
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    report: ReportOption = None,
+    show: ShowOption = False,
+    save_outputs: SaveOutputsOption = None,
+    predictions: PredictionsOption = None,
+    form: FormatOption = None,
     picture: PictureOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -90,43 +155,60 @@ def evaluate(
     Example: deployx-edge evaluate examples/digits/digits_cnn.onnx
     --dataset examples/digits/digits_test.npz --device virtual:linux-arm64 --max-drop top1=0.01
     """
-    from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
-    from deployx_edge.report.evaluation import evaluation_document, evaluation_report
+    from deployx_edge.cli.console import show_progress
     from deployx_edge.workflows.evaluate import EvaluationOptions
     from deployx_edge.workflows.evaluate import evaluate as evaluate_workflow
     from deployx_edge.workflows.thresholds import check_thresholds, parse_thresholds
 
-    run = single_run_options(
-        threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None
+    if form is not None and predictions is None:
+        raise UsageError("--format is that of --predictions, which is not given.")
+    if show and report is None:
+        raise UsageError("--show opens the report.", remedy="Say where it goes: --report FOLDER.")
+    options = EvaluationOptions(
+        metrics=tuple(metric or ()),
+        output=output,
+        preprocess=tuple(preprocess or ()),
+        postprocess=tuple(postprocess or ()),
+        images=images,
+        limit=limit,
+        per_class=per_class,
+        seed=seed,
+        strict=strict,
+        run=single_run_options(
+            threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None
+        ),
+        report=report,
+        outputs=save_outputs,
+        predictions=predictions,
+        format=form or "csv",
     )
-    least, drops = (
-        parse_thresholds(minimum or (), "--min"),
-        parse_thresholds(max_drop or (), "--max-drop"),
-    )
+    least = parse_thresholds(minimum or (), "--min")
+    drops = parse_thresholds(max_drop or (), "--max-drop")
     with show_progress() as progress:
-        found: Evaluation = evaluate_workflow(
+        found = evaluate_workflow(
             model,
             dataset,
             device or [],
             reference=reference,
             input_shapes=input_shape or (),
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
-            options=EvaluationOptions(
-                metrics=tuple(metric or ()),
-                output=output,
-                limit=limit,
-                per_class=per_class,
-                seed=seed,
-                strict=strict,
-                run=run,
-            ),
+            options=options,
             progress=progress,
         )
-    report = evaluation_report(found)
-    if json:
+    _tell(found, as_json=json, picture=picture)
+    if show and report is not None:
+        webbrowser.open((report / "index.html").resolve().as_uri())
+    check_thresholds(found, least, drops)
+
+
+def _tell(found: Evaluation, *, as_json: bool, picture: Path | None) -> None:
+    from deployx_edge.cli.console import draw_report, print_json, print_report
+    from deployx_edge.report.evaluation import evaluation_document, evaluation_report
+
+    shown = evaluation_report(found)
+    if as_json:
         print_json(evaluation_document(found))
     else:
-        print_report(report)
+        print_report(shown)
     if picture:
-        draw_report(report, picture)
-    check_thresholds(found, least, drops)
+        draw_report(shown, picture)

@@ -13,7 +13,8 @@ from deployx_edge.evaluation.scores import (
     predicted_classes,
     top_k_hits,
 )
-from deployx_edge.evaluation.values import Target
+from deployx_edge.evaluation.similarity import structural_similarity
+from deployx_edge.evaluation.values import Answer, Target
 from deployx_edge.model import same_but_for_ones
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class TopK:
         self.k = k
         self.output = output
         self.classes = classes
+        self._right = 0
         self._hits: list[bool] = []
         self._truth: list[int] = []
         self._predicted: list[int] = []
@@ -55,7 +57,12 @@ class TopK:
     @property
     def value(self) -> float:
         """The share of hits, 0 … 1."""
-        return _ratio(sum(self._hits), self.count)
+        return _ratio(self._right, self.count)
+
+    @property
+    def running(self) -> str:
+        """The figure so far."""
+        return f"{self.name} {self.value:.4g}"
 
     @property
     def hits(self) -> tuple[bool, ...]:
@@ -72,19 +79,21 @@ class TopK:
         """Sample by sample, the class with the highest score; −1 where a score is NaN."""
         return tuple(self._predicted)
 
-    def update(self, outputs: Outputs, target: Target) -> None:
+    def update(self, answer: Answer, target: Target) -> None:
         """Take in one sample."""
         if target.label is None:
             raise UsageError(
                 f"{self.name} needs the class of every sample, and these have none.",
                 remedy="Give labels, or take mse, mae or psnr.",
             )
-        scores = _output(outputs, self.output).reshape(1, -1)
+        scores = _output(answer.outputs, self.output).reshape(1, -1)
         if scores.shape[1] != self.classes:
             raise UsageError(
                 f"Output '{self.output}' gave {scores.shape[1]} scores for {self.classes} classes."
             )
-        self._hits.append(bool(top_k_hits(scores, [target.label], self.k)[0]))
+        hit = bool(top_k_hits(scores, [target.label], self.k)[0])
+        self._right += hit
+        self._hits.append(hit)
         self._truth.append(target.label)
         self._predicted.append(int(predicted_classes(scores)[0]))
 
@@ -111,6 +120,7 @@ class MeanError:
         self._measure = measure
         self._errors: list[float] = []
         self._sizes: list[int] = []
+        self._total, self._elements = 0.0, 0
 
     @property
     def count(self) -> int:
@@ -124,22 +134,75 @@ class MeanError:
         return _ratio(total, sum(self._sizes))
 
     @property
+    def running(self) -> str:
+        """The figure so far, summed up plainly."""
+        return f"{self.name} {_ratio(self._total, self._elements):.4g}"
+
+    @property
     def per_sample(self) -> tuple[float, ...]:
         """Sample by sample, its own mean."""
         return tuple(self._errors)
 
-    def update(self, outputs: Outputs, target: Target) -> None:
+    def update(self, answer: Answer, target: Target) -> None:
         """Take in one sample."""
         if self.output not in target.arrays:
             raise UsageError(
                 f"{self.name} needs what output '{self.output}' should be, for every sample.",
                 remedy=f"Give an .npz file with an array 'target:{self.output}', or take top1.",
             )
-        found, wanted = _output(outputs, self.output), target.arrays[self.output]
+        found, wanted = _output(answer.outputs, self.output), target.arrays[self.output]
         if same_but_for_ones(found.shape, wanted.shape):
             wanted = wanted.reshape(found.shape)
-        self._errors.append(self._measure(found, wanted))
+        error = self._measure(found, wanted)
+        self._errors.append(error)
         self._sizes.append(found.size)
+        self._total += error * found.size
+        self._elements += found.size
+
+
+class StructuralSimilarity:
+    """SSIM (``similarity.structural_similarity``), the mean over the samples."""
+
+    name = "ssim"
+    unit = ""
+    higher_is_better = True
+
+    def __init__(self, peak: float, *, output: str) -> None:
+        self.peak = peak
+
+        def measure(found: NDArray[Any], wanted: NDArray[Any]) -> float:
+            return structural_similarity(found, wanted, peak)
+
+        self._values = MeanError(self.name, measure, output=output)
+
+    @property
+    def output(self) -> str:
+        """Of which output it is."""
+        return self._values.output
+
+    @property
+    def count(self) -> int:
+        """How many samples were taken in."""
+        return self._values.count
+
+    @property
+    def value(self) -> float:
+        """−1 … 1."""
+        return _ratio(math.fsum(self.per_sample), self.count)
+
+    @property
+    def running(self) -> str:
+        """The figure so far."""
+        return self._values.running
+
+    @property
+    def per_sample(self) -> tuple[float, ...]:
+        """Sample by sample, its own."""
+        return self._values.per_sample
+
+    def update(self, answer: Answer, target: Target) -> None:
+        """Take in one sample."""
+        self._values.update(answer, target)
 
 
 class PeakSignalToNoise:
@@ -156,6 +219,7 @@ class PeakSignalToNoise:
     def __init__(self, peak: float, *, output: str) -> None:
         decibels(1.0, peak)  # refuses a peak that is none
         self.peak = peak
+        self.output = output
         self._squares = MeanError(self.name, mean_squared_error, output=output)
 
     @property
@@ -169,13 +233,18 @@ class PeakSignalToNoise:
         return decibels(self._squares.value, self.peak)
 
     @property
+    def running(self) -> str:
+        """The squared error so far."""
+        return self._squares.running
+
+    @property
     def per_sample(self) -> tuple[float, ...]:
         """Sample by sample, its own decibels."""
         return tuple(decibels(error, self.peak) for error in self._squares.per_sample)
 
-    def update(self, outputs: Outputs, target: Target) -> None:
+    def update(self, answer: Answer, target: Target) -> None:
         """Take in one sample."""
-        self._squares.update(outputs, target)
+        self._squares.update(answer, target)
 
 
 def _output(outputs: Outputs, name: str) -> NDArray[Any]:

@@ -14,9 +14,11 @@ from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.classes import check_index, match_classes
 from deployx_edge.evaluation.values import Sample, Target
 from deployx_edge.model import TensorSpec, format_shape
+from deployx_edge.preprocessing import picture_of_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL.Image import Image as Picture
 
 _LABELS = "labels"
 _TARGET = "target:"
@@ -50,6 +52,22 @@ class ArraySource:
             ),
         )
 
+    @property
+    def truths(self) -> frozenset[str]:
+        """Labels, arrays, or both."""
+        given = (("labels", self.labels is not None), ("arrays", bool(self.targets)))
+        return frozenset(name for name, there in given if there)
+
+    @property
+    def coco(self) -> None:
+        """There are no such numbers."""
+
+    def picture(self, position: int) -> Picture | None:
+        """An only input of 1 or 3 channels as a picture, its values spread over 0 … 255."""
+        if len(self.inputs) != 1:
+            return None
+        return picture_of_array(next(iter(self.inputs.values()))[position])
+
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the sample's inputs."""
         return hash_arrays({name: array[position] for name, array in self.inputs.items()})
@@ -63,6 +81,19 @@ def hash_arrays(inputs: Mapping[str, NDArray[Any]]) -> str:
         digest.update(f"{name}\0{array.dtype.str}\0{format_shape(array.shape)}\0".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def picture_of_array(array: NDArray[Any]) -> Picture | None:
+    """Three or four axes with one of 1 or 3 channels first or last; None for anything else."""
+    one = array[0] if array.ndim == 4 and array.shape[0] == 1 else array
+    if one.ndim != 3:
+        return None
+    pixels = one if one.shape[2] in (1, 3) else np.moveaxis(one, 0, 2)
+    if pixels.shape[2] not in (1, 3):
+        return None
+    low, high = float(pixels.min()), float(pixels.max())
+    spread = (pixels.astype(np.float64) - low) * (255.0 / max(high - low, 1e-12))
+    return picture_of_pixels(np.rint(spread).astype(np.uint8))
 
 
 def read_array_file(
@@ -80,7 +111,7 @@ def read_array_file(
     ``target:<output>``, or ``<output>``, what an output should be. Raises UsageError for
     arrays that do not fit, for NaN and infinity, and where nothing says what is right.
     """
-    content = _content(path)
+    content = read_content(path)
     stacked = {spec.name: _stacked(path, spec, content) for spec in inputs}
     counts = {name: len(array) for name, array in stacked.items()}
     if len(set(counts.values())) != 1:
@@ -110,7 +141,8 @@ def read_array_file(
     )
 
 
-def _content(path: Path) -> dict[str, NDArray[Any]]:
+def read_content(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an ``.npz`` file; UsageError where it cannot be read."""
     try:
         # Opened here: numpy leaves a file open that it cannot read.
         with path.open("rb") as file:

@@ -25,13 +25,15 @@ class ClassNames:
     notes: tuple[str, ...] = ()
 
 
-def match_classes(words: Iterable[str], labels: Sequence[str], *, what: str) -> ClassNames:
+def match_classes(
+    words: Iterable[str], labels: Sequence[str], *, what: str, assume: bool = True
+) -> ClassNames:
     """The classes that ``words`` name, of a model whose classes are called ``labels``.
 
     A word is a class's name (letters' case, ``_`` and ``-`` do not count), or its index. Where
-    no word is either, the sorted words are the classes in order, which a note says; a model
-    that has names must then have as many. ``what`` is what the words are, for messages
-    ("folder", "label"). Raises UsageError for a word that is no class.
+    no word is either and it may be assumed, the sorted words are the classes in order, which a
+    note says; a model that has names must then have as many. ``what`` is what the words are,
+    for messages ("folder", "label"). Raises UsageError for a word that is no class.
     """
     found = sorted(set(words))
     if not labels:
@@ -55,7 +57,8 @@ def match_classes(words: Iterable[str], labels: Sequence[str], *, what: str) -> 
             unknown.append(word)
     if not unknown:
         return ClassNames(indices=indices, names=tuple(labels))
-    if len(unknown) == len(found) == len(labels) and not all(map(_is_index, found)):
+    same_number = len(unknown) == len(found) == len(labels)
+    if assume and same_number and not all(map(_is_index, found)):
         note = (
             f"No {what} is called like a class of the model; sorted, they were taken for its "
             f"{len(labels)} classes in order ('{found[0]}' is '{labels[0]}')."
@@ -63,6 +66,17 @@ def match_classes(words: Iterable[str], labels: Sequence[str], *, what: str) -> 
         ordered = {word: index for index, word in enumerate(found)}
         return ClassNames(indices=ordered, names=tuple(labels), notes=(note,))
     raise _no_class(unknown, labels, what)
+
+
+def class_table(classes: Sequence[str], labels: Sequence[str]) -> tuple[int, ...]:
+    """The model's index of each class that a data set numbers in the order of ``classes``.
+
+    The same numbers where either has no names. Raises UsageError for a name that is no class.
+    """
+    if not classes or not labels:
+        return tuple(range(len(classes or labels)))
+    found = match_classes(classes, labels, what="class", assume=False)
+    return tuple(found.indices[name] for name in classes)
 
 
 def check_index(index: int, labels: Sequence[str], *, what: str) -> None:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.arrays import read_array_file
-from deployx_edge.evaluation.lists import read_list
-from deployx_edge.evaluation.pictures import class_folders, listed, picture_input, unlabelled
+from deployx_edge.evaluation.opening import Wanted, open_source
 from deployx_edge.evaluation.subsets import choose
-from deployx_edge.evaluation.values import Sample, Skipped, Source
+from deployx_edge.evaluation.values import CocoNumbers, Sample, Skipped, Source, Target
 from deployx_edge.model import PreProcessing, TensorSpec
 
-_KINDS = "a folder with one sub-folder a class, a CSV file (file,label) or an .npz file"
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A sample to look at: its picture, None where it is none, and what is right."""
+
+    picture: Picture | None
+    target: Target
 
 
 class Dataset:
@@ -26,10 +35,11 @@ class Dataset:
         self._chosen = tuple(chosen)
         self._strict = strict
         self._skipped: list[Skipped] = []
+        self._read: list[int] = []
 
     @property
     def kind(self) -> str:
-        """``folder``, ``csv``, ``npz`` or ``pictures`` (a folder without labels)."""
+        """``folder``, ``csv``, ``npz``, ``coco``, ``masks`` or ``pictures`` (without labels)."""
         return self._source.kind
 
     @property
@@ -63,6 +73,31 @@ class Dataset:
         """What the latest iteration left out, and why."""
         return tuple(self._skipped)
 
+    @property
+    def truths(self) -> frozenset[str]:
+        """What is known of the samples: of ``labels``, ``boxes``, ``masks`` and ``arrays``."""
+        return self._source.truths
+
+    @property
+    def read_names(self) -> tuple[str, ...]:
+        """The names of the samples that the latest iteration gave, in order."""
+        return tuple(self._source.names[position] for position in self._read)
+
+    @property
+    def coco(self) -> CocoNumbers | None:
+        """COCO's numbers: of the pictures that the latest iteration gave, and of the classes."""
+        numbers = self._source.coco
+        if numbers is None:
+            return None
+        return replace(numbers, images=tuple(numbers.images[place] for place in self._read))
+
+    def read_again(self, index: int) -> Shown:
+        """The picture of the sample at that index among those given last, and what is right."""
+        position = self._read[index]
+        return Shown(
+            picture=self._source.picture(position), target=self._source.read(position).target
+        )
+
     def __len__(self) -> int:
         return len(self._chosen)
 
@@ -71,7 +106,7 @@ class Dataset:
 
         A UsageError at the end where none could be read.
         """
-        self._skipped = []
+        self._skipped, self._read = [], []
         for position in self._chosen:
             try:
                 sample = self._source.read(position)
@@ -81,6 +116,7 @@ class Dataset:
                 name = self._source.names[position]
                 self._skipped.append(Skipped(name=name, reason=str(error)))
                 continue
+            self._read.append(position)
             yield sample
         if len(self._skipped) == len(self._chosen):
             raise UsageError(
@@ -117,37 +153,28 @@ def open_dataset(
     per_class: int | None = None,
     strict: bool = False,
     labelled: bool = True,
+    task: str = "classification",
+    images: Path | None = None,
 ) -> Dataset:
-    """The data set at ``path``: a folder, a ``.csv`` or an ``.npz`` file.
+    """The data set at ``path``: a folder, a ``.csv``, ``.json``, ``.npz`` or ``.yaml`` file.
 
     ``inputs``, ``outputs``, ``preprocessing`` and ``labels`` (the names of its classes, may be
     empty) are the model's. ``per_class`` and ``limit`` choose a part, the same for the same
     ``seed``. ``strict`` makes an error of a sample that cannot be read. Where not ``labelled``
     (calibration), nothing needs to say what is right, and any folder of pictures will do.
+    ``task`` is the kind of the model's post-processing, ``images`` the folder that a list's
+    pictures are in.
     Everything but the pictures themselves is checked here. Raises UsageError.
     """
-    source = _source(Path(path), inputs, preprocessing, outputs, labels, labelled)
+    wanted = Wanted(
+        inputs=inputs,
+        outputs=outputs,
+        preprocessing=preprocessing,
+        labels=labels,
+        labelled=labelled,
+        task=task,
+        images=images,
+    )
+    source = open_source(Path(path), wanted)
     chosen = choose(len(source.names), source.labels, limit=limit, per_class=per_class, seed=seed)
     return Dataset(source, chosen, strict=strict)
-
-
-def _source(
-    path: Path,
-    inputs: Sequence[TensorSpec],
-    preprocessing: Sequence[PreProcessing],
-    outputs: Sequence[TensorSpec],
-    labels: Sequence[str],
-    labelled: bool,
-) -> Source:
-    if path.is_dir():
-        given = picture_input(inputs, preprocessing)
-        return (class_folders if labelled else unlabelled)(path, labels, given)
-    if not path.exists():
-        raise UsageError(f"There is no data set at {path}.", remedy=f"Name {_KINDS}.")
-    if path.suffix.lower() == ".npz":
-        return read_array_file(path, inputs, outputs, labels, labelled=labelled)
-    if path.suffix.lower() in (".csv", ".tsv"):
-        found = read_list(path, labelled=labelled)
-        given = picture_input(inputs, preprocessing)
-        return listed(path, found.names, found.words, labels, given)
-    raise UsageError(f"{path} is no data set.", remedy=f"Name {_KINDS}.")

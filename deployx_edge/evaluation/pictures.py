@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import sha256_of
 from deployx_edge.errors import UsageError
@@ -13,7 +14,10 @@ from deployx_edge.evaluation.classes import match_classes
 from deployx_edge.evaluation.lists import is_file
 from deployx_edge.evaluation.values import Sample, Target
 from deployx_edge.model import PreProcessing, TensorSpec, format_shape
-from deployx_edge.preprocessing import load_picture
+from deployx_edge.preprocessing import input_from_picture, open_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _NAMED = 3
@@ -25,6 +29,17 @@ class PictureInput:
 
     spec: TensorSpec
     step: PreProcessing
+
+    def sample(self, name: str, picture: Picture, target: Target) -> Sample:
+        """The sample that a picture makes; UsageError where it cannot be converted."""
+        loaded = input_from_picture(picture, self.step)
+        array = loaded.array if len(self.spec.shape) == loaded.array.ndim else loaded.array[0]
+        return Sample(
+            name=name,
+            inputs={self.spec.name: array},
+            target=target,
+            geometry=loaded.geometry,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +56,21 @@ class PictureSource:
 
     def read(self, position: int) -> Sample:
         """The picture as the model takes it; UsageError where it cannot be read."""
-        array = load_picture(self.files[position], self.input.step)
-        spec = self.input.spec
-        shaped = array if len(spec.shape) == array.ndim else array[0]
-        return Sample(
-            name=self.names[position],
-            inputs={spec.name: shaped.astype(spec.dtype)},
-            target=Target(label=None if self.labels is None else self.labels[position]),
-        )
+        target = Target(label=None if self.labels is None else self.labels[position])
+        return self.input.sample(self.names[position], self.picture(position), target)
+
+    @property
+    def truths(self) -> frozenset[str]:
+        """Labels, where there are any."""
+        return frozenset() if self.labels is None else frozenset({"labels"})
+
+    @property
+    def coco(self) -> None:
+        """There are no such numbers."""
+
+    def picture(self, position: int) -> Picture:
+        """The file; UsageError where it cannot be read."""
+        return open_picture(self.files[position])
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the file; None where it cannot be read."""
@@ -85,9 +107,9 @@ def picture_input(
         ranges[axis].minimum <= size <= ranges[axis].maximum if axis in ranges else size == own
         for axis, (size, own) in enumerate(zip(made[1:], wanted, strict=True), start=first)
     )
-    if not fits or not spec.dtype.startswith("float"):
+    if not fits or spec.dtype != step.dtype:
         raise UsageError(
-            f"Pre-processing makes {format_shape(made)} float32 of a picture; the input "
+            f"Pre-processing makes {format_shape(made)} {step.dtype} of a picture; the input "
             f"'{spec.name}' is {format_shape(spec.shape)} {spec.dtype}.",
             remedy="Give an .npz file with arrays as the model takes them.",
         )
@@ -144,16 +166,13 @@ def listed(
     words: Sequence[str] | None,
     labels: Sequence[str],
     given: PictureInput,
+    images: Path | None = None,
 ) -> PictureSource:
-    """The pictures that a list names, relative to the list ``path``, with their labels."""
-    files = [path.parent / name for name in names]
-    missing = [name for name, file in zip(names, files, strict=True) if not is_file(file)]
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise UsageError(
-            f"{path} lists '{missing[0]}'{more}, and there is no such file.",
-            remedy=f"Names are relative to {path.parent}.",
-        )
+    """The pictures that a list names, with their labels.
+
+    Names are relative to ``images``, else to the list ``path``.
+    """
+    files = named_files(path, names, images)
     notes = []
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -171,6 +190,25 @@ def listed(
         files=tuple(files),
         input=given,
     )
+
+
+def named_files(path: Path, names: Sequence[str], images: Path | None) -> list[Path]:
+    """The files that ``path`` names, relative to ``images`` or to itself; UsageError for none."""
+    folder = path.parent if images is None else images
+    files = [folder / name for name in names]
+    missing = [name for name, file in zip(names, files, strict=True) if not is_file(file)]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise UsageError(
+            f"{path} lists '{missing[0]}'{more}, and there is no such file.",
+            remedy=f"Names are relative to {folder}; --images names another folder.",
+        )
+    return files
+
+
+def pictures_below(path: Path) -> list[Path]:
+    """All pictures in a folder and below, sorted by name; UsageError where it cannot be read."""
+    return _pictures(path)
 
 
 def _refuse_flat(path: Path) -> None:

@@ -10,7 +10,7 @@ from deployx_edge.evaluation.values import Skipped
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A metric's value; ``interval`` (95 %, Wilson) where it is a share of samples."""
+    """A metric's value; ``interval`` (95 %): Wilson's for shares of samples, or bootstrapped."""
 
     metric: str
     unit: str
@@ -21,7 +21,10 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A figure minus the reference's; ``interval`` (95 %, paired) where both are shares."""
+    """A figure minus the reference's, on the same samples.
+
+    ``interval`` (95 %): Newcombe's for shares of samples, else bootstrapped; both are paired.
+    """
 
     metric: str
     value: float
@@ -29,13 +32,38 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassFigure:
+    """A metric's value for one class; ``count`` samples, things or pixels are of it."""
+
+    name: str
+    metric: str
+    value: float
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """So many samples (or pixels) of the class ``truth`` were taken for ``found``."""
+
+    truth: str
+    found: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Changed:
-    """A sample of which board and reference say different classes."""
+    """A sample of which a place says something else than the reference.
+
+    In a classification ``truth``, ``reference`` and ``found`` are classes; in a detection the
+    numbers of boxes, in a segmentation ``truth`` is empty and the others are shares of the
+    pixels. ``agreement`` is 0 … 1: of the boxes, or of the pixels.
+    """
 
     name: str
     truth: str
     reference: str
     found: str
+    agreement: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +71,11 @@ class Accuracy:
     """What one place reached: a board, this computer, or the reference (no differences).
 
     ``samples_per_second`` are from the first answer to the last; ``resumed`` samples were known
-    from an interrupted run. ``agreement`` is the share of samples for which it says the
-    reference's class.
+    from an interrupted run. ``agreement`` is the mean over the samples of how far it says what
+    the reference says: the same class or not, the share of boxes that have a counterpart, the
+    share of pixels of the same class. ``changed`` are the samples that differ, least alike first
+    where that is no yes or no. ``per_class`` is the first metric's; ``confusion`` holds all
+    pairs of classes that occur.
     """
 
     place: str
@@ -55,6 +86,8 @@ class Accuracy:
     differences: tuple[Difference, ...] = ()
     agreement: float | None = None
     changed: tuple[Changed, ...] = ()
+    per_class: tuple[ClassFigure, ...] = ()
+    confusion: tuple[Confusion, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.values import Target
+from deployx_edge.evaluation.values import Answer, Target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,12 +57,18 @@ class UserMetric:
             return self._number(value() if callable(value) else value)
 
     @property
+    def running(self) -> str:
+        """How many samples: what the user's code takes for its figure is not known."""
+        return f"{self.name} of {self._count}"
+
+    @property
     def per_sample(self) -> tuple[float, ...]:
         """Sample by sample, the function's number; empty for a class."""
         return tuple(self._values)
 
-    def update(self, outputs: Outputs, target: Target) -> None:
+    def update(self, answer: Answer, target: Target) -> None:
         """Take in one sample."""
+        outputs: Outputs = answer.outputs
         with _explained(self.name):
             if hasattr(self._made, "update"):
                 self._made.update(outputs, target)

@@ -6,8 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deployx_edge.geometry import Geometry
+from deployx_edge.postprocessing import Detections
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL.Image import Image as Picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueBoxes:
+    """What is in a picture of N things.
+
+    ``boxes`` (N, 4) are x0, y0, x1, y1 in its pixels, ``classes`` (N,) indices, ``crowd`` (N,)
+    says which boxes hold many things (COCO's iscrowd), ``areas`` (N,) are in square pixels.
+    """
+
+    boxes: NDArray[Any]
+    classes: NDArray[Any]
+    crowd: NDArray[Any]
+    areas: NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,20 +33,49 @@ class Target:
     """What a model should give for one sample.
 
     ``label`` is the index of the sample's class, None where it has none; ``arrays`` holds what
-    outputs should be, by their names and in their shapes, with batch size 1.
+    outputs should be, by their names and in their shapes, with batch size 1; ``boxes`` what is in
+    its picture, and ``mask`` (height, width) the class of each of its pixels (255: does not
+    count), both None where nobody said.
     """
 
     label: int | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    boxes: TrueBoxes | None = None
+    mask: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One sample: ``inputs`` by the model's names and shapes, with batch size 1."""
+    """One sample: ``inputs`` by the model's names and shapes, with batch size 1.
+
+    ``geometry`` says how its picture lies in the input; None where there is no picture.
+    """
 
     name: str
     inputs: Mapping[str, NDArray[Any]]
     target: Target
+    geometry: Geometry | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a model gave for one sample: its ``outputs`` by name, with batch size 1.
+
+    ``detections`` and ``mask`` (height, width) are what they mean on the sample's picture, where
+    the post-processing says so.
+    """
+
+    outputs: Mapping[str, NDArray[Any]]
+    detections: Detections | None = None
+    mask: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoNumbers:
+    """The numbers that COCO's files know pictures and classes by, by position and by index."""
+
+    images: tuple[int, ...]
+    categories: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +91,7 @@ class Source(Protocol):
 
     @property
     def kind(self) -> str:
-        """``folder``, ``csv``, ``npz`` or ``pictures`` (a folder without labels)."""
+        """``folder``, ``csv``, ``npz``, ``coco``, ``masks`` or ``pictures`` (without labels)."""
         ...
 
     @property
@@ -65,6 +112,20 @@ class Source(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What was assumed or left aside, in sentences."""
+        ...
+
+    @property
+    def truths(self) -> frozenset[str]:
+        """What is known of the samples: of ``labels``, ``boxes``, ``masks`` and ``arrays``."""
+        ...
+
+    @property
+    def coco(self) -> CocoNumbers | None:
+        """COCO's numbers; None where it has none."""
+        ...
+
+    def picture(self, position: int) -> Picture | None:
+        """The sample's picture as it is; None where it is none."""
         ...
 
     def read(self, position: int) -> Sample:

@@ -22,7 +22,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def evaluation_report(evaluation: Evaluation) -> Group:
-    """A row each place and metric, then the samples that changed and what was left out."""
+    """A row each place and metric, then classes, samples that changed and what was left out."""
     title = f"{evaluation.model} on {evaluation.samples} samples of {evaluation.dataset}"
     table = Table(title=title)
     for heading in ("place", "precision", "metric", "value", "95 %", "minus reference", "95 %"):
@@ -34,6 +34,10 @@ def evaluation_report(evaluation: Evaluation) -> Group:
         _add_place(table, place)
     parts: list[Table | Text] = [table]
     for place in evaluation.places:
+        if len(place.per_class) > 1:
+            parts.append(_classes(place, evaluation.reference))
+        if any(entry.truth != entry.found for entry in place.confusion):
+            parts.append(_confused(place))
         if place.changed:
             parts.append(_changed(place))
     parts += [Text(note) for note in evaluation.notes]
@@ -43,37 +47,79 @@ def evaluation_report(evaluation: Evaluation) -> Group:
 
 def _add_place(table: Table, place: Accuracy) -> None:
     differences = {item.metric: item for item in place.differences}
+    agreement = "" if place.agreement is None else f"{place.agreement:.2%}"
+    if not place.figures:
+        row = (
+            place.place,
+            place.precision,
+            *[""] * 5,
+            agreement,
+            f"{place.samples_per_second:.1f}",
+        )
+        table.add_row(*row)
     for figure in place.figures:
         difference = differences.get(figure.metric)
         table.add_row(
             place.place,
             place.precision,
             figure.metric,
-            _value(figure.value, figure.unit),
-            _interval(figure.interval),
-            "" if difference is None else _value(difference.value, figure.unit, sign="+"),
-            "" if difference is None else _interval(difference.interval),
-            "" if place.agreement is None else f"{place.agreement:.2%}",
+            shown_value(figure.value, figure.unit),
+            shown_interval(figure.interval),
+            "" if difference is None else shown_value(difference.value, figure.unit, sign="+"),
+            "" if difference is None else shown_interval(difference.interval),
+            agreement,
             f"{place.samples_per_second:.1f}",
         )
 
 
-def _changed(place: Accuracy) -> Table:
-    table = Table(title=f"{place.place}: {len(place.changed)} samples of another class")
-    for heading in ("sample", "truth", "reference", place.place):
-        table.add_column(heading)
-    for item in place.changed[:_SHOWN]:
-        table.add_row(item.name, item.truth, item.reference, item.found)
-    if len(place.changed) > _SHOWN:
-        table.add_row(f"and {len(place.changed) - _SHOWN} more", "", "", "")
+def _classes(place: Accuracy, reference: Accuracy | None) -> Table:
+    """The classes with the lowest values, beside the reference's."""
+    metric = place.per_class[0].metric
+    beside = {entry.name: entry.value for entry in reference.per_class} if reference else {}
+    table = Table(title=f"{metric} by class, {place.place}")
+    table.add_column("class")
+    for heading in (metric, "reference", "count"):
+        table.add_column(heading, justify="right")
+    lowest = sorted(place.per_class, key=lambda entry: entry.value)
+    for entry in lowest[:_SHOWN]:
+        wanted = f"{beside[entry.name]:.2%}" if entry.name in beside else ""
+        table.add_row(entry.name, f"{entry.value:.2%}", wanted, str(entry.count))
+    if len(lowest) > _SHOWN:
+        table.add_row(f"and {len(lowest) - _SHOWN} better ones", "", "", "")
     return table
 
 
-def _value(value: float, unit: str, *, sign: str = "") -> str:
+def _confused(place: Accuracy) -> Table:
+    """The pairs of classes that are confused most often."""
+    table = Table(title=f"confused most often, {place.place}")
+    for heading in ("class", "taken for"):
+        table.add_column(heading)
+    table.add_column("count", justify="right")
+    wrong = [entry for entry in place.confusion if entry.truth != entry.found]
+    for entry in sorted(wrong, key=lambda entry: -entry.count)[:_SHOWN]:
+        table.add_row(entry.truth, entry.found, str(entry.count))
+    return table
+
+
+def _changed(place: Accuracy) -> Table:
+    table = Table(title=f"{len(place.changed)} samples differ from the reference, {place.place}")
+    for heading in ("sample", "truth", "reference", place.place):
+        table.add_column(heading)
+    table.add_column("agreement", justify="right")
+    for item in place.changed[:_SHOWN]:
+        table.add_row(item.name, item.truth, item.reference, item.found, f"{item.agreement:.2%}")
+    if len(place.changed) > _SHOWN:
+        table.add_row(f"and {len(place.changed) - _SHOWN} more", "", "", "", "")
+    return table
+
+
+def shown_value(value: float, unit: str, *, sign: str = "") -> str:
+    """A figure as people read it: shares in percent."""
     if unit == "%":
         return format(value, f"{sign}.2%")
     return f"{format(value, f'{sign}.5g')} {unit}".strip()
 
 
-def _interval(interval: Interval | None) -> str:
+def shown_interval(interval: Interval | None) -> str:
+    """Both ends in percent; nothing where there is none."""
     return "" if interval is None else f"{interval.low:.2%} … {interval.high:.2%}"

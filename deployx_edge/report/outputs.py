@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from deployx_edge.model import PostProcessing
-from deployx_edge.preprocessing import classify
+from deployx_edge.postprocessing import classify
 
 if TYPE_CHECKING:
     import numpy
@@ -24,7 +24,7 @@ def outputs_table(
 
     ``meanings`` is the bundle's post-processing: labels and probabilities where it has them.
     """
-    steps = {step.output: step for step in meanings}
+    steps = {step.output: step for step in meanings if step.kind == "classification"}
     table = Table(title="Outputs")
     for heading in ("output", "shape", "sample", "largest values (index or label)"):
         table.add_column(heading)

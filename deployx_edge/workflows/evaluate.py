@@ -2,70 +2,75 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from itertools import islice
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Semaphore
 
-import numpy
-
-from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle, bundle_digest
-from deployx_edge.config import load_config
-from deployx_edge.errors import LinkLostError, UsageError
-from deployx_edge.evaluation.accumulators import TopK
+from deployx_edge.errors import UsageError
+from deployx_edge.evaluation.average_precision import BoxLedger
 from deployx_edge.evaluation.datasets import Dataset, open_dataset
-from deployx_edge.evaluation.metrics import Metric, metric_by_name
-from deployx_edge.evaluation.proportions import pair, paired_difference, wilson_interval
-from deployx_edge.evaluation.results import Accuracy, Changed, Difference, Evaluation, Figure
-from deployx_edge.evaluation.values import Sample
-from deployx_edge.measurement.values import Limits, RunOptions
-from deployx_edge.model import InputRequest, from_runtime_array, parse_inputs, to_runtime_arrays
-from deployx_edge.resources import cache_folder
-from deployx_edge.runtimes.hosts import HOSTS
-from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bench import loaded
+from deployx_edge.evaluation.metrics import (
+    Metric,
+    check_fits,
+    default_metric,
+    metric_by_name,
+)
+from deployx_edge.evaluation.results import Evaluation
+from deployx_edge.measurement.values import RunOptions
+from deployx_edge.model import PostProcessing, PreProcessing
+from deployx_edge.quantization.report import calibration_hashes
+from deployx_edge.steps import (
+    class_count,
+    parse_postprocessing,
+    parse_preprocessing,
+    step_texts,
+)
 from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
-from deployx_edge.workflows.conversion import converted
-from deployx_edge.workflows.models import opened_model
+from deployx_edge.workflows.evaluation_files import (
+    OutputSaver,
+    check_format,
+    write_predictions,
+)
+from deployx_edge.workflows.evaluation_page import PAGE, write_page
+from deployx_edge.workflows.evaluation_results import Place, Tally, accuracy_of, precision_of
+from deployx_edge.workflows.evaluation_runners import Work, feed, reference_runner, run_on
+from deployx_edge.workflows.predictions import Meaning
 from deployx_edge.workflows.progress import Progress, Stage, silent
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.staging import check_replaceable, staged_folder
 
-# Enough that a board is never idle, few enough that large samples fit into memory.
-_IN_FLIGHT = 8
-# Samples for one start of a runtime on this computer.
-_AT_ONCE = 64
-# How often a link that broke is opened again before the command gives up.
-_TRIES = 3
-
-Arrays = Mapping[str, numpy.ndarray]
-# Each sample of a data set with a model's outputs for it.
-Runner = Callable[[Dataset], Iterator[tuple[Sample, Arrays]]]
+_SAVED = "outputs.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
     """What is evaluated, and on what.
 
-    ``metrics``: names as ``metric_by_name`` takes them; empty for top1 where samples have
-    classes, else mse. ``limit``, ``per_class`` and ``seed`` choose a part of the data set;
-    ``strict`` makes an error of a sample that cannot be read.
+    ``metrics``: names as ``metric_by_name`` takes them; empty for the task's own (top1, map,
+    miou). ``preprocess`` and ``postprocess`` are texts or YAML files as for ``convert``, or the
+    values themselves, in place of what the bundle says; ``images`` the folder of a list's
+    pictures. ``limit``, ``per_class`` and ``seed`` choose a part of the data set; ``strict`` makes
+    an error of a sample that cannot be read. ``report`` and ``outputs`` are folders for a page
+    with pictures and for raw outputs, ``predictions`` a file in ``format``, one of
+    ``evaluation_files.FORMATS``.
     """
 
     metrics: tuple[str, ...] = ()
     output: str | None = None
+    preprocess: tuple[str | PreProcessing, ...] = ()
+    postprocess: tuple[str | PostProcessing, ...] = ()
+    images: Path | None = None
     limit: int | None = None
     per_class: int | None = None
     seed: int = 0
     strict: bool = False
     run: RunOptions = field(default_factory=RunOptions)
+    report: Path | None = None
+    outputs: Path | None = None
+    predictions: Path | None = None
+    format: str = "csv"
 
 
 def evaluate(
@@ -85,303 +90,255 @@ def evaluate(
     A link that breaks is opened again and goes on behind the last answered sample; so does a
     command that was interrupted. Raises UsageError where data and model do not fit.
     """
-    chosen = options or EvaluationOptions()
-    torch = torch or TorchOptions()
-    wanted = BundleOptions(input_shapes=tuple(input_shapes), torch=torch)
-    bundle = make_bundle(model, options=wanted, progress=progress)
+    chosen, torch = options or EvaluationOptions(), torch or TorchOptions()
+    _check_files(chosen, devices)
+    case = _case(model, dataset, tuple(input_shapes), torch, chosen, progress)
     source = reference if model.is_dir() else model
+    with _tallies(case, chosen) as tally_of:
+        beside = None
+        if source is not None:
+            beside = _reference(case, source, torch, tally_of("reference"), progress)
+        wanted: Sequence[str | None] = devices or [None]
+        places = [
+            _place(case, device, chosen, tally_of(device or "this computer"), progress)
+            for device in wanted
+        ]
+        progress(Stage(text="Working out figures"))
+        found = _evaluation(case, dataset, beside, places, chosen.seed)
+        if chosen.predictions is not None:
+            write_predictions(
+                chosen.predictions, chosen.format, case.meaning, case.data, places[0].tally.store
+            )
+        if chosen.report is not None:
+            write_page(chosen.report, found, case.data, beside, places)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """What is evaluated on what: fixed before anything is run."""
+
+    bundle: Bundle
+    data: Dataset
+    meaning: Meaning
+    preprocessing: tuple[PreProcessing, ...]
+    options: EvaluationOptions
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that were asked for, new; UsageError where they do not fit."""
+        task, truths = self.meaning.task, self.data.truths
+        # Without anything to be right or wrong there are predictions, and agreement.
+        names = self.options.metrics or ((default_metric(task, truths),) if truths else ())
+        step = self.meaning.step
+        output = self.options.output or (step.output if step is not None else None)
+        classes = _class_count(self)
+        ledger = BoxLedger(classes or 0)
+        for name in names:
+            told = output or ", ".join(spec.name for spec in self.bundle.outputs)
+            check_fits(name, task=task, truths=truths, output=told)
+        return tuple(
+            metric_by_name(
+                name,
+                outputs=self.bundle.outputs,
+                output=output,
+                classes=classes,
+                names=self.meaning.classes,
+                ledger=ledger,
+            )
+            for name in names
+        )
+
+
+def _case(
+    model: Path,
+    dataset: Path,
+    input_shapes: tuple[str, ...],
+    torch: TorchOptions,
+    options: EvaluationOptions,
+    progress: Progress,
+) -> _Case:
+    preprocess, postprocess = step_texts(options.preprocess), step_texts(options.postprocess)
+    wanted = BundleOptions(
+        input_shapes=input_shapes,
+        torch=torch,
+        preprocess=() if model.is_dir() else preprocess,
+    )
+    bundle = make_bundle(model, options=wanted, progress=progress)
+    preprocessing = bundle.preprocessing
+    if preprocess:
+        preprocessing = tuple(parse_preprocessing(text, bundle.inputs) for text in preprocess)
+        if len({step.input for step in preprocessing}) != len(preprocessing):
+            raise UsageError("--preprocess is given twice for the same input.")
+    meanings = bundle.postprocessing
+    if postprocess:
+        meanings = tuple(parse_postprocessing(text, bundle.outputs) for text in postprocess)
+    step = _step(meanings, options.output)
     data = open_dataset(
         dataset,
         inputs=bundle.inputs,
         outputs=bundle.outputs,
-        preprocessing=bundle.preprocessing,
-        labels=_labels(bundle),
-        limit=chosen.limit,
-        per_class=chosen.per_class,
-        seed=chosen.seed,
-        strict=chosen.strict,
+        preprocessing=preprocessing,
+        labels=step.labels if step is not None else (),
+        limit=options.limit,
+        per_class=options.per_class,
+        seed=options.seed,
+        strict=options.strict,
+        task=step.kind if step is not None else "classification",
+        images=options.images,
     )
-    _metrics(bundle, data, chosen)  # whether they fit is known before a board is asked
-    found = None
-    if source is not None:
-        progress(Stage(text=f"Running {len(data)} samples in ONNX Runtime"))
-        with _reference(source, bundle, torch, progress) as outputs_of:
-            metrics = _metrics(bundle, data, chosen)
-            found = (metrics, _measured(outputs_of(data), metrics, data, progress, 0))
-    places = []
-    wanted_devices: Sequence[str | None] = devices or [None]
-    for device in wanted_devices:
-        metrics = _metrics(bundle, data, chosen)
-        rate, resumed = _on_device(bundle, data, device, chosen, metrics, progress)
-        place = _accuracy(device or "this computer", bundle, chosen, metrics, rate)
-        place = replace(place, resumed=resumed)
-        places.append(_beside(place, metrics, found[0] if found else None, data, bundle))
+    case = _Case(
+        bundle=bundle,
+        data=data,
+        meaning=_meaning(bundle, data, step, options.output),
+        preprocessing=preprocessing,
+        options=options,
+    )
+    case.metrics()  # whether they fit is known before anything is run
+    if options.predictions is not None:
+        check_format(options.format, case.meaning, data)
+    return case
+
+
+def _step(meanings: Sequence[PostProcessing], output: str | None) -> PostProcessing | None:
+    named = [step for step in meanings if output in (None, step.output)]
+    return named[0] if named else None
+
+
+def _meaning(
+    bundle: Bundle, data: Dataset, step: PostProcessing | None, output: str | None
+) -> Meaning:
+    labels = step.labels if step is not None else ()
+    task = step.kind if step is not None else "classification"
+    if task == "classification" and "labels" not in data.truths:
+        task = "arrays"
+    if step is None and task == "classification" and (output or len(bundle.outputs) == 1):
+        step = PostProcessing(output=output or bundle.outputs[0].name)
+    return Meaning(task=task, step=step, classes=tuple(labels or data.classes))
+
+
+def _class_count(case: _Case) -> int | None:
+    """How many classes there are by all that is known; None where nothing says it."""
+    step, named = case.meaning.step, len(case.meaning.classes) or None
+    shapes = {spec.name: spec.shape for spec in case.bundle.outputs}
+    if step is None or case.meaning.task == "arrays":
+        return named
+    if step.boxes is not None:
+        scores = shapes.get(step.boxes.scores, shapes[step.output])
+        count = class_count(step.boxes, shapes[step.output], scores)
+    elif step.masks is not None and step.masks.layout != "NHW":
+        count = shapes[step.output][1 if step.masks.layout == "NCHW" else -1]
+        count = max(count, 2)  # a single channel parts two classes
+    else:
+        return named
+    if count is not None and named is not None and named != count:
+        raise UsageError(
+            f"The model tells {count} classes apart, and {named} are named.",
+            remedy="Name the model's own: --postprocess …,labels=….",
+        )
+    return count or named
+
+
+@contextmanager
+def _tallies(case: _Case, options: EvaluationOptions) -> Iterator[_TallyMaker]:
+    """A place to make tallies in; what they save appears when the block ends well."""
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deployx-edge-")))
+        saved = None
+        if options.outputs is not None:
+            saved = stack.enter_context(staged_folder(options.outputs, _SAVED))
+            # Known by it when the next evaluation replaces the folder.
+            (saved / _SAVED).write_text("{}\n", encoding="utf-8")
+        yield _TallyMaker(case, scratch, saved)
+
+
+class _TallyMaker:
+    """Makes the tally of each place."""
+
+    def __init__(self, case: _Case, scratch: Path, saved: Path | None) -> None:
+        self._case = case
+        self._scratch = scratch
+        self._saved = saved
+        self._made = 0
+
+    def __call__(self, place: str) -> Tally:
+        """A new one."""
+        self._made += 1
+        saver = None if self._saved is None else OutputSaver(self._saved, place)
+        path = self._scratch / f"{self._made}.predictions"
+        return Tally(self._case.metrics(), self._case.meaning, path, saver)
+
+
+def _reference(
+    case: _Case, source: Path, torch: TorchOptions, tally: Tally, progress: Progress
+) -> Place:
+    progress(Stage(text=f"Running {len(case.data)} samples in ONNX Runtime"))
+    with reference_runner(source, case.bundle, torch, progress) as outputs_of:
+        rate = feed(outputs_of(case.data), tally, len(case.data), progress)
+    tally.finish()
+    return Place(name="reference", precision="fp32", tally=tally, rate=rate)
+
+
+def _place(
+    case: _Case,
+    device: str | None,
+    options: EvaluationOptions,
+    tally: Tally,
+    progress: Progress,
+) -> Place:
+    work = Work(
+        bundle=case.bundle, data=case.data, preprocessing=case.preprocessing, run=options.run
+    )
+    rate, resumed = run_on(device, work, tally, progress)
+    tally.finish()
+    return Place(
+        name=device or "this computer",
+        precision=precision_of(case.bundle, options.run.precision),
+        tally=tally,
+        rate=rate,
+        resumed=resumed,
+    )
+
+
+def _evaluation(
+    case: _Case, dataset: Path, reference: Place | None, places: Sequence[Place], seed: int
+) -> Evaluation:
+    data = case.data
     return Evaluation(
-        model=bundle.name,
-        bundle_sha256=bundle_digest(bundle),
+        model=case.bundle.name,
+        bundle_sha256=bundle_digest(case.bundle),
         dataset=str(dataset),
         kind=data.kind,
         dataset_sha256=data.digest,
         samples=len(data) - len(data.skipped),
         skipped=data.skipped,
-        notes=data.notes,
-        reference=_accuracy("reference", None, chosen, *found) if found else None,
-        places=tuple(places),
+        notes=(*data.notes, *_overlap(case.bundle, data)),
+        reference=None if reference is None else accuracy_of(reference, None, data, seed),
+        places=tuple(accuracy_of(place, reference, data, seed) for place in places),
     )
 
 
-def _labels(bundle: Bundle) -> tuple[str, ...]:
-    return bundle.postprocessing[0].labels if bundle.postprocessing else ()
-
-
-def _metrics(bundle: Bundle, data: Dataset, options: EvaluationOptions) -> tuple[Metric, ...]:
-    names = options.metrics or (("top1",) if data.labels is not None else ("mse",))
-    output = options.output
-    if output is None and bundle.postprocessing:
-        output = bundle.postprocessing[0].output
-    classes = len(data.classes) or None
-    return tuple(
-        metric_by_name(name, outputs=bundle.outputs, output=output, classes=classes)
-        for name in names
+def _overlap(bundle: Bundle, data: Dataset) -> tuple[str, ...]:
+    """A warning where the bundle was calibrated on samples that it is measured on."""
+    if not any(file.role == "quantization" for file in bundle.files):
+        return ()
+    shared = calibration_hashes(bundle.path("quantization")) & data.content_hashes()
+    if not shared:
+        return ()
+    return (
+        f"The bundle was calibrated on {len(shared)} of these samples (by their content): its "
+        "accuracy on them says less about others.",
     )
 
 
-def _measured(
-    outputs: Iterator[tuple[Sample, Arrays]],
-    metrics: Sequence[Metric],
-    data: Dataset,
-    progress: Progress,
-    done: int,
-) -> float:
-    """Feed the metrics; samples a second, from the first answer to the last."""
-    started, first, rate = 0.0, done, 0.0
-    for sample, arrays in outputs:
-        for metric in metrics:
-            metric.update(arrays, sample.target)
-        done += 1
-        now = time.monotonic()
-        started = started or now
-        rate = (done - first - 1) / max(now - started, 1e-9)
-        progress(_Samples(done, len(data), rate, metrics[0]))
-    return rate
-
-
-class _Samples:
-    """How far it is, how fast, and the first metric so far."""
-
-    def __init__(self, done: int, total: int, rate: float, metric: Metric) -> None:
-        shown = f"{metric.name} {metric.value:.4g}"
-        self.text = f"{done} of {total} samples, {rate:.1f}/s, {shown}"
-
-
-@contextmanager
-def _reference(
-    source: Path, bundle: Bundle, torch: TorchOptions, progress: Progress
-) -> Iterator[Runner]:
-    spelled = [f"{s.name}:{'x'.join(map(str, s.shape))}" for s in bundle.inputs]
-    with opened_model(source, torch, parse_inputs(spelled), progress=progress) as opened:
-        if opened.path.suffix != ".onnx":
-            raise UsageError(f"{source} is no ONNX model, which a reference has to be.")
-        requests = {spec.name: InputRequest(shape=spec.shape) for spec in bundle.inputs}
-        model = read_onnx(opened.path, requests)
-        if set(model.output_names) != {spec.name for spec in bundle.outputs}:
-            raise UsageError(f"{source} is not what the bundle {bundle.name} was made from.")
-        session = Reference(model)
-
-        def outputs_of(data: Dataset) -> Iterator[tuple[Sample, Arrays]]:
-            for sample in data:
-                yield sample, session.run(sample.inputs)
-
-        yield outputs_of
-
-
-def _on_device(
-    bundle: Bundle,
-    data: Dataset,
-    device: str | None,
-    options: EvaluationOptions,
-    metrics: Sequence[Metric],
-    progress: Progress,
-) -> tuple[float, int]:
-    """Feed the metrics from one place; samples a second, and how many were known before."""
-    if device is None:
-        progress(Stage(text=f"Running {len(data)} samples in {bundle.runtime}"))
-        return _measured(_here(bundle, data), metrics, data, progress, 0), 0
-    journal = _Journal(bundle, data, device, options)
-    known = journal.read()
-    samples = iter(data)
-    for sample, arrays in zip(islice(samples, len(known)), known, strict=True):
-        for metric in metrics:
-            metric.update(arrays, sample.target)
-    rate = 0.0
-    done = len(known)
-    if known:
-        progress(Stage(text=f"Going on behind {done} samples of an interrupted run"))
-    for attempt in range(_TRIES):
-        # What was answered and not yet counted is asked once more.
-        journal.count = start = metrics[0].count
-        stream = _streamed(bundle, data, device, options, journal, progress, start)
-        try:
-            rate = _measured(stream, metrics, data, progress, start)
-            break
-        except LinkLostError as error:
-            if attempt == _TRIES - 1:
-                raise
-            progress(Stage(text=f"{error.message} Going on behind {metrics[0].count} samples"))
-    journal.remove()
-    return rate, done
-
-
-def _here(bundle: Bundle, data: Dataset) -> Iterator[tuple[Sample, Arrays]]:
-    """Samples with the outputs of the runtime's Python package, many at a start of it."""
-    model = converted(bundle)
-    samples = iter(data)
-    while group := list(islice(samples, _AT_ONCE)):
-        found = HOSTS[bundle.runtime].run(model, [sample.inputs for sample in group])
-        yield from zip(group, found, strict=True)
-
-
-def _streamed(
-    bundle: Bundle,
-    data: Dataset,
-    device: str,
-    options: EvaluationOptions,
-    journal: _Journal,
-    progress: Progress,
-    start: int,
-) -> Iterator[tuple[Sample, Arrays]]:
-    """Samples from ``start`` on with the board's outputs, several in flight."""
-    waiting: deque[Sample] = deque()
-    free = Semaphore(_IN_FLIGHT)
-
-    def requests() -> Iterator[list[InputTensor]]:
-        for sample in islice(iter(data), start, None):
-            free.acquire()
-            waiting.append(sample)
-            arrays = to_runtime_arrays(bundle.inputs, sample.inputs)
-            yield [
-                InputTensor(blob=blob, array=array, batched=batched)
-                for blob, (array, batched) in arrays.items()
-            ]
-
-    with open_session(load_config().find_device(device), progress=progress) as session:
-        session.push(bundle)
-        with loaded(session, bundle, options.run, Limits()) as load:
-            progress(Stage(text=f"Running {len(data) - start} samples on {device}"))
-            for reply in session.client.infer(load.model_id, requests()):
-                free.release()
-                outputs = {
-                    spec.name: from_runtime_array(spec, reply.outputs[spec.blob])
-                    for spec in bundle.outputs
-                }
-                journal.write(outputs)
-                yield waiting.popleft(), outputs
-
-
-class _Journal:
-    """Each answered sample's outputs on disk, so that an interrupted run can go on."""
-
-    def __init__(
-        self, bundle: Bundle, data: Dataset, device: str, options: EvaluationOptions
-    ) -> None:
-        parts = (bundle_digest(bundle), data.digest, device, repr(options.run))
-        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-        self._folder = cache_folder() / "evaluations" / key
-        self.count = 0
-
-    def read(self) -> list[Arrays]:
-        """The outputs of the first samples, as far as there are any."""
-        found: list[Arrays] = []
-        while True:
-            path = self._folder / f"{len(found)}.npz"
-            try:
-                with numpy.load(path, allow_pickle=False) as file:
-                    found.append({name: file[name] for name in file.files})
-            except (OSError, ValueError, EOFError):
-                self.count = len(found)
-                return found
-
-    def write(self, outputs: Arrays) -> None:
-        """Add the next sample's outputs."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{self.count}.npz"
-        temporary = path.with_suffix(".part")
-        with temporary.open("wb") as file:
-            numpy.savez(file, **outputs)  # type: ignore[arg-type]
-        temporary.replace(path)
-        self.count += 1
-
-    def remove(self) -> None:
-        """It is done: nothing has to be kept."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _accuracy(
-    place: str,
-    bundle: Bundle | None,
-    options: EvaluationOptions,
-    metrics: Sequence[Metric],
-    rate: float,
-) -> Accuracy:
-    precision = "fp32"
-    if bundle is not None:
-        precision = bundle.precision if bundle.precision != "fp32" else options.run.precision
-    return Accuracy(
-        place=place,
-        precision=precision,
-        figures=tuple(_figure(metric) for metric in metrics),
-        samples_per_second=rate,
-    )
-
-
-def _figure(metric: Metric) -> Figure:
-    interval = None
-    if isinstance(metric, TopK):
-        interval = wilson_interval(sum(metric.hits), metric.count)
-    return Figure(
-        metric=metric.name,
-        unit=metric.unit,
-        higher_is_better=metric.higher_is_better,
-        value=metric.value,
-        interval=interval,
-    )
-
-
-def _beside(
-    place: Accuracy,
-    metrics: Sequence[Metric],
-    reference: Sequence[Metric] | None,
-    data: Dataset,
-    bundle: Bundle,
-) -> Accuracy:
-    """The place with what sets it apart from the reference."""
-    if reference is None:
-        return place
-    differences = []
-    for found, wanted in zip(metrics, reference, strict=True):
-        interval = None
-        if isinstance(found, TopK) and isinstance(wanted, TopK):
-            interval = paired_difference(pair(found.hits, wanted.hits))
-        differences.append(
-            Difference(metric=found.name, value=found.value - wanted.value, interval=interval)
+def _check_files(options: EvaluationOptions, devices: Sequence[str]) -> None:
+    """What would fail at the end fails here."""
+    for folder, marker in ((options.report, PAGE), (options.outputs, _SAVED)):
+        if folder is not None:
+            check_replaceable(folder, marker)
+    if options.predictions is not None and len(devices) > 1:
+        raise UsageError(
+            "--predictions holds what one place says, and there are several devices.",
+            remedy="Name one device.",
         )
-    first, second = metrics[0], reference[0]
-    if not (isinstance(first, TopK) and isinstance(second, TopK)):
-        return replace(place, differences=tuple(differences))
-    words = data.classes or _labels(bundle)
-    read = [name for name in data.names if name not in {s.name for s in data.skipped}]
-    changed = tuple(
-        Changed(name=name, truth=_word(words, t), reference=_word(words, r), found=_word(words, f))
-        for name, t, r, f in zip(read, first.truth, second.predicted, first.predicted, strict=True)
-        if r != f
-    )
-    return replace(
-        place,
-        differences=tuple(differences),
-        agreement=1 - len(changed) / max(first.count, 1),
-        changed=changed,
-    )
-
-
-def _word(words: Sequence[str], index: int) -> str:
-    return words[index] if 0 <= index < len(words) else str(index)
+    if options.predictions is not None and options.predictions.is_dir():
+        raise UsageError(f"--predictions {options.predictions} is a folder, not a file.")

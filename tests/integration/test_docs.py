@@ -45,4 +45,4 @@ def test_the_way_from_pytorch_runs_as_it_is_written(tmp_path):
 
 
 def test_accuracy_is_measured_as_it_is_written(tmp_path):
-    assert run_commands("accuracy-on-your-board.md", tmp_path) == 1
+    assert run_commands("accuracy-on-your-board.md", tmp_path) == 3

@@ -17,7 +17,7 @@ from PIL import Image
 from deployx_edge.errors import AccuracyError, LinkLostError, UsageError
 from deployx_edge.evaluation.results import Evaluation
 from deployx_edge.measurement.values import RunOptions
-from deployx_edge.workflows import evaluate as story
+from deployx_edge.workflows import evaluation_runners as runners
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.evaluate import EvaluationOptions, evaluate
 from deployx_edge.workflows.thresholds import check_thresholds, parse_thresholds
@@ -110,7 +110,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
 
 
 def test_a_link_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    streamed = story._streamed
+    streamed = runners.streamed
     broken = []
 
     def breaking(*arguments: object):  # type: ignore[no-untyped-def]
@@ -120,7 +120,7 @@ def test_a_link_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> 
                 raise LinkLostError("The link broke.")
             yield item
 
-    monkeypatch.setattr(story, "_streamed", breaking)
+    monkeypatch.setattr(runners, "streamed", breaking)
     found = on("local:", limit=100)
     assert broken == [30]
     assert found.places[0].figures == on("local:", limit=100).places[0].figures

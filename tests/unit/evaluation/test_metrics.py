@@ -30,9 +30,9 @@ from deployx_edge.evaluation.scores import (
     top_k_accuracy,
     top_k_hits,
 )
-from deployx_edge.evaluation.values import Target
+from deployx_edge.evaluation.values import Answer, Target
 from deployx_edge.model import PostProcessing, TensorSpec
-from deployx_edge.preprocessing import classify
+from deployx_edge.postprocessing import classify
 from tests.unit.models.bundles import spec
 
 SCORES = spec("scores", (1, 3), blob="out0")
@@ -232,7 +232,7 @@ def test_top1_takes_one_sample_after_the_other():
     with pytest.raises(UsageError, match="No sample"):
         _ = metric.value
     for row, label in zip(THREE, [1, 1, 2, 2], strict=True):
-        metric.update({"scores": row[None]}, Target(label=label))
+        metric.update(Answer(outputs={"scores": row[None]}), Target(label=label))
     assert (metric.name, metric.unit, metric.count, metric.value) == ("top1", "%", 4, 0.5)
     assert metric.hits == (True, False, True, False)
     assert metric.predicted == (1, 0, 2, 0)
@@ -248,7 +248,7 @@ def test_streamed_errors_are_those_of_all_at_once(rows):
     noise = metric_by_name("psnr", outputs=[spec("y", (1, 2))], peak=10.0)
     for row, right in zip(found, wanted, strict=True):
         for metric in (square, absolute, noise):
-            metric.update({"y": row[None]}, Target(arrays={"y": right[None]}))
+            metric.update(Answer(outputs={"y": row[None]}), Target(arrays={"y": right[None]}))
     assert square.value == pytest.approx(mean_squared_error(found, wanted))
     assert absolute.value == pytest.approx(mean_absolute_error(found, wanted))
     assert noise.value == pytest.approx(peak_signal_to_noise(found, wanted, 10.0))
@@ -261,7 +261,9 @@ def test_streamed_errors_are_those_of_all_at_once(rows):
 def test_nan_outputs_show():
     metric = metric_by_name("mse", outputs=[IMAGE])
     image = np.full((1, 3, 4, 4), np.nan)
-    metric.update({"restored": image}, Target(arrays={"restored": np.zeros_like(image)}))
+    metric.update(
+        Answer(outputs={"restored": image}), Target(arrays={"restored": np.zeros_like(image)})
+    )
     assert math.isnan(metric.value)
 
 
@@ -272,8 +274,8 @@ def test_scores_with_axes_of_one_are_scores():
     metric = metric_by_name("top5", outputs=[WIDE], classes=1000)
     scores = np.zeros((1, 1000, 1, 1))
     scores[0, 990:] = 1.0
-    metric.update({"wide": scores}, Target(label=994))
-    metric.update({"wide": scores}, Target(label=995))
+    metric.update(Answer(outputs={"wide": scores}), Target(label=994))
+    metric.update(Answer(outputs={"wide": scores}), Target(label=995))
     assert metric.value == 0.5
 
 
@@ -289,7 +291,13 @@ def test_scores_with_axes_of_one_are_scores():
         ("top1", [SCORES, IMAGE], {}, "is of one output, and the model has scores, restored"),
         ("mse", [SCORES], {"output": "score"}, "no output 'score', only scores"),
         ("psnr", [IMAGE], {"peak": -1.0}, "The peak of PSNR is -1"),
-        ("map", [SCORES], {}, "no metric 'map'.* Known are top1, top5, mse, mae, psnr"),
+        (
+            "mop",
+            [SCORES],
+            {},
+            "no metric 'mop'.* Did you mean map.* Known are top1, top5",
+        ),
+        ("map", [SCORES], {}, "map needs to know how many classes there are"),
         ("top-1", [SCORES], {}, "Did you mean top1"),
         ("top0", [SCORES], {}, "no metric 'top0'"),
         (":", [SCORES], {}, "is no metric"),
@@ -320,7 +328,7 @@ def test_what_does_not_fit_is_refused(
 def test_a_sample_that_does_not_fit_is_refused(name, outputs, target, words):
     metric = metric_by_name(name, outputs=[SCORES])
     with pytest.raises(UsageError, match=words):
-        metric.update(outputs, target)
+        metric.update(Answer(outputs=outputs), target)
     assert metric.count == 0
 
 
@@ -361,8 +369,8 @@ def test_the_users_own_metrics(users_module: str):
     function = metric_by_name(f"{users_module}:largest", outputs=[SCORES])
     worst = metric_by_name(f"{users_module}:Worst", outputs=[SCORES])
     for row in THREE[:2]:
-        function.update({"scores": row[None]}, Target(label=0))
-        worst.update({"scores": row[None]}, Target(label=0))
+        function.update(Answer(outputs={"scores": row[None]}), Target(label=0))
+        worst.update(Answer(outputs={"scores": row[None]}), Target(label=0))
     assert function.value == pytest.approx(0.6)
     assert worst.value == 0.7
     assert (function.count, worst.count) == (2, 2)
@@ -380,5 +388,5 @@ def test_the_users_own_metrics(users_module: str):
 def test_a_users_metric_that_fails_is_named(users_module: str, function: str, words: str):
     metric = metric_by_name(f"{users_module}:{function}", outputs=[SCORES])
     with pytest.raises(UsageError, match=words):
-        metric.update({"scores": THREE[:1]}, Target(label=0))
+        metric.update(Answer(outputs={"scores": THREE[:1]}), Target(label=0))
     assert metric.count == 0

@@ -93,7 +93,7 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
         load_bundle(tmp_path)
 
 
-@pytest.mark.parametrize("schema", [3, 10**30])
+@pytest.mark.parametrize("schema", [4, 10**30])
 def test_a_newer_schema_says_update(tmp_path: Path, schema: int) -> None:
     written(tmp_path)
     data = manifest(tmp_path)
@@ -173,6 +173,14 @@ WRONG = {
     "two means": _set("preprocessing", 0, "mean", value=[1, 2]),
     "huge mean": _set("preprocessing", 0, "mean", value=[10**400, 1, 1]),
     "width 0": _set("preprocessing", 0, "width", value=0),
+    "a detection without boxes": _set("postprocessing", 0, "kind", value="detection"),
+    "a classification with masks": _set(
+        "postprocessing", 0, "masks", value={"layout": "NHW", "threshold": 0.5}
+    ),
+    "half a box": _set("postprocessing", 0, "boxes", value={"format": "pairs"}),
+    "short without room": _set("preprocessing", 0, "short", value=7),
+    "fill 256": _set("preprocessing", 0, "fill", value=256),
+    "place up": _set("preprocessing", 0, "place", value="up"),
     "softmax 1": _set("postprocessing", 0, "softmax", value=1),
     "label 1": _set("postprocessing", 0, "labels", value=[1]),
     "tools list": _set("provenance", "tools", value=[]),
@@ -206,7 +214,7 @@ def test_every_field_is_needed(tmp_path: Path) -> None:
             with pytest.raises(BundleError):
                 load_bundle(rewrite(tmp_path, data))
             count += 1
-    assert count == 70  # as many as docs/bundle.md lists, tensors and files twice
+    assert count == 76  # as many as docs/bundle.md lists, tensors and files twice
 
 
 def _objects(data: Any, keys: tuple[str | int, ...]) -> Any:

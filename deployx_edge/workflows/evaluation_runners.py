@@ -1,0 +1,234 @@
+"""Where the outputs of an evaluation come from: the reference, this computer, a board."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Semaphore
+from typing import Protocol
+
+import numpy
+
+from deployx_edge.agent.client import InputTensor
+from deployx_edge.bundle import Bundle, bundle_digest
+from deployx_edge.config import load_config
+from deployx_edge.errors import LinkLostError, UsageError
+from deployx_edge.evaluation.datasets import Dataset
+from deployx_edge.evaluation.values import Sample
+from deployx_edge.measurement.values import Limits, RunOptions
+from deployx_edge.model import (
+    InputRequest,
+    PreProcessing,
+    from_runtime_array,
+    parse_inputs,
+    to_runtime_arrays,
+)
+from deployx_edge.resources import cache_folder
+from deployx_edge.runtimes.hosts import HOSTS
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.onnx_file import read_onnx
+from deployx_edge.workflows.bench import loaded
+from deployx_edge.workflows.bundle import TorchOptions
+from deployx_edge.workflows.conversion import converted
+from deployx_edge.workflows.models import opened_model
+from deployx_edge.workflows.progress import Progress, Stage
+from deployx_edge.workflows.session import open_session
+
+# Enough that a board is never idle, few enough that large samples fit into memory.
+_IN_FLIGHT = 8
+# Samples for one start of a runtime on this computer.
+_AT_ONCE = 64
+# How often a link that broke is opened again before the command gives up.
+_TRIES = 3
+
+Arrays = Mapping[str, numpy.ndarray]
+# Each sample of a data set with a model's outputs for it.
+Runner = Callable[[Dataset], Iterator[tuple[Sample, Arrays]]]
+
+
+class Taker(Protocol):
+    """Whoever takes in the outputs, sample by sample."""
+
+    @property
+    def count(self) -> int:
+        """How many samples were taken in."""
+        ...
+
+    @property
+    def running(self) -> str:
+        """A few words on how it stands."""
+        ...
+
+    def take(self, sample: Sample, outputs: Arrays) -> None:
+        """Take in the next sample."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is run: a bundle on the samples of a data set, with the options of the run."""
+
+    bundle: Bundle
+    data: Dataset
+    preprocessing: tuple[PreProcessing, ...]
+    run: RunOptions
+
+
+def feed(
+    outputs: Iterator[tuple[Sample, Arrays]], taker: Taker, total: int, progress: Progress
+) -> float:
+    """Give everything to the taker; samples a second, from the first answer to the last."""
+    started, first, rate = 0.0, taker.count, 0.0
+    for sample, arrays in outputs:
+        taker.take(sample, arrays)
+        now = time.monotonic()
+        started = started or now
+        rate = (taker.count - first - 1) / max(now - started, 1e-9)
+        progress(_Samples(taker, total, rate))
+    return rate
+
+
+class _Samples:
+    """How far it is, how fast, and the first metric so far."""
+
+    def __init__(self, taker: Taker, total: int, rate: float) -> None:
+        self.text = f"{taker.count} of {total} samples, {rate:.1f}/s, {taker.running}"
+
+
+@contextmanager
+def reference_runner(
+    source: Path, bundle: Bundle, torch: TorchOptions, progress: Progress
+) -> Iterator[Runner]:
+    """Outputs of the source in ONNX Runtime; UsageError where it is not the bundle's."""
+    spelled = [f"{s.name}:{'x'.join(map(str, s.shape))}" for s in bundle.inputs]
+    with opened_model(source, torch, parse_inputs(spelled), progress=progress) as opened:
+        if opened.path.suffix != ".onnx":
+            raise UsageError(f"{source} is no ONNX model, which a reference has to be.")
+        requests = {spec.name: InputRequest(shape=spec.shape) for spec in bundle.inputs}
+        model = read_onnx(opened.path, requests)
+        if set(model.output_names) != {spec.name for spec in bundle.outputs}:
+            raise UsageError(f"{source} is not what the bundle {bundle.name} was made from.")
+        session = Reference(model)
+
+        def outputs_of(data: Dataset) -> Iterator[tuple[Sample, Arrays]]:
+            for sample in data:
+                yield sample, session.run(sample.inputs)
+
+        yield outputs_of
+
+
+def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> tuple[float, int]:
+    """Feed the taker from one place; samples a second, and how many were known before.
+
+    None is this computer. A link that breaks is opened again, and what an interrupted run had
+    answered is not computed again.
+    """
+    data = work.data
+    if device is None:
+        progress(Stage(text=f"Running {len(data)} samples in {work.bundle.runtime}"))
+        return feed(_here(work), taker, len(data), progress), 0
+    journal = _Journal(work, device)
+    for outputs, sample in zip(journal.replayed(), data, strict=False):
+        taker.take(sample, outputs)
+    done, rate = taker.count, 0.0
+    if done:
+        progress(Stage(text=f"Going on behind {done} samples of an interrupted run"))
+    for attempt in range(_TRIES):
+        # What was answered and not yet counted is asked once more.
+        journal.count = start = taker.count
+        try:
+            rate = feed(
+                streamed(work, device, journal, progress, start), taker, len(data), progress
+            )
+            break
+        except LinkLostError as error:
+            if attempt == _TRIES - 1:
+                raise
+            progress(Stage(text=f"{error.message} Going on behind {taker.count} samples"))
+    journal.remove()
+    return rate, done
+
+
+def _here(work: Work) -> Iterator[tuple[Sample, Arrays]]:
+    """Samples with the outputs of the runtime's Python package, many at a start of it."""
+    model = converted(work.bundle)
+    samples = iter(work.data)
+    while group := list(islice(samples, _AT_ONCE)):
+        found = HOSTS[work.bundle.runtime].run(model, [sample.inputs for sample in group])
+        yield from zip(group, found, strict=True)
+
+
+def streamed(
+    work: Work, device: str, journal: _Journal, progress: Progress, start: int
+) -> Iterator[tuple[Sample, Arrays]]:
+    """Samples from ``start`` on with the board's outputs, several in flight."""
+    bundle = work.bundle
+    waiting: deque[Sample] = deque()
+    free = Semaphore(_IN_FLIGHT)
+
+    def requests() -> Iterator[list[InputTensor]]:
+        for sample in islice(iter(work.data), start, None):
+            free.acquire()
+            waiting.append(sample)
+            arrays = to_runtime_arrays(bundle.inputs, sample.inputs)
+            yield [
+                InputTensor(blob=blob, array=array, batched=batched)
+                for blob, (array, batched) in arrays.items()
+            ]
+
+    with open_session(load_config().find_device(device), progress=progress) as session:
+        session.push(bundle)
+        with loaded(session, bundle, work.run, Limits()) as load:
+            progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))
+            for reply in session.client.infer(load.model_id, requests()):
+                free.release()
+                outputs = {
+                    spec.name: from_runtime_array(spec, reply.outputs[spec.blob])
+                    for spec in bundle.outputs
+                }
+                journal.write(outputs)
+                yield waiting.popleft(), outputs
+
+
+class _Journal:
+    """Each answered sample's outputs on disk, so that an interrupted run can go on."""
+
+    def __init__(self, work: Work, device: str) -> None:
+        steps = repr(work.preprocessing)
+        parts = (bundle_digest(work.bundle), work.data.digest, device, repr(work.run), steps)
+        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+        self._folder = cache_folder() / "evaluations" / key
+        self.count = 0
+
+    def replayed(self) -> Iterator[Arrays]:
+        """The outputs of the first samples, as far as there are any."""
+        index = 0
+        while True:
+            try:
+                with numpy.load(self._folder / f"{index}.npz", allow_pickle=False) as file:
+                    outputs = {name: file[name] for name in file.files}
+            except (OSError, ValueError, EOFError):
+                return
+            yield outputs
+            index += 1
+
+    def write(self, outputs: Arrays) -> None:
+        """Add the next sample's outputs."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{self.count}.npz"
+        temporary = path.with_suffix(".part")
+        with temporary.open("wb") as file:
+            numpy.savez(file, **outputs)  # type: ignore[arg-type]
+        temporary.replace(path)
+        self.count += 1
+
+    def remove(self) -> None:
+        """It is done: nothing has to be kept."""
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,45 @@
+"""Folders and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deployx_edge.errors import UsageError
+
+
+def check_replaceable(folder: Path, marker: str) -> None:
+    """UsageError where ``folder`` holds anything but an earlier one of ours, with ``marker``."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / marker).is_file()):
+        raise UsageError(
+            f"{folder} exists and holds something else; it would be replaced.",
+            remedy="Name another folder, or remove it.",
+        )
+
+
+@contextmanager
+def staged_folder(folder: Path, marker: str) -> Iterator[Path]:
+    """An empty folder that takes the place of ``folder`` when the block ends well."""
+    check_replaceable(folder, marker)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        yield made
+        check_replaceable(folder, marker)
+        if folder.exists():
+            shutil.move(folder, Path(scratch) / "before")
+        made.rename(folder)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file by renaming a finished one into its place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
