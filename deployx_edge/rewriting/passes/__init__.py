@@ -15,11 +15,13 @@ from deployx_edge.rewriting.passes.attention import fuse_attention
 from deployx_edge.rewriting.passes.attention_guard import drop_attention_guard
 from deployx_edge.rewriting.passes.einsum import decompose_einsum
 from deployx_edge.rewriting.passes.gelu import fuse_gelu
+from deployx_edge.rewriting.passes.group_norm import fuse_group_norm
 from deployx_edge.rewriting.passes.hard_sigmoid import fuse_hard_sigmoid
 from deployx_edge.rewriting.passes.hard_swish import fuse_hard_swish
 from deployx_edge.rewriting.passes.layer_norm import fuse_layer_norm
 from deployx_edge.rewriting.passes.matching import replaced_tensors
 from deployx_edge.rewriting.passes.mish import fuse_mish
+from deployx_edge.rewriting.passes.response_norm import fuse_response_norm
 from deployx_edge.rewriting.passes.rms_norm import fuse_rms_norm
 from deployx_edge.rewriting.passes.strided_slices import join_strided_slices
 from deployx_edge.rewriting.passes.swish import fuse_swish
@@ -56,6 +58,8 @@ NCNN_PASSES = (
 NCNN_FUSIONS = (
     Pass(name="layer_norm", apply=fuse_layer_norm),
     Pass(name="rms_norm", apply=fuse_rms_norm),
+    Pass(name="group_norm", apply=fuse_group_norm),
+    Pass(name="response_norm", apply=fuse_response_norm),
     Pass(name="gelu", apply=fuse_gelu),
     Pass(name="hard_swish", apply=fuse_hard_swish),
     Pass(name="hard_sigmoid", apply=fuse_hard_sigmoid),
@@ -88,10 +92,12 @@ __all__ = [
     "drop_attention_guard",
     "fuse_attention",
     "fuse_gelu",
+    "fuse_group_norm",
     "fuse_hard_sigmoid",
     "fuse_hard_swish",
     "fuse_layer_norm",
     "fuse_mish",
+    "fuse_response_norm",
     "fuse_rms_norm",
     "fuse_swish",
     "join_strided_slices",

@@ -68,7 +68,7 @@ def normalized(graph: PatternGraph, tensor: str) -> Normalized | None:
     line = as_line(graph, argument)
     line = line.of(as_line(graph, _behind_view(graph, line.tensor)))
     mean = _reduced(graph, line.tensor, graph.shape(argument))
-    squared = None if mean is None else _squared(graph, mean.source)
+    squared = None if mean is None else square_of(graph, mean.source)
     if mean is None or squared is None or len(varying) > 1:
         return None
     slope = line.slope * mean.factor
@@ -115,6 +115,16 @@ def fit(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
     return np.ascontiguousarray(wide, dtype=np.float32)
 
 
+def square_of(graph: PatternGraph, tensor: str) -> tuple[str, str] | None:
+    """The two factors of a square, or of any product; None where the tensor is neither."""
+    node = graph.maker(tensor, "Pow", "Mul")
+    if node is None:
+        return None
+    if node.op_type == "Mul":
+        return node.input[0], node.input[1]
+    return (node.input[0], node.input[0]) if graph.exponent(node) == 2.0 else None
+
+
 def _reduced(graph: PatternGraph, tensor: str, kept: tuple[int, ...] | None) -> Mean | None:
     """The mean that the tensor holds, whose shape is ``kept`` where it is used."""
     node = graph.maker(tensor, "ReduceMean", "ReduceSum")
@@ -158,12 +168,3 @@ def _root(graph: PatternGraph, tensor: str, power: float) -> str | None:
         return None
     found = 0.5 if node.op_type == "Sqrt" else graph.exponent(node)
     return node.input[0] if found == power else None
-
-
-def _squared(graph: PatternGraph, tensor: str) -> tuple[str, str] | None:
-    node = graph.maker(tensor, "Pow", "Mul")
-    if node is None:
-        return None
-    if node.op_type == "Mul":
-        return node.input[0], node.input[1]
-    return (node.input[0], node.input[0]) if graph.exponent(node) == 2.0 else None

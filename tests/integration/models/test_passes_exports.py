@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,15 @@ class Norm(torch.nn.Module):
         else:
             variance = x.var(-1, keepdim=True, unbiased=self.kind == "unbiased")
         return self.scale * ((x - mean) / torch.sqrt(variance + 1e-6)) + self.shift
+
+
+class Groups(torch.nn.GroupNorm):
+    """A group norm whose scale and bias differ by channel."""
+
+    def __init__(self, groups: int, channels: int) -> None:
+        super().__init__(groups, channels)
+        torch.nn.init.normal_(self.weight)
+        torch.nn.init.normal_(self.bias)
 
 
 class Block(torch.nn.Module):
@@ -106,6 +116,15 @@ CASES = {
     "moments": (Norm("moments"), ROWS, ["LayerNormalization"], (*SCRIPT, 0)),
     "variance": (Norm("biased"), ROWS, ["LayerNormalization"], (*SCRIPT, 0)),
     "unbiased": (Norm("unbiased"), ROWS, ["LayerNormalization"], (*SCRIPT, 0)),
+    "group-norm": (Groups(2, 4), IMAGE, ["GroupNormalization"], (*SCRIPT, 0)),
+    "group-norm-plain": (
+        torch.nn.GroupNorm(2, 4, affine=False),
+        IMAGE,
+        ["GroupNormalization"],
+        (*SCRIPT, 0),
+    ),
+    "group-norm-rows": (Groups(3, 9), ROWS, ["GroupNormalization"], (*SCRIPT, 0)),
+    "response-norm": (torch.nn.LocalResponseNorm(3), IMAGE, ["LRN"], (0,)),
     "rms": (Norm("rms"), ROWS, ["RMSNormalization"], (*SCRIPT, 0)),
     "gelu": (torch.nn.GELU(), IMAGE, ["Gelu"], (*SCRIPT, 0)),
     "gelu-tanh": (torch.nn.GELU("tanh"), IMAGE, ["Gelu"], (*SCRIPT, 0)),
@@ -166,4 +185,7 @@ def exported(
 ) -> None:
     inputs = [noise(*shape, seed=index) for index, shape in enumerate(shapes)]
     exporter = "torchscript" if opset else "dynamo"
-    write_onnx(module.eval(), inputs, exporter, path, opset_version=opset or 18)
+    with warnings.catch_warnings():
+        # torch's own norms look at sizes, of which its tracer warns.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        write_onnx(module.eval(), inputs, exporter, path, opset_version=opset or 18)
