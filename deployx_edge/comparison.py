@@ -58,10 +58,14 @@ class Limits:
 # 6e-4 to 9e-4 for networks of 8 to 21 layers where only storage is half; half arithmetic
 # and depth cost up to a decade more. 2e-2 leaves room for that and refuses what is wrong.
 # Half precision resolves no variation below 1e-2 of the magnitude.
+#
+# int8 stands for what quantization may cost. Whether a runtime's int8 layers compute what their
+# scales say is found out layer by layer, by fp32's limits (``runtimes/local_comparison.py``).
 LIMITS = {
     "fp32": Limits(relative=1e-3, slice=1e-2, rounding=3e-7, slice_rounding=1e-5, proof=1e-4),
     "fp16": Limits(relative=2e-2, slice=1e-1, rounding=1e-4, slice_rounding=2e-3, proof=1e-2),
     "bf16": Limits(relative=1e-1, slice=4e-1, rounding=8e-4, slice_rounding=1.6e-2, proof=5e-2),
+    "int8": Limits(relative=3e-1, slice=1.0, rounding=4e-3, slice_rounding=3e-2, proof=1e-2),
 }
 
 

@@ -22,6 +22,7 @@ from deployx_edge.cli.inspect import inspect
 from deployx_edge.cli.profile import profile
 from deployx_edge.cli.push import push
 from deployx_edge.cli.push_and_bench import push_and_bench
+from deployx_edge.cli.quantize import quantize
 from deployx_edge.cli.run import run
 from deployx_edge.cli.targets import targets
 
@@ -53,7 +54,7 @@ def _globals(
 
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(targets, doctor, build, inspect, extract, convert, compare),
+    *(targets, doctor, build, inspect, extract, convert, quantize, compare),
     *(push, run, bench, profile, evaluate, clean),
 )
 for command in _COMMANDS:

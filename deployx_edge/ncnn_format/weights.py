@@ -22,11 +22,15 @@ def encode_weights(values: NDArray[Any], precision: str, *, tagged: bool) -> byt
     """Weights as they stand in the file.
 
     ``tagged`` says that the layer reads them by type 0; then they are stored in
-    ``precision`` (one of STORED_PRECISIONS), else always as raw float32.
+    ``precision`` (one of STORED_PRECISIONS), else always as raw float32. Codes of int8 stay
+    such, behind a tag or, by type 8, without.
     """
     import ml_dtypes
     import numpy as np
 
+    if values.dtype == np.int8:
+        tag = _TAGS["int8"].to_bytes(4, "little") if tagged else b""
+        return tag + values.tobytes() + bytes(-values.size % 4)
     floats = np.ascontiguousarray(values, dtype="<f4")
     if not tagged:
         return floats.tobytes()

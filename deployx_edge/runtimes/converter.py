@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deployx_edge.errors import ModelError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW", 5: "NCDHW"}
 
@@ -54,18 +58,32 @@ def tensor_spec(
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerScales:
+    """The steps between neighbouring codes of an int8 layer.
+
+    ``weight_steps`` one an output. ``activation_step`` is that of what goes in; both None where
+    the runtime finds it in each run, and the layer's weights are quantized when they are written.
+    """
+
+    activation_step: float | None = None
+    weight_steps: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConversionRequest:
     """What is to come of a model.
 
     ``outputs`` are the source's, with the shapes that they have for its inputs' shapes.
     ``precision`` is one of the converter's; ``wide`` are tensors with values beyond what 16
-    bits hold, whose layers stay fp32. ``folder`` is empty, and the caller's to delete.
+    bits hold, whose layers stay fp32. ``scales`` names the nodes whose layers become int8
+    (``precision`` "int8"). ``folder`` is empty, and the caller's to delete.
     """
 
     outputs: tuple[SourceTensor, ...]
     precision: str
     folder: Path
     wide: frozenset[str] = frozenset()
+    scales: Mapping[str, LayerScales] = field(default_factory=dict)
 
 
 class Converter(Protocol):

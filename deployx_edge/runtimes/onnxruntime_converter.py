@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from deployx_edge import __version__
@@ -59,14 +59,24 @@ class OnnxRuntimeConverter:
             runtime=self.runtime,
             precision=request.precision,
             files=(("onnx", path),),
-            inputs=tuple(_spec(tensor) for tensor in source.inputs),
-            outputs=tuple(_spec(tensor) for tensor in request.outputs),
+            inputs=input_specs(source),
+            outputs=output_specs(request.outputs),
             kept_float=kept,
         )
 
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None are known."""
         return ()
+
+
+def input_specs(source: OnnxSource) -> tuple[TensorSpec, ...]:
+    """The source's inputs as a bundle describes them, with their own names."""
+    return tuple(_spec(tensor) for tensor in source.inputs)
+
+
+def output_specs(outputs: Sequence[SourceTensor]) -> tuple[TensorSpec, ...]:
+    """The outputs likewise."""
+    return tuple(_spec(tensor) for tensor in outputs)
 
 
 def _spec(tensor: SourceTensor) -> TensorSpec:

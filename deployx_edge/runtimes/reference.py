@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 class Reference:
     """The model in ONNX Runtime, fp32 on this computer's CPU: what the result is measured by."""
 
-    def __init__(self, source: OnnxSource, *, tensors: Sequence[str] = ()) -> None:
+    def __init__(
+        self, source: OnnxSource, *, tensors: Sequence[str] = (), optimized: bool = True
+    ) -> None:
         """Load the model; ModelError where ONNX Runtime refuses it.
 
-        ``tensors`` are to be given instead of the model's outputs.
+        ``tensors`` are to be given instead of the model's outputs. Not ``optimized``, every node
+        runs by itself as it stands, so that codes between Q and DQ nodes are computed in floats.
         """
         self._name = source.path.name
         try:
@@ -28,6 +31,7 @@ class Reference:
                 if tensors or source.is_marked
                 else str(source.path),
                 folder=source.path.parent,
+                optimized=optimized,
             )
         except Exception as error:  # its exceptions share no other base
             raise ModelError(

@@ -9,6 +9,7 @@ from deployx_edge.bundle import OutputCheck, Verification
 from deployx_edge.comparison import (
     LEAST_INPUTS,
     LIMITS,
+    Limits,
     compare_output,
     describe_difference,
     finite_inputs,
@@ -32,10 +33,12 @@ def verify(
     *,
     accept_unproven: bool = False,
     doubts: Sequence[str] = (),
+    limits: Limits | None = None,
 ) -> Verification:
     """Compare the converted model with its source on ``inputs`` (at least three sets).
 
     ``doubts`` are operators to suspect first, named in the error where it differs.
+    ``limits`` None are those of the model's precision.
 
     Raises VerificationError where an output differs, or where one hardly depends on the
     inputs and ``accept_unproven`` does not say that this is known.
@@ -60,7 +63,7 @@ def verify(
         )
     wanted = [references[index] for index in usable]
     found = run_converted(model, [inputs[index] for index in usable])
-    limits = LIMITS[model.precision]
+    limits = limits or LIMITS[model.precision]
     checks = []
     for spec in model.outputs:
         pair = [outputs[spec.name] for outputs in wanted], [outputs[spec.name] for outputs in found]

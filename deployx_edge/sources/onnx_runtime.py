@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 
-def open_model(model: bytes | str, *, folder: Path | None = None) -> Any:
+def open_model(model: bytes | str, *, folder: Path | None = None, optimized: bool = True) -> Any:
     """A session for a model, given as its bytes or its path; ONNX Runtime's errors pass.
 
     ``folder`` is where the external data of a model in bytes lies; it is mapped, not copied.
+    Not ``optimized``, the graph runs as it stands.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if folder is not None:
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder.absolute())

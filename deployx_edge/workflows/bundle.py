@@ -29,6 +29,7 @@ from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.conversion import (
     BundleOptions,
+    Made,
     check_options,
     converter_for,
     from_onnx,
@@ -138,31 +139,39 @@ def _code_digest() -> str:
 
 
 def _write(model: OpenedModel, output: Path, options: BundleOptions, progress: Progress) -> Bundle:
-    name = safe_name(options.name or model.name)
     with tempfile.TemporaryDirectory(prefix="deployx-edge-bundle-") as work:
         if model.path.suffix == ".onnx":
             made = from_onnx(model.path, options, Path(work), progress)
         else:
             made = from_pair(model.path, options, progress)
-        sources = {f"{name}.{role}": path for role, path in made.model.files}
-        bundle = Bundle(
-            folder=output,
-            name=name,
-            runtime=made.model.runtime,
-            precision=made.model.precision,
-            files=tuple(
-                describe_file(role, path, f"{name}.{role}") for role, path in made.model.files
-            ),
-            inputs=made.model.inputs,
-            outputs=made.model.outputs,
-            preprocessing=made.preprocessing,
-            postprocessing=made.postprocessing,
-            provenance=Provenance(
-                tools=made.tools,
-                source_file=model.source_file,
-                source_sha256=model.source_sha256,
-                notes=made.notes,
-                verification=made.verification,
-            ),
-        )
-        return write_bundle(bundle, sources, output)
+        return write_made(made, model, output, options.name)
+
+
+def write_made(made: Made, model: OpenedModel, output: Path, name: str | None) -> Bundle:
+    """What became of a model, as a bundle in the folder ``output``; ``name`` None: the model's."""
+    stem = safe_name(name or model.name)
+    files = [(role, path, _file_name(stem, role, path)) for role, path in made.model.files]
+    bundle = Bundle(
+        folder=output,
+        name=stem,
+        runtime=made.model.runtime,
+        precision=made.model.precision,
+        files=tuple(describe_file(*file) for file in files),
+        inputs=made.model.inputs,
+        outputs=made.model.outputs,
+        preprocessing=made.preprocessing,
+        postprocessing=made.postprocessing,
+        provenance=Provenance(
+            tools=made.tools,
+            source_file=model.source_file,
+            source_sha256=model.source_sha256,
+            notes=made.notes,
+            verification=made.verification,
+        ),
+    )
+    return write_bundle(bundle, {named: path for _, path, named in files}, output)
+
+
+def _file_name(stem: str, role: str, path: Path) -> str:
+    """``digits.param``; with the file's own suffix where that is not the role's name."""
+    return f"{stem}.{role}" if path.suffix in ("", f".{role}") else f"{stem}.{role}{path.suffix}"

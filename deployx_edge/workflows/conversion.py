@@ -127,7 +127,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     inputs = (*samples, *structured_inputs(source.inputs, preprocessing))
     reference = Reference(source)
     given = reference.run(inputs[-1])
-    outputs = _outputs(source, given)
+    outputs = source_outputs(source, given)
     postprocessing = source_postprocessing(source, given, options)
     precision = options.precision or "fp32"
     wide = wide_tensors(source, inputs)
@@ -239,7 +239,8 @@ def _postprocessing(
     return steps
 
 
-def _outputs(source: OnnxSource, arrays: Mapping[str, Array]) -> tuple[SourceTensor, ...]:
+def source_outputs(source: OnnxSource, arrays: Mapping[str, Array]) -> tuple[SourceTensor, ...]:
+    """The outputs with the shapes of a run's; ModelError where one is empty."""
     outputs = tuple(
         SourceTensor(name=name, shape=array.shape, dtype=source.output_dtypes[name])
         for name, array in arrays.items()

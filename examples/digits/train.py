@@ -5,8 +5,9 @@ Needs torch, scikit-learn, onnx and pillow; torch is needed for nothing else in 
     pip install torch==2.13.0 scikit-learn onnx==1.19.1 pillow
     python examples/digits/train.py
 
-It writes ``digits_cnn.onnx``, ``digits_test.npz`` and ``digit_*.png`` beside itself and
-prints the accuracy on the held-out images. The seed is fixed; it takes under a minute.
+It writes ``digits_cnn.onnx``, ``digits_test.npz``, ``digits_calibration.npz`` (images that it was
+trained on, for int8) and ``digit_*.png`` beside itself and prints the accuracy on the held-out
+images. The seed is fixed; it takes under a minute.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 SEED = 20261121
 EPOCHS = 60
 HELD_OUT = 450  # the last ones, in the data set's own order
+CALIBRATION = 128  # of the others, the first
 PICTURE_SCALE = 16  # the test pictures are 128 x 128, so that people can see them
 
 
@@ -118,6 +120,7 @@ def main() -> None:
     print(f"{right.sum()} of {len(right)} held-out images right: {right.mean():.4f}")
     export(network, HERE / "digits_cnn.onnx")
     save_test_images(test_images, test_labels)
+    np.savez_compressed(HERE / "digits_calibration.npz", image=images[:CALIBRATION])
 
 
 if __name__ == "__main__":

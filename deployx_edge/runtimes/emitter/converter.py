@@ -11,8 +11,9 @@ from deployx_edge.model import TensorSpec
 from deployx_edge.ncnn_format import STORED_PRECISIONS
 from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES, widened
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, tensor_spec
-from deployx_edge.runtimes.emitter.emit import Emitted, Refusal, emit
+from deployx_edge.runtimes.emitter.emit import Emitted, Refusal, emit, find_quantizable
 from deployx_edge.runtimes.emitter.graph import read_graph
+from deployx_edge.runtimes.emitter.quantized import QuantizableLayer
 from deployx_edge.runtimes.ncnn import version as ncnn_version
 from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
 from deployx_edge.runtimes.reference import Reference
@@ -43,9 +44,9 @@ class EmitterConverter:
         refuse_for_ncnn(source)
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
-        """Write ``<stem>.param`` and ``<stem>.bin`` (see ``Converter``)."""
+        """Write ``<stem>.param``, ``<stem>.bin``, of int8 ``<stem>.table`` (see ``Converter``)."""
         # ncnn runs one sample at a time.
-        is_batch = _is_batch(source, request.outputs)
+        is_batch = takes_batches(source, request.outputs)
         emitted = _emit(_for_one_sample(source) if is_batch else source, request)
         if is_batch and emitted.refusals:
             is_batch, emitted = False, _emit(source, request)
@@ -61,10 +62,15 @@ class EmitterConverter:
         param, weights = request.folder / f"{stem}.param", request.folder / f"{stem}.bin"
         param.write_text(emitted.param, encoding="utf-8")
         weights.write_bytes(emitted.weights)
+        files = [("param", param), ("bin", weights)]
+        if emitted.table.strip():
+            table = request.folder / f"{stem}.table"
+            table.write_text(emitted.table, encoding="utf-8")
+            files.append(("table", table))
         return ConvertedModel(
             runtime="ncnn",
             precision=request.precision,
-            files=(("param", param), ("bin", weights)),
+            files=tuple(files),
             inputs=_specs(source, source.inputs, emitted.blobs, is_batch=is_batch),
             outputs=_specs(source, request.outputs, emitted.blobs, is_batch=is_batch),
             kept_float=emitted.kept_float,
@@ -92,10 +98,19 @@ def refused(source: OnnxSource, refusals: Sequence[Refusal]) -> ModelError:
 def _emit(source: OnnxSource, request: ConversionRequest) -> Emitted:
     model = canonical(source, NCNN_PASSES, NCNN_FUSIONS)
     wide = widened(model.model, request.wide)
-    return emit(read_graph(model.model, model.shapes), request.precision, wide)
+    return emit(read_graph(model.model, model.shapes), request.precision, wide, request.scales)
 
 
-def _is_batch(source: OnnxSource, outputs: Sequence[SourceTensor]) -> bool:
+def quantizable_layers(source: OnnxSource) -> tuple[QuantizableLayer, ...]:
+    """The layers with weights that ncnn would run the model with; ModelError where it cannot."""
+    model = canonical(source, NCNN_PASSES, NCNN_FUSIONS)
+    layers, refusals = find_quantizable(read_graph(model.model, model.shapes))
+    if refusals:
+        raise refused(source, refusals)
+    return layers
+
+
+def takes_batches(source: OnnxSource, outputs: Sequence[SourceTensor]) -> bool:
     """Whether axis 0 of all inputs and outputs counts samples that do not see each other.
 
     Tried out: other samples beside the first must not change what comes of the first, nor

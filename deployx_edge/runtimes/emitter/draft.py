@@ -27,7 +27,10 @@ _ACTIVATION_PARAMS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Weight:
-    """An array that a layer reads from the ``.bin``; ``tagged`` where its type is stored too."""
+    """An array that a layer reads from the ``.bin``; ``tagged`` where its type is stored too.
+
+    Of int8 the codes are stored, all else as floats.
+    """
 
     values: NDArray[Any]
     tagged: bool = False
@@ -35,11 +38,17 @@ class Weight:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftLayer:
-    """A layer with its weights; ``float32`` where it stays so in a model of 16 bits."""
+    """A layer with its weights, and the node that it is named by ("" for what comes between).
+
+    ``float32`` where it stays so in a model of 16 bits; ``no_winograd`` where it may not be
+    computed so.
+    """
 
     layer: Layer
     weights: tuple[Weight, ...]
+    node: str = ""
     float32: bool = False
+    no_winograd: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +125,7 @@ class Draft:
         """
         name = self.names.layer(node.name)
         blobs = tuple(self.names.blob(tensor) for tensor in tops)
-        self._append(type, name, bottoms, blobs, params or {}, weights)
+        self._append(type, name, bottoms, blobs, params or {}, weights, node.name)
         for (tensor, dims), blob in zip(tops.items(), blobs, strict=True):
             self._places[tensor] = _Place(blob=blob, dims=dims)
 
@@ -214,6 +223,7 @@ class Draft:
         tops: Sequence[str],
         params: Mapping[int, Parameter],
         weights: Sequence[Weight],
+        node: str = "",
     ) -> None:
         layer = Layer(
             type=type,
@@ -222,7 +232,7 @@ class Draft:
             tops=tuple(tops),
             params=tuple(_word(key, value) for key, value in sorted(params.items())),
         )
-        self.layers.append(DraftLayer(layer=layer, weights=tuple(weights)))
+        self.layers.append(DraftLayer(layer=layer, weights=tuple(weights), node=node))
 
 
 def sizes_of(dims: Dims) -> dict[int, Parameter]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from deployx_edge.ncnn_format import Layer, encode_weights, format_param
+from deployx_edge.runtimes.converter import LayerScales
 
 # Each enters its operators into the table when it is imported.
 from deployx_edge.runtimes.emitter import (  # noqa: F401
@@ -27,7 +28,15 @@ from deployx_edge.runtimes.emitter import (  # noqa: F401
 )
 from deployx_edge.runtimes.emitter.draft import Draft, DraftLayer
 from deployx_edge.runtimes.emitter.graph import Graph, Node, RefusedError
+from deployx_edge.runtimes.emitter.heads import joined_heads
 from deployx_edge.runtimes.emitter.names import Names
+from deployx_edge.runtimes.emitter.quantized import (
+    QuantizableLayer,
+    quantizable,
+    quantized,
+    requantized,
+    table_of,
+)
 from deployx_edge.runtimes.emitter.table import TABLE
 from deployx_edge.runtimes.emitter.wide import fenced, has_wide_weights, masked, touches
 
@@ -48,7 +57,7 @@ class Emitted:
     """What became of a graph; files only where nothing was refused.
 
     ``blobs`` maps the graph's inputs and outputs to ncnn's blobs; ``kept_float`` names the
-    layers that stay fp32 in a model of 16 bits.
+    layers that stay fp32 in a model of 16 bits; ``table`` are the scales of int8 layers.
     """
 
     param: str
@@ -56,15 +65,63 @@ class Emitted:
     blobs: dict[str, str]
     refusals: tuple[Refusal, ...]
     kept_float: tuple[str, ...] = ()
+    table: str = ""
 
 
-def emit(graph: Graph, precision: str, wide: Collection[str] = ()) -> Emitted:
+@dataclass(frozen=True, kw_only=True)
+class _Drafted:
+    """The layers of a graph as they are first written, and its outputs' blobs by tensor."""
+
+    draft: Draft
+    layers: list[DraftLayer]
+    outputs: dict[str, str]
+    refusals: tuple[Refusal, ...]
+
+
+def emit(
+    graph: Graph,
+    precision: str,
+    wide: Collection[str] = (),
+    scales: Mapping[str, LayerScales] | None = None,
+) -> Emitted:
     """Write the graph for ncnn.
 
-    ``precision`` (one of STORED_PRECISIONS) is that of stored weights. In fp16 layers that
-    read or make one of the tensors ``wide`` compute and store in fp32; also where a board runs
-    stored fp32 weights in fp16.
+    ``precision`` is that of stored weights: one of STORED_PRECISIONS, or "int8" for fp32 but
+    for the layers of the nodes in ``scales``. In fp16 layers that read or make one of the tensors
+    ``wide`` compute and store in fp32; also where a board runs stored fp32 weights in fp16.
     """
+    drafted = _drafted(graph, precision, wide)
+    if drafted.refusals:
+        return Emitted(param="", weights=b"", blobs={}, refusals=drafted.refusals)
+    outputs = drafted.outputs
+    names = drafted.draft.names
+    inputs = {tensor: drafted.draft.take(tensor) for tensor in graph.inputs}
+    layers = quantized(drafted.layers, scales or {}, graph)
+    table = table_of(layers, scales or {})
+    layers = split_shared(joined_heads(layers, outputs.values()), outputs.values(), names)
+    layers = fenced(requantized(layers, scales or {}, outputs.values()), names)
+    stored = "fp32" if precision == "int8" else precision
+    return Emitted(
+        param=format_param([masked(entry) for entry in layers]),
+        weights=b"".join(
+            encode_weights(weight.values, "fp32" if entry.float32 else stored, tagged=weight.tagged)
+            for entry in layers
+            for weight in entry.weights
+        ),
+        blobs={**inputs, **outputs},
+        refusals=(),
+        kept_float=tuple(entry.layer.name for entry in layers if entry.float32),
+        table=table,
+    )
+
+
+def find_quantizable(graph: Graph) -> tuple[tuple[QuantizableLayer, ...], tuple[Refusal, ...]]:
+    """The layers of the graph that hold weights, or why ncnn cannot run it."""
+    drafted = _drafted(graph, "fp32", ())
+    return quantizable(drafted.layers, graph), drafted.refusals
+
+
+def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
     draft = Draft(graph)
     for tensor in graph.inputs:
         draft.input(tensor)
@@ -82,28 +139,17 @@ def emit(graph: Graph, precision: str, wide: Collection[str] = ()) -> Emitted:
             refusals.append(Refusal(operator=node.operator, node=node.name, reason=str(refused)))
             for tensor in node.outputs:
                 draft.unknown(tensor)
-    if refusals:
-        return Emitted(param="", weights=b"", blobs={}, refusals=tuple(refusals))
-    try:
-        outputs = draft.finish_outputs()
-    except RefusedError as refused:
-        refusal = Refusal(operator="", node="", reason=str(refused))
-        return Emitted(param="", weights=b"", blobs={}, refusals=(refusal,))
-    inputs = {tensor: draft.take(tensor) for tensor in graph.inputs}
-    layers = split_shared(used_only(draft.layers, outputs.values()), outputs.values(), draft.names)
-    layers = fenced(layers, draft.names)
-    return Emitted(
-        param=format_param([masked(entry) for entry in layers]),
-        weights=b"".join(
-            encode_weights(
-                weight.values, "fp32" if entry.float32 else precision, tagged=weight.tagged
-            )
-            for entry in layers
-            for weight in entry.weights
-        ),
-        blobs={**inputs, **outputs},
-        refusals=(),
-        kept_float=tuple(entry.layer.name for entry in layers if entry.float32),
+    outputs: dict[str, str] = {}
+    if not refusals:
+        try:
+            outputs = draft.finish_outputs()
+        except RefusedError as refused:
+            refusals.append(Refusal(operator="", node="", reason=str(refused)))
+    return _Drafted(
+        draft=draft,
+        layers=[] if refusals else used_only(draft.layers, outputs.values()),
+        outputs=outputs,
+        refusals=tuple(refusals),
     )
 
 

@@ -20,7 +20,7 @@ from deployx_edge.runtimes.emitter.graph import Graph, Node
 from deployx_edge.runtimes.emitter.names import Names
 
 _FEATURE_MASK = 31
-_NO_FP16_ARITHMETIC, _NO_FP16_STORAGE = 1, 2
+_NO_FP16_ARITHMETIC, _NO_FP16_STORAGE, _NO_WINOGRAD = 1, 2, 64
 
 
 def touches(graph: Graph, node: Node, absorbed: Collection[str], wide: Collection[str]) -> bool:
@@ -37,11 +37,12 @@ def has_wide_weights(entry: DraftLayer) -> bool:
 
 
 def masked(entry: DraftLayer) -> Layer:
-    """The layer, with the mask where it stays fp32."""
-    if not entry.float32:
+    """The layer, with the mask where it stays fp32 or may not go by Winograd's way."""
+    mask = _NO_FP16_ARITHMETIC | _NO_FP16_STORAGE if entry.float32 else 0
+    mask |= _NO_WINOGRAD if entry.no_winograd else 0
+    if not mask:
         return entry.layer
-    params = (*entry.layer.params, (_FEATURE_MASK, str(_NO_FP16_ARITHMETIC | _NO_FP16_STORAGE)))
-    return replace(entry.layer, params=params)
+    return replace(entry.layer, params=(*entry.layer.params, (_FEATURE_MASK, str(mask))))
 
 
 def fenced(layers: Sequence[DraftLayer], names: Names) -> list[DraftLayer]:

@@ -1,0 +1,213 @@
+"""``deployx-edge quantize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployx_edge.cli.convert import (
+    AcceptUnprovenOption,
+    NameOption,
+    OutputOption,
+    PostprocessOption,
+    PreprocessOption,
+)
+from deployx_edge.cli.options import (
+    CheckpointOption,
+    ExporterOption,
+    FactoryArgumentsOption,
+    InputShapeOption,
+    JsonOption,
+    ModelArgument,
+    OptionalDeviceOption,
+    PictureOption,
+    RewriterOption,
+    SettingsOption,
+    torch_options,
+)
+
+if TYPE_CHECKING:
+    from deployx_edge.quantization.values import QuantizationSettings
+    from deployx_edge.workflows.sensitivity import AccuracyGoal
+
+_SEARCH = "With --sensitivity"
+
+
+def quantize(
+    model: ModelArgument,
+    calibration: Annotated[
+        Path,
+        typer.Option(
+            "--calibration",
+            metavar="FOLDER|FILE",
+            help="Pictures in any folders, a list (.csv) or an .npz with arrays named like the "
+            "inputs. Not what you measure accuracy on.",
+        ),
+    ],
+    output: OutputOption,
+    runtime: Annotated[str, typer.Option("--runtime", help="ncnn, or onnxruntime.")] = "ncnn",
+    count: Annotated[int, typer.Option("--count", min=1, help="So many samples of it.")] = 128,
+    seed: Annotated[int, typer.Option("--seed", help="Of the choice of samples.")] = 0,
+    preset: Annotated[
+        str, typer.Option("--preset", help="fast, balanced or best; the next options change it.")
+    ] = "balanced",
+    algorithm: Annotated[
+        str | None,
+        typer.Option("--algorithm", help="For activations: minmax, percentile, kl or mse."),
+    ] = None,
+    equalize: Annotated[
+        bool | None,
+        typer.Option("--equalize/--no-equalize", help="Even out channels over layers first."),
+    ] = None,
+    correct_bias: Annotated[
+        bool | None,
+        typer.Option("--bias-correction/--no-bias-correction", help="Take off the mean error."),
+    ] = None,
+    tuning: Annotated[
+        str | None, typer.Option("--tuning", help="Train weights: none, step-size or rounding.")
+    ] = None,
+    tuning_steps: Annotated[
+        int | None, typer.Option("--tuning-steps", min=1, help="For each block of layers.")
+    ] = None,
+    keep_float: Annotated[
+        list[str] | None,
+        typer.Option("--keep-float", metavar="LAYER", help="Stays in float; may be repeated."),
+    ] = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Rank the layers by what each alone costs.")
+    ] = False,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            "--dataset",
+            metavar="FOLDER|FILE",
+            help=f"{_SEARCH}: measure accuracy on it, and keep as few layers in float as will do.",
+        ),
+    ] = None,
+    max_drop: Annotated[
+        str | None,
+        typer.Option("--max-drop", metavar="METRIC=VALUE", help=f"{_SEARCH}: so far at most."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help=f"{_SEARCH}: so many samples of it.")
+    ] = None,
+    device: OptionalDeviceOption = None,
+    input_shape: InputShapeOption = None,
+    checkpoint: CheckpointOption = None,
+    factory_args: FactoryArgumentsOption = "{}",
+    exporter: ExporterOption = "auto",
+    rewriter: RewriterOption = None,
+    settings: SettingsOption = "{}",
+    preprocess: PreprocessOption = None,
+    postprocess: PostprocessOption = None,
+    name: NameOption = None,
+    accept_unproven: AcceptUnprovenOption = False,
+    picture: PictureOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make an int8 bundle with scales from your data, and say what it costs layer by layer.
+
+    Example: deployx-edge quantize examples/digits/digits_cnn.onnx
+    --calibration examples/digits/digits_calibration.npz -o digits-int8
+    """
+    from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
+    from deployx_edge.report.quantization import quantization_document, quantization_report
+    from deployx_edge.workflows.bundle import BundleOptions
+    from deployx_edge.workflows.quantize import QuantizeOptions
+    from deployx_edge.workflows.quantize import quantize as quantize_workflow
+    from deployx_edge.workflows.sensitivity import quantize_by_sensitivity
+
+    chosen, is_preset = _settings(
+        preset, algorithm, equalize, correct_bias, tuning, tuning_steps, seed
+    )
+    goal = _goal(sensitivity, dataset, max_drop, limit, device)
+    options = QuantizeOptions(
+        count=count,
+        preset=preset if is_preset else None,
+        settings=chosen,
+        keep_float=tuple(keep_float or ()),
+        bundle=BundleOptions(
+            runtime=runtime,
+            input_shapes=tuple(input_shape or ()),
+            preprocess=tuple(preprocess or ()),
+            postprocess=tuple(postprocess or ()),
+            accept_unproven=accept_unproven,
+            name=name,
+            torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings),
+        ),
+    )
+    found = None
+    with show_progress() as progress:
+        if sensitivity:
+            made, found = quantize_by_sensitivity(
+                model, calibration, output, options, goal, progress=progress
+            )
+        else:
+            made = quantize_workflow(model, calibration, output, options, progress=progress)
+    if json:
+        print_json(quantization_document(made.bundle, made.report, found))
+    else:
+        print_report(quantization_report(made.bundle, made.report, found))
+    if picture:
+        draw_report(quantization_report(made.bundle, made.report, found), picture)
+
+
+def _settings(
+    preset: str,
+    algorithm: str | None,
+    equalize: bool | None,
+    correct_bias: bool | None,
+    tuning: str | None,
+    tuning_steps: int | None,
+    seed: int,
+) -> tuple[QuantizationSettings, bool]:
+    """The preset with what was said besides; whether nothing was."""
+    from dataclasses import replace
+
+    from deployx_edge.errors import UsageError
+    from deployx_edge.quantization.values import ALGORITHMS, PRESETS, TUNINGS
+
+    for option, value, known in (
+        ("--preset", preset, tuple(PRESETS)),
+        ("--algorithm", algorithm, ALGORITHMS),
+        ("--tuning", tuning, TUNINGS),
+    ):
+        if value is not None and value not in known:
+            raise UsageError(f"{option} is {', '.join(known)}, not '{value}'.")
+    said = {
+        "algorithm": algorithm,
+        "equalize": equalize,
+        "correct_bias": correct_bias,
+        "tuning": tuning,
+        "tuning_steps": tuning_steps,
+    }
+    changes = {key: value for key, value in said.items() if value is not None}
+    return replace(PRESETS[preset], seed=seed, **changes), not changes  # type: ignore[arg-type]
+
+
+def _goal(
+    sensitivity: bool,
+    dataset: Path | None,
+    max_drop: str | None,
+    limit: int | None,
+    device: str | None,
+) -> AccuracyGoal | None:
+    from deployx_edge.errors import UsageError
+    from deployx_edge.workflows.sensitivity import AccuracyGoal
+    from deployx_edge.workflows.thresholds import parse_thresholds
+
+    if not sensitivity and (dataset or max_drop or limit or device):
+        raise UsageError(
+            "--dataset, --max-drop, --limit and --device belong to --sensitivity.",
+            remedy="To measure the bundle afterwards: deployx-edge evaluate.",
+        )
+    if (dataset is None) != (max_drop is None):
+        raise UsageError("--dataset and --max-drop belong together, for instance top1=0.01.")
+    if dataset is None or max_drop is None:
+        if device or limit:
+            raise UsageError("--device and --limit need --dataset and --max-drop.")
+        return None
+    ((metric, value),) = parse_thresholds([max_drop], "--max-drop").items()
+    return AccuracyGoal(dataset=dataset, metric=metric, max_drop=value, device=device, limit=limit)

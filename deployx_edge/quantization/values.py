@@ -1,0 +1,78 @@
+"""What is asked of a quantization, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ALGORITHMS = ("minmax", "percentile", "kl", "mse")
+TUNINGS = ("none", "step-size", "rounding")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizationSettings:
+    """How scales and weights are found.
+
+    ``algorithm``: what becomes of a tensor's values over the calibration data, one of
+    ALGORITHMS. ``equalize`` evens out channels over neighbouring layers first (Nagel et al.
+    2019), ``correct_bias`` takes the mean error off the biases, ``tuning`` trains weights
+    against the float model block by block: "step-size" with the steps (Esser et al. 2020),
+    "rounding" only which way each weight is rounded; ``tuning_steps`` for each block. ``seed``
+    is of whatever is random.
+    """
+
+    algorithm: str = "percentile"
+    equalize: bool = False
+    correct_bias: bool = False
+    tuning: str = "none"
+    tuning_steps: int = 300
+    seed: int = 0
+
+
+PRESETS: Mapping[str, QuantizationSettings] = {
+    "fast": QuantizationSettings(algorithm="minmax"),
+    "balanced": QuantizationSettings(algorithm="mse", correct_bias=True),
+    "best": QuantizationSettings(algorithm="mse", correct_bias=True, tuning="step-size"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightLayout:
+    """A layer whose weights are quantized: which axis of them counts outputs, and its groups.
+
+    Outputs of one group share a scale where there are several (as ncnn has it), unless
+    ``per_output``.
+    """
+
+    axis: int
+    group: int = 1
+    per_output: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizedLayer:
+    """A layer's numbers: a value is its code times the step.
+
+    ``codes`` are the weights (int8, -127 … 127) in ONNX's shape, ``weight_steps`` one an output
+    along ``axis``; ``activation_step`` is that of what goes in, None where it is found at run
+    time. ``bias`` as it was corrected, None where there is none or it stayed.
+    """
+
+    codes: NDArray[Any]
+    weight_steps: NDArray[Any]
+    axis: int
+    activation_step: float | None
+    bias: NDArray[Any] | None
+
+    def weights(self) -> NDArray[Any]:
+        """The weights that the codes stand for, float32."""
+        import numpy as np
+
+        shape = [1] * self.codes.ndim
+        shape[self.axis] = -1
+        steps = self.weight_steps.astype(np.float32).reshape(shape)
+        return self.codes.astype(np.float32) * steps

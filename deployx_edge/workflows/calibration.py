@@ -1,0 +1,254 @@
+"""What every quantization begins with: a model, and data to calibrate on that can serve."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.comparison import structured_inputs
+from deployx_edge.errors import UsageError
+from deployx_edge.evaluation.datasets import Dataset, open_dataset
+from deployx_edge.model import PostProcessing, PreProcessing, parse_inputs
+from deployx_edge.quantization.ppq import ppq_version
+from deployx_edge.quantization.report import (
+    CalibrationData,
+    QuantizationReport,
+    TensorCost,
+    too_few,
+)
+from deployx_edge.quantization.values import PRESETS, QuantizationSettings
+from deployx_edge.runtimes.emitter.converter import takes_batches
+from deployx_edge.runtimes.onnxruntime_converter import input_specs
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.workflows.bundle import BundleOptions
+from deployx_edge.workflows.conversion import (
+    source_outputs,
+    source_postprocessing,
+    source_preprocessing,
+)
+from deployx_edge.workflows.models import OpenedModel, opened_model
+from deployx_edge.workflows.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import onnx
+
+LEAST_SAMPLES = 8
+COMPARED = 32  # samples that a report's figures come from
+_VERIFIED = 4  # of the calibration data, beside the inputs made up for it
+_CLOSE = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions:
+    """How an int8 bundle is made.
+
+    ``count`` samples of the calibration data are taken, the same for the same seed of
+    ``settings``. ``preset`` is only told. ``keep_float`` names layers that stay floats.
+    ``bundle``: runtime, shapes, pre- and post-processing, name (see ``BundleOptions``).
+    """
+
+    count: int = 128
+    preset: str | None = "balanced"
+    settings: QuantizationSettings = PRESETS["balanced"]
+    keep_float: tuple[str, ...] = ()
+    bundle: BundleOptions = field(default_factory=BundleOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantized:
+    """The bundle, and what is to be told of it."""
+
+    bundle: Bundle
+    report: QuantizationReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """A model with what it is calibrated on; ``folder`` is for files, and deleted at the end."""
+
+    source: OnnxSource
+    opened: OpenedModel
+    calibration: Path
+    data: Dataset
+    preprocessing: tuple[PreProcessing, ...]
+    postprocessing: tuple[PostProcessing, ...]
+    outputs: tuple[SourceTensor, ...]
+    folder: Path
+
+    def inputs(self) -> list[dict[str, Any]]:
+        """Some of the calibration data, then inputs made up: what conversions are verified on."""
+        own = [dict(sample.inputs) for sample in islice(iter(self.data), _VERIFIED)]
+        return [*own, *structured_inputs(self.source.inputs, self.preprocessing)]
+
+    @property
+    def verified_samples(self) -> int:
+        """How many of ``inputs`` are the user's own."""
+        return min(_VERIFIED, len(self.data))
+
+    def described(self) -> CalibrationData:
+        """The data for a report."""
+        data = self.data
+        return CalibrationData(
+            dataset=self.calibration.name,
+            kind=data.kind,
+            samples=len(data) - len(data.skipped),
+            skipped=len(data.skipped),
+            sha256=data.digest,
+            sample_sha256=tuple(sorted(data.content_hashes())),
+        )
+
+
+@contextmanager
+def opened_material(
+    model: Path, calibration: Path, options: QuantizeOptions, *, progress: Progress = silent
+) -> Iterator[Material]:
+    """Open the model and its calibration data.
+
+    Raises UsageError where the data cannot calibrate it, ModelError where it cannot be read.
+    """
+    ppq_version()
+    requests = parse_inputs(options.bundle.input_shapes)
+    with (
+        tempfile.TemporaryDirectory(prefix="deployx-edge-int8-") as work,
+        opened_model(model, options.bundle.torch, requests, progress=progress) as opened,
+    ):
+        if opened.path.suffix != ".onnx":
+            raise UsageError(f"{model} is no ONNX model, nor one of PyTorch's, to quantize.")
+        source = read_onnx(opened.path, requests)
+        preprocessing = source_preprocessing(source, options.bundle)
+        made_up = Reference(source).run(structured_inputs(source.inputs, preprocessing)[0])
+        _check_single(source, source_outputs(source, made_up))
+        data = _calibration_data(calibration, source, preprocessing, options)
+        given = Reference(source).run(next(iter(data)).inputs)
+        yield Material(
+            source=source,
+            opened=opened,
+            calibration=calibration,
+            data=data,
+            preprocessing=preprocessing,
+            postprocessing=source_postprocessing(source, given, options.bundle),
+            outputs=source_outputs(source, given),
+            folder=Path(work),
+        )
+
+
+def _check_single(source: OnnxSource, outputs: Sequence[SourceTensor]) -> None:
+    if takes_batches(source, outputs):
+        first = source.inputs[0]
+        shape = "x".join(map(str, (1, *first.shape[1:])))
+        raise UsageError(
+            f"The input '{first.name}' takes {first.shape[0]} samples at once; a model is "
+            "quantized for one.",
+            remedy=f"Export it with an open batch axis, and give --input {first.name}:{shape}.",
+        )
+
+
+def _calibration_data(
+    path: Path,
+    source: OnnxSource,
+    preprocessing: Sequence[PreProcessing],
+    options: QuantizeOptions,
+) -> Dataset:
+    data = open_dataset(
+        path,
+        inputs=input_specs(source),
+        preprocessing=preprocessing,
+        limit=options.count,
+        seed=options.settings.seed,
+        labelled=False,
+    )
+    count = 0
+    for sample in data:
+        if all(array.min() == array.max() for array in sample.inputs.values()):
+            raise UsageError(
+                f"The sample '{sample.name}' to calibrate on holds one value only.",
+                remedy="Take data as the model sees it in use.",
+            )
+        count += 1
+    reason = too_few(count, len(data.content_hashes()), LEAST_SAMPLES)
+    if reason is not None:
+        raise UsageError(
+            f"{reason} ({path})", remedy="A hundred pictures as the model sees them in use will do."
+        )
+    return data
+
+
+def check_layers(names: Sequence[str], known: Sequence[str]) -> None:
+    """UsageError for a name that is no layer's, with the nearest that is one."""
+    import difflib
+
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=_CLOSE) or known[:1]
+            raise UsageError(
+                f"There is no layer '{name}' to keep in float."
+                f"{f' Did you mean {near[0]}?' if near else ''}",
+                remedy="`deployx-edge quantize` lists the layers by name.",
+            )
+
+
+def tensor_costs(
+    plain: OnnxSource, int8: OnnxSource, names: Sequence[str], data: Dataset
+) -> dict[str, TensorCost]:
+    """How far tensors of the one are from the other's, over the first samples of ``data``."""
+    import numpy as np
+
+    first, second = Reference(plain, tensors=names), Reference(int8, tensors=names)
+    sums = {name: np.zeros(4) for name in names}
+    for sample in islice(iter(data), COMPARED):
+        wanted, got = first.run(sample.inputs), second.run(sample.inputs)
+        for name in names:
+            a, b = (array[name].astype(np.float64).reshape(-1) for array in (wanted, got))
+            sums[name] += (a @ a, b @ b, a @ b, (a - b) @ (a - b))
+    return {name: _cost(name, *values) for name, values in sums.items()}
+
+
+def _cost(name: str, first: float, second: float, product: float, error: float) -> TensorCost:
+    import math
+
+    norm = math.sqrt(first * second)
+    return TensorCost(
+        tensor=name,
+        snr_db=10.0 * math.log10(max(first, 1e-30) / error) if error > 0 else None,
+        cosine=float(product / norm) if norm > 0 else 1.0,
+    )
+
+
+def notes_of(report: QuantizationReport) -> tuple[str, ...]:
+    """What a bundle's manifest says of how it was quantized."""
+    kept = sum(layer.mode == "float" for layer in report.layers)
+    count = len(report.layers)
+    data = report.calibration
+    return (
+        f"int8: {count - kept} of {count} layers with weights, calibrated on {data.samples} "
+        f"samples of {data.dataset}. The comparison here is with the same arithmetic in floats; "
+        "what int8 cost against the source is in the file of the role 'quantization'.",
+    )
+
+
+def saved(model: onnx.ModelProto, folder: Path, name: str) -> OnnxSource:
+    """The model as a file, read like any other. Every node has a name of its own."""
+    import onnx
+
+    taken: set[str] = set()
+    for index, node in enumerate(model.graph.node):
+        name_of_node = node.name or next(iter(node.output), "node")
+        node.name = f"{name_of_node}_{index}" if name_of_node in taken else name_of_node
+        taken.add(node.name)
+    path = folder / f"{name}.onnx"
+    onnx.save(model, path)
+    return read_onnx(path, {})
+
+
+def fresh(folder: Path, name: str) -> Path:
+    """An empty folder of that name inside."""
+    path = folder / name
+    path.mkdir()
+    return path

@@ -1,0 +1,169 @@
+"""int8 for ONNX Runtime: the model with QuantizeLinear and DequantizeLinear nodes from PPQ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge.quantization.ppq import PpqModel, ppq_version, quantize_for_onnxruntime
+from deployx_edge.quantization.report import (
+    LayerReport,
+    QuantizationReport,
+    TensorCost,
+    write_report,
+)
+from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.onnxruntime_converter import (
+    OnnxRuntimeConverter,
+    input_specs,
+    output_specs,
+)
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.verification import verify
+from deployx_edge.sources.canonical import simplified
+from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
+from deployx_edge.workflows.bundle import write_made
+from deployx_edge.workflows.calibration import (
+    COMPARED,
+    Material,
+    Quantized,
+    QuantizeOptions,
+    check_layers,
+    notes_of,
+    saved,
+    tensor_costs,
+)
+from deployx_edge.workflows.conversion import Made, versions
+from deployx_edge.workflows.progress import Progress, Stage, silent
+
+if TYPE_CHECKING:
+    import onnx
+
+_WITH_WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+def quantized(
+    material: Material, output: Path, options: QuantizeOptions, *, progress: Progress = silent
+) -> Quantized:
+    """The bundle with what PPQ quantizes for ONNX Runtime, but for the layers kept in float.
+
+    ONNX Runtime's int8 kernels are compared with the same model run node by node in floats:
+    on some processors they saturate. VerificationError where they differ.
+    """
+    plain = saved(simplified(material.source), material.folder, material.opened.name)
+    float_model = _loaded(plain.path)
+    layers = _layers(float_model)
+    check_layers(options.keep_float, list(layers))
+    model = PpqModel(
+        model=float_model,
+        inputs=tuple(tensor.name for tensor in plain.inputs),
+        expected=Reference(plain).run(next(iter(material.data)).inputs),
+    )
+    result = quantize_for_onnxruntime(
+        model,
+        (sample.inputs for sample in material.data),
+        options.keep_float,
+        options.settings,
+        lambda phase: progress(Stage(text=f"PPQ: {phase}")),
+    )
+    assert result.exported is not None
+    path = material.folder / "int8.onnx"
+    path.write_bytes(result.exported)
+    int8 = read_onnx(path, {})
+    converted = ConvertedModel(
+        runtime="onnxruntime",
+        precision="int8",
+        files=(("onnx", path),),
+        inputs=input_specs(material.source),
+        outputs=output_specs(material.outputs),
+    )
+    progress(Stage(text="Comparing int8 in ONNX Runtime with the same model in floats"))
+    verification = verify(
+        converted, Reference(int8, optimized=False), material.inputs(), accept_unproven=True
+    )
+    progress(Stage(text="Measuring what it costs, layer by layer"))
+    costs = _costs(plain, int8, layers, material)
+    modes = _modes(_loaded(path))
+    report = QuantizationReport(
+        runtime="onnxruntime",
+        preset=options.preset,
+        settings=options.settings,
+        calibration=material.described(),
+        layers=tuple(
+            _layer_report(node, modes, options.keep_float, costs) for node in layers.values()
+        ),
+        outputs=tuple(costs[tensor.name] for tensor in material.outputs),
+        compared=min(len(material.data), COMPARED),
+        bytes_before=plain.path.stat().st_size,
+        bytes_after=path.stat().st_size,
+        seconds=result.seconds,
+        peak_bytes=result.peak_bytes,
+    )
+    report_path = material.folder / "report.json"
+    write_report(report, report_path)
+    made = Made(
+        model=replace(converted, files=(*converted.files, ("quantization", report_path))),
+        preprocessing=material.preprocessing,
+        postprocessing=material.postprocessing,
+        verification=replace(verification, samples=material.verified_samples),
+        tools=(*versions(OnnxRuntimeConverter()), ("esp-ppq", ppq_version())),
+        notes=notes_of(report),
+    )
+    bundle = write_made(made, material.opened, output, options.bundle.name)
+    return Quantized(bundle=bundle, report=report)
+
+
+def _layers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """The nodes that have weights, by name."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return {
+        node.name: node
+        for node in model.graph.node
+        if node.op_type in _WITH_WEIGHTS and node.input[1] in constants
+    }
+
+
+def _modes(model: onnx.ModelProto) -> dict[str, str]:
+    """By node, whether its weights come out of codes."""
+    makers = {name: node.op_type for node in model.graph.node for name in node.output}
+    return {
+        node.name: "calibrated" if makers.get(node.input[1]) == "DequantizeLinear" else "float"
+        for node in model.graph.node
+        if node.op_type in _WITH_WEIGHTS
+    }
+
+
+def _costs(
+    plain: OnnxSource, int8: OnnxSource, layers: Mapping[str, onnx.NodeProto], material: Material
+) -> dict[str, TensorCost]:
+    """Of the outputs, and of those layers' outputs that kept their names."""
+    known = set(tensor_names(int8))
+    names = [node.output[0] for node in layers.values() if node.output[0] in known]
+    names += [tensor.name for tensor in material.outputs]
+    return tensor_costs(plain, int8, list(dict.fromkeys(names)), material.data)
+
+
+def _layer_report(
+    node: onnx.NodeProto,
+    modes: Mapping[str, str],
+    keep_float: tuple[str, ...],
+    costs: Mapping[str, TensorCost],
+) -> LayerReport:
+    mode = modes.get(node.name, "float")
+    kept = "kept in float on demand" if node.name in keep_float else "PPQ leaves it in float"
+    return LayerReport(
+        layer=node.name,
+        type=node.op_type,
+        mode=mode,
+        reason=kept if mode == "float" else "",
+        activation_step=None,
+        cost=costs.get(node.output[0]),
+    )
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
+    import onnx
+
+    return onnx.load(path)

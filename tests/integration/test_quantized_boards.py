@@ -1,0 +1,82 @@
+"""int8 on boards: as accurate as in float, and code for code what this computer computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.config import load_config
+from deployx_edge.measurement.values import RunOptions
+from deployx_edge.ncnn_format import read_table
+from deployx_edge.quantization.values import PRESETS
+from deployx_edge.runtimes.hosts import HOSTS
+from deployx_edge.workflows.compare import compare
+from deployx_edge.workflows.conversion import converted
+from deployx_edge.workflows.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.quantize import QuantizeOptions, quantize
+from deployx_edge.workflows.run import run
+from deployx_edge.workflows.session import open_session
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+MODEL, TEST = DIGITS / "digits_cnn.onnx", DIGITS / "digits_test.npz"
+BOARDS = ("local:", "virtual:linux-arm64?cpu=cortex-a53", "virtual:linux-arm64?cpu=cortex-a76")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("digits") / "int8"
+    options = QuantizeOptions(preset="fast", settings=PRESETS["fast"])
+    return quantize(MODEL, DIGITS / "digits_calibration.npz", folder, options).bundle
+
+
+@pytest.mark.parametrize("device", BOARDS)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_board_is_within_a_point_of_the_reference(
+    digits: Bundle, device: str, precision: str
+) -> None:
+    """``precision`` is of what is not int8; where x86 has none, its run is marked so."""
+    options = EvaluationOptions(run=RunOptions(precision=precision))
+    found = evaluate(digits.folder, TEST, [device], reference=MODEL, options=options)
+    (place,) = found.places
+    assert place.precision == "int8"
+    assert found.reference is not None
+    assert abs(place.figures[0].value - found.reference.figures[0].value) <= 0.01
+    assert place.agreement is not None
+    assert place.agreement >= 0.98
+
+
+@pytest.mark.parametrize("device", BOARDS)
+def test_the_board_computes_the_codes_that_this_computer_does(digits: Bundle, device: str) -> None:
+    """Layers that hand on codes: a few of them may tip over, by one."""
+    blobs = HOSTS["ncnn"].blobs(converted(digits))
+    with np.load(TEST) as file:
+        images = file["image"][:6]
+    inputs = [{"image": image[None]} for image in images]
+    here = HOSTS["ncnn"].tensors(converted(digits), inputs, blobs)
+    table = read_table(digits.path("table"))
+    codes = {
+        "/features/features.2/Relu_output_0": table["/features/features.3/Conv_output_0"],
+        "/features/features.5/Relu_output_0": table["/features/features.6/Conv_output_0"],
+    }
+    with open_session(load_config().find_device(device)) as session:
+        for arrays, wanted in zip(inputs, here, strict=True):
+            found = run(session, digits, arrays, dump=blobs)
+            for blob in blobs:
+                got, own = found[blob].reshape(-1), wanted[blob].reshape(-1)
+                if blob in codes:
+                    apart = np.abs(got - own) * codes[blob].activation
+                    assert apart.max() < 1.5
+                    assert (apart > 0.5).mean() <= 0.01
+                else:
+                    scale = np.abs(own).max()
+                    assert np.abs(got - own).max() <= 0.03 * scale
+
+
+def test_compare_takes_codes_for_what_they_stand_for(digits: Bundle) -> None:
+    found = compare(MODEL, digits.folder, device="virtual:linux-arm64")
+    assert found.precision == "int8"
+    assert len(found.layers) == 6
+    assert all(item.check.verdict == "same" for item in found.layers)
