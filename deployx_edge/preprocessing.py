@@ -9,26 +9,11 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.errors import UsageError
 from deployx_edge.geometry import Geometry
 
-# Where callers found them before; `steps` knows nothing of pictures.
-from deployx_edge.steps import parse_postprocessing, parse_preprocessing
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image as Picture
 
     from deployx_edge.model import PreProcessing
-
-__all__ = [
-    "LoadedPicture",
-    "geometry_of",
-    "input_from_picture",
-    "load_picture",
-    "load_with_geometry",
-    "open_picture",
-    "parse_postprocessing",
-    "parse_preprocessing",
-    "picture_of_pixels",
-]
 
 _LARGEST_PICTURE = 100_000_000  # pixels
 

@@ -188,11 +188,13 @@ def _fill(
     for index, item in enumerate(entries):
         where = f"annotation {index} in {path}"
         thing = _annotation(where, item, keep_outline=masks)
-        if item.get("image_id") not in things:
-            raise UsageError(f"The {where} is of image {item.get('image_id')}, which is not there.")
+        image = item.get("image_id")
+        if not isinstance(image, int) or image not in things:
+            told = str(image)[:80]
+            raise UsageError(f"The {where} is of image {told}, which is not there.")
         if thing.category not in categories:
             raise UsageError(f"The {where} is of category {thing.category}, which is not there.")
-        things[item["image_id"]].append(thing)
+        things[image].append(thing)
 
 
 def is_coco(data: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from deployx_edge.errors import MissingToolError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_FIRST_LETTER = 48  # of a compressed run-length code: six bits a letter from "0" on
 
 
 def coco_tools(module: str) -> Any:
@@ -31,30 +34,76 @@ def draw_outline(
     """The pixels (height, width) of a thing in a picture of ``size`` (width, height).
 
     ``outline`` is a list of polygons, or a run-length code, compressed or not; where there is
-    none, the box is filled. Raises UsageError for anything else.
+    none, the box is filled. Raises UsageError for anything else, and for what reaches beyond the
+    picture by more than the picture's own size.
     """
     width, height = size
     if not outline:
         drawn = np.zeros((height, width), dtype=bool)
-        x, y, across, down = box
-        drawn[max(0, round(y)) : max(0, round(y + down)), max(0, round(x)) : round(x + across)] = (
-            True
-        )
+        left, right = (min(max(round(x), 0), width) for x in (box[0], box[0] + box[2]))
+        top, bottom = (min(max(round(y), 0), height) for y in (box[1], box[1] + box[3]))
+        drawn[top:bottom, left:right] = True
         return drawn
+    if isinstance(outline, dict):
+        return _draw_runs(outline, size)
+    if isinstance(outline, list):
+        return _draw_polygons(outline, size)
+    raise UsageError("An outline is neither a list of polygons nor a run-length code.")
+
+
+def _draw_runs(outline: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Runs of pixels that are not of the thing and that are, in turn, column by column.
+
+    Read here and not by pycocotools, whose code in C trusts them and writes beyond its memory.
+    """
+    width, height = size
+    if outline.get("size") != [height, width]:
+        raise UsageError(f"An outline's size is not that of its picture, {height} by {width}.")
+    runs = outline.get("counts")
+    if isinstance(runs, str):
+        runs = _uncompressed(runs)
+    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
+        raise UsageError("The counts of an outline are not whole numbers from 0 on.")
+    if sum(runs) != width * height:
+        raise UsageError(f"The counts of an outline make {sum(runs)} pixels of {width * height}.")
+    inside = np.arange(len(runs)) % 2 == 1
+    drawn: NDArray[np.bool_] = np.repeat(inside, runs).reshape(width, height).T
+    return drawn
+
+
+def _uncompressed(text: str) -> list[int]:
+    """The runs of COCO's compressed code: five bits a letter, from the third run differences."""
+    runs: list[int] = []
+    value, shift = 0, 0
+    for letter in text:
+        bits = ord(letter) - _FIRST_LETTER
+        if not 0 <= bits < 64 or shift > 60:
+            raise UsageError("The counts of an outline are no compressed run-length code.")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value, shift = 0, 0
+    return runs
+
+
+def _draw_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    width, height = size
+    for polygon in polygons:
+        listed = polygon if isinstance(polygon, list) else []
+        if len(listed) < 6 or not all(isinstance(value, int | float) for value in listed):
+            raise UsageError("An outline's polygon is not a list of x and y of three corners.")
+        corners = np.asarray([float(np.clip(value, -1e300, 1e300)) for value in listed])
+        if len(corners) % 2 or not np.isfinite(corners).all():
+            raise UsageError("An outline's polygon is not a list of x and y.")
+        across, down = corners[::2], corners[1::2]
+        if max(abs(across).max() / width, abs(down).max() / height) > 2:
+            raise UsageError("An outline's polygon lies far beyond its picture.")
     tools = coco_tools("mask")
-    try:
-        if isinstance(outline, dict) and not isinstance(outline.get("counts"), list):
-            coded = outline
-        else:
-            parts = tools.frPyObjects(outline, height, width)
-            coded = tools.merge(parts) if isinstance(parts, list) else parts
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its arrays are of an older numpy's kind
-            found = np.asarray(tools.decode(coded), dtype=bool)
-    except Exception as error:  # its C code raises whatever it was led to
-        raise UsageError(
-            f"An outline cannot be read: {' '.join(str(error).split())[:200]}."
-        ) from error
-    if found.shape != (height, width):
-        raise UsageError(f"An outline is for {found.shape[1]}x{found.shape[0]} pixels.")
-    return found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its arrays are of an older numpy's kind
+        code = tools.merge(tools.frPyObjects(polygons, height, width))
+        return np.asarray(tools.decode(code), dtype=bool)

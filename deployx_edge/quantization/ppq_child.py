@@ -12,6 +12,7 @@ import io
 import json
 import resource
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,9 @@ with contextlib.redirect_stdout(io.StringIO()):  # it greets
     from esp_ppq.quantization.quantizer.base import BaseQuantizer
 
 _LARGEST_CODE = 127
+_TOLD_EVERY = 2.0  # seconds
+# Passes that go block by block run the model twice for each, and hold what goes in and out of it.
+_BLOCKWISE = 32  # samples
 # Of the float model in PPQ's own executor against ONNX Runtime.
 _FLOAT_TOLERANCE = 1e-3
 _BLOCK = 4
@@ -80,12 +84,21 @@ class Samples:
 
     def __init__(self, folder: Path, count: int, names: list[str]) -> None:
         self._folder, self._count, self._names = folder, count, names
+        self._seen, self._told, self.phase = 0, time.monotonic(), ""
+
+    def first(self, count: int) -> Samples:
+        """The first so many."""
+        return Samples(self._folder, min(count, self._count), self._names)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         for index in range(self._count):
+            self._seen += 1
+            if time.monotonic() - self._told > _TOLD_EVERY:
+                self._told = time.monotonic()
+                print(f"phase: {self.phase}, {self._seen} samples so far", flush=True)
             with np.load(self._folder / f"sample_{index}.npz") as file:
                 yield {
                     name: torch.from_numpy(file[f"input_{i}"]) for i, name in enumerate(self._names)
@@ -159,15 +172,19 @@ class SharedSteps(QuantizationOptimizationPass):  # type: ignore[misc]
             config.scale = largest.reshape(-1).contiguous()
 
 
-def _say(text: str) -> None:
+def _say(text: str, samples: Samples) -> None:
+    samples.phase = text
     print(f"phase: {text}", flush=True)
 
 
-def _passes(settings: dict[str, Any], layers: dict[str, Any]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = [
-        ("Weights", ParameterQuantizePass(method=None)),
-        ("Weights", SharedSteps(layers)),
-        ("Activations", RuntimeCalibrationPass(method=settings["algorithm"])),
+def _passes(
+    settings: dict[str, Any], layers: dict[str, Any], samples: int
+) -> list[tuple[str, int, Any]]:
+    """What is done, on how many samples at most, by which of PPQ's passes."""
+    found: list[tuple[str, int, Any]] = [
+        ("Weights", samples, ParameterQuantizePass(method=None)),
+        ("Weights", samples, SharedSteps(layers)),
+        ("Activations", samples, RuntimeCalibrationPass(method=settings["algorithm"])),
     ]
     if settings["tuning"] == "step-size":
         tuning = LearnedStepSizePass(
@@ -176,15 +193,16 @@ def _passes(settings: dict[str, Any], layers: dict[str, Any]) -> list[tuple[str,
             block_size=_BLOCK,
             collecting_device="cpu",
         )
-        found.append(("Tuning weights and steps", tuning))
-        found.append(("Weights", SharedSteps(layers)))
+        found.append(("Tuning weights and steps", _BLOCKWISE, tuning))
+        found.append(("Weights", samples, SharedSteps(layers)))
     elif settings["tuning"] == "rounding":
         tuning = RoundTuningPass(
             steps=settings["tuning_steps"], block_size=_BLOCK, collecting_device="cpu"
         )
-        found.append(("Tuning the rounding", tuning))
+        found.append(("Tuning the rounding", _BLOCKWISE, tuning))
     if settings["correct_bias"]:
-        found.append(("Biases", BiasCorrectionPass(collecting_device="cpu", block_size=_BLOCK)))
+        correction = BiasCorrectionPass(collecting_device="cpu", block_size=_BLOCK)
+        found.append(("Biases", _BLOCKWISE, correction))
     return found
 
 
@@ -266,7 +284,7 @@ def _for_ncnn(job: dict[str, Any], common: dict[str, Any], folder: Path) -> dict
         )
     changed: list[tuple[str, int]] = []
     if job["settings"]["equalize"]:
-        _say("Equalizing")
+        _say("Equalizing", common["dataloader"])
         changed = _equalized(common, folder)
     quantizer = NcnnQuantizer(graph, layers)
     executor.load_graph(graph)
@@ -274,9 +292,10 @@ def _for_ncnn(job: dict[str, Any], common: dict[str, Any], folder: Path) -> dict
     for name in layers:
         quantizer.quantize_operation(name)
     executor.load_graph(graph)
-    for text, each in _passes(job["settings"], layers):
-        _say(text)
-        each.optimize(**common)
+    for text, most, each in _passes(job["settings"], layers, common["calib_steps"]):
+        samples = common["dataloader"].first(most)
+        _say(text, samples)
+        each.optimize(**{**common, "dataloader": samples})
     return {"activation_steps": _write(graph, layers, folder), "changed": changed}
 
 
@@ -303,7 +322,7 @@ def _for_onnxruntime(job: dict[str, Any], common: dict[str, Any], folder: Path) 
     )
     quantizer = OnnxruntimeQuantizer(graph=graph)
     quantizer._verbose = False
-    _say("Weights and activations")
+    _say("Weights and activations", common["dataloader"])
     inputs = next(iter(common["dataloader"]))
     quantizer.quantize(
         inputs=inputs,
@@ -313,7 +332,7 @@ def _for_onnxruntime(job: dict[str, Any], common: dict[str, Any], folder: Path) 
         calib_steps=common["calib_steps"],
         collate_fn=None,
     )
-    _say("Writing the model")
+    _say("Writing the model", common["dataloader"])
     export_ppq_graph(
         graph=graph,
         platform=TargetPlatform.ONNXRUNTIME,
@@ -338,7 +357,7 @@ def main(folder: Path) -> int:
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     torch.manual_seed(job["settings"]["seed"])
     samples = Samples(folder, job["samples"], job["inputs"])
-    _say("Reading the model")
+    _say("Reading the model", samples)
     graph = load_graph(str(folder / "model.onnx"), NetworkFramework.ONNX)
     formatter = GraphReplacer(GraphFormatter(graph))
     for command in _FORMATS:

@@ -27,6 +27,7 @@ from deployx_edge.resources import cache_folder
 from deployx_edge.runtimes.ncnn_pair import find_bin
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
+from deployx_edge.steps import step_texts
 from deployx_edge.workflows.conversion import (
     BundleOptions,
     Made,
@@ -61,7 +62,13 @@ def make_bundle(
     Raises UsageError, ModelError, BundleError or VerificationError.
     """
     chosen = options or BundleOptions()
-    chosen = replace(chosen, input_shapes=(*chosen.input_shapes, *input_shapes))
+    chosen = replace(
+        chosen,
+        input_shapes=(*chosen.input_shapes, *input_shapes),
+        # What YAML files say decides what a bundle in the cache is, not what they are called.
+        preprocess=step_texts(chosen.preprocess),
+        postprocess=step_texts(chosen.postprocess),
+    )
     check_options(chosen)
     if output is not None:
         check_output(output.absolute())

@@ -12,7 +12,6 @@ from deployx_edge.bundle import Bundle, Verification
 from deployx_edge.comparison import first_difference, structured_inputs
 from deployx_edge.errors import DeployxError, ModelError, UsageError, VerificationError
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, at_sizes, parse_inputs
-from deployx_edge.preprocessing import parse_postprocessing, parse_preprocessing
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
 from deployx_edge.runtimes.hosts import run_converted
@@ -26,6 +25,7 @@ from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.magnitudes import WideTensor, wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.size import refuse_too_large
+from deployx_edge.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.workflows.models import EXPORTER_KEY, TorchOptions, noted
 from deployx_edge.workflows.progress import Progress, Stage
 from deployx_edge.workflows.samples import read_samples
@@ -222,7 +222,7 @@ def source_postprocessing(
 def _preprocessing(
     options: BundleOptions, inputs: Sequence[NamedShape], from_file: str | None
 ) -> tuple[PreProcessing, ...]:
-    texts = options.preprocess or ((from_file,) if from_file else ())
+    texts = step_texts(options.preprocess) or ((from_file,) if from_file else ())
     steps = tuple(parse_preprocessing(text, inputs) for text in texts)
     if len({step.input for step in steps}) != len(steps):
         raise UsageError("--preprocess is given twice for the same input.")
@@ -232,7 +232,7 @@ def _preprocessing(
 def _postprocessing(
     options: BundleOptions, outputs: Sequence[NamedShape], from_file: str | None
 ) -> tuple[PostProcessing, ...]:
-    texts = options.postprocess or ((from_file,) if from_file else ())
+    texts = step_texts(options.postprocess) or ((from_file,) if from_file else ())
     steps = tuple(parse_postprocessing(text, outputs) for text in texts)
     if len({step.output for step in steps}) != len(steps):
         raise UsageError("--postprocess is given twice for the same output.")

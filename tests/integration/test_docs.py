@@ -26,9 +26,10 @@ def run_commands(page, folder):
     commands = [line for block in blocks for line in block.splitlines()]
     for command in commands:
         words = shlex.split(command)
-        assert words[0] == "deployx-edge"
+        assert words[0] in ("deployx-edge", "python")
+        module = [] if words[0] == "python" else ["-m", "deployx_edge"]
         done = subprocess.run(
-            [sys.executable, "-m", "deployx_edge", *words[1:]],
+            [sys.executable, *module, *words[1:]],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -46,3 +47,8 @@ def test_the_way_from_pytorch_runs_as_it_is_written(tmp_path):
 
 def test_accuracy_is_measured_as_it_is_written(tmp_path):
     assert run_commands("accuracy-on-your-board.md", tmp_path) == 3
+
+
+def test_quantizing_goes_as_it_is_written(tmp_path):
+    assert run_commands("quantize.md", tmp_path) == 6
+    assert (tmp_path / "digits-searched" / "bundle.json").is_file()

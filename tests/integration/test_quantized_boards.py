@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.config import load_config
@@ -13,14 +15,17 @@ from deployx_edge.measurement.values import RunOptions
 from deployx_edge.ncnn_format import read_table
 from deployx_edge.quantization.values import PRESETS
 from deployx_edge.runtimes.hosts import HOSTS
+from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.compare import compare
 from deployx_edge.workflows.conversion import converted
 from deployx_edge.workflows.evaluate import EvaluationOptions, evaluate
 from deployx_edge.workflows.quantize import QuantizeOptions, quantize
 from deployx_edge.workflows.run import run
 from deployx_edge.workflows.session import open_session
+from examples.shapes.drawing import draw_many
 
-DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DIGITS = EXAMPLES / "digits"
 MODEL, TEST = DIGITS / "digits_cnn.onnx", DIGITS / "digits_test.npz"
 BOARDS = ("local:", "virtual:linux-arm64?cpu=cortex-a53", "virtual:linux-arm64?cpu=cortex-a76")
 
@@ -46,6 +51,76 @@ def test_the_board_is_within_a_point_of_the_reference(
     assert abs(place.figures[0].value - found.reference.figures[0].value) <= 0.01
     assert place.agreement is not None
     assert place.agreement >= 0.98
+
+
+def drawn(folder: Path, side: int) -> Path:
+    """Pictures to calibrate on: none of those that the examples are measured on."""
+    folder.mkdir(parents=True)
+    for index, picture in enumerate(draw_many(1, 32, side)):
+        Image.fromarray(picture.pixels).save(folder / f"{index}.png")
+    return folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One of the networks that see shapes: in float as ONNX, in int8, and its data."""
+
+    source: Path
+    bundle: Bundle
+    data: Path
+
+
+def example(name: str, side: int, postprocess: str, folder: Path) -> Example:
+    options = BundleOptions(
+        runtime="onnxruntime",
+        input_shapes=(f"image:1x3x{side}x{side}",),
+        torch=TorchOptions(checkpoint=EXAMPLES / name / f"{name}.pt"),
+    )
+    source = make_bundle(Path(f"examples.{name}.model:{name}"), folder / "float", options)
+    chosen = QuantizeOptions(
+        preset="fast",
+        settings=PRESETS["fast"],
+        bundle=BundleOptions(preprocess=("std=255",), postprocess=(postprocess,)),
+    )
+    made = quantize(source.path("onnx"), drawn(folder / "drawn", side), folder / "int8", chosen)
+    return Example(
+        source=source.path("onnx"),
+        bundle=made.bundle,
+        data=EXAMPLES / name / "shapes_test.npz",
+    )
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    labels = "detection,labels=circle|square|triangle"
+    return example("detector", 128, labels, tmp_path_factory.mktemp("detector"))
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    labels = "segmentation,labels=ground|circle|square|triangle"
+    return example("segmenter", 96, labels, tmp_path_factory.mktemp("segmenter"))
+
+
+@pytest.mark.parametrize("device", BOARDS)
+def test_the_detector_is_within_two_points_of_the_reference(detector: Example, device: str) -> None:
+    found = evaluate(detector.bundle.folder, detector.data, [device], reference=detector.source)
+    (place,) = found.places
+    assert found.reference is not None
+    assert [figure.metric for figure in place.figures] == ["map"]
+    assert found.reference.figures[0].value > 0.8
+    assert abs(place.figures[0].value - found.reference.figures[0].value) <= 0.02
+
+
+@pytest.mark.parametrize("device", BOARDS)
+def test_the_segmenter_is_within_a_point_of_the_reference(segmenter: Example, device: str) -> None:
+    found = evaluate(segmenter.bundle.folder, segmenter.data, [device], reference=segmenter.source)
+    (place,) = found.places
+    assert found.reference is not None
+    assert [figure.metric for figure in place.figures] == ["miou"]
+    assert abs(place.figures[0].value - found.reference.figures[0].value) <= 0.01
+    assert place.agreement is not None
+    assert place.agreement >= 0.99
 
 
 @pytest.mark.parametrize("device", BOARDS)

@@ -367,3 +367,19 @@ def test_the_random_network_is_large_enough(tmp_path: Path) -> None:
     made = make_bundle(path, tmp_path / "b")
     assert made.provenance.verification.status == "passed"
     assert made.file("bin").size >= 10_000_000
+
+
+def test_steps_come_from_yaml_files_one_or_many(tmp_path: Path) -> None:
+    """A list of mappings is several steps; a changed file makes another bundle in the cache."""
+    steps = tmp_path / "steps.yaml"
+    steps.write_text("- {input: image, std: 16}\n", encoding="utf-8")
+    first = make_bundle(DIGITS / "digits_cnn.onnx", options=BundleOptions(preprocess=(str(steps),)))
+    assert first.preprocessing[0].std == (16.0,)
+    steps.write_text("- {input: image, std: 32}\n", encoding="utf-8")
+    second = make_bundle(
+        DIGITS / "digits_cnn.onnx", options=BundleOptions(preprocess=(str(steps),))
+    )
+    assert second.preprocessing[0].std == (32.0,)
+    steps.write_text("- {input: image}\n- {input: image}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="given twice"):
+        make_bundle(DIGITS / "digits_cnn.onnx", options=BundleOptions(preprocess=(str(steps),)))
