@@ -97,7 +97,8 @@ class Trial:
 class Sensitivity:
     """Layers from the most to the least harmful; the trials, and what they were measured by.
 
-    ``keep_float`` is what came of the search, empty without a goal.
+    ``keep_float`` is what came of the search, empty without a goal; ``notes`` are what the
+    measurements told, for instance that calibration and evaluation share samples.
     """
 
     layers: tuple[LayerDamage, ...]
@@ -107,6 +108,7 @@ class Sensitivity:
     reference: float | None = None
     allowed: float | None = None
     trials: tuple[Trial, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def _snr_of(layer: LayerReport) -> float:

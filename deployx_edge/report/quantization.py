@@ -44,6 +44,7 @@ def quantization_report(
         parts.append(_damages(sensitivity))
         if sensitivity.trials:
             parts.append(_trials(sensitivity))
+        parts += [Text(note) for note in sensitivity.notes]
     return Group(*parts)
 
 

@@ -107,7 +107,11 @@ def _start_child(folder: Path) -> Completed:
     paths = [package_parent, os.environ.get("PYTHONPATH", "")]
     return run(
         [sys.executable, "-m", "deployx_edge.runtimes.ncnn_child", folder],
-        env={"PYTHONPATH": os.pathsep.join(path for path in paths if path)},
+        env={
+            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+            # On a busy computer threads that wait by turning round keep those off that have work.
+            "OMP_WAIT_POLICY": "PASSIVE",
+        },
         timeout=_LONGEST_JOB,
         check=False,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,8 +146,13 @@ def unverified(found: Calibrated, keep_float: Sequence[str], output: Path) -> Bu
     with tempfile.TemporaryDirectory(prefix="int8-", dir=found.material.folder) as work:
         folder = Path(work)
         int8 = int8_model(found, keep_float, folder)
+        model = _converted(found, int8.weights, fresh(folder, "int8"), int8.scales)
+        # So that whoever measures it sees what it was calibrated on.
+        data = {"calibration": asdict(found.material.described())}
+        path = folder / "report.json"
+        path.write_text(json.dumps(data), encoding="utf-8")
         made = Made(
-            model=_converted(found, int8.weights, fresh(folder, "int8"), int8.scales),
+            model=replace(model, files=(*model.files, ("quantization", path))),
             preprocessing=found.material.preprocessing,
             postprocessing=found.material.postprocessing,
             verification=Verification(status="skipped"),

@@ -162,6 +162,7 @@ def _searched(
         reference=wanted,
         allowed=goal.max_drop,
         trials=tuple(Trial(keep_float=key, accuracy=v) for key, v in accuracy.trials.items()),
+        notes=first.notes,
     )
 
 

@@ -75,10 +75,14 @@ def joined_heads(layers: Sequence[DraftLayer], outputs: Iterable[str]) -> list[D
     joined: dict[int, DraftLayer] = {}
     for entry in layers:
         found = _joined(chain, entry) if entry.layer.type == "SDPA" else None
-        if found is not None:
-            made, last, parts = found
+        if found is None:
+            continue
+        made, last, parts = found
+        numbers = {id(part) for part in parts}
+        # What one attention gives may be what the next one cuts into heads.
+        if not {id(last), *numbers} & (gone | joined.keys()):
             joined[id(last)] = made
-            gone.update(id(part) for part in parts)
+            gone |= numbers
     kept = (joined.get(id(entry), entry) for entry in layers if id(entry) not in gone)
     return list(kept)
 

@@ -138,6 +138,27 @@ def test_what_does_not_fit_stays_apart(form: Form, tmp_path: Path) -> None:
     assert "SDPA" in found
 
 
+def test_a_product_is_taken_into_one_attention_only(tmp_path: Path) -> None:
+    graph = Graph(17, x=(1, 7, WIDTH))
+
+    def heads(tensor: str, order: list[int]) -> str:
+        return graph("Transpose", graph("Reshape", tensor, [1, 7, HEADS, SIZE]), perm=order)
+
+    def product(tensor: str, seed: int) -> str:
+        return graph("MatMul", tensor, random(WIDTH, WIDTH, seed=seed))
+
+    made = product("x", 0)
+    for seed in (1, 4):
+        queries = heads(product("x", seed), [0, 2, 1, 3])
+        scores = graph("MatMul", queries, heads(product("x", seed + 1), [0, 2, 3, 1]))
+        mixed = graph("MatMul", graph("Softmax", scores, axis=-1), heads(made, [0, 2, 1, 3]))
+        mixed = graph("Reshape", graph("Transpose", mixed, perm=[0, 2, 1, 3]), [1, 7, WIDTH])
+        made = product(mixed, seed + 2)
+    right_in_ncnn(graph.model(made), tmp_path)
+    found = layers_of(tmp_path)
+    assert (found.count("MultiHeadAttention"), found.count("SDPA")) == (1, 1)
+
+
 def test_what_comes_out_keeps_its_name(tmp_path: Path) -> None:
     made = attention(Form(biases=False, beside="y"))
     right_in_ncnn(made, tmp_path)

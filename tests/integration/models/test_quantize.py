@@ -326,18 +326,33 @@ def fragile(path: Path) -> Path:
     return path
 
 
+def calibration_with_labels(folder: Path) -> Path:
+    """What was calibrated on, as something to measure on: a mistake to warn of."""
+    with np.load(CALIBRATION) as file:
+        images = file["image"]
+    reference = Reference(read_onnx(MODEL, {}))
+    scores = [reference.run({"image": image[None]})["scores"] for image in images]
+    labels = np.concatenate(scores).argmax(axis=1)
+    np.savez(folder / "same.npz", image=images, labels=labels)
+    return folder / "same.npz"
+
+
 def test_the_layer_that_was_made_fragile_is_found_and_kept(tmp_path: Path) -> None:
     path = fragile(tmp_path / "fragile.onnx")
     plain = quantize(path, CALIBRATION, tmp_path / "plain", FAST)
     assert accuracy(plain.bundle) < 0.9
-    goal = AccuracyGoal(dataset=TEST, metric="top1", max_drop=0.01)
+    goal = AccuracyGoal(dataset=TEST, metric="top1", max_drop=0.02, limit=150)
     made, found = quantize_by_sensitivity(path, CALIBRATION, tmp_path / "kept", FAST, goal)
     assert found.layers[0].layer == "/features/features.6/Conv_output_0"
     assert found.keep_float == ("/features/features.6/Conv_output_0",)
     assert found.reference is not None
-    assert accuracy(made.bundle) >= found.reference - 0.01
+    assert accuracy(made.bundle) >= found.reference - 0.03
     measured = {trial.keep_float: trial.accuracy for trial in found.trials}
-    assert measured[()] < found.reference - 0.01
+    assert measured[()] < found.reference - 0.02
+    assert not found.notes
+    same = replace(goal, dataset=calibration_with_labels(tmp_path))
+    _, found = quantize_by_sensitivity(path, CALIBRATION, tmp_path / "same", FAST, same)
+    assert "calibrated on 32 of these samples" in found.notes[0]
     with pytest.raises(AccuracyError, match="int8 is not what costs it"):
         goal = replace(goal, max_drop=-0.5)
         quantize_by_sensitivity(path, CALIBRATION, tmp_path / "no", FAST, goal)
