@@ -263,8 +263,21 @@ def precision_that_ran(counts: tuple[PrecisionCount, ...]) -> str:
     return " + ".join(f"{c.precision} ({c.layers})" for c in present)
 
 
-def precision_warning(asked: str, counts: tuple[PrecisionCount, ...]) -> str | None:
-    """A sentence where not one layer, or only some, ran in the precision asked for."""
+def precision_warning(asked: str, stored: str, counts: tuple[PrecisionCount, ...]) -> str | None:
+    """A sentence where not one layer, or only some, ran in the precision asked for.
+
+    Of a model that is ``stored`` in int8 that is asked of the rest; its int8 layers must be such.
+    """
+    if "int8" in (asked, stored):
+        rest = tuple(count for count in counts if count.precision != "int8")
+        if rest == counts:
+            return (
+                "int8 was asked for, but no layer ran in it: the figures are those of "
+                f"{precision_that_ran(counts)}."
+            )
+        if asked == "int8":
+            return None
+        counts = rest
     total = sum(c.layers for c in counts)
     matching = sum(c.layers for c in counts if c.precision == asked)
     if matching == total:
@@ -274,7 +287,7 @@ def precision_warning(asked: str, counts: tuple[PrecisionCount, ...]) -> str | N
             f"{asked} was asked for, but no layer ran in it: "
             f"the figures are those of {precision_that_ran(counts)}."
         )
-    if asked == "int8" or matching * 2 >= total:
+    if matching * 2 >= total:
         return None
     return f"{asked} was asked for, but only {matching} of {total} layers ran in it."
 

@@ -143,7 +143,7 @@ def _bench_one(
 
         samples = session.client.bench(load.model_id, inputs, plan, count)
         transport = measure_transport(session, load.model_id, inputs)
-    warning = precision_warning(options.precision, samples.precisions)
+    warning = precision_warning(options.precision, bundle.precision, samples.precisions)
     return BenchResult(
         model=identity_of(bundle),
         device=session.identity,

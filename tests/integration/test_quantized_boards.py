@@ -11,6 +11,7 @@ from PIL import Image
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.config import load_config
+from deployx_edge.errors import DeployxError
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.ncnn_format import read_table
 from deployx_edge.quantization.values import PRESETS
@@ -148,6 +149,13 @@ def test_the_board_computes_the_codes_that_this_computer_does(digits: Bundle, de
                 else:
                     scale = np.abs(own).max()
                     assert np.abs(got - own).max() <= 0.03 * scale
+
+
+def test_int8_weights_are_not_read_as_floats(digits: Bundle) -> None:
+    """ncnn would do so, silently, where its int8 inference is off."""
+    options = EvaluationOptions(run=RunOptions(int8_inference=False))
+    with pytest.raises(DeployxError, match=r"are int8, which int8_inference=off cannot"):
+        evaluate(digits.folder, TEST, ["local:"], options=options)
 
 
 def test_compare_takes_codes_for_what_they_stand_for(digits: Bundle) -> None:

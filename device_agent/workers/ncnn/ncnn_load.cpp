@@ -81,6 +81,7 @@ Status NcnnModel::load_files(const std::string& param, const std::string& bin) {
   if (const int code = net_.load_param(param.c_str()); code != 0) {
     return refuse(with_code(param + ": ncnn refused the .param", code));
   }
+  if (Status able = check_int8(param); !able) return able;
   const int code = net_.load_model(reader);
   const auto took = std::chrono::steady_clock::now() - start;
   info_.load_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(took).count();
@@ -92,6 +93,18 @@ Status NcnnModel::load_files(const std::string& param, const std::string& bin) {
   if (net_.layers().size() != params_.layers.size()) {
     return refuse(param + ": ncnn found " + std::to_string(net_.layers().size()) +
                   " layers where the lines hold " + std::to_string(params_.layers.size()));
+  }
+  return {};
+}
+
+// Without int8 inference ncnn would read the codes of an int8 layer's weights as floats.
+Status NcnnModel::check_int8(const std::string& param) const {
+  if (net_.opt.use_int8_inference) return {};
+  for (const ncnn::Layer* layer : net_.layers()) {
+    if (layer->support_int8_storage) {
+      return refuse(param + ": the weights of '" + layer->name +
+                    "' are int8, which int8_inference=off cannot compute with");
+    }
   }
   return {};
 }

@@ -55,6 +55,7 @@ class NcnnModel : public Model {
   NcnnModel() = default;
 
   Status load_files(const std::string& param, const std::string& bin);
+  Status check_int8(const std::string& param) const;
   Status find_inputs();
   Status find_outputs(const std::vector<std::string>& names);
   void mark_needed_layers();

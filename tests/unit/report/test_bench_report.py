@@ -43,8 +43,14 @@ def test_several_results_are_rows_of_one_table():
 
 def test_a_precision_that_was_not_had_is_marked():
     counts = (PrecisionCount(precision="fp32", layers=5),)
-    assert "no layer ran in it" in precision_warning("fp16", counts)
-    assert precision_warning("fp32", counts) is None
+    assert "no layer ran in it" in precision_warning("fp16", "fp32", counts)
+    assert precision_warning("fp32", "fp32", counts) is None
+    assert "no layer ran in it" in str(precision_warning("fp32", "int8", counts))
+    assert "no layer ran in it" in str(precision_warning("int8", "fp32", counts))
+    quantized = (*counts, PrecisionCount(precision="int8", layers=9))
+    assert precision_warning("fp32", "int8", quantized) is None
+    assert precision_warning("int8", "int8", quantized) is None
+    assert "no layer ran in it" in str(precision_warning("fp16", "int8", quantized))
 
 
 def test_mixed_precisions_are_told_with_their_layers():
