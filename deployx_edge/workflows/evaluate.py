@@ -92,8 +92,10 @@ def evaluate(
     """
     chosen, torch = options or EvaluationOptions(), torch or TorchOptions()
     _check_files(chosen, devices)
-    case = _case(model, dataset, tuple(input_shapes), torch, chosen, progress)
     source = reference if model.is_dir() else model
+    # Beside a bundle, what is said of PyTorch is said of the reference.
+    own = TorchOptions() if source is not model and source is not None else torch
+    case = _case(model, dataset, tuple(input_shapes), own, chosen, progress)
     with _tallies(case, chosen) as tally_of:
         beside = None
         if source is not None:

@@ -7,7 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployx_edge.quantization.ppq import PpqModel, ppq_version, quantize_for_onnxruntime
+from deployx_edge.quantization.ppq import (
+    PpqModel,
+    PpqResult,
+    ppq_version,
+    quantize_for_onnxruntime,
+)
 from deployx_edge.quantization.report import (
     LayerReport,
     QuantizationReport,
@@ -53,40 +58,71 @@ def quantized(
     on some processors they saturate. VerificationError where they differ.
     """
     plain = saved(simplified(material.source), material.folder, material.opened.name)
-    float_model = _loaded(plain.path)
-    layers = _layers(float_model)
+    layers = _layers(_loaded(plain.path))
     check_layers(options.keep_float, list(layers))
+    result = _by_ppq(plain, material, options, progress)
+    int8 = _written(result, material.folder)
+    converted = ConvertedModel(
+        runtime="onnxruntime",
+        precision="int8",
+        files=(("onnx", int8.path),),
+        inputs=input_specs(material.source),
+        outputs=output_specs(material.outputs),
+    )
+    progress(Stage(text="Comparing int8 in ONNX Runtime with the same model in floats"))
+    reference = Reference(int8, optimized=False)
+    verification = verify(converted, reference, material.inputs(), accept_unproven=True)
+    progress(Stage(text="Measuring what it costs, layer by layer"))
+    report = _report(plain, int8, layers, result, material, options)
+    path = material.folder / "report.json"
+    write_report(report, path)
+    made = Made(
+        model=replace(converted, files=(*converted.files, ("quantization", path))),
+        preprocessing=material.preprocessing,
+        postprocessing=material.postprocessing,
+        verification=replace(verification, samples=material.verified_samples),
+        tools=(*versions(OnnxRuntimeConverter()), ("esp-ppq", ppq_version())),
+        notes=notes_of(report),
+    )
+    bundle = write_made(made, material.opened, output, options.bundle.name)
+    return Quantized(bundle=bundle, report=report)
+
+
+def _by_ppq(
+    plain: OnnxSource, material: Material, options: QuantizeOptions, progress: Progress
+) -> PpqResult:
     model = PpqModel(
-        model=float_model,
+        model=_loaded(plain.path),
         inputs=tuple(tensor.name for tensor in plain.inputs),
         expected=Reference(plain).run(next(iter(material.data)).inputs),
     )
-    result = quantize_for_onnxruntime(
+    return quantize_for_onnxruntime(
         model,
         (sample.inputs for sample in material.data),
         options.keep_float,
         options.settings,
         lambda phase: progress(Stage(text=f"PPQ: {phase}")),
     )
+
+
+def _written(result: PpqResult, folder: Path) -> OnnxSource:
     assert result.exported is not None
-    path = material.folder / "int8.onnx"
+    path = folder / "int8.onnx"
     path.write_bytes(result.exported)
-    int8 = read_onnx(path, {})
-    converted = ConvertedModel(
-        runtime="onnxruntime",
-        precision="int8",
-        files=(("onnx", path),),
-        inputs=input_specs(material.source),
-        outputs=output_specs(material.outputs),
-    )
-    progress(Stage(text="Comparing int8 in ONNX Runtime with the same model in floats"))
-    verification = verify(
-        converted, Reference(int8, optimized=False), material.inputs(), accept_unproven=True
-    )
-    progress(Stage(text="Measuring what it costs, layer by layer"))
+    return read_onnx(path, {})
+
+
+def _report(
+    plain: OnnxSource,
+    int8: OnnxSource,
+    layers: Mapping[str, onnx.NodeProto],
+    result: PpqResult,
+    material: Material,
+    options: QuantizeOptions,
+) -> QuantizationReport:
     costs = _costs(plain, int8, layers, material)
-    modes = _modes(_loaded(path))
-    report = QuantizationReport(
+    modes = _modes(_loaded(int8.path))
+    return QuantizationReport(
         runtime="onnxruntime",
         preset=options.preset,
         settings=options.settings,
@@ -97,22 +133,10 @@ def quantized(
         outputs=tuple(costs[tensor.name] for tensor in material.outputs),
         compared=min(len(material.data), COMPARED),
         bytes_before=plain.path.stat().st_size,
-        bytes_after=path.stat().st_size,
+        bytes_after=int8.path.stat().st_size,
         seconds=result.seconds,
         peak_bytes=result.peak_bytes,
     )
-    report_path = material.folder / "report.json"
-    write_report(report, report_path)
-    made = Made(
-        model=replace(converted, files=(*converted.files, ("quantization", report_path))),
-        preprocessing=material.preprocessing,
-        postprocessing=material.postprocessing,
-        verification=replace(verification, samples=material.verified_samples),
-        tools=(*versions(OnnxRuntimeConverter()), ("esp-ppq", ppq_version())),
-        notes=notes_of(report),
-    )
-    bundle = write_made(made, material.opened, output, options.bundle.name)
-    return Quantized(bundle=bundle, report=report)
 
 
 def _layers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
