@@ -19,7 +19,7 @@ from deployx_edge.evaluation.metrics import (
     metric_by_name,
 )
 from deployx_edge.evaluation.results import Evaluation
-from deployx_edge.measurement.values import RunOptions
+from deployx_edge.measurement.values import RunOptions, precision_warning
 from deployx_edge.model import PostProcessing, PreProcessing
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.steps import (
@@ -290,14 +290,16 @@ def _place(
     work = Work(
         bundle=case.bundle, data=case.data, preprocessing=case.preprocessing, run=options.run
     )
-    rate, resumed = run_on(device, work, tally, progress)
+    ran = run_on(device, work, tally, progress)
     tally.finish()
+    asked, stored = options.run.precision, case.bundle.precision
     return Place(
         name=device or "this computer",
-        precision=precision_of(case.bundle, options.run.precision),
+        precision=precision_of(case.bundle, asked, ran),
         tally=tally,
-        rate=rate,
-        resumed=resumed,
+        rate=ran.rate,
+        resumed=ran.resumed,
+        warning=precision_warning(asked, stored, ran.precisions) if ran.precisions else None,
     )
 
 
@@ -313,7 +315,11 @@ def _evaluation(
         dataset_sha256=data.digest,
         samples=len(data) - len(data.skipped),
         skipped=data.skipped,
-        notes=(*data.notes, *_overlap(case.bundle, data)),
+        notes=(
+            *data.notes,
+            *_overlap(case.bundle, data),
+            *(f"{place.name}: {place.warning}" for place in places if place.warning),
+        ),
         reference=None if reference is None else accuracy_of(reference, None, data, seed),
         places=tuple(accuracy_of(place, reference, data, seed) for place in places),
     )

@@ -25,7 +25,9 @@ from deployx_edge.evaluation.results import (
 )
 from deployx_edge.evaluation.scores import NO_CLASS, per_class_accuracy
 from deployx_edge.evaluation.values import Sample
+from deployx_edge.measurement.values import precision_that_ran
 from deployx_edge.workflows.evaluation_files import OutputSaver
+from deployx_edge.workflows.evaluation_runners import Ran
 from deployx_edge.workflows.predictions import (
     SURE,
     Arrays,
@@ -82,17 +84,20 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a tally is of, and how fast it was."""
+    """Where a tally is of, how fast it was, and a warning where it ran in another precision."""
 
     name: str
     precision: str
     tally: Tally
     rate: float
     resumed: int = 0
+    warning: str | None = None
 
 
-def precision_of(bundle: Bundle, asked: str) -> str:
-    """What a bundle runs in: that of its weights, else what was asked for."""
+def precision_of(bundle: Bundle, asked: str, ran: Ran) -> str:
+    """What a bundle ran in as the board told, else that of its weights, else what was asked for."""
+    if ran.precisions:
+        return precision_that_ran(ran.precisions)
     return bundle.precision if bundle.precision != "fp32" else asked
 
 

@@ -22,7 +22,7 @@ from deployx_edge.config import load_config
 from deployx_edge.errors import LinkLostError, UsageError
 from deployx_edge.evaluation.datasets import Dataset
 from deployx_edge.evaluation.values import Sample
-from deployx_edge.measurement.values import Limits, RunOptions
+from deployx_edge.measurement.values import BenchPlan, Limits, PrecisionCount, RunOptions
 from deployx_edge.model import (
     InputRequest,
     PreProcessing,
@@ -34,7 +34,7 @@ from deployx_edge.resources import cache_folder
 from deployx_edge.runtimes.hosts import HOSTS
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bench import loaded
+from deployx_edge.workflows.bench import loaded, random_inputs
 from deployx_edge.workflows.bundle import TorchOptions
 from deployx_edge.workflows.conversion import converted
 from deployx_edge.workflows.models import opened_model
@@ -124,8 +124,21 @@ def reference_runner(
         yield outputs_of
 
 
-def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> tuple[float, int]:
-    """Feed the taker from one place; samples a second, and how many were known before.
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How it went in one place.
+
+    ``rate`` in samples a second; ``resumed`` samples were known before; ``precisions`` are those
+    that the layers ran in, empty where no board told.
+    """
+
+    rate: float
+    resumed: int = 0
+    precisions: tuple[PrecisionCount, ...] = ()
+
+
+def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> Ran:
+    """Feed the taker from one place.
 
     None is this computer. A link that breaks is opened again, and what an interrupted run had
     answered is not computed again.
@@ -133,27 +146,27 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
     data = work.data
     if device is None:
         progress(Stage(text=f"Running {len(data)} samples in {work.bundle.runtime}"))
-        return feed(_here(work), taker, len(data), progress), 0
+        return Ran(rate=feed(_here(work), taker, len(data), progress))
     journal = _Journal(work, device)
     for outputs, sample in zip(journal.replayed(), data, strict=False):
         taker.take(sample, outputs)
     done, rate = taker.count, 0.0
     if done:
         progress(Stage(text=f"Going on behind {done} samples of an interrupted run"))
+    told: list[PrecisionCount] = []
     for attempt in range(_TRIES):
         # What was answered and not yet counted is asked once more.
         journal.count = start = taker.count
         try:
-            rate = feed(
-                streamed(work, device, journal, progress, start), taker, len(data), progress
-            )
+            answers = streamed(work, device, journal, progress, start, told)
+            rate = feed(answers, taker, len(data), progress)
             break
         except LinkLostError as error:
             if attempt == _TRIES - 1:
                 raise
             progress(Stage(text=f"{error.message} Going on behind {taker.count} samples"))
     journal.remove()
-    return rate, done
+    return Ran(rate=rate, resumed=done, precisions=tuple(told))
 
 
 def _here(work: Work) -> Iterator[tuple[Sample, Arrays]]:
@@ -166,9 +179,17 @@ def _here(work: Work) -> Iterator[tuple[Sample, Arrays]]:
 
 
 def streamed(
-    work: Work, device: str, journal: _Journal, progress: Progress, start: int
+    work: Work,
+    device: str,
+    journal: _Journal,
+    progress: Progress,
+    start: int,
+    told: list[PrecisionCount],
 ) -> Iterator[tuple[Sample, Arrays]]:
-    """Samples from ``start`` on with the board's outputs, several in flight."""
+    """Samples from ``start`` on with the board's outputs, several in flight.
+
+    ``told`` is given the precisions that layers run in there, which no option decides alone.
+    """
     bundle = work.bundle
     waiting: deque[Sample] = deque()
     free = Semaphore(_IN_FLIGHT)
@@ -186,6 +207,8 @@ def streamed(
     with open_session(load_config().find_device(device), progress=progress) as session:
         session.push(bundle)
         with loaded(session, bundle, work.run, Limits()) as load:
+            one = BenchPlan(warmup=0, iterations=1)
+            told[:] = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
             progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))
             for reply in session.client.infer(load.model_id, requests()):
                 free.release()
