@@ -65,11 +65,14 @@ def _convert(via: str, path: Path, outputs: tuple[SourceTensor, ...], folder: Pa
     request = ConversionRequest(outputs=outputs, precision="fp32", folder=folder)
     made = CONVERTERS["ncnn"][via]().convert(source, request)
     seconds = time.perf_counter() - begin
-    used = [
-        resource.getrusage(who).ru_maxrss * 1024
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    ]
-    return Conversion(seconds=seconds, peak_bytes=max(used), model=made)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return Conversion(seconds=seconds, peak_bytes=max(own_peak(), children), model=made)
+
+
+def own_peak() -> int:
+    """The most memory that this process held, in bytes; getrusage begins with its parent's."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def convert(via: str, path: Path, outputs: tuple[SourceTensor, ...], folder: Path) -> Conversion:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +26,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+from convert import own_peak
 from random_network import random_network
 
 from deployx_edge.bundle import Bundle
@@ -55,7 +55,7 @@ def benched(bundle: Bundle, iterations: int) -> float:
 def _evaluated(bundle: Path, data: Path, limit: int) -> tuple[float, int]:
     options = EvaluationOptions(metrics=("top1",), limit=limit, run=RUN)
     (place,) = evaluate(bundle, data, ["local:"], options=options).places
-    return place.samples_per_second, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return place.samples_per_second, own_peak()
 
 
 def evaluated(bundle: Bundle, data: Path, limit: int) -> tuple[float, int]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ import onnx
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+from convert import own_peak
 from random_network import random_network
 
 from deployx_edge.model import parse_inputs
@@ -98,8 +98,7 @@ def _run_plainly(path: Path, count: int) -> Cost:
     reference = Reference(source)
     for arrays in images(source, count):
         reference.run(arrays)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Cost(seconds=time.monotonic() - begin, peak_bytes=peak)
+    return Cost(seconds=time.monotonic() - begin, peak_bytes=own_peak())
 
 
 def run_plainly(source: OnnxSource, count: int) -> Cost:
