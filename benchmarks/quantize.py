@@ -33,12 +33,13 @@ from random_network import random_network
 
 from deployx_edge.model import parse_inputs
 from deployx_edge.quantization.ppq import PpqModel, quantize_for_ncnn
-from deployx_edge.quantization.values import PRESETS, QuantizationSettings, WeightLayout
+from deployx_edge.quantization.values import PRESETS, QuantizationSettings
 from deployx_edge.rewriting.passes import NCNN_PASSES
 from deployx_edge.runtimes.emitter.converter import quantizable_layers
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.canonical import canonical
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx
+from deployx_edge.workflows.int8_ncnn import weight_layouts
 from deployx_edge.workflows.models import TorchOptions, opened_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,18 +77,12 @@ def images(source: OnnxSource, count: int) -> Iterator[dict[str, np.ndarray]]:
 
 def calibrate(source: OnnxSource, settings: QuantizationSettings, count: int) -> Cost:
     """PPQ's own process."""
-    layers = [layer for layer in quantizable_layers(source) if layer.mode == "calibrated"]
     model = PpqModel(
         model=onnx.load(source.path),
         inputs=tuple(tensor.name for tensor in source.inputs),
         expected=Reference(source).run(next(images(source, 1))),
     )
-    wanted = {
-        layer.node: WeightLayout(
-            axis=layer.axis, group=layer.group, per_output=layer.type != "ConvolutionDepthWise"
-        )
-        for layer in layers
-    }
+    wanted = weight_layouts(quantizable_layers(source))
     found = quantize_for_ncnn(model, images(source, count), wanted, settings, lambda _: None)
     return Cost(seconds=found.seconds, peak_bytes=found.peak_bytes)
 

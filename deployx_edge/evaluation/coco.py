@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deployx_edge.bundle import sha256_of
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.classes import match_classes
 from deployx_edge.evaluation.outlines import coco_tools, draw_outline
-from deployx_edge.evaluation.pictures import PictureInput, named_files
+from deployx_edge.evaluation.pictures import PictureInput, hash_file, named_files
 from deployx_edge.evaluation.values import CocoNumbers, Sample, Target, TrueBoxes
 from deployx_edge.geometry import IGNORED
 from deployx_edge.preprocessing import open_picture
@@ -84,10 +83,7 @@ class CocoSource:
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the file; None where it cannot be read."""
-        try:
-            return sha256_of(self.files[position])
-        except OSError:
-            return None
+        return hash_file(self.files[position])
 
     def read(self, position: int) -> Sample:
         """The picture as the model takes it, with what is in it; UsageError where not readable."""

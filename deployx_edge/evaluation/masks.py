@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deployx_edge.bundle import sha256_of
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.classes import class_table
-from deployx_edge.evaluation.pictures import PictureInput, pictures_below
+from deployx_edge.evaluation.pictures import PictureInput, hash_file, pictures_below
 from deployx_edge.evaluation.values import Sample, Target
 from deployx_edge.geometry import IGNORED
 from deployx_edge.preprocessing import open_picture
@@ -67,10 +66,7 @@ class MaskSource:
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the picture's file; None where it cannot be read."""
-        try:
-            return sha256_of(self.files[position])
-        except OSError:
-            return None
+        return hash_file(self.files[position])
 
     def read(self, position: int) -> Sample:
         """The picture as the model takes it, with its mask; UsageError where not readable."""

@@ -74,10 +74,15 @@ class PictureSource:
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the file; None where it cannot be read."""
-        try:
-            return sha256_of(self.files[position])
-        except OSError:
-            return None
+        return hash_file(self.files[position])
+
+
+def hash_file(path: Path) -> str | None:
+    """The sha256 (hex) of a file; None where it cannot be read."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return None
 
 
 def picture_input(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import onnx
 
 LEAST_SAMPLES = 8
-COMPARED = 32  # samples that a report's figures come from
+_COMPARED = 32  # samples that a report's figures come from
 _VERIFIED = 4  # of the calibration data, beside the inputs made up for it
 _CLOSE = 0.6
 
@@ -75,8 +75,8 @@ class Material:
 
     source: OnnxSource
     opened: OpenedModel
-    calibration: Path
     data: Dataset
+    calibration: CalibrationData
     preprocessing: tuple[PreProcessing, ...]
     postprocessing: tuple[PostProcessing, ...]
     outputs: tuple[SourceTensor, ...]
@@ -90,19 +90,12 @@ class Material:
     @property
     def verified_samples(self) -> int:
         """How many of ``inputs`` are the user's own."""
-        return min(_VERIFIED, len(self.data))
+        return min(_VERIFIED, self.calibration.samples)
 
-    def described(self) -> CalibrationData:
-        """The data for a report."""
-        data = self.data
-        return CalibrationData(
-            dataset=self.calibration.name,
-            kind=data.kind,
-            samples=len(data) - len(data.skipped),
-            skipped=len(data.skipped),
-            sha256=data.digest,
-            sample_sha256=tuple(sorted(data.content_hashes())),
-        )
+    @property
+    def compared_samples(self) -> int:
+        """How many samples a report's figures come from."""
+        return min(_COMPARED, self.calibration.samples)
 
 
 @contextmanager
@@ -123,15 +116,16 @@ def opened_material(
             raise UsageError(f"{model} is no ONNX model, nor one of PyTorch's, to quantize.")
         source = read_onnx(opened.path, requests)
         preprocessing = source_preprocessing(source, options.bundle)
-        made_up = Reference(source).run(structured_inputs(source.inputs, preprocessing)[0])
+        reference = Reference(source)
+        made_up = reference.run(structured_inputs(source.inputs, preprocessing)[0])
         _check_single(source, source_outputs(source, made_up))
-        data = _calibration_data(calibration, source, preprocessing, options)
-        given = Reference(source).run(next(iter(data)).inputs)
+        data, described = _calibration_data(calibration, source, preprocessing, options)
+        given = reference.run(next(iter(data)).inputs)
         yield Material(
             source=source,
             opened=opened,
-            calibration=calibration,
             data=data,
+            calibration=described,
             preprocessing=preprocessing,
             postprocessing=source_postprocessing(source, given, options.bundle),
             outputs=source_outputs(source, given),
@@ -155,7 +149,8 @@ def _calibration_data(
     source: OnnxSource,
     preprocessing: Sequence[PreProcessing],
     options: QuantizeOptions,
-) -> Dataset:
+) -> tuple[Dataset, CalibrationData]:
+    """The data, and what a report says of it: known once all of it was read."""
     data = open_dataset(
         path,
         inputs=input_specs(source),
@@ -177,7 +172,15 @@ def _calibration_data(
         raise UsageError(
             f"{reason} ({path})", remedy="A hundred pictures as the model sees them in use will do."
         )
-    return data
+    described = CalibrationData(
+        dataset=path.name,
+        kind=data.kind,
+        samples=count,
+        skipped=len(data.skipped),
+        sha256=data.digest,
+        sample_sha256=tuple(sorted(data.content_hashes())),
+    )
+    return data, described
 
 
 def check_layers(names: Sequence[str], known: Sequence[str]) -> None:
@@ -202,7 +205,7 @@ def tensor_costs(
 
     first, second = Reference(plain, tensors=names), Reference(int8, tensors=names)
     sums = {name: np.zeros(4) for name in names}
-    for sample in islice(iter(data), COMPARED):
+    for sample in islice(iter(data), _COMPARED):
         wanted, got = first.run(sample.inputs), second.run(sample.inputs)
         for name in names:
             a, b = (array[name].astype(np.float64).reshape(-1) for array in (wanted, got))

@@ -36,7 +36,6 @@ from deployx_edge.sources.magnitudes import wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource
 from deployx_edge.workflows.bundle import write_made
 from deployx_edge.workflows.calibration import (
-    COMPARED,
     Material,
     Quantized,
     QuantizeOptions,
@@ -58,13 +57,15 @@ if TYPE_CHECKING:
 class Calibrated:
     """A model with scales for all its layers, before it is decided which of them are used.
 
-    ``model`` is the float model as the emitter reads it, equalized where that was asked for.
+    ``model`` is the float model as the emitter reads it, equalized where that was asked for;
+    ``wide`` are its tensors beyond what half floats hold.
     """
 
     material: Material
     model: onnx.ModelProto
     layers: tuple[QuantizableLayer, ...]
     result: PpqResult
+    wide: frozenset[str]
 
     @property
     def able(self) -> tuple[str, ...]:
@@ -98,6 +99,7 @@ def calibrated(
         model=with_parameters(_loaded(prepared), result.floats),
         layers=layers,
         result=result,
+        wide=frozenset(i.tensor for i in wide_tensors(material.source, material.inputs())),
     )
 
 
@@ -148,7 +150,7 @@ def unverified(found: Calibrated, keep_float: Sequence[str], output: Path) -> Bu
         int8 = int8_model(found, keep_float, folder)
         model = _converted(found, int8.weights, fresh(folder, "int8"), int8.scales)
         # So that whoever measures it sees what it was calibrated on.
-        data = {"calibration": asdict(found.material.described())}
+        data = {"calibration": asdict(found.material.calibration)}
         path = folder / "report.json"
         path.write_text(json.dumps(data), encoding="utf-8")
         made = Made(
@@ -204,16 +206,25 @@ def _check_able(
 def _converted(
     found: Calibrated, model: OnnxSource, folder: Path, scales: Mapping[str, LayerScales]
 ) -> ConvertedModel:
-    own = found.material
-    wide = frozenset(item.tensor for item in wide_tensors(own.source, own.inputs()))
     request = ConversionRequest(
-        outputs=own.outputs,
+        outputs=found.material.outputs,
         precision="int8" if scales else "fp32",
         folder=folder,
-        wide=wide,
+        wide=found.wide,
         scales=scales,
     )
     return EmitterConverter().convert(model, request)
+
+
+def weight_layouts(layers: Sequence[QuantizableLayer]) -> dict[str, WeightLayout]:
+    """How the weights of the calibrated layers lie, by node."""
+    return {
+        layer.node: WeightLayout(
+            axis=layer.axis, group=layer.group, per_output=layer.type != "ConvolutionDepthWise"
+        )
+        for layer in layers
+        if layer.mode == "calibrated"
+    }
 
 
 def _scales(
@@ -223,13 +234,7 @@ def _scales(
     settings: QuantizationSettings,
     progress: Progress,
 ) -> PpqResult:
-    wanted = {
-        layer.node: WeightLayout(
-            axis=layer.axis, group=layer.group, per_output=layer.type != "ConvolutionDepthWise"
-        )
-        for layer in layers
-        if layer.mode == "calibrated"
-    }
+    wanted = weight_layouts(layers)
     if not wanted:
         return PpqResult(layers={}, floats={}, exported=None, seconds=0.0, peak_bytes=0)
     first = next(iter(material.data))
@@ -263,13 +268,13 @@ def _report(
         runtime="ncnn",
         preset=options.preset,
         settings=options.settings,
-        calibration=found.material.described(),
+        calibration=found.material.calibration,
         layers=tuple(
             _layer_report(layer, int8.scales, options.keep_float, costs[tops[layer.node]])
             for layer in found.layers
         ),
         outputs=tuple(costs[name] for name in ends),
-        compared=min(len(data), COMPARED),
+        compared=found.material.compared_samples,
         bytes_before=sizes[0],
         bytes_after=sizes[1],
         seconds=found.result.seconds,

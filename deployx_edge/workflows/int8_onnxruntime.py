@@ -31,7 +31,6 @@ from deployx_edge.sources.canonical import simplified
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
 from deployx_edge.workflows.bundle import write_made
 from deployx_edge.workflows.calibration import (
-    COMPARED,
     Material,
     Quantized,
     QuantizeOptions,
@@ -126,12 +125,12 @@ def _report(
         runtime="onnxruntime",
         preset=options.preset,
         settings=options.settings,
-        calibration=material.described(),
+        calibration=material.calibration,
         layers=tuple(
             _layer_report(node, modes, options.keep_float, costs) for node in layers.values()
         ),
         outputs=tuple(costs[tensor.name] for tensor in material.outputs),
-        compared=min(len(material.data), COMPARED),
+        compared=material.compared_samples,
         bytes_before=plain.path.stat().st_size,
         bytes_after=int8.path.stat().st_size,
         seconds=result.seconds,

@@ -397,10 +397,13 @@ def test_data_that_cannot_calibrate_is_refused(tmp_path: Path) -> None:
 
 
 def test_pictures_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "pictures", 12)
-    (folder / "broken.png").write_bytes(b"\x89PNG no more")
-    made = quantize(MODEL, folder, tmp_path / "int8", FAST)
-    assert (made.report.calibration.samples, made.report.calibration.skipped) == (12, 1)
+    """Also those behind the samples that the figures come from."""
+    folder = pictures(tmp_path / "pictures", 40)
+    for name in ("broken.png", "zz.png"):
+        (folder / name).write_bytes(b"\x89PNG no more")
+    made = quantize(MODEL, folder, tmp_path / "int8", replace(FAST, count=64))
+    assert (made.report.calibration.samples, made.report.calibration.skipped) == (40, 2)
+    assert made.report.compared == 32
 
 
 def test_models_that_take_several_samples_are_refused(tmp_path: Path) -> None:
