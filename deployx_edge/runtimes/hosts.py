@@ -12,7 +12,7 @@ from deployx_edge.ncnn_format import read_param
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.emitter.names import readable
 from deployx_edge.runtimes.ncnn import NcnnModel, run_ncnn
-from deployx_edge.runtimes.requantized import restored
+from deployx_edge.runtimes.requantized import code_scales, restored
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -105,7 +105,8 @@ class NcnnHost:
         """See ``HostRuntime``."""
         runs = [to_runtime_arrays(model.inputs, arrays) for arrays in inputs]
         found = run_ncnn(_files(model), runs, outputs=blobs, keep_all=True).runs
-        return tuple(restored(model, run) for run in found)
+        scales = code_scales(model)
+        return tuple(restored(scales, run) for run in found)
 
 
 class OnnxRuntimeHost:

@@ -125,6 +125,11 @@ def verify_layers(
             f"({first.type}) is off by {first.check.relative_error:.1%} of its variation.",
             remedy="--no-verify makes the bundle all the same, and says so in it.",
         )
+    return intermediate_check(checks)
+
+
+def intermediate_check(checks: Sequence[LayerCheck]) -> IntermediateCheck:
+    """What comparisons found, in short; none of them differs."""
     proven = [item.check for item in checks if item.check.verdict == "same"]
     worst = max(proven, key=lambda check: check.relative_error, default=None)
     return IntermediateCheck(

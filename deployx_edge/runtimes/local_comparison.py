@@ -20,8 +20,9 @@ from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.emitter.quantized import RECURRENT
 from deployx_edge.runtimes.hosts import HOSTS, Arrays
+from deployx_edge.runtimes.layerwise import intermediate_check
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.runtimes.requantized import rounded
+from deployx_edge.runtimes.requantized import code_scales, rounded
 from deployx_edge.sources.onnx_file import OnnxSource, prepared, tensor_names
 from deployx_edge.sources.onnx_runtime import open_model
 
@@ -55,11 +56,12 @@ def compare_locally(
     like = {name: array for name, array in seen.items() if array.dtype == "float32" and array.ndim}
     session = open_model(_cut_apart(source, like), folder=source.path.parent)
     blobs = tuple(dict.fromkeys(makers[name].blob for name in like))
+    scales = code_scales(model)
     computed, found = [], []
     for arrays, given in zip(inputs, host.tensors(model, inputs, blobs), strict=True):
         own = {name: given[makers[name].blob].reshape(one.shape) for name, one in like.items()}
         results = session.run([f"{_COMPUTED}{name}" for name in like], {**arrays, **own})
-        computed.append(rounded(model, dict(zip(like, results, strict=True))))
+        computed.append(rounded(scales, dict(zip(like, results, strict=True))))
         found.append(own)
     return tuple(
         LayerCheck(
@@ -89,14 +91,7 @@ def verify_locally(
             f"'{check.output}' is off by {check.relative_error:.1%} of its variation.",
             remedy=f"Keep it in float: --keep-float {wrong[0].layer}",
         )
-    proven = [item.check for item in checks if item.check.verdict == "same"]
-    worst = max(proven, key=lambda check: check.relative_error, default=None)
-    return IntermediateCheck(
-        compared=len(checks),
-        unproven=len(checks) - len(proven),
-        worst="" if worst is None else worst.output,
-        worst_error=0.0 if worst is None else worst.relative_error,
-    )
+    return intermediate_check(checks)
 
 
 def _cut_apart(source: OnnxSource, like: Mapping[str, Array]) -> bytes:

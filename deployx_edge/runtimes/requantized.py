@@ -21,17 +21,15 @@ _LARGEST_CODE = 127
 _CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
 
 
-def restored(model: ConvertedModel, blobs: Mapping[str, Array]) -> dict[str, Array]:
-    """The blobs with values in place of codes."""
-    scales = _code_scales(model)
+def restored(scales: Mapping[str, float], blobs: Mapping[str, Array]) -> dict[str, Array]:
+    """The blobs with values in place of codes; ``scales`` are those of ``code_scales``."""
     return {
         name: array / scales[name] if name in scales else array for name, array in blobs.items()
     }
 
 
-def rounded(model: ConvertedModel, tensors: Mapping[str, Array]) -> dict[str, Array]:
+def rounded(scales: Mapping[str, float], tensors: Mapping[str, Array]) -> dict[str, Array]:
     """Tensors in floats, by the source's names, rounded where the model hands on codes."""
-    scales = _code_scales(model)
     return {
         name: _rounded(array, scales[readable(name)]) if readable(name) in scales else array
         for name, array in tensors.items()
@@ -46,7 +44,7 @@ def _rounded(values: Array, scale: float) -> Array:
     return np.asarray(np.sign(values) * codes / scale, dtype=np.float32)
 
 
-def _code_scales(model: ConvertedModel) -> dict[str, float]:
+def code_scales(model: ConvertedModel) -> dict[str, float]:
     """By blob that holds codes, how many codes make 1."""
     files = dict(model.files)
     if "table" not in files:

@@ -24,7 +24,7 @@ from deployx_edge.model import (
 from deployx_edge.runtimes.emitter.names import readable
 from deployx_edge.runtimes.hosts import HOSTS, check_arrays
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.runtimes.requantized import restored
+from deployx_edge.runtimes.requantized import code_scales, restored
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
 from deployx_edge.workflows.bench import loaded
 from deployx_edge.workflows.bundle import make_bundle
@@ -89,7 +89,7 @@ def run(
             session.progress(Runs(done=done, expected=len(samples), last_ns=reply.compute_ns))
     outputs = {spec.name: join_samples(spec, collected[spec.name]) for spec in bundle.outputs}
     codes_or_values = {name: _stacked(parts) for name, parts in inside.items()}
-    return {**restored(converted(bundle), codes_or_values), **outputs}
+    return {**restored(code_scales(converted(bundle)), codes_or_values), **outputs}
 
 
 def run_bundle_here(
