@@ -92,18 +92,28 @@ def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
         resized = _resized(coloured, step)
     except (OSError, ValueError, MemoryError) as error:
         raise UsageError(f"The picture cannot be converted: {error}.") from error
-    pixels = np.asarray(resized, dtype=np.float64).reshape(step.height, step.width, step.channels)
+    pixels = np.asarray(resized).reshape(step.height, step.width, step.channels)
     if step.colour == "bgr":
         pixels = pixels[:, :, ::-1]
-    values = (pixels * step.scale - np.asarray(step.mean)) / np.asarray(step.std)
-    if step.layout == "NCHW":
-        values = values.transpose(2, 0, 1)
+    values = [table[pixels[:, :, channel]] for channel, table in enumerate(_values(step))]
+    array = np.stack(values, axis=0 if step.layout == "NCHW" else -1)[None]
+    return LoadedPicture(array=array, geometry=geometry)
+
+
+def _values(step: PreProcessing) -> NDArray[Any]:
+    """(C, 256): what the input holds for each of a pixel's 256 values, by channel.
+
+    To look values up costs a fifth of computing each pixel's.
+    """
+    import numpy as np
+
+    levels = np.arange(256, dtype=np.float64)[:, None]
+    values = (levels * step.scale - np.asarray(step.mean)) / np.asarray(step.std)
     dtype = np.dtype(step.dtype)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
-    array: NDArray[Any] = np.ascontiguousarray(values[None], dtype=dtype)
-    return LoadedPicture(array=array, geometry=geometry)
+    return np.ascontiguousarray(np.broadcast_to(values.T, (step.channels, 256)), dtype=dtype)
 
 
 def geometry_of(step: PreProcessing, width: int, height: int) -> Geometry:

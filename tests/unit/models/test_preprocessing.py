@@ -107,6 +107,25 @@ def test_values_by_closed_form(tmp_path: Path) -> None:
     assert load_picture(path, last)[0, 7, 5] == pytest.approx([1.0, 2.0, 3.0])
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
+def test_every_value_of_a_pixel_by_the_formula(layout: str, dtype: str) -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    pixels = np.stack([levels, levels.T, 255 - levels], axis=-1)
+    mean, std = (123.7, 116.3, 103.5), (58.4, 5.71, 0.574)
+    step = PreProcessing(
+        input="i", width=16, height=16, scale=1.7, mean=mean, std=std, layout=layout, dtype=dtype
+    )
+    wanted = (pixels.astype(np.float64) * 1.7 - np.array(mean)) / np.array(std)
+    if dtype in ("uint8", "int8"):
+        limits = np.iinfo(dtype)
+        wanted = np.clip(np.rint(wanted), limits.min, limits.max)
+    if layout == "NCHW":
+        wanted = wanted.transpose(2, 0, 1)
+    found = input_from_picture(Image.fromarray(pixels), step).array
+    assert np.array_equal(found, wanted[None].astype(dtype))
+
+
 def test_rows_and_columns_are_not_swapped(tmp_path: Path) -> None:
     pixels = np.add.outer(np.arange(8) * 10, np.arange(6))
     step = PreProcessing(input="i", width=6, height=8, colour="gray", mean=(0.0,), std=(1.0,))
