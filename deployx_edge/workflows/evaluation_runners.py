@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import io
+import struct
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Semaphore
-from typing import Protocol
+from typing import IO, Protocol
 
 import numpy
 
@@ -221,37 +223,61 @@ def streamed(
 
 
 class _Journal:
-    """Each answered sample's outputs on disk, so that an interrupted run can go on."""
+    """Each answered sample's outputs on disk, so that an interrupted run can go on.
+
+    One file, to which records are added: a header, then an .npz. A record counts where it is
+    whole and the next one in number, so that neither what a kill cut short nor a second
+    evaluation of the same at the same time does harm.
+    """
+
+    _HEADER = struct.Struct("<QIQ")  # number of the sample, CRC-32 and size of what follows
 
     def __init__(self, work: Work, device: str) -> None:
         steps = repr(work.preprocessing)
         parts = (bundle_digest(work.bundle), work.data.digest, device, repr(work.run), steps)
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-        self._folder = cache_folder() / "evaluations" / key
+        self._path = cache_folder() / "evaluations" / f"{key}.journal"
         self.count = 0
 
     def replayed(self) -> Iterator[Arrays]:
         """The outputs of the first samples, as far as there are any."""
-        index = 0
-        while True:
-            try:
-                with numpy.load(self._folder / f"{index}.npz", allow_pickle=False) as file:
-                    outputs = {name: file[name] for name in file.files}
-            except (OSError, ValueError, EOFError):
-                return
-            yield outputs
-            index += 1
+        try:
+            file = self._path.open("r+b")
+        except OSError:
+            return
+        count = end = 0
+        with file:
+            while (record := self._record(file)) is not None and record[0] <= count:
+                end = file.tell()
+                if record[0] == count:
+                    count += 1
+                    yield record[1]
+            # What is added must not come behind something that nobody reads.
+            file.truncate(end)
+
+    def _record(self, file: IO[bytes]) -> tuple[int, Arrays] | None:
+        header = file.read(self._HEADER.size)
+        if len(header) < self._HEADER.size:
+            return None
+        number, checksum, size = self._HEADER.unpack(header)
+        content = file.read(size)
+        # None is empty, but what a file system left of a page that it lost reads as one that is.
+        if not content or len(content) < size or zlib.crc32(content) != checksum:
+            return None
+        with numpy.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return number, {name: arrays[name] for name in arrays.files}
 
     def write(self, outputs: Arrays) -> None:
         """Add the next sample's outputs."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{self.count}.npz"
-        temporary = path.with_suffix(".part")
-        with temporary.open("wb") as file:
-            numpy.savez(file, **outputs)  # type: ignore[arg-type]
-        temporary.replace(path)
+        buffer = io.BytesIO()
+        numpy.savez(buffer, **outputs)  # type: ignore[arg-type]
+        content = buffer.getvalue()
+        header = self._HEADER.pack(self.count, zlib.crc32(content), len(content))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab") as file:
+            file.write(header + content)
         self.count += 1
 
     def remove(self) -> None:
         """It is done: nothing has to be kept."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._path.unlink(missing_ok=True)
