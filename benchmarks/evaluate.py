@@ -8,8 +8,8 @@ benches; promise: at least 0.95 of them. Every round is done twice:
 
 - shared: as it comes. The host reads and judges samples on the same two cores, which slows the
   model's computing down itself; that is told apart (compute / bench).
-- apart: the worker on a core that nobody else of us uses, everything else on the other, as where
-  the board is another computer.
+- apart: the worker computes on one core and all else has the other, as where the board is another
+  computer with a core to spare for the agent.
 
 busy is the share of the time between the first and the last answer in which the worker had a
 sample in its hands: below 1 it waited. The host's peak memory is taken at two counts of
@@ -88,15 +88,16 @@ def _workers() -> list[int]:
 
 
 def _keep_apart() -> None:
-    """From now on this process and its agents have one core, and workers another."""
+    """From now on workers compute on one core, and all else of this process is on another."""
     load, (ours, theirs) = AgentClient.load, sorted(os.sched_getaffinity(0))[:2]
     os.sched_setaffinity(0, {ours})
 
     def loaded_apart(client: AgentClient, *words: Any, **options: Any) -> Any:
         result = load(client, *words, **options)
-        for worker in _workers():
-            for task in Path(f"/proc/{worker}/task").iterdir():
-                os.sched_setaffinity(int(task.name), {theirs})
+        workers = _workers()
+        assert workers
+        for worker in workers:
+            os.sched_setaffinity(worker, {theirs})  # of its threads the first, which computes
         return result
 
     setattr(AgentClient, "load", loaded_apart)  # noqa: B010 (mypy minds the assignment)

@@ -62,6 +62,29 @@ def test_a_crash_is_named_with_its_signal_and_phase(session, when, use):
     by_infer(session, session.load())
 
 
+def test_requests_go_ahead_of_a_run_and_a_crash_costs_only_what_was_not_answered(session):
+    """The next ones wait in the worker while it computes; what it answered has arrived."""
+    model = session.load(f"first-run sleep 1500\nrun crash {signal.SIGSEGV}\n")
+    given = []
+
+    def requests():
+        for sequence in range(30):
+            given.append(sequence)
+            large = [tensor(bytes(1 << 20))]
+            yield pb.InferRequest(model_id=model, sequence=sequence, inputs=large)
+
+    call = session.call("Infer", requests())
+    assert next(call).sequence == 0
+    # Those that the worker owes an answer to; more than a host gets rid of without them.
+    assert 8 <= len(given) < 30
+    with pytest.raises(grpc.RpcError) as caught:
+        next(call)
+    failure = failure_of(caught.value)
+    assert failure.code == pb.FAILURE_WORKER_CRASHED
+    assert (failure.signal, failure.phase) == (signal.SIGSEGV, pb.PHASE_RUN)
+    by_infer(session, session.load())
+
+
 @pytest.mark.parametrize("use", USES)
 def test_a_model_that_died_is_unknown_with_the_reason(session, use):
     model = session.load(f"run crash {signal.SIGABRT}\n")
