@@ -11,6 +11,8 @@ benches; promise: at least 0.95 of them. Every round is done twice:
 - apart: the worker computes on one core and all else has the other, as where the board is another
   computer with a core to spare for the agent.
 
+bound is what a bench keeps of its own rate while another process only reads the samples, as many a
+second: what these two cores leave at most, however samples get to the worker.
 busy is the share of the time between the first and the last answer in which the worker had a
 sample in its hands: below 1 it waited. The host's peak memory is taken at two counts of
 samples: it must not grow with the data.
@@ -24,6 +26,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -44,6 +47,7 @@ from random_network import random_network
 from deployx_edge.agent.client import AgentClient, Inference
 from deployx_edge.bundle import load_bundle
 from deployx_edge.device import Device
+from deployx_edge.evaluation.datasets import open_dataset
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
 from deployx_edge.workflows.bench import loaded, random_inputs
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
@@ -72,6 +76,7 @@ class Round:
     """A round's ratios, and its milliseconds a run."""
 
     throughput: float
+    bound: float
     busy: float
     compute: float
     milliseconds: float
@@ -138,6 +143,42 @@ def _evaluated(bundle: Path, data: Path, limit: int, apart: bool) -> Evaluated:
     )
 
 
+def _read(bundle: Path, data: Path, seconds: float, apart: bool, reading: Any) -> None:
+    """Read samples without an end, one in so many seconds."""
+    if apart:
+        _keep_apart()
+    opened = load_bundle(bundle)
+    samples = open_dataset(
+        data,
+        inputs=opened.inputs,
+        outputs=opened.outputs,
+        preprocessing=opened.preprocessing,
+        task="classification",
+    )
+    due = time.monotonic()
+    while True:
+        for _ in samples:
+            reading.set()
+            due = max(due + seconds, time.monotonic())
+            time.sleep(max(due - time.monotonic(), 0))
+
+
+def benched_beside(bundle: Path, data: Path, samples: int, apart: bool, seconds: float) -> float:
+    """Nanoseconds a run while another process reads a sample in so many seconds."""
+    processes = multiprocessing.get_context("spawn")
+    reading = processes.Event()
+    reader = processes.Process(target=_read, args=(bundle, data, seconds, apart, reading))
+    reader.start()
+    try:
+        assert reading.wait(60)
+        nanoseconds = fresh(_benched, bundle, samples, apart)
+        assert reader.is_alive()
+        return nanoseconds
+    finally:
+        reader.kill()
+        reader.join()
+
+
 def fresh(work: Callable[..., Result], *words: Any) -> Result:
     """Done in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -147,9 +188,11 @@ def fresh(work: Callable[..., Result], *words: Any) -> Result:
 def one_round(bundle: Path, data: Path, samples: int, apart: bool) -> Round:
     before = fresh(_benched, bundle, samples, apart)
     found = fresh(_evaluated, bundle, data, samples, apart)
+    beside_ns = benched_beside(bundle, data, samples, apart, 1 / found.rate)
     bench_ns = (before + fresh(_benched, bundle, samples, apart)) / 2
     return Round(
         throughput=found.rate * bench_ns / 1e9,
+        bound=bench_ns / beside_ns,
         busy=found.rate * found.worker_ns / 1e9,
         compute=found.compute_ns / bench_ns,
         milliseconds=bench_ns / 1e6,
@@ -200,7 +243,8 @@ def main() -> None:
         print(
             f"{way:>6}: {of['milliseconds']:.2f} ms a run | throughput / bench's "
             f"{of['throughput']:.3f} ({min(row.throughput for row in done):.3f} to "
-            f"{max(row.throughput for row in done):.3f}) | busy {of['busy']:.3f} | "
+            f"{max(row.throughput for row in done):.3f}), bound {of['bound']:.3f} | "
+            f"busy {of['busy']:.3f} | "
             f"compute / bench's {of['compute']:.3f}"
         )
     result["peak_mb"], result["peak_growth_mb"] = many / 1e6, (many - few) / 1e6
