@@ -4,14 +4,16 @@
     uri = "ssh:pi@192.0.2.7"
     target = "linux-arm64"          # asked from the board where it is left out
     work_folder = "/data/deployx"   # the link's default where it is left out
+    keep_mib = 4096                 # how much of ours stays there; the oldest goes first
     connect_seconds = 15
     silence_seconds = 20
     answer_seconds = 120
     ssh_config = "board.ssh"        # instead of ~/.ssh/config; relative to this file
 
 The file is looked for in the current folder and its parents; the user's own file
-(``~/.config/deployx-edge/deployx.toml``) lies below it: a device named in both is the
-project's.
+(``~/.config/deployx-edge/deployx.toml``) lies below it: of a device that stands in both, each
+key is the project's where that has it. The user's may lack the uri: it then counts where a
+project has the device.
 """
 
 from __future__ import annotations
@@ -36,8 +38,10 @@ else:
 
 FILE_NAME = "deployx.toml"
 _SECONDS = ("connect_seconds", "silence_seconds", "answer_seconds")
-_DEVICE_KEYS = ("uri", "target", "work_folder", *_SECONDS, "ssh_config")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DEVICE_KEYS = ("uri", "target", "work_folder", "keep_mib", *_SECONDS, "ssh_config")
+# A colon tells an address from a name, a comma one device from the next.
+_NAME = re.compile(r"[^\x00-\x20\x7f:,][^\x00-\x1f\x7f:,]{0,63}")
+_SCHEME = re.compile(r"[a-z]+:")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +64,27 @@ class Config:
         raise UsageError(
             f"There is no device '{name_or_uri}'.",
             remedy=_nearest(name_or_uri, self.devices)
-            or f'Name it in {FILE_NAME} ([devices.{name_or_uri}] uri = "ssh:user@host") '
+            or f"Name it: deployx-edge devices add {name_or_uri} ssh:user@host, "
             "or give an address: local:, virtual:linux-arm64, ssh:user@host.",
         )
+
+    def find_devices(self, words: str) -> list[Device]:
+        """The devices of a list such as ``pi,phone,virtual:linux-riscv64?cpu=rv64,v=true``.
+
+        What follows a comma and is neither a device nor an address belongs to the address
+        before it. UsageError where one is not known or stands twice.
+        """
+        parts: list[str] = []
+        for part in words.split(","):
+            known = part in self.devices or _SCHEME.match(part)
+            if parts and "?" in parts[-1] and not known:
+                parts[-1] += f",{part}"
+            else:
+                parts.append(part.strip())
+        for part in parts:
+            if parts.count(part) > 1:
+                raise UsageError(f"The device '{part}' stands twice in '{words}'.")
+        return [self.find_device(part) for part in parts]
 
 
 def load_config(folder: Path | None = None) -> Config:
@@ -70,11 +92,17 @@ def load_config(folder: Path | None = None) -> Config:
 
     Raises ConfigError, which names the file and the key.
     """
-    devices: dict[str, Device] = {}
-    files = [path for path in (_project_file(folder or Path.cwd()), user_file()) if path]
+    tables: dict[str, dict[str, _Entry]] = {}
+    files = [path for path in (project_file(folder or Path.cwd()), user_file()) if path]
     found = tuple(path for path in files if path.is_file())
     for path in reversed(found):
-        devices.update(_read(path))
+        for name, table in _read(path).items():
+            tables.setdefault(name, {}).update(table)
+    devices = {
+        name: _device(name, table, found)
+        for name, table in tables.items()
+        if "uri" in table or any(name in _read(path) for path in found if path != user_file())
+    }
     return Config(devices=devices, files=found)
 
 
@@ -84,7 +112,8 @@ def user_file() -> Path:
     return (Path(base) if base else Path.home() / ".config") / "deployx-edge" / FILE_NAME
 
 
-def _project_file(folder: Path) -> Path | None:
+def project_file(folder: Path) -> Path | None:
+    """The file of the project that ``folder`` is in: there, or in the nearest parent."""
     folder = folder.resolve()
     for place in (folder, *folder.parents):
         if (place / FILE_NAME).is_file():
@@ -92,7 +121,31 @@ def _project_file(folder: Path) -> Path | None:
     return None
 
 
-def _read(path: Path) -> dict[str, Device]:
+def check_name(name: str) -> None:
+    """ConfigError for what cannot be a device's name."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"The device name {name!r} must be 1 to 64 printable characters without ':' and ',', "
+            "and begin with none that is blank."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """One value of a device's table, and the file it stands in."""
+
+    key: str
+    value: object
+    path: Path
+
+    def wrong(self, expected: str) -> ConfigError:
+        return ConfigError(f"{self.path}: {self.key} must be {expected}, found {self.value!r}.")
+
+
+_Table = Mapping[str, _Entry]
+
+
+def _read(path: Path) -> dict[str, dict[str, _Entry]]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -100,71 +153,92 @@ def _read(path: Path) -> dict[str, Device]:
     _refuse_unknown(path, "", content, ("devices",))
     tables = content.get("devices", {})
     if not isinstance(tables, dict):
-        raise _wrong(path, "devices", "a table such as [devices.pi]", tables)
-    return {name: _device(path, name, table) for name, table in tables.items()}
+        raise _Entry(key="devices", value=tables, path=path).wrong("a table such as [devices.pi]")
+    return {name: _entries(path, name, table) for name, table in tables.items()}
 
 
-def _device(path: Path, name: str, table: object) -> Device:
+def _entries(path: Path, name: str, table: object) -> dict[str, _Entry]:
     key = f"devices.{name}"
     if not isinstance(table, dict):
-        raise _wrong(path, key, 'a table with uri = "…"', table)
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"{path}: the device name '{name}' must be letters, digits, '.', '_' and '-'."
-        )
+        raise _Entry(key=key, value=table, path=path).wrong('a table with uri = "…"')
+    try:
+        check_name(name)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}") from error
     _refuse_unknown(path, f"{key}.", table, _DEVICE_KEYS)
-    uri = _text(path, key, table, "uri")
+    return {
+        word: _Entry(key=f"{key}.{word}", value=value, path=path) for word, value in table.items()
+    }
+
+
+def _device(name: str, table: _Table, files: tuple[Path, ...]) -> Device:
+    uri = _text(table, "uri")
     if uri is None or ":" not in uri:
+        where = next(iter(table.values())).path if table else files[0]
         raise ConfigError(
-            f"{path}: {key}.uri must be an address, found {uri!r}.",
+            f"{where}: devices.{name}.uri must be an address, found {uri!r}.",
             remedy='Write for example uri = "ssh:pi@192.0.2.7".',
         )
-    target = _text(path, key, table, "target")
-    if target is not None:
-        try:
-            find_target(target)
-        except UsageError as error:
-            raise ConfigError(
-                f"{path}: {key}.target: {error.message}", remedy=error.remedy
-            ) from error
     return Device(
         name=name,
         uri=uri,
-        target=target,
-        work_folder=_text(path, key, table, "work_folder"),
-        options=_options(path, key, table),
+        target=_target(table),
+        work_folder=_text(table, "work_folder"),
+        keep_mib=_keep(table),
+        options=_options(table),
     )
 
 
-def _options(path: Path, key: str, table: Mapping[str, object]) -> LinkOptions:
+def _target(table: _Table) -> str | None:
+    name = _text(table, "target")
+    if name is None:
+        return None
+    try:
+        return find_target(name).id
+    except UsageError as error:
+        entry = table["target"]
+        raise ConfigError(
+            f"{entry.path}: {entry.key}: {error.message}", remedy=error.remedy
+        ) from error
+
+
+def _keep(table: _Table) -> int:
+    entry = table.get("keep_mib")
+    if entry is None:
+        return Device.keep_mib
+    if isinstance(entry.value, bool) or not isinstance(entry.value, int) or entry.value < 1:
+        raise entry.wrong("a whole number of MiB above 0")
+    return entry.value
+
+
+def _options(table: _Table) -> LinkOptions:
     seconds: dict[str, float] = {}
     for name in _SECONDS:
-        value = table.get(name)
-        if value is None:
+        entry = table.get(name)
+        if entry is None:
             continue
+        value = entry.value
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, float))
             or not 0 < value < math.inf
         ):
-            raise _wrong(path, f"{key}.{name}", "a number of seconds above 0", value)
+            raise entry.wrong("a number of seconds above 0")
         seconds[name] = float(value)
-    ssh_config = _text(path, key, table, "ssh_config")
-    place = path.parent / Path(ssh_config).expanduser() if ssh_config is not None else None
+    ssh_config = _text(table, "ssh_config")
+    place = None
+    if ssh_config is not None:
+        place = table["ssh_config"].path.parent / Path(ssh_config).expanduser()
     return LinkOptions(**seconds, ssh_config=place)
 
 
-def _text(path: Path, key: str, table: Mapping[str, object], name: str) -> str | None:
-    value = table.get(name)
-    if value is None:
+def _text(table: _Table, name: str) -> str | None:
+    entry = table.get(name)
+    if entry is None:
         return None
-    if not isinstance(value, str) or not value.strip():
-        raise _wrong(path, f"{key}.{name}", "a text in quotes", value)
-    return value
-
-
-def _wrong(path: Path, key: str, expected: str, found: object) -> ConfigError:
-    return ConfigError(f"{path}: {key} must be {expected}, found {found!r}.")
+    if not isinstance(entry.value, str) or not entry.value.strip():
+        raise entry.wrong("a text in quotes")
+    return entry.value
 
 
 def _refuse_unknown(

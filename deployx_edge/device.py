@@ -29,11 +29,13 @@ class Device:
 
     ``uri`` is what ``open_transport`` takes; ``target`` the target id, or None where the
     board is asked; ``work_folder`` the absolute path on the board for all that is ours,
-    or None for the link's default.
+    or None for the link's default; ``keep_mib`` how much of it may stay there, in MiB: what
+    was used longest ago goes first.
     """
 
     name: str
     uri: str
     target: str | None = None
     work_folder: str | None = None
+    keep_mib: int = 4096
     options: LinkOptions = field(default_factory=LinkOptions)

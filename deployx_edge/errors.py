@@ -15,7 +15,10 @@ DeployxError                 1   anything without a class of its own
 │   ├── HostKeyError        32   the device's host key is unknown or has changed
 │   ├── LinkLostError       33   the link broke or froze in the middle of work
 │   ├── ArchitectureError   34   the device is not of the target that was built for
-│   └── DeviceStorageError  35   the device's disk is full or cannot be written
+│   ├── DeviceStorageError  35   the device's disk is full or cannot be written
+│   ├── DeviceBusyError     36   another run has the device
+│   ├── UnfitDeviceError    37   the device cannot run what was asked of it
+│   └── SetAsideError       38   the model took this device down before
 └── AgentError              40   the agent refused or failed
     ├── VersionError        41   agent and host are of different versions
     ├── WorkerCrashError    42   the runtime's process died of a signal
@@ -103,6 +106,18 @@ class ArchitectureError(TransportError):
 
 class DeviceStorageError(TransportError):
     exit_code = 35
+
+
+class DeviceBusyError(TransportError):
+    exit_code = 36
+
+
+class UnfitDeviceError(TransportError):
+    exit_code = 37
+
+
+class SetAsideError(TransportError):
+    exit_code = 38
 
 
 class AgentError(DeployxError):

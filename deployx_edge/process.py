@@ -8,6 +8,7 @@ started without a shell, and never outlives its caller unseen.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import shutil
@@ -15,11 +16,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.errors import DeployxError, MissingToolError
+
+_BUSY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,20 +137,30 @@ def spawn(
     env: Mapping[str, str] | None = None,
     merge_stderr: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a program with pipes on its standard streams, in a process group of its own."""
+    """Start a program with pipes on its standard streams, in a process group of its own.
+
+    A program that was just written may be busy for a moment: another thread's child holds the
+    descriptor it was written through, between its fork and its exec.
+    """
     words = tuple(str(word) for word in argv)
-    try:
-        return subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=_environment(env),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merge_stderr else subprocess.PIPE,
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        raise MissingToolError(f"The program '{words[0]}' was not found.") from error
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            return subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=_environment(env),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if merge_stderr else subprocess.PIPE,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise MissingToolError(f"The program '{words[0]}' was not found.") from error
+        except OSError as error:
+            if error.errno != errno.ETXTBSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def spawn_on_socket(argv: Sequence[str | Path]) -> tuple[subprocess.Popen[bytes], socket.socket]:

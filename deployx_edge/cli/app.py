@@ -64,7 +64,15 @@ app.command("bundle", hidden=True)(convert)  # its name before there was a choic
 
 _devices = typer.Typer(help="The boards that are known, and what they are.", no_args_is_help=True)
 _devices.command("list")(devices_commands.list_devices)
-_devices.command("describe")(devices_commands.describe)
+for command in (
+    devices_commands.add,
+    devices_commands.remove,
+    devices_commands.describe,
+    devices_commands.doctor,
+    devices_commands.release,
+    devices_commands.clean,
+):
+    _devices.command()(command)
 app.add_typer(_devices, name="devices")
 
 _sources = typer.Typer(help="The source archives that builds need.", no_args_is_help=True)

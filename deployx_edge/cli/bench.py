@@ -10,10 +10,12 @@ import typer
 
 from deployx_edge.cli.options import (
     AcceleratorOption,
+    AllOption,
     CheckpointOption,
     CoresOption,
-    DeviceOption,
+    DevicesOption,
     FactoryArgumentsOption,
+    ForceOption,
     InputShapeOption,
     IterationsOption,
     JsonOption,
@@ -25,6 +27,7 @@ from deployx_edge.cli.options import (
     RuntimeOption,
     SecondsOption,
     ThreadsOption,
+    WaitOption,
     WarmupOption,
     WatchdogOption,
     bench_plan,
@@ -34,7 +37,11 @@ from deployx_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from deployx_edge.measurement.values import BenchResult
+    from deployx_edge.device import Device
+    from deployx_edge.errors import DeployxError
+    from deployx_edge.measurement.files import FailedRun, StoredSamples
+    from deployx_edge.measurement.values import BenchResult, RunOptions
+    from deployx_edge.workflows.bench import BenchJob
 
 CompareOption = Annotated[
     Path | None,
@@ -49,7 +56,8 @@ BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Samples in one
 
 def bench(
     model: ModelArgument,
-    device: DeviceOption,
+    device: DevicesOption = None,
+    everyone: AllOption = False,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
     cores: CoresOption = "all",
@@ -65,24 +73,24 @@ def bench(
     pause: PauseOption = 0.0,
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
+    wait: WaitOption = True,
+    force: ForceOption = False,
     compare: CompareOption = None,
     output: OutputOption = None,
     picture: PictureOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure how long a model runs on a board; raw samples and conditions are kept.
+    """Measure how long a model runs on a board, or on several; raw samples and conditions are kept.
 
-    What the board lacks (agent, worker, bundle) is brought to it first.
+    What a board lacks (agent, worker, bundle) is brought to it first.
 
     Example: deployx-edge bench model.onnx --device pi --threads 1,2,4 --precision fp32,fp16
     """
-    from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
-    from deployx_edge.config import load_config
-    from deployx_edge.measurement.files import bench_document, read_samples, write_document
-    from deployx_edge.report.bench import bench_report
-    from deployx_edge.workflows.bench import bench as bench_workflow
+    from deployx_edge.cli.console import show_progress
+    from deployx_edge.measurement.files import read_samples
+    from deployx_edge.workflows.bench import BenchJob
     from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-    from deployx_edge.workflows.session import open_session
+    from deployx_edge.workflows.devices import chosen_devices
 
     options = run_options(
         threads=threads,
@@ -92,37 +100,103 @@ def bench(
         switches=option,
     )
     plan = bench_plan(warmup=warmup, iterations=iterations, seconds=seconds, pause=pause)
-    chosen = load_config().find_device(device)
+    devices = chosen_devices(device, everyone)
     old = read_samples(compare) if compare else []
     with show_progress() as progress:
         torch = torch_options(checkpoint, factory_args, "auto", None, "{}")
         wanted = BundleOptions(input_shapes=tuple(input_shape or ()), torch=torch)
         bundle = make_bundle(model, options=wanted, progress=progress)
-        with open_session(chosen, progress=progress) as session:
-            results = bench_workflow(
-                session,
-                bundle,
-                options=options,
-                plan=plan,
-                limits=limits(memory_limit=memory_limit, watchdog=watchdog),
-                batch=batch,
-            )
-    document = bench_document(results)
+    job = BenchJob(
+        bundle=bundle,
+        options=options,
+        plan=plan,
+        limits=limits(memory_limit=memory_limit, watchdog=watchdog),
+        batch=batch,
+        wait=wait,
+        force=force,
+    )
+    results, failures = _run(devices, job)
+    _show(results, failures, len(devices), old, output, picture, json)
+    for failure in failures:
+        raise typer.Exit(failure.exit_code)
+
+
+def _run(devices: Sequence[Device], job: BenchJob) -> tuple[list[BenchResult], list[FailedRun]]:
+    """On one board an error that leaves nothing is the command's; on several it is a row."""
+    from deployx_edge.cli.console import show_progress, show_progress_of
+    from deployx_edge.workflows.bench import bench_device
+    from deployx_edge.workflows.many import on_each
+
+    if len(devices) == 1:
+        with show_progress() as progress:
+            results, found = bench_device(devices[0], job, progress=progress)
+        if found and not results:
+            raise found[0].error
+        return results, [_failed(f.device, f.error, f.options) for f in found]
+    results, failures = [], []
+    with show_progress_of([device.name for device in devices]) as progress_of:
+        outcomes = on_each(
+            devices,
+            lambda device, progress: bench_device(device, job, progress=progress),
+            lambda device: progress_of(device.name),
+        )
+    for outcome in outcomes:
+        if outcome.error is not None:
+            failures.append(_failed(outcome.device, outcome.error, None))
+        if outcome.value is not None:
+            results += outcome.value[0]
+            failures += [_failed(f.device, f.error, f.options) for f in outcome.value[1]]
+    return results, failures
+
+
+def _failed(device: Device, error: DeployxError, options: RunOptions | None) -> FailedRun:
+    from deployx_edge.measurement.files import FailedRun
+
+    return FailedRun(
+        device=device.name,
+        uri=device.uri,
+        options=options,
+        error=str(error),
+        exit_code=error.exit_code,
+    )
+
+
+def _show(
+    results: Sequence[BenchResult],
+    failures: Sequence[FailedRun],
+    boards: int,
+    old: Sequence[StoredSamples],
+    output: Path | None,
+    picture: Path | None,
+    json: bool,
+) -> None:
+    from deployx_edge.cli.console import draw_report, print_json, print_report
+    from deployx_edge.measurement.files import bench_document, write_document
+    from deployx_edge.report.bench import bench_report, boards_report
+
+    document = bench_document(results, failures)
     written = output or _default_output(results)
-    write_document(document, written)
-    report = bench_report(results, old)
+    if written:
+        write_document(document, written)
+    several = boards > 1 or failures
+    report = boards_report(results, failures, old) if several else bench_report(results, old)
     if picture:
         draw_report(report, picture)
     if json:
         print_json(document)
         return
     print_report(report)
-    print_report(f"Raw samples and conditions: {written}")
+    if written:
+        print_report(f"Raw samples and conditions: {written}")
 
 
-def _default_output(results: Sequence[BenchResult]) -> Path:
+def _default_output(results: Sequence[BenchResult]) -> Path | None:
     """``deployx-results/`` of the current folder; the time keeps names apart."""
+    if not results:
+        return None
     first = results[0]
-    words = (first.model.name, first.device.name, first.measured_at)
+    boards = len({result.device.name for result in results})
+    where = first.device.name if boards == 1 else f"{boards}-boards"
+    words = (first.model.name, where, first.measured_at)
     name = "-".join("".join(c if c.isalnum() or c in "._" else "-" for c in w) for w in words)
     return Path("deployx-results") / f"{name}.json"

@@ -16,6 +16,7 @@ from deployx_edge.cli.options import (
     PrecisionOption,
     SamplesOption,
     ThreadsOption,
+    WaitOption,
     single_run_options,
     torch_options,
 )
@@ -40,6 +41,7 @@ def compare(
     samples: SamplesOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    wait: WaitOption = True,
     picture: PictureOption = None,
     plot: PlotOption = None,
     json: JsonOption = False,
@@ -71,6 +73,7 @@ def compare(
             options=options,
             samples=samples or (),
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
+            wait=wait,
             progress=progress,
         )
     where = f" on {found.device}" if found.device else ""

@@ -6,16 +6,19 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from deployx_edge.errors import UsageError
+from deployx_edge.workflows.many import Outcome
 from deployx_edge.workflows.progress import Progress, Stage
 
 
@@ -45,6 +48,18 @@ def print_json(document: Any) -> None:
     sys.stdout.write("\n")
 
 
+def end_with(outcomes: Sequence[Outcome[Any]]) -> None:
+    """One board's error is the command's; of several each is a line, and the first the exit
+    code. Without an error this does nothing."""
+    failed = [(o.device.name, o.error) for o in outcomes if o.error is not None]
+    if failed and len(outcomes) == 1:
+        raise failed[0][1]
+    for name, error in failed:
+        print(f"error: {name}: {error}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(failed[0][1].exit_code)
+
+
 @contextmanager
 def show_progress() -> Iterator[Progress]:
     """A callable that shows what it is told on standard error, with the time since the start.
@@ -58,6 +73,44 @@ def show_progress() -> Iterator[Progress]:
             yield progress
     else:
         yield _lines()
+
+
+@contextmanager
+def show_progress_of(names: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
+    """For each name a callable as ``show_progress`` gives, with one living line each."""
+    if sys.stderr.isatty():
+        with _live_lines(names) as progress_of:
+            yield progress_of
+    else:
+        yield lambda name: _lines(f"{name}: ")
+
+
+@contextmanager
+def _live_lines(names: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
+    started = time.monotonic()
+    stages = dict.fromkeys(names, "")
+    texts = dict.fromkeys(names, "")
+
+    class _Lines:
+        def __rich__(self) -> Table:
+            table = Table.grid(padding=(0, 2))
+            for name in names:
+                table.add_row(Text(name, "bold"), stages[name], Text(texts[name], "cyan"))
+            table.add_row(Text(f"[{time.monotonic() - started:5.1f} s]", "dim"))
+            return table
+
+    def progress_of(name: str) -> Progress:
+        def show(event: Any) -> None:
+            if isinstance(event, Stage):
+                stages[name], texts[name] = event.text, ""
+            else:
+                texts[name] = event.text
+
+        return show
+
+    console = Console(stderr=True, highlight=False)
+    with Live(_Lines(), console=console, refresh_per_second=8):
+        yield progress_of
 
 
 @contextmanager
@@ -89,7 +142,7 @@ def _live_line() -> Iterator[Progress]:
         console.print(line())
 
 
-def _lines() -> Progress:
+def _lines(before: str = "") -> Progress:
     started = time.monotonic()
     last = started
 
@@ -98,6 +151,8 @@ def _lines() -> Progress:
         now = time.monotonic()
         if isinstance(event, Stage) or now - last >= 10.0:
             last = now
-            print(f"[{now - started:5.1f} s] {event.text}", file=sys.stderr, flush=True)
+            text = f"[{now - started:5.1f} s] {before}{event.text}\n"
+            sys.stderr.write(text)  # in one piece: several boards tell at once
+            sys.stderr.flush()
 
     return show

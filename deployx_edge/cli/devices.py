@@ -1,16 +1,31 @@
-"""``deployx-edge devices list|describe``."""
+"""``deployx-edge devices …``: which boards there are, what they are, and who has them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deployx_edge.cli.options import JsonOption, complete_device
 
+if TYPE_CHECKING:
+    from deployx_edge.device import Device
 
-def list_devices(json: JsonOption = False) -> None:
-    """List the devices of deployx.toml, this computer, and the virtual ones.
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME|URI", help="As for --device.", autocompletion=complete_device),
+]
+
+
+def list_devices(
+    json: JsonOption = False,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Ask each whether it is there.")
+    ] = True,
+) -> None:
+    """List the devices of deployx.toml, this computer, and the virtual ones: who answers?
+
+    All are asked at once, for three seconds at most.
 
     Example: deployx-edge devices list
     """
@@ -19,21 +34,73 @@ def list_devices(json: JsonOption = False) -> None:
     from deployx_edge.cli.console import print_json, print_report
     from deployx_edge.report.devices import devices_table
     from deployx_edge.workflows.devices import known_devices
+    from deployx_edge.workflows.registry import presences
 
     devices = known_devices()
+    states = {p.device.name: p for p in presences(devices)} if probe else {}
     if json:
-        print_json({"kind": "devices", "devices": [_plain(asdict(d)) for d in devices]})
+        rows = []
+        for device in devices:
+            state = states.get(device.name)
+            answer = {"reachable": state.reachable, "found": state.found} if state else {}
+            rows.append({**_plain(asdict(device)), **answer})
+        print_json({"kind": "devices", "devices": rows})
     else:
-        print_report(devices_table(devices))
+        told = {name: (state.reachable, state.found) for name, state in states.items()}
+        print_report(devices_table(devices, told))
 
 
-def describe(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME|URI", help="As for --device.", autocompletion=complete_device),
-    ],
-    json: JsonOption = False,
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="ssh:user@host[:port], adb:SERIAL, …")],
+    target: Annotated[
+        str | None, typer.Option("--target", help="Where the board's own answer is not meant.")
+    ] = None,
+    work_folder: Annotated[
+        str | None, typer.Option("--work-folder", metavar="PATH", help="On the board, for ours.")
+    ] = None,
+    project: Annotated[
+        bool, typer.Option("--project", help="Into the project's deployx.toml, not the user's.")
+    ] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Ask the board what it is.")
+    ] = True,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Where there is a device of that name.")
+    ] = False,
 ) -> None:
+    """Give a board a name: it is asked what it is, and written into deployx.toml.
+
+    Example: deployx-edge devices add pi ssh:pi@192.0.2.7
+    """
+    from deployx_edge.cli.console import print_report
+    from deployx_edge.workflows.registry import add_device
+
+    device, file = add_device(
+        name,
+        uri,
+        target=target,
+        work_folder=work_folder,
+        project=project,
+        probe=probe,
+        replace_it=replace,
+    )
+    what = device.target or "asked at each use"
+    print_report(f"{name} is {uri} ({what}), written into {file}")
+
+
+def remove(name: NameArgument) -> None:
+    """Forget a device's name. Nothing on the board is touched.
+
+    Example: deployx-edge devices remove pi
+    """
+    from deployx_edge.cli.console import print_report
+    from deployx_edge.workflows.registry import remove_device
+
+    print_report(f"{name} is no longer in {remove_device(name)}")
+
+
+def describe(name: NameArgument, json: JsonOption = False) -> None:
     """Ask a board what it is: processor, features, memory, sensors, agent.
 
     Example: deployx-edge devices describe virtual:linux-arm64
@@ -41,17 +108,79 @@ def describe(
     from dataclasses import asdict
 
     from deployx_edge.cli.console import print_json, print_report, show_progress
-    from deployx_edge.config import load_config
     from deployx_edge.report.devices import board_table
     from deployx_edge.workflows.session import open_session
 
-    chosen = load_config().find_device(name)
-    with show_progress() as progress, open_session(chosen, progress=progress) as session:
+    with (
+        show_progress() as progress,
+        open_session(_find(name), purpose="describe", progress=progress) as session,
+    ):
         identity = session.identity
     if json:
         print_json({"kind": "device", **asdict(identity)})
     else:
         print_report(board_table(identity))
+
+
+def doctor(name: NameArgument, json: JsonOption = False) -> None:
+    """Look at each thing that a run on this board will need, and say how to get it.
+
+    Exit code 37 when something is missing without which nothing works.
+
+    Example: deployx-edge devices doctor pi
+    """
+    from dataclasses import asdict
+
+    from deployx_edge.cli.console import print_json, print_report, show_progress
+    from deployx_edge.errors import UnfitDeviceError
+    from deployx_edge.report.doctor import doctor_table
+    from deployx_edge.workflows.board_doctor import examine_board
+
+    with show_progress() as progress:
+        checks = examine_board(_find(name), progress=progress)
+    if json:
+        print_json({"kind": "device-doctor", "device": name, "checks": [asdict(c) for c in checks]})
+    else:
+        print_report(doctor_table(checks))
+    if any(check.needed and not check.present for check in checks):
+        raise typer.Exit(UnfitDeviceError.exit_code)
+
+
+def release(
+    name: NameArgument,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a run that is not yours: its agent is ended.")
+    ] = False,
+) -> None:
+    """Take a board from the run that has it.
+
+    Example: deployx-edge devices release pi --force
+    """
+    from deployx_edge.cli.console import print_report
+    from deployx_edge.workflows.lease import release as release_workflow
+
+    ended = release_workflow(_find(name), force=force)
+    print_report(f"Ended {ended.since} on {name}" if ended else f"{name} is free")
+
+
+def clean(
+    name: NameArgument,
+    force: Annotated[bool, typer.Option("--force", help="End the run that has the board.")] = False,
+) -> None:
+    """Remove everything of ours from a board.
+
+    Example: deployx-edge devices clean pi
+    """
+    from deployx_edge.cli.console import print_report
+    from deployx_edge.workflows.clean import clean_device
+
+    print_report(f"Removed {clean_device(_find(name), force=force)} on {name}")
+
+
+def _find(name: str) -> Device:
+    from deployx_edge.config import load_config
+
+    return load_config().find_device(name)
 
 
 def _plain(device: dict[str, object]) -> dict[str, object]:

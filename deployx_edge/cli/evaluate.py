@@ -11,12 +11,14 @@ import typer
 from deployx_edge.cli.options import (
     CheckpointOption,
     FactoryArgumentsOption,
+    ForceOption,
     InputShapeOption,
     JsonOption,
     ModelArgument,
     PictureOption,
     PrecisionOption,
     ThreadsOption,
+    WaitOption,
     complete_device,
     single_run_options,
     torch_options,
@@ -40,7 +42,7 @@ DevicesOption = Annotated[
     typer.Option(
         "--device",
         "-d",
-        metavar="NAME|URI",
+        metavar="NAME|URI[,…]",
         help="As for bench; may be repeated. Without it, on this computer.",
         autocompletion=complete_device,
     ),
@@ -145,6 +147,8 @@ def evaluate(
     save_outputs: SaveOutputsOption = None,
     predictions: PredictionsOption = None,
     form: FormatOption = None,
+    wait: WaitOption = True,
+    force: ForceOption = False,
     picture: PictureOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -156,6 +160,7 @@ def evaluate(
     --dataset examples/digits/digits_test.npz --device virtual:linux-arm64 --max-drop top1=0.01
     """
     from deployx_edge.cli.console import show_progress
+    from deployx_edge.config import load_config
     from deployx_edge.workflows.evaluate import EvaluationOptions
     from deployx_edge.workflows.evaluate import evaluate as evaluate_workflow
     from deployx_edge.workflows.thresholds import check_thresholds, parse_thresholds
@@ -181,14 +186,18 @@ def evaluate(
         outputs=save_outputs,
         predictions=predictions,
         format=form or "csv",
+        wait=wait,
+        force=force,
     )
+    config = load_config()
+    names = [found.name for words in device or () for found in config.find_devices(words)]
     least = parse_thresholds(minimum or (), "--min")
     drops = parse_thresholds(max_drop or (), "--max-drop")
     with show_progress() as progress:
         found = evaluate_workflow(
             model,
             dataset,
-            device or [],
+            names,
             reference=reference,
             input_shapes=input_shape or (),
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),

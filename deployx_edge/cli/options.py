@@ -53,6 +53,27 @@ DeviceOption = Annotated[
         autocompletion=complete_device,
     ),
 ]
+DevicesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="NAME|URI[,…]",
+        help="A name in deployx.toml, or local:, virtual:linux-arm64, ssh:user@host[:port]; "
+        "several at once: pi,phone.",
+        autocompletion=complete_device,
+    ),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="On every device of deployx.toml at once.")]
+WaitOption = Annotated[
+    bool,
+    typer.Option(
+        "--wait/--no-wait", help="Wait for a board that another run has, or refuse at once."
+    ),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Run a model again that took the board down.")
+]
 OptionalDeviceOption = Annotated[
     str | None,
     typer.Option(

@@ -20,6 +20,7 @@ from deployx_edge.cli.options import (
     PrecisionOption,
     RuntimeOption,
     ThreadsOption,
+    WaitOption,
     WarmupOption,
     WatchdogOption,
     limits,
@@ -40,6 +41,7 @@ def profile(
     iterations: IterationsOption = 50,
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
+    wait: WaitOption = True,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE.json", help="Also write it as JSON.")
     ] = None,
@@ -68,7 +70,8 @@ def profile(
     chosen = load_config().find_device(device)
     with show_progress() as progress:
         bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
-        with open_session(chosen, progress=progress) as session:
+        purpose = f"profile {bundle.name}"
+        with open_session(chosen, purpose=purpose, wait=wait, progress=progress) as session:
             result = profile_workflow(
                 session,
                 bundle,

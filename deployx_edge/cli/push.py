@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from deployx_edge.cli.options import DeviceOption, InputShapeOption, JsonOption, ModelArgument
+from deployx_edge.cli.options import (
+    AllOption,
+    DevicesOption,
+    InputShapeOption,
+    JsonOption,
+    ModelArgument,
+    WaitOption,
+)
 
 
 def push(
     model: ModelArgument,
-    device: DeviceOption,
+    device: DevicesOption = None,
+    everyone: AllOption = False,
     input_shape: InputShapeOption = None,
+    wait: WaitOption = True,
     json: JsonOption = False,
 ) -> None:
     """Bring a model, its runtime and the agent to a board, without running anything.
@@ -19,20 +28,41 @@ def push(
     """
     from dataclasses import asdict
 
-    from deployx_edge.cli.console import print_json, print_report, show_progress
-    from deployx_edge.config import load_config
+    from deployx_edge.cli.console import (
+        end_with,
+        print_json,
+        print_report,
+        show_progress,
+        show_progress_of,
+    )
     from deployx_edge.report.units import size
     from deployx_edge.workflows.bundle import make_bundle
+    from deployx_edge.workflows.devices import chosen_devices
+    from deployx_edge.workflows.many import on_each
     from deployx_edge.workflows.session import push_to_device
 
-    chosen = load_config().find_device(device)
+    devices = chosen_devices(device, everyone)
     with show_progress() as progress:
         bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
-        cost = push_to_device(chosen, bundle, progress=progress)
+    with show_progress_of([chosen.name for chosen in devices]) as progress_of:
+        outcomes = on_each(
+            devices,
+            lambda chosen, progress: push_to_device(chosen, bundle, wait=wait, progress=progress),
+            lambda chosen: progress_of(chosen.name),
+        )
+    if len(devices) == 1:
+        end_with(outcomes)
     if json:
-        print_json({"kind": "push", "bundle": bundle.name, "device": chosen.name, **asdict(cost)})
-        return
-    print_report(
-        f"{bundle.name} is on {chosen.name}: sent {size(cost.sent_bytes)} of "
-        f"{size(cost.total_bytes)} in {cost.seconds:.2f} s"
-    )
+        pushes = [
+            {"device": o.device.name, **asdict(o.value)} for o in outcomes if o.value is not None
+        ]
+        head = {"kind": "push", "bundle": bundle.name}
+        print_json({**head, "pushes": pushes} if len(devices) > 1 else {**head, **pushes[0]})
+    for outcome in outcomes:
+        cost = outcome.value
+        if cost is not None and not json:
+            print_report(
+                f"{bundle.name} is on {outcome.device.name}: sent {size(cost.sent_bytes)} of "
+                f"{size(cost.total_bytes)} in {cost.seconds:.2f} s"
+            )
+    end_with(outcomes)

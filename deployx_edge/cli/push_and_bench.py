@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from deployx_edge.cli.bench import OutputOption, bench
 from deployx_edge.cli.options import (
+    AllOption,
     CheckpointOption,
-    DeviceOption,
+    DevicesOption,
     FactoryArgumentsOption,
+    ForceOption,
     InputShapeOption,
     IterationsOption,
     JsonOption,
@@ -14,18 +16,22 @@ from deployx_edge.cli.options import (
     PictureOption,
     PrecisionOption,
     ThreadsOption,
+    WaitOption,
 )
 
 
 def push_and_bench(
     model: ModelArgument,
-    device: DeviceOption,
+    device: DevicesOption = None,
+    everyone: AllOption = False,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
     iterations: IterationsOption = 100,
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    wait: WaitOption = True,
+    force: ForceOption = False,
     output: OutputOption = None,
     picture: PictureOption = None,
     json: JsonOption = False,
@@ -37,12 +43,15 @@ def push_and_bench(
     bench(
         model,
         device,
+        everyone,
         threads=threads,
         precision=precision,
         iterations=iterations,
         input_shape=input_shape,
         checkpoint=checkpoint,
         factory_args=factory_args,
+        wait=wait,
+        force=force,
         output=output,
         picture=picture,
         json=json,

@@ -19,6 +19,7 @@ from deployx_edge.cli.options import (
     PrecisionOption,
     RuntimeOption,
     ThreadsOption,
+    WaitOption,
     WatchdogOption,
     limits,
     single_run_options,
@@ -55,6 +56,7 @@ def run(
     watchdog: WatchdogOption = 60.0,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    wait: WaitOption = True,
     json: JsonOption = False,
 ) -> None:
     """Run a model on inputs of your own: on a board, or here as its source has it.
@@ -84,6 +86,7 @@ def run(
             limits=limits(memory_limit=memory_limit, watchdog=watchdog),
             dump=dump or (),
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
+            wait=wait,
             progress=progress,
         )
     if output:

@@ -10,7 +10,12 @@ from typing import Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.statistics import summarise
-from deployx_edge.measurement.values import BenchResult, ProfileResult, precision_that_ran
+from deployx_edge.measurement.values import (
+    BenchResult,
+    ProfileResult,
+    RunOptions,
+    precision_that_ran,
+)
 
 SCHEMA_VERSION = 1
 
@@ -28,7 +33,21 @@ class StoredSamples:
     samples_ns: tuple[int, ...]
 
 
-def bench_document(results: Sequence[BenchResult]) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class FailedRun:
+    """A run that was asked for and could not be; ``options`` is None where the whole board
+    could not be had."""
+
+    device: str
+    uri: str
+    options: RunOptions | None
+    error: str
+    exit_code: int
+
+
+def bench_document(
+    results: Sequence[BenchResult], failures: Sequence[FailedRun] = ()
+) -> dict[str, Any]:
     """The JSON form of bench results, statistics beside the raw samples."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -41,6 +60,7 @@ def bench_document(results: Sequence[BenchResult]) -> dict[str, Any]:
             }
             for result in results
         ],
+        "failures": [asdict(failure) for failure in failures],
     }
 
 

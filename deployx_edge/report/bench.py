@@ -8,11 +8,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from deployx_edge.measurement.files import StoredSamples
+from deployx_edge.measurement.files import FailedRun, StoredSamples
 from deployx_edge.measurement.statistics import Ratio, Statistics, ratio_of_medians, summarise
 from deployx_edge.measurement.values import BenchResult, precision_that_ran
 from deployx_edge.report.units import NOT_AVAILABLE, change, duration, size, sparkline
 
+_COLUMNS = (
+    *("threads", "asked", "ran", "load", "first run", "p50", "p90", "p99"),
+    *("min", "mean", "stdev", "FPS", "peak memory", "temperature"),
+)
 EMULATED = "emulated: right or wrong is the board's, how fast is not"
 
 
@@ -23,6 +27,37 @@ def bench_report(
     body = _single(results[0]) if len(results) == 1 else _several(results)
     compared = [comparison_report(results, old)] if old else []
     return Group(body, *_warnings(results), *compared)
+
+
+def boards_report(
+    results: Sequence[BenchResult],
+    failures: Sequence[FailedRun],
+    old: Sequence[StoredSamples] = (),
+) -> RenderableType:
+    """Several boards in one table: a row for each run, also for those that failed."""
+    title = results[0].model.name if results else "bench"
+    table = Table(title=f"{title} on {_count_boards(results, failures)} boards")
+    for heading in ("device", "target", "chip", *_COLUMNS):
+        table.add_column(heading, overflow="fold")
+    for result in results:
+        board = result.device.board
+        chip = board.cpu_model or board.soc or board.machine
+        mark = " (emulated)" if board.emulated else ""
+        table.add_row(result.device.name, result.device.target_id, chip + mark, *_row(result))
+    for failure in failures:
+        asked = failure.options
+        threads, precision = (str(asked.threads), asked.precision) if asked else ("", "")
+        table.add_row(
+            failure.device, "", Text(failure.error, style="red"), threads, precision, "failed"
+        )
+    if any(result.device.board.emulated for result in results):
+        table.caption = EMULATED
+    compared = [comparison_report(results, old)] if old else []
+    return Group(table, *_warnings(results), *compared)
+
+
+def _count_boards(results: Sequence[BenchResult], failures: Sequence[FailedRun]) -> int:
+    return len({r.device.name for r in results} | {f.device for f in failures})
 
 
 def comparison_report(
@@ -127,26 +162,30 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
 def _several(results: Sequence[BenchResult]) -> Table:
     first = results[0]
     table = Table(title=f"{first.model.name} on {_device(first)}")
-    headings = ("threads", "asked", "ran", "load", "first run", "p50", "p90", "p99")
-    for heading in (*headings, "min", "mean", "stdev", "FPS", "peak memory", "temperature"):
+    for heading in _COLUMNS:
         table.add_column(heading)
     for result in results:
-        statistics = summarise(result.bench.samples_ns)
-        table.add_row(
-            str(result.load.threads),
-            result.options.precision,
-            precision_that_ran(result.bench.precisions),
-            duration(result.load.load_ns),
-            duration(result.bench.first_run_ns),
-            *map(duration, _percentiles(statistics)),
-            *map(duration, _moments(statistics)),
-            _rate(result, statistics),
-            size(result.bench.peak_memory_bytes),
-            change(result.bench.before, result.bench.after, kind="temperature"),
-        )
+        table.add_row(*_row(result))
     if first.device.board.emulated:
         table.caption = EMULATED
     return table
+
+
+def _row(result: BenchResult) -> list[str]:
+    """One run, in the order of ``_COLUMNS``."""
+    statistics = summarise(result.bench.samples_ns)
+    return [
+        str(result.load.threads),
+        result.options.precision,
+        precision_that_ran(result.bench.precisions),
+        duration(result.load.load_ns),
+        duration(result.bench.first_run_ns),
+        *map(duration, _percentiles(statistics)),
+        *map(duration, _moments(statistics)),
+        _rate(result, statistics),
+        size(result.bench.peak_memory_bytes),
+        change(result.bench.before, result.bench.after, kind="temperature"),
+    ]
 
 
 def _warnings(results: Sequence[BenchResult]) -> list[Text]:

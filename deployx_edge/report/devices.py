@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from deployx_edge.device import Device
@@ -11,17 +12,23 @@ from deployx_edge.measurement.values import DeviceIdentity
 from deployx_edge.report.units import NOT_AVAILABLE, size
 
 
-def devices_table(devices: Sequence[Device]) -> Table:
-    """One row a device."""
+def devices_table(
+    devices: Sequence[Device], told: Mapping[str, tuple[bool, str]] | None = None
+) -> Table:
+    """One row a device; ``told`` has for each name whether it answered, and what."""
     table = Table(title="Devices")
-    for heading in ("name", "address", "target", "work folder"):
-        table.add_column(heading)
+    for heading in ("", "name", "address", "target", "work folder", "found"):
+        table.add_column(heading, overflow="fold")
     for device in devices:
+        answered, found = (told or {}).get(device.name, (None, "not asked"))
+        mark = "" if answered is None else "[green]✓[/]" if answered else "[red]✗[/]"
         table.add_row(
-            device.name,
-            device.uri,
+            mark,
+            escape(device.name),
+            escape(device.uri),
             device.target or "asked from the board",
-            device.work_folder or "the link's default",
+            escape(device.work_folder or "the link's default"),
+            escape(found),
         )
     return table
 

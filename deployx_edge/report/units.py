@@ -20,6 +20,14 @@ def duration(nanoseconds: float) -> str:
     return f"{nanoseconds / 1e9:.3f} s"
 
 
+def period(seconds: float) -> str:
+    """A time that people wait, in its largest unit: ``40 s``, ``12 min``, ``3 h``, ``2 days``."""
+    for factor, unit in ((1, "s"), (60, "min"), (3600, "h")):
+        if seconds < 100 * factor:
+            return f"{seconds // factor:.0f} {unit}"
+    return f"{seconds // 86400:.0f} days"
+
+
 def size(count: float | None) -> str:
     """Bytes in binary units: ``5.2 MiB``."""
     if count is None:

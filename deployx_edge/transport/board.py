@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployx_edge.errors import ArchitectureError
-from deployx_edge.target import Target, target_of_machine
+from deployx_edge.target import Target, find_target, target_of_machine
 from deployx_edge.transport.protocol import Transport
 
 
@@ -22,6 +22,15 @@ def check_machine(transport: Transport, target: Target) -> None:
             else "No target here fits this board."
         ),
     )
+
+
+def checked_target(transport: Transport, target_id: str | None) -> Target:
+    """The target that was named, held against the board; without one, the board's own."""
+    if target_id is None:
+        return target_of_board(transport)
+    target = find_target(target_id)
+    check_machine(transport, target)
+    return target
 
 
 def target_of_board(transport: Transport) -> Target:

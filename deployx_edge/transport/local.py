@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import platform
@@ -197,6 +198,17 @@ class LocalTransport:
         """An absolute path on this computer."""
         return str(self._work_folder)
 
+    @property
+    def lease_folder(self) -> str:
+        """Of the work folder: a computer may hold many virtual boards."""
+        return f"{self._work_folder}/lease"
+
+    def boot_id(self) -> str:
+        """This computer's; empty where it is no Linux."""
+        with contextlib.suppress(OSError):
+            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return ""
+
     def machine(self) -> str:
         """This computer's machine, or the emulated one."""
         return self._machine
@@ -249,7 +261,8 @@ class LocalTransport:
                 remedy='Name another with work_folder = "…".',
             ) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         return str(place)
 
     def pull(self, remote: str, local: Path) -> None:

@@ -71,6 +71,16 @@ class Transport(Protocol):
     def work_folder(self) -> str:
         """The absolute path on the board under which everything of ours lies."""
 
+    @property
+    def lease_folder(self) -> str:
+        """The absolute path on the board where its runs, of whoever, take their turns.
+
+        Where it cannot be made, the board's agent takes ``lease`` of the work folder.
+        """
+
+    def boot_id(self) -> str:
+        """What tells one start of the board from another; empty where it does not say."""
+
     def machine(self) -> str:
         """What ``uname -m`` answers on the board, e.g. ``aarch64``."""
 

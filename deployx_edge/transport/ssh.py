@@ -31,7 +31,10 @@ _CHUNK_BYTES = 1 << 20
 _NOISE_LINES = 200
 _MARK = "deployx-board"
 
-_ASK_BOARD = f'printf "%s\\n" "{_MARK} $(uname -m)" "{_MARK} $HOME"'
+_ASK_BOARD = (
+    f'printf "%s\\n" "{_MARK} $(uname -m)" "{_MARK} $HOME" '
+    f'"{_MARK} $(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"'
+)
 
 # $1 the bin folder, $2 the file's name, $3 its size. Each way out has its own exit code.
 _PUT = f"""
@@ -64,6 +67,7 @@ _PUT_FAILURES = {
 class _Board:
     machine: str
     home: str
+    boot_id: str
 
 
 def open_ssh(uri: str, work_folder: str | None, options: LinkOptions) -> SshTransport:
@@ -119,6 +123,15 @@ class SshTransport:
                 remedy='Name a folder with work_folder = "/…".',
             )
         return f"{home.rstrip('/')}/{configured[2:].rstrip('/')}"
+
+    @property
+    def lease_folder(self) -> str:
+        """One for all users and work folders of the board."""
+        return "/tmp/deployx-edge-lease"
+
+    def boot_id(self) -> str:
+        """Asked once, with the machine."""
+        return self._ask_board().boot_id
 
     def machine(self) -> str:
         """What ``uname -m`` answers, asked once."""
@@ -226,14 +239,14 @@ class SshTransport:
         done = self.run(["sh", "-c", _ASK_BOARD], timeout=self._options.answer_seconds)
         lines = done.stdout.decode(errors="replace").splitlines()
         answers = [line.removeprefix(_MARK).strip() for line in lines if line.startswith(_MARK)]
-        if done.returncode != 0 or len(answers) != 2:
+        if done.returncode != 0 or len(answers) != 3:
             tail = done.stderr.decode(errors="replace").strip()[-400:]
             raise TransportError(
                 f"The board {self._uri} does not run shell commands (exit code "
                 f"{done.returncode}): {tail or 'it said nothing'}.",
                 remedy="The user needs a POSIX shell as login shell; busybox's will do.",
             )
-        board = _Board(machine=answers[0], home=answers[1])
+        board = _Board(machine=answers[0], home=answers[1], boot_id=answers[2])
         with self._lock:
             self._board = board
         return board

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from statistics import median
 from threading import Semaphore
@@ -13,6 +14,14 @@ import numpy
 
 from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle, bundle_digest
+from deployx_edge.device import Device
+from deployx_edge.errors import (
+    AgentError,
+    DeployxError,
+    LinkLostError,
+    SetAsideError,
+    TransportError,
+)
 from deployx_edge.measurement.values import (
     BenchPlan,
     BenchResult,
@@ -26,11 +35,94 @@ from deployx_edge.measurement.values import (
     precision_warning,
 )
 from deployx_edge.model import to_runtime_array
-from deployx_edge.workflows.progress import Runs, Stage
-from deployx_edge.workflows.session import Session
+from deployx_edge.workflows.incidents import Watch, watched
+from deployx_edge.workflows.progress import Progress, Runs, Stage, silent
+from deployx_edge.workflows.session import Session, open_session
 
 _TRANSPORT_CALLS = 20
+# A board that starts anew is back within this time, or something is wrong with it.
+_RETURN_SECONDS = 120.0
+_RETURN_TICK_SECONDS = 2.0
 _SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchFailure:
+    """A run that could not be: the others go on."""
+
+    device: Device
+    options: RunOptions
+    error: DeployxError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchJob:
+    """What is benched, how, and on which terms: ``wait`` where another run has the board,
+    ``force`` where the model took the board down before."""
+
+    bundle: Bundle
+    options: Sequence[RunOptions] = (RunOptions(),)
+    plan: BenchPlan = field(default_factory=BenchPlan)
+    limits: Limits = field(default_factory=Limits)
+    batch: int = 1
+    wait: bool = True
+    force: bool = False
+
+
+def bench_device(
+    device: Device, job: BenchJob, *, progress: Progress = silent
+) -> tuple[list[BenchResult], list[BenchFailure]]:
+    """Bench on one board; what fails there fails alone.
+
+    A board that was lost under one of the runs is waited for, and the rest of them go on.
+    Raises DeployxError where the board cannot be had at all.
+    """
+    results: list[BenchResult] = []
+    failures: list[BenchFailure] = []
+    left = list(job.options)
+    lost = False
+    while left:
+        with _session_after(device, job, lost, progress) as session:
+            lost = False
+            push = session.push(job.bundle)
+            while left and not lost:
+                options = left.pop(0)
+                try:
+                    results.append(_watched_bench(session, job, options, push))
+                except (AgentError, SetAsideError, LinkLostError) as error:
+                    failures.append(BenchFailure(device=device, options=options, error=error))
+                    lost = isinstance(error, LinkLostError)
+    return results, failures
+
+
+def _watched_bench(
+    session: Session, job: BenchJob, options: RunOptions, push: PushCost
+) -> BenchResult:
+    with watched(session, job.bundle, options, force=job.force) as watch:
+        return _bench_one(
+            session, job.bundle, options, job.plan, job.limits, job.batch, push, watch
+        )
+
+
+@contextmanager
+def _session_after(
+    device: Device, job: BenchJob, lost: bool, progress: Progress
+) -> Iterator[Session]:
+    """A session; where the board was just ``lost``, as soon as it is back."""
+    purpose = f"bench {job.bundle.name}"
+    with ExitStack() as stack:
+        deadline = time.monotonic() + _RETURN_SECONDS
+        while True:
+            try:
+                opened = open_session(device, purpose=purpose, wait=job.wait, progress=progress)
+                session = stack.enter_context(opened)
+                break
+            except (TransportError, AgentError):
+                if not lost or time.monotonic() > deadline:
+                    raise
+                progress(Stage(text=f"Waiting for {device.name} to come back"))
+                time.sleep(_RETURN_TICK_SECONDS)
+        yield session
 
 
 def bench(
@@ -44,9 +136,9 @@ def bench(
 ) -> list[BenchResult]:
     """One result for each of ``options``, on a bundle that is pushed if it is not there."""
     push = session.push(bundle)
+    chosen, most = plan or BenchPlan(), limits or Limits()
     return [
-        _bench_one(session, bundle, each, plan or BenchPlan(), limits or Limits(), batch, push)
-        for each in options
+        _bench_one(session, bundle, each, chosen, most, batch, push, Watch()) for each in options
     ]
 
 
@@ -128,9 +220,11 @@ def _bench_one(
     limits: Limits,
     batch: int,
     push: PushCost,
+    watch: Watch,
 ) -> BenchResult:
     inputs = random_inputs(bundle, batch)
     with loaded(session, bundle, options, limits) as load:
+        watch.phase = "run"
         session.progress(Stage(text=f"Benchmarking: {load.threads} threads, {options.precision}"))
         done = 0
 

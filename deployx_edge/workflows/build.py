@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ __all__ = [
 ]
 
 
+# Several boards of one target ask for the same build at once.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def build_target(
     target: Target, options: BuildOptions | None = None, on_event: Progress = silent
 ) -> Runtime:
@@ -57,6 +62,11 @@ def ensure_built(target: Target, on_event: Progress = silent) -> Runtime:
     A build that was imported serves as long as it is of this version, since it was taken
     to save the compile. A build is renewed by the toolchain that made it, zig by default.
     """
+    with _ONE_AT_A_TIME:
+        return _present_or_built(target, on_event)
+
+
+def _present_or_built(target: Target, on_event: Progress) -> Runtime:
     present = built(target)
     if present is None:
         return build_target(target, on_event=on_event)

@@ -10,6 +10,9 @@ from deployx_edge.errors import TransportError, UsageError
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import targets
 from deployx_edge.transport import open_transport
+from deployx_edge.transport.board import checked_target
+from deployx_edge.workflows.incidents import forget_incidents
+from deployx_edge.workflows.lease import busy, lease_of, release
 
 # What each word frees, from the cheapest to make again to the dearest.
 PARTS = ("bundles", "virtual", "dist", "build", "packages", "sources")
@@ -40,11 +43,20 @@ def clean_host(parts: tuple[str, ...]) -> int:
     return freed
 
 
-def clean_device(device: Device) -> str:
-    """Remove everything of ours from a board; the folder that was removed."""
+def clean_device(device: Device, *, force: bool = False) -> str:
+    """Remove everything of ours from a board, also what is remembered of it here; the folder
+    that was removed.
+
+    DeviceBusyError where a run has the board; ``force`` ends that.
+    """
+    if force:
+        release(device, force=True)
     with open_transport(
         device.uri, work_folder=device.work_folder, options=device.options
     ) as transport:
+        entries = lease_of(transport, checked_target(transport, device.target))
+        if entries:
+            raise busy(device, entries[0])
         folder = transport.work_folder
         done = transport.run(["rm", "-rf", folder])
         if done.returncode != 0:
@@ -52,6 +64,9 @@ def clean_device(device: Device) -> str:
                 f"{folder} on {device.name} cannot be removed: "
                 f"{done.stderr.decode(errors='replace').strip()}"
             )
+        # Of other users' runs too: the folder is only there while somebody may come.
+        transport.run(["rm", "-rf", transport.lease_folder])
+        forget_incidents(transport)
         return folder
 
 

@@ -57,6 +57,7 @@ def compare(
     options: RunOptions | None = None,
     samples: Sequence[Path] = (),
     torch: TorchOptions | None = None,
+    wait: bool = True,
     progress: Progress = silent,
 ) -> Comparison:
     """Run a model and a bundle made of it on the same inputs, and compare what is between.
@@ -75,7 +76,7 @@ def compare(
         precision = bundle.precision if device is None else _coarser(bundle, chosen)
         shapes = ", ".join(f"{spec.name} {format_shape(spec.shape)}" for spec in bundle.inputs)
         progress(Stage(text=f"Running both on {len(inputs)} inputs ({shapes})"))
-        with _runner(bundle, device, chosen, progress) as runner:
+        with _runner(bundle, device, chosen, wait, progress) as runner:
             layers = compare_layers(model, reference, inputs, run=runner, precision=precision)
     return Comparison(
         source=first.name,
@@ -119,13 +120,14 @@ def _bundle_side(model: ConvertedModel) -> ReferenceSide:
 
 @contextmanager
 def _runner(
-    bundle: Bundle, device: str | None, options: RunOptions, progress: Progress
+    bundle: Bundle, device: str | None, options: RunOptions, wait: bool, progress: Progress
 ) -> Iterator[BlobRunner | None]:
     """How to have the blobs' values: None for this computer."""
     if device is None:
         yield None
         return
-    with open_session(load_config().find_device(device), progress=progress) as session:
+    board, purpose = load_config().find_device(device), f"compare {bundle.name}"
+    with open_session(board, purpose=purpose, wait=wait, progress=progress) as session:
 
         def run_there(inputs: Sequence[Arrays], blobs: Sequence[str]) -> list[dict[str, Array]]:
             return [run(session, bundle, arrays, options=options, dump=blobs) for arrays in inputs]

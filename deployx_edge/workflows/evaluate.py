@@ -54,7 +54,8 @@ class EvaluationOptions:
     pictures. ``limit``, ``per_class`` and ``seed`` choose a part of the data set; ``strict`` makes
     an error of a sample that cannot be read. ``report`` and ``outputs`` are folders for a page
     with pictures and for raw outputs, ``predictions`` a file in ``format``, one of
-    ``evaluation_files.FORMATS``.
+    ``evaluation_files.FORMATS``. ``wait`` for a board that another run has, or refuse;
+    ``force`` runs a model again that took the board down.
     """
 
     metrics: tuple[str, ...] = ()
@@ -71,6 +72,8 @@ class EvaluationOptions:
     outputs: Path | None = None
     predictions: Path | None = None
     format: str = "csv"
+    wait: bool = True
+    force: bool = False
 
 
 def evaluate(
@@ -288,7 +291,12 @@ def _place(
     progress: Progress,
 ) -> Place:
     work = Work(
-        bundle=case.bundle, data=case.data, preprocessing=case.preprocessing, run=options.run
+        bundle=case.bundle,
+        data=case.data,
+        preprocessing=case.preprocessing,
+        run=options.run,
+        wait=options.wait,
+        force=options.force,
     )
     ran = run_on(device, work, tally, progress)
     tally.finish()

@@ -39,6 +39,7 @@ from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bench import loaded, random_inputs
 from deployx_edge.workflows.bundle import TorchOptions
 from deployx_edge.workflows.conversion import converted
+from deployx_edge.workflows.incidents import watched
 from deployx_edge.workflows.models import opened_model
 from deployx_edge.workflows.progress import Progress, Stage
 from deployx_edge.workflows.session import open_session
@@ -75,12 +76,15 @@ class Taker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is run: a bundle on the samples of a data set, with the options of the run."""
+    """What is run: a bundle on the samples of a data set, with the options of the run; ``wait``
+    for a board that another run has, ``force`` where the model took it down before."""
 
     bundle: Bundle
     data: Dataset
     preprocessing: tuple[PreProcessing, ...]
     run: RunOptions
+    wait: bool = True
+    force: bool = False
 
 
 def feed(
@@ -206,9 +210,14 @@ def streamed(
                 for blob, (array, batched) in arrays.items()
             ]
 
-    with open_session(load_config().find_device(device), progress=progress) as session:
+    board, purpose = load_config().find_device(device), f"evaluate {bundle.name}"
+    with (
+        open_session(board, purpose=purpose, wait=work.wait, progress=progress) as session,
+        watched(session, bundle, work.run, force=work.force) as watch,
+    ):
         session.push(bundle)
         with loaded(session, bundle, work.run, Limits()) as load:
+            watch.phase = "run"
             one = BenchPlan(warmup=0, iterations=1)
             told[:] = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
             progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))

@@ -124,6 +124,7 @@ def run_anywhere(
     limits: Limits | None = None,
     dump: Sequence[str] = (),
     torch: TorchOptions | None = None,
+    wait: bool = True,
     progress: Progress = silent,
 ) -> Outputs:
     """Run a model, or a bundle, on a device, or on this computer where there is none.
@@ -133,7 +134,7 @@ def run_anywhere(
     shapes, files = split_inputs(words)
     chosen = torch or TorchOptions()
     if is_sequence(model):
-        with _runner(device, options, limits, progress) as runner:
+        with _runner(device, options, limits, wait, progress) as runner:
             return _run_sequence(load_sequence(model), files, dump, runner)
     if device is None and not model.is_dir():
         return _run_source(model, shapes, files, dump, chosen, progress)
@@ -141,7 +142,7 @@ def run_anywhere(
         model, options=BundleOptions(input_shapes=tuple(shapes), torch=chosen), progress=progress
     )
     inputs = read_arrays(files, bundle.preprocessing)
-    with _runner(device, options, limits, progress) as runner:
+    with _runner(device, options, limits, wait, progress) as runner:
         return Outputs(arrays=runner(bundle, inputs, dump), meanings=bundle.postprocessing)
 
 
@@ -171,7 +172,11 @@ def write_outputs(outputs: Mapping[str, numpy.ndarray], path: Path) -> None:
 
 @contextmanager
 def _runner(
-    device: str | None, options: RunOptions | None, limits: Limits | None, progress: Progress
+    device: str | None,
+    options: RunOptions | None,
+    limits: Limits | None,
+    wait: bool,
+    progress: Progress,
 ) -> Iterator[BundleRunner]:
     """How bundles run: on the device where it has their runtime, else on this computer."""
 
@@ -182,7 +187,8 @@ def _runner(
     if device is None:
         yield here
         return
-    with open_session(load_config().find_device(device), progress=progress) as session:
+    board = load_config().find_device(device)
+    with open_session(board, purpose="run a model", wait=wait, progress=progress) as session:
 
         def there(
             bundle: Bundle, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]

@@ -20,13 +20,15 @@ from deployx_edge.measurement.values import (
     PushCost,
     RunOptions,
 )
-from deployx_edge.target import Target, find_target
+from deployx_edge.target import Target
 from deployx_edge.transport import open_transport
-from deployx_edge.transport.board import check_machine, target_of_board
+from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push import PushFile, install_agent, push
 from deployx_edge.workflows.build import ensure_built
+from deployx_edge.workflows.lease import busy, owner, parse_entry
+from deployx_edge.workflows.preflight import check_fit
 from deployx_edge.workflows.progress import Progress, Stage, Transfer, silent
 
 _READY_SECONDS = 60.0
@@ -47,10 +49,12 @@ class Session:
     progress: Progress
 
     def push(self, bundle: Bundle) -> PushCost:
-        """Bring the bundle and its runtime's worker to the board; what is there is not sent."""
-        return push_bundle(
-            self.transport, self.agent_path, self.runtime, bundle, progress=self.progress
-        )
+        """Bring the bundle and its runtime's worker to the board; what is there is not sent.
+
+        Raises UnfitDeviceError before anything is sent where the board cannot run it.
+        """
+        check_fit(self.identity.board, self.runtime, bundle, device=self.device.name)
+        return _push_bundle(self, bundle)
 
     def load(
         self, bundle: Bundle, options: RunOptions, limits: Limits, outputs: tuple[str, ...] = ()
@@ -69,16 +73,21 @@ class Session:
 
 
 @contextmanager
-def open_session(device: Device, *, progress: Progress = silent) -> Iterator[Session]:
+def open_session(
+    device: Device, *, purpose: str = "", wait: bool = True, progress: Progress = silent
+) -> Iterator[Session]:
     """Connect, bring the agent, start it, shake hands. Everything ends with the block.
 
-    Raises ArchitectureError before anything is pushed when the board is not of the target.
+    The board is ours alone meanwhile; ``purpose`` tells others what for. Where somebody else
+    has it, this waits its turn, or raises DeviceBusyError unless ``wait``. Raises
+    ArchitectureError before anything is pushed when the board is not of the target.
     """
     with ExitStack() as stack:
         transport, target = stack.enter_context(_connected(device, progress))
         runtime = ensure_built(target, on_event=progress)
         agent_path = _install(transport, runtime, progress)
-        channel, port, token = _start(transport, agent_path)
+        asked = _Asked(device=device, purpose=purpose, wait=wait, progress=progress)
+        channel, port, token = _start(transport, agent_path, asked)
         stack.callback(channel.close)
         client = AgentClient(transport.forward(port), token)
         stack.callback(client.close)
@@ -112,28 +121,21 @@ def _connected(device: Device, progress: Progress) -> Iterator[tuple[Transport, 
     with open_transport(
         device.uri, work_folder=device.work_folder, options=device.options
     ) as transport:
-        target = find_target(device.target) if device.target else target_of_board(transport)
-        check_machine(transport, target)
-        yield transport, target
+        yield transport, checked_target(transport, device.target)
 
 
-def push_to_device(device: Device, bundle: Bundle, *, progress: Progress = silent) -> PushCost:
-    """Push a bundle, its worker and the agent without starting anything."""
-    with _connected(device, progress) as (transport, target):
-        runtime = ensure_built(target, on_event=progress)
-        agent_path = _install(transport, runtime, progress)
-        return push_bundle(transport, agent_path, runtime, bundle, progress=progress)
-
-
-def push_bundle(
-    transport: Transport,
-    agent_path: str,
-    runtime: Runtime,
-    bundle: Bundle,
-    *,
-    progress: Progress = silent,
+def push_to_device(
+    device: Device, bundle: Bundle, *, wait: bool = True, progress: Progress = silent
 ) -> PushCost:
+    """Push a bundle, its worker and the agent without running a model."""
+    purpose = f"push {bundle.name}"
+    with open_session(device, purpose=purpose, wait=wait, progress=progress) as session:
+        return session.push(bundle)
+
+
+def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
     """One push of everything that running ``bundle`` takes."""
+    progress, runtime, transport = session.progress, session.runtime, session.transport
     progress(Stage(text=f"Pushing {bundle.name}"))
     worker = runtime.worker(bundle.runtime)
     files = [
@@ -161,7 +163,9 @@ def push_bundle(
         seconds = time.monotonic() - started
         progress(Transfer(sent_bytes=sent, total_bytes=total, seconds=seconds))
 
-    receiver = (*transport.launcher, agent_path, "receive", "--work", transport.work_folder)
+    keep = ("--keep-bytes", str(session.device.keep_mib << 20))
+    work = ("--work", transport.work_folder)
+    receiver = (*transport.launcher, session.agent_path, "receive", *work, *keep)
     report = push(transport, receiver, bundle.name, files, tell)
     return PushCost(
         total_bytes=report.total_bytes, sent_bytes=report.sent_bytes, seconds=report.seconds
@@ -173,8 +177,22 @@ def _install(transport: Transport, runtime: Runtime, progress: Progress) -> str:
     return install_agent(transport, runtime.agent)
 
 
-def _start(transport: Transport, agent_path: str) -> tuple[Channel, int, str]:
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """How the board is wanted."""
+
+    device: Device
+    purpose: str
+    wait: bool
+    progress: Progress
+
+
+def _start(transport: Transport, agent_path: str, asked: _Asked) -> tuple[Channel, int, str]:
     words = [*transport.launcher, agent_path, "serve", "--work", transport.work_folder]
+    words += ["--lease", f"{owner()}: {asked.purpose or 'a session'}"]
+    words += ["--lease-folder", transport.lease_folder]
+    if not asked.wait:
+        words.append("--no-wait")
     if transport.emulated:
         words.append("--emulated")
     for word in transport.launcher:
@@ -183,7 +201,7 @@ def _start(transport: Transport, agent_path: str) -> tuple[Channel, int, str]:
     token = secrets.token_hex(32)
     try:
         channel.write(f"token {token}\n".encode())
-        return channel, _ready_port(channel), token
+        return channel, _ready_port(channel, asked), token
     except LinkLostError as error:
         with_words = _with_last_words(error, channel)
         channel.close()
@@ -193,17 +211,26 @@ def _start(transport: Transport, agent_path: str) -> tuple[Channel, int, str]:
         raise
 
 
-def _ready_port(channel: Channel) -> int:
-    line = LineReader(channel).next(timeout=_READY_SECONDS)
-    if line is None:
-        raise AgentError(
-            "The agent ended before it was ready, saying: "
-            f"{channel.error_tail().strip() or 'nothing'}"
-        )
-    words = line.split()
-    if len(words) != 3 or words[0] != "ready" or not words[1].isdigit():
-        raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {line!r}.")
-    return int(words[1])
+def _ready_port(channel: Channel, asked: _Asked) -> int:
+    """The agent's port, once the board is ours."""
+    lines = LineReader(channel)
+    told = ""
+    while (line := lines.next(timeout=_READY_SECONDS)) is not None:
+        word, _, rest = line.partition(" ")
+        port = rest.partition(" ")[0]
+        if word == "ready" and port.isdigit():
+            return int(port)
+        if word == "busy":
+            raise busy(asked.device, parse_entry(rest))
+        if word != "waiting":
+            raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {line!r}.")
+        holder = parse_entry(rest)
+        if told != holder.text:
+            told = holder.text
+            asked.progress(Stage(text=f"Waiting for {asked.device.name}, used by {holder.since}"))
+    raise AgentError(
+        f"The agent ended before it was ready, saying: {channel.error_tail().strip() or 'nothing'}"
+    )
 
 
 def _with_last_words(error: LinkLostError, channel: Channel) -> DeployxError:

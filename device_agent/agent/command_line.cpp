@@ -3,20 +3,42 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "agent/files/work_folder.h"
+
 namespace dx {
 namespace {
 
-constexpr unsigned kMaxHeartbeatSeconds = 24 * 3600;
+using Command = CommandLine::Command;
+
+constexpr std::uint64_t kMaxHeartbeatSeconds = std::uint64_t{24} * 3600;
+constexpr std::uint64_t kMaxKeepBytes = std::uint64_t{1} << 60;
 
 Failure refused(const std::string& message) {
   return {FailureCode::kInvalidRequest, message + "; see dx-agent --help", Phase::kUnspecified};
 }
 
-bool parse_seconds(const std::string& text, unsigned& seconds) {
+// A number from 1 to `most`; 0 where the text is none.
+std::uint64_t parse_number(const std::string& text, std::uint64_t most) {
+  std::uint64_t number = 0;
   const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, seconds);
-  return parsed.ec == std::errc() && parsed.ptr == end && seconds >= 1 &&
-         seconds <= kMaxHeartbeatSeconds;
+  const auto parsed = std::from_chars(text.data(), end, number);
+  return parsed.ec == std::errc() && parsed.ptr == end && number <= most ? number : 0;
+}
+
+// Options of `serve` that want a value.
+Status take_serve_option(const std::string& name, const std::string& value, CommandLine& line) {
+  if (name == "--launcher") {
+    line.launcher.push_back(value);
+    return {};
+  }
+  if (name == "--lease") {
+    line.lease = value;
+    return value.empty() ? Status(refused("--lease wants a name, got nothing")) : Status();
+  }
+  if (name != "--heartbeat-seconds") return refused("unknown option " + name);
+  line.heartbeat_seconds = static_cast<unsigned>(parse_number(value, kMaxHeartbeatSeconds));
+  if (line.heartbeat_seconds > 0) return {};
+  return refused("--heartbeat-seconds wants a number from 1 to 86400, got '" + value + "'");
 }
 
 Status take_option(const std::string& name, const std::string& value, CommandLine& line) {
@@ -25,16 +47,51 @@ Status take_option(const std::string& name, const std::string& value, CommandLin
     line.work = value;
     return {};
   }
-  if (line.command != CommandLine::Command::kServe) return refused("unknown option " + name);
-  if (name == "--launcher") {
-    line.launcher.push_back(value);
+  const bool leases = line.command == Command::kServe || line.command == Command::kLease;
+  if (name == "--lease-folder" && leases) {
+    if (value.empty()) return refused("--lease-folder wants a folder, got nothing");
+    line.lease_folder = value;
     return {};
   }
-  if (name == "--heartbeat-seconds") {
-    if (parse_seconds(value, line.heartbeat_seconds)) return {};
-    return refused("--heartbeat-seconds wants a number from 1 to 86400, got '" + value + "'");
+  if (name == "--keep-bytes" && line.command == Command::kReceive) {
+    line.keep_bytes = parse_number(value, kMaxKeepBytes);
+    if (line.keep_bytes > 0) return {};
+    return refused("--keep-bytes wants a number of bytes, got '" + value + "'");
   }
+  if (line.command == Command::kServe) return take_serve_option(name, value, line);
   return refused("unknown option " + name);
+}
+
+// Options without a value.
+bool take_flag(const std::string& name, CommandLine& line) {
+  if (line.command == Command::kServe && name == "--emulated") return line.emulated = true;
+  if (line.command == Command::kServe && name == "--no-wait") {
+    line.wait = false;
+    return true;
+  }
+  if (line.command == Command::kLease && name == "--end") return line.end = true;
+  return false;
+}
+
+Status take_options(const std::vector<std::string>& arguments, CommandLine& line) {
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    if (take_flag(arguments[i], line)) continue;
+    if (i + 1 == arguments.size()) return refused(arguments[i] + " wants a value, or is unknown");
+    if (Status status = take_option(arguments[i], arguments[i + 1], line); !status) return status;
+    ++i;
+  }
+  return {};
+}
+
+Status add_defaults(CommandLine& line) {
+  if (line.work.empty()) {
+    const char* home = std::getenv("HOME");
+    if (home == nullptr || *home == '\0')
+      return refused("no home folder is known: give --work DIR");
+    line.work = std::string(home) + "/.deployx-edge";
+  }
+  if (line.lease_folder.empty()) line.lease_folder = WorkFolder{line.work}.lease();
+  return {};
 }
 
 }  // namespace
@@ -45,44 +102,37 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
   const std::string& command = arguments[0];
   if (command == "--help" || command == "-h") return line;
   if (command == "--version") {
-    line.command = CommandLine::Command::kVersion;
+    line.command = Command::kVersion;
     return line;
   }
   if (command == "receive") {
-    line.command = CommandLine::Command::kReceive;
+    line.command = Command::kReceive;
   } else if (command == "serve") {
-    line.command = CommandLine::Command::kServe;
+    line.command = Command::kServe;
+  } else if (command == "lease") {
+    line.command = Command::kLease;
   } else {
     return refused("unknown command '" + command + "'");
   }
-  for (std::size_t i = 1; i < arguments.size(); ++i) {
-    if (arguments[i] == "--emulated" && line.command == CommandLine::Command::kServe) {
-      line.emulated = true;
-      continue;
-    }
-    if (i + 1 == arguments.size()) return refused(arguments[i] + " wants a value, or is unknown");
-    if (Status status = take_option(arguments[i], arguments[i + 1], line); !status) {
-      return status.failure();
-    }
-    ++i;
-  }
-  if (line.work.empty()) {
-    const char* home = std::getenv("HOME");
-    if (home == nullptr || *home == '\0')
-      return refused("no home folder is known: give --work DIR");
-    line.work = std::string(home) + "/.deployx-edge";
-  }
+  if (Status status = take_options(arguments, line); !status) return status.failure();
+  if (Status status = add_defaults(line); !status) return status.failure();
   return line;
 }
 
 const char* usage() {
   return "dx-agent: the part of deployx-edge that runs on the board\n"
          "\n"
-         "  dx-agent receive [--work DIR]     take a bundle from standard input\n"
+         "  dx-agent receive [--work DIR] [--keep-bytes N]\n"
+         "                    take a bundle from standard input; of what the folder held before,\n"
+         "                    the oldest goes where it would hold more than N bytes\n"
          "  dx-agent serve [--work DIR] [--heartbeat-seconds N] [--emulated] [--launcher WORD]...\n"
-         "                                    serve one session; its token comes by standard "
-         "input\n"
-         "  dx-agent --version                version, protocol and target of this build\n"
+         "                 [--lease WHO] [--lease-folder DIR] [--no-wait]\n"
+         "                    serve one session; its token comes by standard input. With --lease\n"
+         "                    no other session of that kind runs on this board meanwhile\n"
+         "  dx-agent lease [--work DIR] [--lease-folder DIR] [--end]\n"
+         "                    who has the board and who waits for it; --end ends the first\n"
+         "  dx-agent --version\n"
+         "                    version, protocol and target of this build\n"
          "\n"
          "DIR is ~/.deployx-edge unless given. deployx-edge starts these itself.\n";
 }

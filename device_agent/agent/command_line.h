@@ -1,6 +1,7 @@
 // What dx-agent was asked to do.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,13 +10,18 @@
 namespace dx {
 
 struct CommandLine {
-  enum class Command { kHelp, kVersion, kReceive, kServe };
+  enum class Command { kHelp, kVersion, kReceive, kServe, kLease };
 
   Command command = Command::kHelp;
   std::string work;                   // the work folder
   unsigned heartbeat_seconds = 30;    // serve: ends without a heartbeat in this time
   bool emulated = false;              // serve: what is read here would be the host's
   std::vector<std::string> launcher;  // serve: words before every worker's command line
+  std::string lease;                  // serve: who wants the board alone, and what for; "": nobody
+  std::string lease_folder;           // serve, lease: where the sessions of this board meet
+  bool wait = true;                   // serve: for the board, where another has it
+  bool end = false;                   // lease: end the session that has the board
+  std::uint64_t keep_bytes = 0;       // receive: what the store may hold; 0: no limit
 };
 
 // Parses the arguments without the program's name.

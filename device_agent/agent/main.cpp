@@ -12,6 +12,7 @@
 #include "agent/files/work_folder.h"
 #include "agent/receive/receive.h"
 #include "agent/service/serve.h"
+#include "agent/session/lease_command.h"
 
 namespace {
 
@@ -56,9 +57,11 @@ int main(int argc, char** argv) {
     case dx::CommandLine::Command::kVersion:
       return print_version();
     case dx::CommandLine::Command::kReceive:
-      return dx::receive(work, STDIN_FILENO, STDOUT_FILENO);
+      return dx::receive(work, {line.value().keep_bytes, argv[0]}, STDIN_FILENO, STDOUT_FILENO);
     case dx::CommandLine::Command::kServe:
       return dx::serve(line.value());
+    case dx::CommandLine::Command::kLease:
+      return dx::show_lease(line.value());
   }
   return kExitUsage;
 }

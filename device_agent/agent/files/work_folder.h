@@ -12,6 +12,8 @@ struct WorkFolder {
   std::string incoming() const { return path + "/incoming"; }
   std::string bundles() const { return path + "/bundles"; }
   std::string sessions() const { return path + "/sessions"; }
+  std::string lease() const { return path + "/lease"; }
+  std::string programs() const { return path + "/bin"; }
 
   // REQUIRES: is_sha256(sha256).
   std::string content(const std::string& sha256) const { return store() + "/" + sha256; }

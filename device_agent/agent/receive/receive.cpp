@@ -17,6 +17,7 @@
 #include "agent/receive/manifest.h"
 #include "agent/receive/outbox.h"
 #include "agent/receive/part_file.h"
+#include "agent/receive/room.h"
 
 namespace dx {
 namespace {
@@ -35,8 +36,8 @@ struct Need {
 
 class Receiver {
  public:
-  Receiver(const WorkFolder& work, int input, int output)
-      : work_(work), reader_(input), outbox_(output) {
+  Receiver(const WorkFolder& work, const Keeping& keeping, int input, int output)
+      : work_(work), keeping_(keeping), reader_(input), outbox_(output) {
 #ifdef F_SETPIPE_SZ
     // Fewer turns between sender and receiver; what is no pipe refuses, without harm.
     static_cast<void>(::fcntl(input, F_SETPIPE_SZ, kPipeBytes));
@@ -123,6 +124,9 @@ class Receiver {
       missing += content.size - need.offset();
       needs_.push_back(std::move(need));
     }
+    if (keeping_.bytes > 0) {
+      make_room(work_, parser_.manifest(), missing, keeping_.bytes, keeping_.program);
+    }
     free_ = free_bytes(work_.path).value_or(0);
     if (missing <= free_) return std::nullopt;
     return ReceiveError{ReceiveCode::kNoSpace, "the push needs " + std::to_string(missing) +
@@ -178,6 +182,7 @@ class Receiver {
   // The bundle gets its new list only after all it names is safe.
   ReceiveOutcome publish() const {
     const Manifest& manifest = parser_.manifest();
+    if (keeping_.bytes > 0) mark_used(work_, manifest);
     const std::string list = manifest.list();
     const std::string path = work_.bundles() + "/" + manifest.bundle;
     if (read_file(path, list.size() + 1) == list) return std::nullopt;
@@ -204,6 +209,7 @@ class Receiver {
   }
 
   const WorkFolder& work_;
+  const Keeping& keeping_;
   ByteReader reader_;
   Outbox outbox_;
   ManifestParser parser_;
@@ -213,8 +219,8 @@ class Receiver {
 
 }  // namespace
 
-int receive(const WorkFolder& work, int input, int output) {
-  return Receiver(work, input, output).run();
+int receive(const WorkFolder& work, const Keeping& keeping, int input, int output) {
+  return Receiver(work, keeping, input, output).run();
 }
 
 }  // namespace dx

@@ -11,10 +11,13 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "agent/files/files.h"
 #include "agent/service/agent_service.h"
+#include "agent/session/lease.h"
 #include "agent/session/session_folder.h"
 #include "agent/worker/worker_process.h"
 
@@ -24,6 +27,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kExitFailed = 1;
+constexpr int kExitBusy = 3;
 constexpr std::size_t kMaxTokenLine = 512;
 constexpr std::size_t kMinTokenDigits = 32;
 // A tensor of 1 GiB and what is around it.
@@ -31,6 +35,9 @@ constexpr int kMaxMessageBytes = (1 << 30) + (1 << 20);
 constexpr int kMaxThreads = 96;
 constexpr std::chrono::milliseconds kGoodbyeTime{300};
 constexpr unsigned kLongestEndSeconds = 10;
+constexpr int kLookAgainMs = 100;
+// The host is told that we still wait, so that a silent link is noticed.
+constexpr std::chrono::seconds kTellAgain{5};
 
 int give_up(const std::string& reason) {
   std::fprintf(stderr, "dx-agent: %s\n", reason.c_str());
@@ -69,6 +76,39 @@ Result<std::string> read_token(int input, std::chrono::seconds patience) {
                     std::all_of(token.begin(), token.end(), is_digit);
   if (!good) return refused;
   return token;
+}
+
+bool tell(const char* word, const LeaseEntry& holder) {
+  std::printf("%s %s\n", word, lease_line(holder).c_str());
+  return std::fflush(stdout) == 0;
+}
+
+// True when the host has gone. It writes nothing after the token.
+bool host_gone(int input, int patience_ms) {
+  pollfd entry{input, POLLIN, 0};
+  if (::poll(&entry, 1, patience_ms) <= 0) return false;
+  char bytes[512];
+  const ssize_t got = ::read(input, bytes, sizeof bytes);
+  return got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
+}
+
+// Waits until the board is ours. 0, or the exit code where it will not be.
+int await_turn(const Lease& lease, bool wait) {
+  std::uint64_t told = 0;
+  Clock::time_point again = Clock::now();
+  while (const auto holder = lease.holder()) {
+    if (!wait) {
+      static_cast<void>(tell("busy", *holder));
+      return kExitBusy;
+    }
+    if (holder->number != told || Clock::now() >= again) {
+      if (!tell("waiting", *holder)) return kExitFailed;
+      told = holder->number;
+      again = Clock::now() + kTellAgain;
+    }
+    if (host_gone(STDIN_FILENO, kLookAgainMs)) return kExitFailed;
+  }
+  return 0;
 }
 
 std::unique_ptr<grpc::Server> start_server(AgentService& service, int& port) {
@@ -122,6 +162,13 @@ int serve(const CommandLine& line) {
   const std::chrono::seconds patience(line.heartbeat_seconds);
   const auto token = read_token(STDIN_FILENO, patience);
   if (!token) return give_up(token.failure().message);
+  std::optional<Lease> lease;
+  if (!line.lease.empty()) {
+    auto queued = Lease::queue(line.lease_folder, WorkFolder{line.work}.lease(), line.lease);
+    if (!queued) return give_up(queued.failure().message);
+    lease.emplace(std::move(queued).value());
+    if (const int code = await_turn(*lease, line.wait); code != 0) return code;
+  }
   auto lifetime = Lifetime::create(patience);
   if (!lifetime) return give_up(lifetime.failure().message);
   const auto folder = SessionFolder::create(WorkFolder{line.work});

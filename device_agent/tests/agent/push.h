@@ -23,15 +23,15 @@ inline std::string sha256_of(const std::string& bytes) {
 // The host's end of a push to a receiver that runs in a thread of its own.
 class Push {
  public:
-  explicit Push(const WorkFolder& work) {
+  explicit Push(const WorkFolder& work, Keeping keeping = {}) {
     int in[2];
     int out[2];
     REQUIRE(::pipe2(in, O_CLOEXEC) == 0);
     REQUIRE(::pipe2(out, O_CLOEXEC) == 0);
     input_.reset(in[1]);
     output_.reset(out[0]);
-    thread_ = std::thread([this, work, read_end = in[0], write_end = out[1]] {
-      exit_code_ = receive(work, read_end, write_end);
+    thread_ = std::thread([this, work, keeping, read_end = in[0], write_end = out[1]] {
+      exit_code_ = receive(work, keeping, read_end, write_end);
       ::close(read_end);
       ::close(write_end);
     });

@@ -156,6 +156,19 @@ TEST_CASE("the command line is taken as documented") {
   CHECK(line.value().heartbeat_seconds == 5);
   CHECK(line.value().emulated);
   CHECK(line.value().launcher == std::vector<std::string>{"qemu-aarch64-static", "-cpu"});
+  CHECK(line.value().lease.empty());
+  CHECK(line.value().lease_folder == "/w/lease");
+  const auto leased = parse({"serve", "--lease", "a b", "--lease-folder", "/l", "--no-wait"});
+  REQUIRE(leased);
+  CHECK(leased.value().lease == "a b");
+  CHECK(leased.value().lease_folder == "/l");
+  CHECK_FALSE(leased.value().wait);
+  const auto kept = parse({"receive", "--work", "/w", "--keep-bytes", "5000000000"});
+  REQUIRE(kept);
+  CHECK(kept.value().keep_bytes == 5000000000);
+  const auto ended = parse({"lease", "--work", "/w", "--end"});
+  REQUIRE(ended);
+  CHECK(ended.value().end);
   CHECK(parse({"--version"}));
   for (const std::vector<std::string>& words :
        std::vector<std::vector<std::string>>{{},
@@ -167,6 +180,12 @@ TEST_CASE("the command line is taken as documented") {
                                              {"serve", "--heartbeat-seconds", "-1"},
                                              {"receive", "--work", "/w", "--emulated"},
                                              {"receive", "--launcher", "x"},
+                                             {"receive", "--keep-bytes", "0"},
+                                             {"receive", "--keep-bytes", "1g"},
+                                             {"receive", "--lease", "x"},
+                                             {"serve", "--lease", ""},
+                                             {"serve", "--end"},
+                                             {"lease", "--no-wait"},
                                              {"serve", "extra"}}) {
     CHECK_FALSE(parse(words));
   }

@@ -1,0 +1,161 @@
+"""Each thing that a run on a board will need, looked at one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timezone
+
+from deployx_edge.crossbuild.runtime import Runtime
+from deployx_edge.device import Device
+from deployx_edge.errors import DeployxError, DeviceBusyError
+from deployx_edge.measurement.values import BoardDescription, Conditions
+from deployx_edge.report.units import period, size
+from deployx_edge.transport import open_transport
+from deployx_edge.transport.board import checked_target
+from deployx_edge.transport.protocol import Transport
+from deployx_edge.workflows.build import built
+from deployx_edge.workflows.doctor import Check
+from deployx_edge.workflows.incidents import incidents_of
+from deployx_edge.workflows.preflight import libc_misfit
+from deployx_edge.workflows.progress import Progress, silent
+from deployx_edge.workflows.session import open_session
+
+# A model, a worker and what they need while they run; less is worth a word.
+_LITTLE_DISK = 64 << 20
+_LITTLE_MEMORY = 128 << 20
+_HOT = 70.0
+_MOST_SKEW_SECONDS = 120.0
+# What makes half floats, and what makes int8 fast, in the words of /proc/cpuinfo.
+_HALF = ("asimdhp", "fphp", "zfh", "zvfh", "avx512_fp16", "avx512fp16", "f16c")
+_DOT = ("asimddp", "i8mm", "avx512_vnni", "avx_vnni", "avx512vnni", "avxvnni")
+
+
+def examine_board(device: Device, *, progress: Progress = silent) -> list[Check]:
+    """Every check, in the order in which a run would fail. A link that cannot be had ends it.
+
+    Brings the agent to the board, as a run does; starts no model.
+    """
+    with ExitStack() as stack:
+        try:
+            transport = stack.enter_context(
+                open_transport(device.uri, work_folder=device.work_folder, options=device.options)
+            )
+            checks = [_check("link", True, transport.uri)]
+            target = checked_target(transport, device.target)
+        except DeployxError as error:
+            return [_failed("link", error)]
+        checks.append(_check("target", True, f"{target.id} (uname -m: {transport.machine()})"))
+        runtime = built(target)
+        checks.append(_binaries(runtime, target.id))
+        checks.append(_clock(transport))
+        checks += [
+            _check("before", False, incident.text, "--force runs it again.", needed=False)
+            for incident in incidents_of(transport)
+        ]
+    try:
+        with open_session(device, purpose="doctor", wait=False, progress=progress) as session:
+            folder = session.transport.work_folder
+            checks.append(_check("work folder", True, f"{folder}, runs programs"))
+            checks.append(_check("lease", True, "free"))
+            checks += _board(session.identity.board, session.runtime)
+    except DeviceBusyError as error:
+        checks.append(_failed("lease", error, needed=False))
+    except DeployxError as error:
+        checks.append(_failed("agent", error))
+    return checks
+
+
+def _board(board: BoardDescription, runtime: Runtime) -> Iterator[Check]:
+    """What the agent says of the board."""
+    yield _enough("disk", board.disk_free_bytes, _LITTLE_DISK, "free in the work folder's disk")
+    if board.emulated:
+        yield _check("emulated", True, board.emulated_reason or "yes")
+        return
+    yield _enough("memory", board.memory_available_bytes, _LITTLE_MEMORY, "available")
+    for file in runtime.files:
+        misfit = libc_misfit(board, file)
+        found = misfit[0] if misfit else f"{file.name}: {file.libc}; the board: {board.libc}"
+        yield _check("libc", misfit is None, found, misfit[1] if misfit else "")
+    yield _features("half floats", board.isa_features, _HALF, "fp16 is stored or computed as fp32")
+    yield _features("int8 dot products", board.isa_features, _DOT, "int8 gains less")
+    yield _governor(board.conditions)
+    yield _temperature(board.conditions)
+
+
+def _check(name: str, present: bool, found: str, remedy: str = "", *, needed: bool = True) -> Check:
+    return Check(
+        group="board", name=name, present=present, needed=needed, found=found, remedy=remedy
+    )
+
+
+def _failed(name: str, error: DeployxError, *, needed: bool = True) -> Check:
+    return _check(name, False, error.message, error.remedy, needed=needed)
+
+
+def _binaries(runtime: Runtime | None, target_id: str) -> Check:
+    if runtime is None:
+        command = f"deployx-edge build --target {target_id}"
+        return _check("binaries", False, "not built yet", command, needed=False)
+    return _check("binaries", True, f"{runtime.folder} ({runtime.compiler})")
+
+
+def _clock(transport: Transport) -> Check:
+    """The board's date; only logs and files are dated by it, never a measurement."""
+    done = transport.run(["date", "+%s"], timeout=30.0)
+    text = done.stdout.decode(errors="replace").strip()
+    if done.returncode != 0 or not text.lstrip("-").isdigit():
+        return _check("clock", False, "the board tells no date", needed=False)
+    skew = int(text) - time.time()
+    shown = datetime.fromtimestamp(int(text), timezone.utc).isoformat(timespec="seconds")
+    if abs(skew) <= _MOST_SKEW_SECONDS:
+        return _check("clock", True, shown)
+    way = "behind" if skew < 0 else "ahead"
+    return _check(
+        "clock",
+        False,
+        f"{shown}, {period(abs(skew))} {way} of this computer",
+        "Nothing here depends on it; set it for the board's own logs.",
+        needed=False,
+    )
+
+
+def _enough(name: str, found: int | None, least: int, what: str) -> Check:
+    if found is None:
+        return _check(name, False, "the board does not tell", needed=False)
+    remedy = "" if found >= least else f"Less than {size(least)} is {what}: make room."
+    return _check(name, found >= least, f"{size(found)} {what}", remedy, needed=False)
+
+
+def _features(name: str, have: tuple[str, ...], wanted: tuple[str, ...], without: str) -> Check:
+    found = [feature for feature in wanted if feature in have]
+    return _check(
+        name,
+        bool(found),
+        ", ".join(found) or f"none; {without}",
+        needed=False,
+    )
+
+
+def _governor(conditions: Conditions) -> Check:
+    if not conditions.governors:
+        return _check("clock governor", False, "the board does not tell", needed=False)
+    steady = all(governor == "performance" for governor in conditions.governors)
+    remedy = "" if steady else "For steady figures: performance in scaling_governor (as root)."
+    found = ", ".join(dict.fromkeys(conditions.governors))
+    return _check("clock governor", steady, found, remedy, needed=False)
+
+
+def _temperature(conditions: Conditions) -> Check:
+    if not conditions.temperatures:
+        return _check("temperature", False, "the board does not tell", needed=False)
+    hottest = max(conditions.temperatures, key=lambda reading: reading.value)
+    cool = hottest.value < _HOT
+    return _check(
+        "temperature",
+        cool,
+        f"{hottest.value:.1f} °C ({hottest.name})",
+        "" if cool else "It will throttle soon: let it cool, or give it a fan.",
+        needed=False,
+    )

@@ -1,0 +1,110 @@
+"""A board is used by one run at a time; who has it, and how to end that.
+
+The lease lies on the board and is held by the agent's process (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import dataclass
+
+from deployx_edge.device import Device
+from deployx_edge.errors import AgentError, DeviceBusyError, TransportError
+from deployx_edge.report.units import period
+from deployx_edge.target import Target
+from deployx_edge.transport import open_transport
+from deployx_edge.transport.board import checked_target
+from deployx_edge.transport.protocol import Transport
+from deployx_edge.workflows.build import built
+
+_ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseEntry:
+    """One who has a board or waits for it: process on the board, seconds since it asked, and
+    who it is and what for, e.g. ``ann@desk: bench digits_cnn``."""
+
+    pid: int
+    seconds: int
+    text: str
+
+    @property
+    def since(self) -> str:
+        """The entry in a few words."""
+        return f"{self.text} (since {period(self.seconds)})"
+
+
+def owner() -> str:
+    """Who we are to others: ``user@host``."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def parse_entry(words: str) -> LeaseEntry:
+    """``PID SECONDS WHO`` as the agent writes it; AgentError for anything else."""
+    pid, _, rest = words.partition(" ")
+    seconds, _, text = rest.partition(" ")
+    if not pid.isdigit() or not seconds.isdigit():
+        raise AgentError(f"Expected 'PID SECONDS WHO' of a lease from the agent, got: {words!r}.")
+    return LeaseEntry(pid=int(pid), seconds=int(seconds), text=text)
+
+
+def busy(device: Device, holder: LeaseEntry) -> DeviceBusyError:
+    """The refusal to whoever does not want to wait."""
+    return DeviceBusyError(
+        f"{device.name} is in use by {holder.since}.",
+        remedy="Wait for it with --wait, or end that run: "
+        f"deployx-edge devices release {device.name} --force",
+    )
+
+
+def lease_of(transport: Transport, target: Target) -> tuple[LeaseEntry, ...]:
+    """Who has the board and then who waits; nobody where our agent was never brought there."""
+    return tuple(
+        parse_entry(line.partition(" ")[2])
+        for line in _ask(transport, target)
+        if line.startswith(("holder ", "waiting "))
+    )
+
+
+def release(device: Device, *, force: bool) -> LeaseEntry | None:
+    """End the run that has the board; who it was, None where nobody has it.
+
+    Without ``force`` only a run of our own (same user, same host): DeviceBusyError else.
+    The other's agent is asked to end, and killed where it does not.
+    """
+    with open_transport(
+        device.uri, work_folder=device.work_folder, options=device.options
+    ) as transport:
+        target = checked_target(transport, device.target)
+        entries = lease_of(transport, target)
+        if not entries:
+            return None
+        if not force and not entries[0].text.startswith(f"{owner()}:"):
+            raise DeviceBusyError(
+                f"{device.name} is in use by {entries[0].since}, which is not a run of yours.",
+                remedy="--force ends it all the same.",
+            )
+        ended = [line for line in _ask(transport, target, "--end") if line.startswith("ended ")]
+        return parse_entry(ended[0].partition(" ")[2]) if ended else None
+
+
+def _ask(transport: Transport, target: Target, *options: str) -> list[str]:
+    """The lines of ``dx-agent lease`` on the board."""
+    runtime = built(target)
+    if runtime is None:
+        return []  # Without a build no agent of ours can be there.
+    agent = f"{transport.work_folder}/bin/dx-agent-{runtime.agent_sha256}"
+    folders = ("--work", transport.work_folder, "--lease-folder", transport.lease_folder)
+    done = transport.run(
+        [*transport.launcher, agent, "lease", *folders, *options], timeout=_ANSWER_SECONDS
+    )
+    if done.returncode == 0:
+        return done.stdout.decode(errors="replace").splitlines()
+    if transport.run(["test", "-f", agent]).returncode != 0:
+        return []
+    raise TransportError(
+        f"The lease of {transport.uri} cannot be had: "
+        f"{done.stderr.decode(errors='replace').strip() or f'exit code {done.returncode}'}."
+    )

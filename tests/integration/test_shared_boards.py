@@ -1,0 +1,285 @@
+"""A board is used by one run at a time, whoever comes from wherever, and comes back by itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployx_edge.device import Device
+from deployx_edge.errors import DeployxError, DeviceBusyError, LinkLostError, SetAsideError
+from deployx_edge.measurement.values import BenchPlan, RunOptions
+from deployx_edge.transport import open_transport
+from deployx_edge.transport.board import target_of_board
+from deployx_edge.workflows.bench import BenchJob, bench_device
+from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.clean import clean_device
+from deployx_edge.workflows.incidents import incidents_of
+from deployx_edge.workflows.lease import lease_of, owner, release
+from deployx_edge.workflows.progress import Runs, Stage
+from deployx_edge.workflows.session import open_session, push_to_device
+
+from .board import running_sshd
+from .processes import wait_until, with_words
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
+FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
+QUICK = BenchPlan(warmup=1, iterations=20)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return make_bundle(DIGITS)
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    with running_sshd(tmp_path_factory.mktemp("shared-sshd")) as board:
+        yield board
+
+
+@pytest.fixture(params=["local:", "virtual:linux-arm64", "ssh"])
+def board(request, tmp_path):
+    folder = str(tmp_path / "work folder é")
+    if request.param != "ssh":
+        return Device(name="the board", uri=request.param, work_folder=folder)
+    sshd = request.getfixturevalue("sshd")
+    return Device(name="the board", uri=sshd.uri, work_folder=folder, options=sshd.options())
+
+
+def entries(board):
+    """Who has the board and who waits."""
+    with open_transport(
+        board.uri, work_folder=board.work_folder, options=board.options
+    ) as transport:
+        return lease_of(transport, target_of_board(transport))
+
+
+class Told:
+    """Passed as ``progress``: what was told, and when runs flow."""
+
+    def __init__(self):
+        self.stages = []
+        self.flowing = threading.Event()
+        self.waiting = threading.Event()
+
+    def __call__(self, event):
+        if isinstance(event, Runs):
+            self.flowing.set()
+        if isinstance(event, Stage):
+            self.stages.append(event.text)
+            if event.text.startswith("Waiting for "):
+                self.waiting.set()
+
+
+def test_the_second_waits_for_the_first_and_is_told_whose_it_is(board):
+    told, seen = Told(), []
+
+    def second():
+        with open_session(board, purpose="second", progress=told):
+            seen.append("second")
+
+    with open_session(board, purpose="bench resnet"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert told.waiting.wait(60)
+        assert seen == []
+        texts = [entry.text for entry in entries(board)]
+        assert texts == [f"{owner()}: bench resnet", f"{owner()}: second"]
+    thread.join(60)
+    assert seen == ["second"]
+    (waiting,) = [text for text in told.stages if text.startswith("Waiting for ")]
+    assert waiting.startswith(f"Waiting for the board, used by {owner()}: bench resnet (since ")
+    assert entries(board) == ()
+
+
+def test_who_does_not_wait_is_refused_by_the_holder_s_name(board, digits):
+    with open_session(board, purpose="bench resnet"):
+        with pytest.raises(DeviceBusyError, match=f"{owner()}: bench resnet") as caught:
+            push_to_device(board, digits, wait=False)
+        assert caught.value.exit_code == 36
+        assert "devices release" in caught.value.remedy
+        assert len(entries(board)) == 1
+    push_to_device(board, digits, wait=False)
+
+
+def test_those_who_wait_are_served_in_their_order(board):
+    served, threads = [], []
+
+    def one(name):
+        with open_session(board, purpose=name):
+            served.append(name)
+
+    with open_session(board, purpose="holder"):
+        for index, name in enumerate(["a", "b", "c"]):
+            threads.append(threading.Thread(target=one, args=(name,)))
+            threads[-1].start()
+            wait_until(lambda wanted=index + 2: len(entries(board)) == wanted, "the next in line")
+    for thread in threads:
+        thread.join(60)
+    assert served == ["a", "b", "c"]
+
+
+@pytest.fixture
+def endless_bench(board, tmp_path):
+    """Another process, of another user by name, that benches without an end."""
+    config = tmp_path / "project" / "deployx.toml"
+    config.parent.mkdir()
+    lines = [
+        '[devices."the board"]',
+        f'uri = "{board.uri}"',
+        f'work_folder = "{board.work_folder}"',
+    ]
+    if board.options.ssh_config:
+        lines.append(f'ssh_config = "{board.options.ssh_config}"')
+    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "deployx_edge", "bench", str(DIGITS), "-d", "the board"]
+    process = subprocess.Popen(
+        [*command, "--seconds", "3600"],
+        cwd=config.parent,
+        env={**os.environ, "USER": "bob", "LOGNAME": "bob"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: entries(board), "the other's run")
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_board_is_free_again_when_its_user_is_killed(board, endless_bench):
+    assert entries(board)[0].text.startswith("bob@")
+    endless_bench.kill()
+    endless_bench.wait()
+    wait_until(lambda: entries(board) == (), "the end of the dead user's lease")
+    with open_session(board, wait=False):
+        pass
+
+
+def test_release_is_careful_with_others_and_ends_their_agent_by_force(board, endless_bench):
+    with pytest.raises(DeviceBusyError, match=r"bob@.*not a run of yours"):
+        release(board, force=False)
+    assert endless_bench.poll() is None
+    ended = release(board, force=True)
+    assert ended.text.startswith("bob@")
+    assert "bench digits_cnn" in ended.text
+    assert entries(board) == ()
+    _, errors = endless_bench.communicate(timeout=60)
+    assert endless_bench.returncode == LinkLostError.exit_code, errors
+    wait_until(lambda: not with_words("serve", board.work_folder), "the end of the agent")
+    assert release(board, force=True) is None
+
+
+def test_an_agent_that_hangs_is_ended_too(board, endless_bench):
+    pid = entries(board)[0].pid
+    os.kill(pid, signal.SIGSTOP)
+    assert release(board, force=True).pid == pid
+    assert entries(board) == ()
+
+
+def test_a_frozen_link_gives_the_board_back(sshd, tmp_path, digits):
+    options = sshd.options(silence_seconds=5)
+    board = Device(name="far", uri=sshd.uri, work_folder=str(tmp_path / "w"), options=options)
+    told = Told()
+
+    def freeze():
+        assert told.flowing.wait(60)
+        sshd.signal_sessions(signal.SIGSTOP)
+
+    thread = threading.Thread(target=freeze)
+    thread.start()
+    try:
+        with pytest.raises(LinkLostError):
+            bench_device(board, BenchJob(bundle=digits, plan=FOREVER), progress=told)
+        thread.join()
+        # The frozen processes stay frozen; whoever comes next waits for the agent's patience.
+        with open_session(replace(board, options=sshd.options()), purpose="next"):
+            pass
+    finally:
+        sshd.signal_sessions(signal.SIGCONT)
+
+
+def test_clean_leaves_nothing_and_never_takes_a_board_in_use(board, digits):
+    with open_session(board) as session:
+        session.push(digits)
+        with pytest.raises(DeviceBusyError):
+            clean_device(board)
+    clean_device(board)
+    assert not Path(board.work_folder).exists()
+
+
+def test_a_model_that_loses_the_link_twice_in_a_phase_is_set_aside(board, digits):
+    def killed_bench(**terms):
+        told = Told()
+
+        def strike():
+            assert told.flowing.wait(60)
+            os.kill(entries(board)[0].pid, signal.SIGKILL)
+
+        thread = threading.Thread(target=strike)
+        thread.start()
+        job = BenchJob(bundle=digits, plan=FOREVER, **terms)
+        (failure,) = bench_device(board, job, progress=told)[1]
+        thread.join()
+        return failure.error
+
+    def quick(**terms):
+        job = BenchJob(bundle=digits, plan=QUICK, **terms)
+        results, failures = bench_device(board, job)
+        return [len(r.bench.samples_ns) for r in results], [f.error for f in failures]
+
+    other = (RunOptions(threads=1),)
+    assert isinstance(killed_bench(), LinkLostError)
+    assert isinstance(killed_bench(), LinkLostError)
+    _, (error,) = quick()
+    assert isinstance(error, SetAsideError)
+    assert "lost 2 times in the same phase (its run on" in error.message
+    assert "--force" in error.remedy
+    # Another way to run it is not set aside, and goes on beside the one that is.
+    results, (error,) = quick(options=(RunOptions(), *other))
+    assert results == [20]
+    assert isinstance(error, SetAsideError)
+    assert quick(force=True) == ([20], [])
+    assert quick() == ([20], [])
+
+
+def test_a_sweep_goes_on_behind_a_run_that_lost_the_board(board, digits):
+    told = Told()
+
+    def strike():
+        assert told.flowing.wait(60)
+        os.kill(entries(board)[0].pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=strike)
+    thread.start()
+    options = (RunOptions(threads=1), RunOptions(threads=2))
+    job = BenchJob(bundle=digits, options=options, plan=BenchPlan(iterations=0, seconds=3.0))
+    results, (failure,) = bench_device(board, job, progress=told)
+    thread.join()
+    assert failure.options.threads == 1
+    assert isinstance(failure.error, DeployxError)
+    assert [result.load.threads for result in results] == [2]
+
+
+def test_what_is_remembered_of_a_board_goes_with_clean(digits, tmp_path):
+    board = Device(name="b", uri="local:", work_folder=str(tmp_path / "w"))
+    told = Told()
+
+    def strike():
+        assert told.flowing.wait(60)
+        os.kill(entries(board)[0].pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=strike)
+    thread.start()
+    bench_device(board, BenchJob(bundle=digits, plan=FOREVER), progress=told)
+    thread.join()
+    with open_transport(board.uri, work_folder=board.work_folder) as transport:
+        (incident,) = incidents_of(transport)
+        assert incident.boot_id == transport.boot_id()
+        assert incident.phase == "run"
+        clean_device(board)
+        assert incidents_of(transport) == []
