@@ -6,6 +6,7 @@ import difflib
 import sys
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.resources import data_folder
@@ -24,7 +25,10 @@ class Target:
     ``elf_machine`` is e_machine's name in the ELF header (``EM_AARCH64``);
     ``qemu`` the name of the user-mode emulator; ``qemu_cpu`` its default processor;
     ``qemu_libraries`` the folder in which Debian's cross GCC keeps the target's shared
-    libraries, "" where they are this computer's own.
+    libraries, "" where they are this computer's own. ``system`` is what runs on the board,
+    ``linux`` or ``android``; ``aliases`` are short names. ``agent_toolchain`` and
+    ``worker_toolchain`` name the toolchain file and profile, the target's own where the row
+    does not say: a target that takes another one's shares its packages.
     """
 
     id: str
@@ -35,6 +39,10 @@ class Target:
     qemu: str
     qemu_cpu: str
     qemu_libraries: str
+    agent_toolchain: str
+    worker_toolchain: str
+    system: str = "linux"
+    aliases: tuple[str, ...] = ()
 
 
 @cache
@@ -42,14 +50,18 @@ def targets() -> dict[str, Target]:
     """All targets by id."""
     text = (data_folder("toolchains") / "targets.toml").read_text(encoding="utf-8")
     rows = tomllib.loads(text)["targets"]
-    return {
-        id: Target(id=id, **{**row, "machines": tuple(row["machines"])}) for id, row in rows.items()
-    }
+    return {id: _target(id, row) for id, row in rows.items()}
+
+
+def _target(id: str, row: dict[str, Any]) -> Target:
+    agent = row.get("agent_toolchain", id)
+    lists = {name: tuple(row.get(name, ())) for name in ("machines", "aliases")}
+    return Target(id=id, **{"agent_toolchain": agent, "worker_toolchain": agent, **row, **lists})
 
 
 def find_target(name: str) -> Target:
-    """The target of that id; UsageError with the nearest ids where there is none."""
-    known = targets()
+    """The target of that id or short name; UsageError with the nearest where there is none."""
+    known = {name: target for target in targets().values() for name in (target.id, *target.aliases)}
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
@@ -57,9 +69,12 @@ def find_target(name: str) -> Target:
     raise UsageError(f"There is no target '{name}'.", remedy=hint)
 
 
-def target_of_machine(machine: str) -> Target | None:
-    """The Linux target whose boards answer ``machine`` to ``uname -m``."""
+def target_of_machine(machine: str, system: str = "linux") -> Target | None:
+    """The target whose boards answer ``machine`` to ``uname -m``.
+
+    Of several the first row: what is for one maker's boards is only taken by its name.
+    """
     for target in targets().values():
-        if machine in target.machines:
+        if machine in target.machines and system == target.system:
             return target
     return None

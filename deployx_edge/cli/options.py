@@ -32,7 +32,8 @@ def complete_target(incomplete: str) -> list[str]:
     """For the shell: the targets' ids."""
     from deployx_edge.target import targets
 
-    return [id for id in targets() if id.startswith(incomplete)]
+    names = [name for target in targets().values() for name in (target.id, *target.aliases)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 ModelArgument = Annotated[

@@ -99,7 +99,7 @@ def _generators(jobs: int) -> tuple[Generators, tuple[Command, ...]]:
     found = system_generators()
     if found is not None:
         return found, ()
-    build_machine = zig_toolchain("build")
+    build_machine = zig_toolchain("build", "build")
     output = cache_folder() / "build" / f"generators-{build_machine.fingerprint[:16]}"
     deployed = deployed_generators(output)
     if deployed.protoc.is_file() and deployed.grpc_cpp_plugin.is_file():

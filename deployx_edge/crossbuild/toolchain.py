@@ -39,11 +39,13 @@ def find_toolchain(target: Target, kind: str) -> Toolchain:
     """The toolchain of that kind; MissingToolError where its compiler is not installed."""
     if kind not in KINDS:
         raise UsageError(f"There is no toolchain '{kind}'.", remedy=f"Known: {', '.join(KINDS)}.")
-    return zig_toolchain(target.id) if kind == "zig" else _gnu_toolchain(target)
+    if kind == "gnu":
+        return _gnu_toolchain(target)
+    return zig_toolchain(target.agent_toolchain, target.id)
 
 
-def zig_toolchain(name: str) -> Toolchain:
-    """zig's clang for a target, or for this computer where ``name`` is ``build``."""
+def zig_toolchain(name: str, objects: str) -> Toolchain:
+    """zig's clang by the toolchain file ``name``; ``objects`` is for ``zig_objects``."""
     zig, version = find_zig()
     folder = data_folder("toolchains")
     wrappers = sorted((folder / "bin").iterdir())
@@ -53,7 +55,7 @@ def zig_toolchain(name: str) -> Toolchain:
     environment = {
         "DX_ZIG": str(zig),
         "ZIG_GLOBAL_CACHE_DIR": str(zig_cache),
-        "ZIG_LOCAL_CACHE_DIR": str(zig_objects(name)),
+        "ZIG_LOCAL_CACHE_DIR": str(zig_objects(objects)),
         **_ccache_environment(f"zig-{version}-{_fingerprint('', wrappers)[:16]}"),
     }
     return Toolchain(

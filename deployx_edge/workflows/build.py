@@ -129,7 +129,7 @@ def write_lockfile(output: Path | None = None) -> Path:
         log = Path(folder) / "conan.log"
         for command in (
             *conan_home.setup_commands(),
-            packages.lock_command(zig_toolchain("linux-x64"), output=fresh),
+            packages.lock_command(zig_toolchain("linux-x64", "linux-x64"), output=fresh),
         ):
             run_command(command, log, lambda event: None)
         text = packages.without_times(fresh.read_text(encoding="utf-8"))

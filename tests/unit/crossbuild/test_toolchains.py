@@ -26,11 +26,18 @@ def _profiles():
     return {path.name for path in (_TOOLCHAINS / "profiles").iterdir()}
 
 
+def _own(target):
+    """Toolchains by which a target is built, by the default compiler."""
+    return {target.agent_toolchain, target.worker_toolchain}
+
+
 def test_every_target_has_its_toolchain_file_and_profile_and_nothing_else_has():
     gnu = {name for name in _cmake_files() if name.endswith("-gnu")}
-    assert _cmake_files() == set(targets()) | gnu | _BUILD_MACHINE
+    own = {name for target in targets().values() for name in _own(target)}
+    assert _cmake_files() == own | gnu | _BUILD_MACHINE
     assert _profiles() == _cmake_files()
     assert {name.removesuffix("-gnu") for name in gnu} <= set(targets())
+    assert own <= set(targets())
 
 
 @pytest.mark.parametrize("path", sorted(_TOOLCHAINS.glob("*.cmake")), ids=lambda path: path.name)
@@ -45,11 +52,12 @@ def test_toolchain_files_are_short_and_leave_flags_to_others(path):
 @pytest.mark.parametrize("id", list(targets()))
 def test_files_of_a_target_name_its_processor(id):
     target = find_target(id)
-    text = (_TOOLCHAINS / f"{id}.cmake").read_text()
-    assert f"set(CMAKE_SYSTEM_PROCESSOR {target.machines[0]})" in text
-    profile = (_TOOLCHAINS / "profiles" / id).read_text()
-    assert f"/{id}.cmake" in profile
-    assert "build_type=Release" in profile
+    for name in _own(target):
+        text = (_TOOLCHAINS / f"{name}.cmake").read_text()
+        assert f"set(CMAKE_SYSTEM_PROCESSOR {target.machines[0]})" in text
+        profile = (_TOOLCHAINS / "profiles" / name).read_text()
+        assert f"/{name}.cmake" in profile
+        assert "build_type=Release" in profile
 
 
 def test_all_profiles_keep_packages_of_other_compilers_apart():
@@ -60,15 +68,26 @@ def test_all_profiles_keep_packages_of_other_compilers_apart():
 
 @pytest.mark.parametrize("id", list(targets()))
 def test_the_default_toolchain_is_there_without_anything_to_install(id):
-    toolchain = find_toolchain(find_target(id), "zig")
+    target = find_target(id)
+    toolchain = find_toolchain(target, "zig")
     assert toolchain.static
-    assert toolchain.cmake_file == _TOOLCHAINS / f"{id}.cmake"
+    assert toolchain.cmake_file == _TOOLCHAINS / f"{target.agent_toolchain}.cmake"
     assert dict(toolchain.environment)["DX_ZIG"].endswith("/zig")
 
 
-def test_toolchains_of_two_targets_are_not_the_same():
-    prints = {find_toolchain(target, "zig").fingerprint for target in targets().values()}
-    assert len(prints) == len(targets())
+def test_toolchains_of_two_targets_are_the_same_where_they_share_their_packages_only():
+    prints = {
+        target.agent_toolchain: find_toolchain(target, "zig").fingerprint
+        for target in targets().values()
+    }
+    assert len(set(prints.values())) == len(prints)
+    arm64, android = find_target("linux-arm64"), find_target("android-arm64")
+    one, other = find_toolchain(arm64, "zig"), find_toolchain(android, "zig")
+    # What Conan computes a package's id from.
+    assert (one.profile, one.fingerprint) == (other.profile, other.fingerprint)
+    # Two builds at once must not remove each other's objects.
+    folders = [dict(toolchain.environment)["ZIG_LOCAL_CACHE_DIR"] for toolchain in (one, other)]
+    assert folders[0] != folders[1]
 
 
 def test_an_unknown_toolchain_is_named_with_those_there_are():
