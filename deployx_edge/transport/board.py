@@ -12,7 +12,7 @@ def check_machine(transport: Transport, target: Target) -> None:
     machine = transport.machine()
     if machine in target.machines:
         return
-    fitting = target_of_machine(machine)
+    fitting = target_of_machine(machine, transport.system())
     raise ArchitectureError(
         f"uname -m says {machine} on {transport.uri}, the target {target.id} wants "
         f"{' or '.join(target.machines)}.",
@@ -36,7 +36,7 @@ def checked_target(transport: Transport, target_id: str | None) -> Target:
 def target_of_board(transport: Transport) -> Target:
     """The target whose binaries the board runs; ArchitectureError where there is none."""
     machine = transport.machine()
-    target = target_of_machine(machine)
+    target = target_of_machine(machine, transport.system())
     if target is None:
         raise ArchitectureError(
             f"uname -m says {machine} on {transport.uri}, which no target here is for.",

@@ -213,6 +213,10 @@ class LocalTransport:
         """This computer's machine, or the emulated one."""
         return self._machine
 
+    def system(self) -> str:
+        """Linux, here and under qemu-user."""
+        return "linux"
+
     def run(
         self, argv: Sequence[str], *, input: bytes = b"", timeout: float | None = 60.0
     ) -> Completed:

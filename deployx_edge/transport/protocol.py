@@ -84,6 +84,9 @@ class Transport(Protocol):
     def machine(self) -> str:
         """What ``uname -m`` answers on the board, e.g. ``aarch64``."""
 
+    def system(self) -> str:
+        """``android`` where the board has Android's ``getprop``, else ``linux``."""
+
     def run(
         self, argv: Sequence[str], *, input: bytes = b"", timeout: float | None = 60.0
     ) -> Completed:

@@ -1,8 +1,7 @@
 """``ssh:[user@]host[:port]``: a board on the network, over one SSH connection.
 
 Keys from files and ssh-agent, ``~/.ssh/config`` with ProxyJump and ProxyCommand, host
-keys checked. On the board it needs a POSIX shell with ``cat``, ``mkdir``, ``mv``,
-``chmod``, ``wc`` and ``uname`` (busybox has them), neither SFTP nor ``sha256sum``.
+keys checked. What it needs on the board is in ``shell.py``.
 
 What paramiko cannot do: FIDO keys (``sk-…``), certificate authorities in known_hosts,
 ``Match exec``, and an agent other than ``SSH_AUTH_SOCK``'s. Encrypted key files come in
@@ -11,188 +10,36 @@ through ssh-agent. Passwords are not used.
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 from deployx_edge.device import LinkOptions
-from deployx_edge.errors import DeviceStorageError, LinkLostError, TransportError, UsageError
-from deployx_edge.process import Completed
 from deployx_edge.transport.forwarding import ForwardedPort
-from deployx_edge.transport.output import LineReader, run_on_channel
+from deployx_edge.transport.shell import ShellTransport
 from deployx_edge.transport.ssh_channel import SshChannel
 from deployx_edge.transport.ssh_config import parse_address
 from deployx_edge.transport.ssh_link import SshLink
 
-_CHUNK_BYTES = 1 << 20
-_NOISE_LINES = 200
-_MARK = "deployx-board"
-
-_ASK_BOARD = (
-    f'printf "%s\\n" "{_MARK} $(uname -m)" "{_MARK} $HOME" '
-    f'"{_MARK} $(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"'
-)
-
-# $1 the bin folder, $2 the file's name, $3 its size. Each way out has its own exit code.
-_PUT = f"""
-LC_ALL=C; export LC_ALL
-umask 022
-mkdir -p "$1" || exit 81
-place="$1/$2"; part="$1/.$2.$$"
-if [ -f "$place" ] && [ "$(($(wc -c < "$place")))" -eq "$3" ]; then
-  echo "{_MARK} have"; exit 0
-fi
-trap 'rm -f "$part"' EXIT
-: > "$part" || exit 81
-echo "{_MARK} send"
-cat > "$part" || exit 82
-[ "$(($(wc -c < "$part")))" -eq "$3" ] || exit 83
-chmod 755 "$part" || exit 81
-"$part" --version > /dev/null 2>&1 < /dev/null
-[ $? -ne 126 ] || exit 84
-mv -f "$part" "$place" || exit 81
-"""
-_PUT_FAILURES = {
-    81: "cannot be written",
-    82: "cannot take the program",
-    83: "did not get the whole program",
-    84: "does not let programs run (mounted noexec?)",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Board:
-    machine: str
-    home: str
-    boot_id: str
+_WORK_FOLDER = "~/.deployx-edge"
 
 
 def open_ssh(uri: str, work_folder: str | None, options: LinkOptions) -> SshTransport:
     """Connect and log in (see the module); raises TransportError and its subclasses."""
-    if work_folder is not None and not work_folder.startswith(("/", "~/")):
-        raise UsageError(
-            f"The work folder must be an absolute path on the board, found '{work_folder}'.",
-            remedy="Write it from / or from ~/.",
-        )
-    return SshTransport(uri, SshLink(parse_address(uri), options), work_folder, options)
+    return SshTransport(uri, _WORK_FOLDER if work_folder is None else work_folder, options)
 
 
-class SshTransport:
+class SshTransport(ShellTransport):
     """See ``Transport``."""
 
-    def __init__(
-        self, uri: str, link: SshLink, work_folder: str | None, options: LinkOptions
-    ) -> None:
-        self._uri = uri
-        self._link = link
-        self._configured_folder = work_folder
-        self._options = options
-        self._channels: weakref.WeakSet[SshChannel] = weakref.WeakSet()
+    def __init__(self, uri: str, work_folder: str, options: LinkOptions) -> None:
+        super().__init__(uri, work_folder, options)
+        self._link = SshLink(parse_address(uri), options)
         self._forwards: list[ForwardedPort] = []
-        self._board: _Board | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def uri(self) -> str:
-        """As it was opened."""
-        return self._uri
-
-    @property
-    def emulated(self) -> bool:
-        """A board is a board."""
-        return False
-
-    @property
-    def launcher(self) -> tuple[str, ...]:
-        """Empty: the board runs its own binaries."""
-        return ()
-
-    @property
-    def work_folder(self) -> str:
-        """As configured, or ``.deployx-edge`` in the home folder that the board names."""
-        configured = self._configured_folder or "~/.deployx-edge"
-        if not configured.startswith("~/"):
-            return configured.rstrip("/") or "/"
-        home = self._ask_board().home
-        if not home.startswith("/"):
-            raise DeviceStorageError(
-                f"The board {self._uri} names no home folder (HOME is '{home}').",
-                remedy='Name a folder with work_folder = "/…".',
-            )
-        return f"{home.rstrip('/')}/{configured[2:].rstrip('/')}"
 
     @property
     def lease_folder(self) -> str:
         """One for all users and work folders of the board."""
         return "/tmp/deployx-edge-lease"
-
-    def boot_id(self) -> str:
-        """Asked once, with the machine."""
-        return self._ask_board().boot_id
-
-    def machine(self) -> str:
-        """What ``uname -m`` answers, asked once."""
-        return self._ask_board().machine
-
-    def run(
-        self, argv: Sequence[str], *, input: bytes = b"", timeout: float | None = 60.0
-    ) -> Completed:
-        """See ``Transport.run``."""
-        return run_on_channel(self._open(argv, keep_stderr=True), argv, input, timeout)
-
-    def stream(self, argv: Sequence[str]) -> SshChannel:
-        """See ``Transport.stream``."""
-        return self._open(argv, keep_stderr=False)
-
-    def put_program(self, local: Path, name: str) -> str:
-        """See ``Transport.put_program``: one shell command, its input the program."""
-        folder = f"{self.work_folder}/bin"
-        size = local.stat().st_size
-        channel = self.stream(["sh", "-c", _PUT, "sh", folder, name, str(size)])
-        try:
-            if self._answer(channel) == "send":
-                with local.open("rb") as source:
-                    while chunk := source.read(_CHUNK_BYTES):
-                        channel.write(chunk)
-            channel.close_input()
-            code = channel.wait(self._options.answer_seconds)
-        except LinkLostError:
-            if self._link.is_lost():
-                raise
-            # The command ended early, and its exit code tells why.
-            code = channel.wait(self._options.answer_seconds)
-        finally:
-            channel.close()
-        if code != 0:
-            reason = _PUT_FAILURES.get(code, f"gave exit code {code}")
-            tail = channel.error_tail()
-            raise DeviceStorageError(
-                f"The work folder {self.work_folder} on {self._uri} {reason}"
-                + (f": {tail.splitlines()[-1]}." if tail else "."),
-                remedy='Make room, or name another folder with work_folder = "/…".',
-            )
-        return f"{folder}/{name}"
-
-    def pull(self, remote: str, local: Path) -> None:
-        """See ``Transport.pull``: ``cat`` on the board, a temporary name here."""
-        partial = local.with_name(local.name + ".part")
-        channel = self.stream(["cat", "--", remote])
-        try:
-            channel.close_input()
-            with partial.open("wb") as target:
-                while chunk := channel.read(_CHUNK_BYTES, self._options.answer_seconds):
-                    target.write(chunk)
-            if channel.wait(self._options.answer_seconds) != 0:
-                raise TransportError(f"{remote} cannot be read: {channel.error_tail()}.")
-            partial.replace(local)
-        except OSError as error:
-            raise TransportError(f"{local} cannot be written: {error.strerror}.") from error
-        finally:
-            channel.close()
-            partial.unlink(missing_ok=True)
 
     def forward(self, remote_port: int) -> int:
         """See ``Transport.forward``."""
@@ -207,8 +54,7 @@ class SshTransport:
             forwards, self._forwards = self._forwards, []
         for forward in forwards:
             forward.close()
-        for channel in list(self._channels):
-            channel.close()
+        self._close_channels()
         self._link.close()
 
     def __enter__(self) -> SshTransport:
@@ -222,42 +68,13 @@ class SshTransport:
     ) -> None:
         self.close()
 
-    def _open(self, argv: Sequence[str], *, keep_stderr: bool) -> SshChannel:
-        channel = SshChannel(
+    def _start(self, argv: Sequence[str], *, keep_stderr: bool) -> SshChannel:
+        return SshChannel(
             self._link,
             argv,
             answer_seconds=self._options.answer_seconds,
             keep_stderr=keep_stderr,
         )
-        self._channels.add(channel)
-        return channel
 
-    def _ask_board(self) -> _Board:
-        with self._lock:
-            if self._board is not None:
-                return self._board
-        done = self.run(["sh", "-c", _ASK_BOARD], timeout=self._options.answer_seconds)
-        lines = done.stdout.decode(errors="replace").splitlines()
-        answers = [line.removeprefix(_MARK).strip() for line in lines if line.startswith(_MARK)]
-        if done.returncode != 0 or len(answers) != 3:
-            tail = done.stderr.decode(errors="replace").strip()[-400:]
-            raise TransportError(
-                f"The board {self._uri} does not run shell commands (exit code "
-                f"{done.returncode}): {tail or 'it said nothing'}.",
-                remedy="The user needs a POSIX shell as login shell; busybox's will do.",
-            )
-        board = _Board(machine=answers[0], home=answers[1], boot_id=answers[2])
-        with self._lock:
-            self._board = board
-        return board
-
-    def _answer(self, channel: SshChannel) -> str:
-        """The word after our mark; what a login script prints before it is passed over."""
-        lines = LineReader(channel)
-        for _ in range(_NOISE_LINES):
-            line = lines.next(self._options.answer_seconds)
-            if line is None:
-                return ""
-            if line.startswith(_MARK):
-                return line.removeprefix(_MARK).strip()
-        raise TransportError(f"The board {self._uri} prints without end where an answer was due.")
+    def _is_lost(self) -> bool:
+        return self._link.is_lost()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shlex
 import threading
 import time
@@ -11,22 +10,14 @@ from collections.abc import Sequence
 
 from deployx_edge.errors import LinkLostError, TransportError
 from deployx_edge.process import format_command
-from deployx_edge.transport.output import GRACE_SECONDS, OutputTail
+from deployx_edge.transport.output import GRACE_SECONDS
+from deployx_edge.transport.shell_script import ReportedErrors, reporting_script
 from deployx_edge.transport.ssh_link import LINK_FAILURES, SshLink
 
 # paramiko has one timeout for all uses of a channel, so that every wait is made of
 # short ones and counts by itself.
 _TICK_SECONDS = 1.0
 _PACKET_BYTES = 32768 - 64
-# The shell outlives the program and tells a signal by its exit code (the protocol's own
-# "exit-signal" never reaches paramiko's caller), and tells the process id for close().
-_SCRIPT = """exec 3<&0
-{program} <&3 3<&- &
-echo "deployx-pid $!" >&2
-exec 3<&- < /dev/null
-wait $!
-exit $?"""
-_PID_LINE = re.compile(rb"deployx-pid (\d+)\n")
 _READ_BYTES = 1 << 18
 
 
@@ -43,12 +34,9 @@ class SshChannel:
         self._channel.settimeout(_TICK_SECONDS)
         self._closed = False
         self._write_lock = threading.Lock()
-        self._errors = OutputTail(keep_all=keep_stderr)
-        self._pid = 0
-        self._pid_asked = threading.Event()
-        script = _SCRIPT.format(program=shlex.join(argv))
+        self._errors = ReportedErrors(keep_all=keep_stderr)
         try:
-            self._channel.exec_command(shlex.join(["sh", "-c", script]))
+            self._channel.exec_command(shlex.join(["sh", "-c", reporting_script(argv)]))
         except LINK_FAILURES as error:
             with contextlib.suppress(*LINK_FAILURES):
                 self._channel.close()
@@ -121,17 +109,17 @@ class SshChannel:
                 self._channel.shutdown_write()
             if not ended.wait(GRACE_SECONDS):
                 # A board that is slow to start the program has not told its id yet.
-                self._pid_asked.wait(self._answer_seconds)
-                if self._pid and not ended.is_set():
-                    self._kill()
+                pid = self._errors.pid(self._answer_seconds)
+                if pid and not ended.is_set():
+                    self._kill(pid)
             self._channel.close()
         except (TransportError, *LINK_FAILURES):
             return  # The link is gone; the program sees the end of its input.
 
-    def _kill(self) -> None:
+    def _kill(self, pid: int) -> None:
         """By a second command: sshd passes no signals on to the programs of root."""
         killer = self._link.open_session()
-        killer.exec_command(f"kill -9 {self._pid}")
+        killer.exec_command(f"kill -9 {pid}")
         killer.status_event.wait(self._answer_seconds)
         killer.close()
 
@@ -173,21 +161,9 @@ class SshChannel:
         return LinkLostError(f"{command} {state}" + (f": {tail}" if tail else "."))
 
     def _drain_errors(self) -> None:
-        """Collect standard error, without the line that tells the process id."""
-        before = b""
         while chunk := self._next_error_chunk():
-            if self._pid:
-                self._errors.add(chunk)
-                continue
-            before += chunk
-            found = _PID_LINE.search(before)
-            if found is not None:
-                self._pid = int(found[1])
-                self._pid_asked.set()
-                self._errors.add(before[: found.start()] + before[found.end() :])
-        if not self._pid:
-            self._errors.add(before)
-        self._pid_asked.set()
+            self._errors.add(chunk)
+        self._errors.end()
 
     def _next_error_chunk(self) -> bytes:
         """Some standard error; empty at its end."""
