@@ -23,6 +23,9 @@ from pathlib import Path
 
 from deployx_edge.errors import DeployxError, MissingToolError
 
+Child = subprocess.Popen[bytes]
+"""A program that ``spawn`` started."""
+
 _BUSY_SECONDS = 5.0
 
 
@@ -136,7 +139,7 @@ def spawn(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     merge_stderr: bool = False,
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start a program with pipes on its standard streams, in a process group of its own.
 
     A program that was just written may be busy for a moment: another thread's child holds the
@@ -163,7 +166,7 @@ def spawn(
             time.sleep(0.01)
 
 
-def spawn_on_socket(argv: Sequence[str | Path]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def spawn_on_socket(argv: Sequence[str | Path]) -> tuple[Child, socket.socket]:
     """Start a program whose standard input and output are one socket; the other end is ours."""
     words = tuple(str(word) for word in argv)
     ours, theirs = socket.socketpair()
@@ -183,7 +186,7 @@ def spawn_on_socket(argv: Sequence[str | Path]) -> tuple[subprocess.Popen[bytes]
     return child, ours
 
 
-def wait_for(child: subprocess.Popen[bytes], timeout: float | None) -> int | None:
+def wait_for(child: Child, timeout: float | None) -> int | None:
     """The exit code as a shell tells it (128 + N after signal N); None after ``timeout``."""
     try:
         code = child.wait(timeout)
@@ -192,7 +195,7 @@ def wait_for(child: subprocess.Popen[bytes], timeout: float | None) -> int | Non
     return code if code >= 0 else 128 - code
 
 
-def kill_group(child: subprocess.Popen[bytes]) -> None:
+def kill_group(child: Child) -> None:
     """Kill a program started by ``spawn`` together with what it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)

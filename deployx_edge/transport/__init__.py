@@ -3,6 +3,7 @@
 local:                          this computer
 virtual:TARGET[?cpu=NAME]       a target's binaries under qemu-user
 ssh:[user@]host[:port]          a board on the network
+adb:[SERIAL]                    an Android device behind an adb server
 """
 
 from __future__ import annotations
@@ -40,10 +41,17 @@ def _open_ssh(uri: str, work_folder: str | None, options: LinkOptions) -> Transp
     return open_ssh(uri, work_folder, options)
 
 
+def _open_adb(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
+    from deployx_edge.transport.adb import open_adb
+
+    return open_adb(uri, work_folder, options)
+
+
 _OPENERS: dict[str, Callable[[str, str | None, LinkOptions], Transport]] = {
     "local": _open_local,
     "virtual": _open_virtual,
     "ssh": _open_ssh,
+    "adb": _open_adb,
 }
 
 
@@ -58,7 +66,8 @@ def open_transport(
     """Open the link that ``uri`` names; close it, or use it as a context manager.
 
     ``work_folder`` is the absolute path on the board for all that is ours (default:
-    ``~/.deployx-edge`` there, the tool's cache for boards on this computer).
+    ``~/.deployx-edge`` there, ``/data/local/tmp/deployx-edge`` over adb, the tool's cache for
+    boards on this computer).
     UsageError for an address that cannot be understood, TransportError and its
     subclasses where the link cannot be made.
     """

@@ -1,0 +1,82 @@
+"""``adb:SERIAL``: an Android device behind an adb server.
+
+``adb:`` alone is the only device there is; ``adb:HOST:PORT`` (wireless debugging, ``adb
+tcpip``) is connected to where it is not yet. Programs run over shell v2, files come and
+go by the shell, ports by the server's ``forward``. The default work folder is one of
+those that a shell user may write to and start programs in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from deployx_edge.device import LinkOptions
+from deployx_edge.transport.adb_channel import AdbChannel
+from deployx_edge.transport.adb_link import AdbLink
+from deployx_edge.transport.shell import ShellTransport
+
+WORK_FOLDER = "/data/local/tmp/deployx-edge"
+
+
+def open_adb(uri: str, work_folder: str | None, options: LinkOptions) -> AdbTransport:
+    """Find the device and wait until it is ready; raises TransportError and its subclasses."""
+    serial = uri.partition(":")[2]
+    return AdbTransport(uri, serial, WORK_FOLDER if work_folder is None else work_folder, options)
+
+
+class AdbTransport(ShellTransport):
+    """See ``Transport``."""
+
+    def __init__(
+        self, uri: str, serial: str, work_folder: str, options: LinkOptions, *, name: str = ""
+    ) -> None:
+        super().__init__(uri, work_folder, options)
+        self._link = AdbLink(serial, options, name=name)
+        self._forwards: list[int] = []
+
+    @property
+    def lease_folder(self) -> str:
+        """One for all users and work folders of the board."""
+        return f"{WORK_FOLDER}-lease"
+
+    def forward(self, remote_port: int) -> int:
+        """See ``Transport.forward``.
+
+        Closing ends the port; a connection through it lives until one of its ends closes.
+        """
+        port = self._link.forward(remote_port)
+        with self._lock:
+            self._forwards.append(port)
+        return port
+
+    def close(self) -> None:
+        """End programs and tunnels. The device stays connected to its server."""
+        self._close_channels()
+        with self._lock:
+            forwards, self._forwards = self._forwards, []
+        for port in forwards:
+            self._link.remove_forward(port)
+        self._link.close()
+
+    def __enter__(self) -> AdbTransport:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self, argv: Sequence[str], *, keep_stderr: bool) -> AdbChannel:
+        return AdbChannel(
+            self._link,
+            argv,
+            answer_seconds=self._options.answer_seconds,
+            keep_stderr=keep_stderr,
+        )
+
+    def _is_lost(self) -> bool:
+        return self._link.is_lost()
