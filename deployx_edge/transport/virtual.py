@@ -18,16 +18,17 @@ from deployx_edge.resources import cache_folder
 from deployx_edge.target import Target, find_target
 from deployx_edge.transport.folders import local_work_folder
 from deployx_edge.transport.local import LocalTransport
+from deployx_edge.transport.protocol import Transport
 
 _INSTALL = "Install it with: apt-get install qemu-user-static"
 
 
-def open_virtual(uri: str, work_folder: str | None, options: LinkOptions) -> LocalTransport:
+def open_virtual(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
     """Open ``virtual:linux-arm64`` or ``virtual:linux-arm64?cpu=cortex-a76``.
 
     ``cpu`` is a name of ``qemu -cpu help``, with properties after commas
-    (``max,sve=off``). UsageError for an unknown target or processor, MissingToolError
-    where qemu is not installed.
+    (``max,sve=off``). An Android target is a device of an adb server. UsageError for an
+    unknown target or processor, MissingToolError where qemu (or adb) is not installed.
     """
     name, cpu = _parse(uri)
     target = find_target(name)
@@ -35,11 +36,19 @@ def open_virtual(uri: str, work_folder: str | None, options: LinkOptions) -> Loc
     if cpu is not None:
         check_processor(str(emulator), target, cpu)
     suffix = "" if cpu is None else "-" + re.sub(r"[^A-Za-z0-9._-]", "_", cpu)
+    words = (str(emulator), *_libraries(target), "-cpu", cpu or target.qemu_cpu)
+    folder = cache_folder() / "virtual" / (name + suffix)
+    if target.system == "android":
+        from deployx_edge.transport.virtual_android import VirtualAndroidTransport
+
+        return VirtualAndroidTransport(
+            uri, root=folder, emulator=words, work_folder=work_folder, options=options
+        )
     return LocalTransport(
         uri,
-        work_folder=local_work_folder(work_folder, cache_folder() / "virtual" / (name + suffix)),
+        work_folder=local_work_folder(work_folder, folder),
         machine=target.machines[0],
-        launcher=(str(emulator), *_libraries(target), "-cpu", cpu or target.qemu_cpu),
+        launcher=words,
         emulated=True,
         options=options,
     )

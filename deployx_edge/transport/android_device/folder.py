@@ -1,0 +1,91 @@
+"""The folder in which a virtual Android device has its files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+# Places of the device that its shell finds in the folder. All others are this computer's.
+_PLACES = ("/data/local/tmp", _BOOT_ID, "/sys/class/thermal")
+_PLACE = re.compile(rf"(?<![\w./-])({'|'.join(map(re.escape, _PLACES))})(?![\w.-])")
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
+_ZONES = (("soc-thermal", "41000"), ("battery", "29000"))
+
+
+class DeviceFolder:
+    """A folder that stands for ``/`` in a few places.
+
+    It keeps its content, boot id included, from one process to the next: a process that
+    ends is a cable that was pulled.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._alias = _alias(self.root)
+        (self.root / "data/local/tmp").mkdir(parents=True, exist_ok=True)
+        self._write_zones()
+        self._copy_programs()
+        if not self._inside(_BOOT_ID).is_file():
+            self.boot()
+
+    @property
+    def programs(self) -> Path:
+        """The folder of the device's own commands."""
+        return self.root / "system/bin"
+
+    def boot(self) -> None:
+        """A new boot id."""
+        self._replace(self._inside(_BOOT_ID), f"{uuid.uuid4()}\n")
+
+    def place(self, path: str) -> Path:
+        """Where a path of the device lies on this computer."""
+        return Path(self.translate(path))
+
+    def translate(self, text: str) -> str:
+        """A shell command, or a path, with the device's own places led into the folder."""
+        return _PLACE.sub(lambda found: f"{self._alias}{found[1]}", text)
+
+    def close(self) -> None:
+        """Remove what lies outside the folder."""
+        if self._alias != self.root:
+            shutil.rmtree(self._alias.parent, ignore_errors=True)
+
+    def _inside(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def _write_zones(self) -> None:
+        for number, (kind, millidegrees) in enumerate(_ZONES):
+            zone = self._inside(f"/sys/class/thermal/thermal_zone{number}")
+            zone.mkdir(parents=True, exist_ok=True)
+            self._replace(zone / "type", f"{kind}\n")
+            self._replace(zone / "temp", f"{millidegrees}\n")
+
+    def _copy_programs(self) -> None:
+        self.programs.mkdir(parents=True, exist_ok=True)
+        for source in (_HERE / "system_bin").iterdir():
+            place = self.programs / source.name
+            self._replace(place, source.read_text(encoding="utf-8"), mode=0o755)
+
+    @staticmethod
+    def _replace(place: Path, text: str, mode: int = 0o644) -> None:
+        """Two processes may stand on one folder: each sees whole files."""
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f".{place.name}.{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(mode)
+        temporary.replace(place)
+
+
+def _alias(root: Path) -> Path:
+    """A name of ``root`` that needs no quotes in a shell command, wherever it is put in."""
+    if _PLAIN.fullmatch(str(root)):
+        return root
+    link = Path(tempfile.mkdtemp(prefix="deployx-device-")) / "root"
+    link.symlink_to(root, target_is_directory=True)
+    return link
