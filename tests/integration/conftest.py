@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.resources import dist_folder
-from tests.integration.board import MissingPartError, Sshd, foreign_root, running_sshd
+from tests.integration.android import VirtualPhone, adb_environment, running_phone
+from tests.integration.board import (
+    MissingPartError,
+    Sshd,
+    foreign_root,
+    register_arm64,
+    running_sshd,
+)
 
 
 def built_agent(target: str) -> Path:
@@ -39,3 +46,24 @@ def foreign_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ssh
             yield board, root
     except MissingPartError as missing:
         pytest.skip(f"a board of another architecture needs {missing}")
+
+
+@pytest.fixture(scope="session")
+def adb_server() -> Iterator[int]:
+    """A real adb server of the tests' own; its port."""
+    try:
+        with adb_environment() as port:
+            yield port
+    except MissingPartError as missing:
+        pytest.skip(f"links over adb need {missing}")
+
+
+@pytest.fixture(scope="session")
+def phone(adb_server: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualPhone]:
+    """A device that runs its arm64 programs itself, as a real one does."""
+    try:
+        register_arm64()
+    except MissingPartError as missing:
+        pytest.skip(f"a device that runs arm64 programs by itself needs {missing}")
+    with running_phone(tmp_path_factory.mktemp("phone")) as device:
+        yield device

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.android import VirtualPhone
 from tests.integration.board import Sshd
 from tests.integration.conftest import built_agent
 from tests.integration.transport.links import LinkCase
@@ -28,6 +29,7 @@ def _virtual(request: pytest.FixtureRequest, base: Path) -> LinkCase:
         agent=built_agent("linux-arm64"),
         root=Path("/"),
         work_base=base,
+        emulated=True,
     )
 
 
@@ -59,7 +61,42 @@ def _foreign(request: pytest.FixtureRequest, base: Path) -> LinkCase:
     )
 
 
-_KINDS = {"local": _local, "virtual": _virtual, "ssh": _ssh, "ssh-foreign": _foreign}
+def _adb(request: pytest.FixtureRequest, base: Path) -> LinkCase:
+    phone: VirtualPhone = request.getfixturevalue("phone")
+    return LinkCase(
+        name="adb",
+        uri=phone.uri,
+        machine="aarch64",
+        agent=built_agent("linux-arm64"),
+        root=Path("/"),
+        work_base=base,
+        system="android",
+        phone=phone,
+    )
+
+
+def _virtual_android(request: pytest.FixtureRequest, base: Path) -> LinkCase:
+    request.getfixturevalue("adb_server")
+    return LinkCase(
+        name="virtual-android",
+        uri="virtual:android-arm64",
+        machine="aarch64",
+        agent=built_agent("linux-arm64"),
+        root=Path("/"),
+        work_base=base,
+        emulated=True,
+        system="android",
+    )
+
+
+_KINDS = {
+    "local": _local,
+    "virtual": _virtual,
+    "ssh": _ssh,
+    "ssh-foreign": _foreign,
+    "adb": _adb,
+    "virtual-android": _virtual_android,
+}
 
 
 @pytest.fixture(params=_KINDS)

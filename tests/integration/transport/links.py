@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deployx_edge.device import LinkOptions
 from deployx_edge.transport import Transport, open_transport
+from tests.integration.android import VirtualPhone, adb
 from tests.integration.board import Sshd, descendants
 
 _NUMBERS = itertools.count(1)
@@ -28,6 +29,22 @@ class LinkCase:
     work_base: Path
     options: LinkOptions = field(default_factory=LinkOptions)
     sshd: Sshd | None = None
+    phone: VirtualPhone | None = None
+    emulated: bool = False
+    system: str = "linux"
+
+    @property
+    def half_closes(self) -> bool:
+        """Whether a connection through the link may end in one direction alone."""
+        return self.system != "android"
+
+    @property
+    def ends_connections(self) -> bool:
+        """Whether closing the link ends what goes through its ports.
+
+        adb's server only stops listening, as long as the device stays connected.
+        """
+        return self.name != "adb"
 
     def new_folder(self) -> tuple[str, Path]:
         """A fresh folder (not made yet) as the board names it, and where it lies here."""
@@ -43,6 +60,9 @@ class LinkCase:
         """End the link, or the receiver where there is no link, without a word."""
         if self.sshd is not None:
             self.sshd.signal_sessions(signal.SIGKILL)
+            return
+        if self.phone is not None:
+            adb("disconnect", self.phone.serial)
             return
         for pid in descendants(os.getpid()):
             if b"receive" in Path(f"/proc/{pid}/cmdline").read_bytes():

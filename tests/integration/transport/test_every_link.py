@@ -179,24 +179,27 @@ class TestBoard:
     def test_machine(self, case: LinkCase) -> None:
         with case.open() as link:
             assert link.machine() == case.machine
-            assert target_of_board(link).machines[0] == case.machine
+            assert link.system() == case.system
+            target = target_of_board(link)
+        assert (target.machines[0], target.system) == (case.machine, case.system)
 
     def test_another_architecture_is_refused(self, case: LinkCase) -> None:
         right, wrong = find_target("linux-x64"), find_target("linux-arm64")
         if case.machine == "aarch64":
             right, wrong = wrong, right
+        fitting = "android-arm64" if case.system == "android" else right.id
         with case.open() as link:
             check_machine(link, right)
             with pytest.raises(ArchitectureError) as caught:
                 check_machine(link, wrong)
         assert f"uname -m says {case.machine}" in str(caught.value)
         assert f"target {wrong.id} wants {wrong.machines[0]}" in str(caught.value)
-        assert f"target = '{right.id}' in deployx.toml" in caught.value.remedy
+        assert f"target = '{fitting}' in deployx.toml" in caught.value.remedy
 
     def test_only_virtual_is_emulated(self, case: LinkCase) -> None:
         with case.open() as link:
-            assert link.emulated == (case.name == "virtual")
-            assert bool(link.launcher) == (case.name == "virtual")
+            assert link.emulated == case.emulated
+            assert bool(link.launcher) == case.emulated
             assert link.uri == case.uri
 
 
@@ -208,7 +211,9 @@ class TestForward:
             connections = [socket.create_connection(("127.0.0.1", local), 30) for _ in range(5)]
             answers: list[bytes] = [b""] * 5
             threads = [
-                threading.Thread(target=_exchange, args=(connection, block, answers, number))
+                threading.Thread(
+                    target=_exchange, args=(connection, block, answers, number, case.half_closes)
+                )
                 for number, connection in enumerate(connections)
             ]
             for thread in threads:
@@ -226,7 +231,7 @@ class TestForward:
             assert connection.recv(1) == b"x"
             link.close()
             if local != port:
-                with connection:
+                if case.ends_connections:
                     connection.settimeout(30)
                     assert _recv_to_end(connection) == b""
                 with pytest.raises(OSError, match="refused"):
@@ -257,17 +262,30 @@ def _recv_to_end(connection: socket.socket) -> bytes:
     return data
 
 
-def _exchange(connection: socket.socket, block: bytes, answers: list[bytes], number: int) -> None:
+def _exchange(
+    connection: socket.socket, block: bytes, answers: list[bytes], number: int, half_closes: bool
+) -> None:
     with connection:
-        sender = threading.Thread(target=_send_all, args=(connection, block))
+        sender = threading.Thread(target=_send_all, args=(connection, block, half_closes))
         sender.start()
-        answers[number] = _recv_to_end(connection)
+        if half_closes:
+            answers[number] = _recv_to_end(connection)
+        else:
+            answers[number] = _recv_exactly(connection, len(block))
         sender.join()
 
 
-def _send_all(connection: socket.socket, block: bytes) -> None:
+def _send_all(connection: socket.socket, block: bytes, half_closes: bool) -> None:
     connection.sendall(block)
-    connection.shutdown(socket.SHUT_WR)
+    if half_closes:
+        connection.shutdown(socket.SHUT_WR)
+
+
+def _recv_exactly(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (chunk := connection.recv(MEBIBYTE)):
+        data += chunk
+    return data
 
 
 def _echo(connection: socket.socket) -> None:

@@ -248,7 +248,7 @@ class TestRefusals:
         assert "work_folder" in caught.value.remedy
 
     def test_a_folder_that_runs_no_programs(self, case: LinkCase) -> None:
-        if case.name == "virtual":
+        if case.emulated:
             return  # qemu reads the program; nothing is started from the folder.
         disk, disk_here = case.new_folder()
         with (
