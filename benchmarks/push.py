@@ -1,9 +1,12 @@
-"""Push against scp and rsync: the same bytes, the same loopback sshd, in turns.
+"""Push against scp and rsync, and against adb: the same bytes over the same link, in turns.
 
-    .venv/bin/python benchmarks/push.py [--agent FILE] [--rounds N] [--json FILE]
+    .venv/bin/python benchmarks/push.py [--link ssh|adb] [--agent FILE] [--rounds N] [--json FILE]
 
 Every figure is the whole way: connect, transfer, end. A ratio above 1 means that push is
-faster. scp sends everything each time; rsync compares times and sizes.
+faster. scp and adb send everything each time; rsync compares times and sizes. The board is
+this computer: a loopback sshd, and a virtual Android device behind a real adb server. The
+device runs this computer's own agent, so that no emulator is part of the race; give it
+another by --agent with --launcher (qemu-aarch64-static) to have one.
 """
 
 from __future__ import annotations
@@ -19,14 +22,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from deployx_edge.device import LinkOptions
 from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.transport import open_transport
 from deployx_edge.transport.push import PushFile, file_sha256, install_agent, push
+from tests.integration.android import VirtualPhone, adb_environment, running_phone
 from tests.integration.board import USER, Sshd, running_sshd
 
 TOTAL_BYTES = 64 << 20
@@ -34,15 +39,20 @@ FILES = 100
 
 
 class Contest:
-    """One source folder, three ways to bring it over."""
+    """One source folder, several ways to bring it over."""
 
-    def __init__(self, board: Sshd, agent: Path, base: Path) -> None:
-        self.board = board
+    tools: tuple[str, ...] = ()
+
+    def __init__(
+        self, uri: str, agent: Path, base: Path, options: LinkOptions, launcher: Sequence[str]
+    ) -> None:
+        self.uri = uri
         self.agent = agent
+        self.launcher = tuple(launcher)
         self.source = base / "source"
         self.work = base / "work"
-        self.copies = {tool: base / tool for tool in ("scp", "rsync")}
-        self.options = board.options()
+        self.copies = {tool: base / tool for tool in self.tools}
+        self.options = options
         self.files: list[PushFile] = []
         self.push_only: list[float] = []
 
@@ -81,12 +91,24 @@ class Contest:
             shutil.rmtree(copy, ignore_errors=True)
 
     def push(self) -> None:
-        with open_transport(
-            self.board.uri, work_folder=str(self.work), options=self.options
-        ) as link:
+        with open_transport(self.uri, work_folder=str(self.work), options=self.options) as link:
             agent = install_agent(link, self.agent)
-            receiver = [agent, "receive", "--work", link.work_folder]
+            receiver = [*self.launcher, agent, "receive", "--work", link.work_folder]
             self.push_only.append(push(link, receiver, "race", self.files).seconds)
+
+    @staticmethod
+    def _tool(command: list[str]) -> None:
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+class SshContest(Contest):
+    """Over a loopback sshd."""
+
+    tools = ("scp", "rsync")
+
+    def __init__(self, board: Sshd, agent: Path, base: Path, launcher: Sequence[str]) -> None:
+        super().__init__(board.uri, agent, base, board.options(), launcher)
+        self.board = board
 
     def scp(self) -> None:
         port = ["-P", str(self.board.port)]
@@ -102,19 +124,31 @@ class Contest:
     def _remote(self, tool: str) -> str:
         return f"{USER}@127.0.0.1:{self.copies[tool]}"
 
-    @staticmethod
-    def _tool(command: list[str]) -> None:
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+class AdbContest(Contest):
+    """Over a real adb server, to a virtual device that stays connected."""
+
+    tools = ("adb",)
+
+    def __init__(
+        self, phone: VirtualPhone, agent: Path, base: Path, launcher: Sequence[str]
+    ) -> None:
+        super().__init__(phone.uri, agent, base, LinkOptions(), launcher)
+        self.serial = phone.serial
+
+    def adb(self) -> None:
+        self._tool(["adb", "-s", self.serial, "push", str(self.source), str(self.copies["adb"])])
 
 
 def race(contest: Contest, prepare: Callable[[], None], rounds: int) -> dict[str, list[float]]:
     """Seconds of each way, in turns; ``prepare`` comes before each round."""
-    seconds: dict[str, list[float]] = {"push": [], "scp": [], "rsync": []}
+    order = ["push", *contest.tools]
+    seconds: dict[str, list[float]] = {tool: [] for tool in order}
     contest.push_only.clear()
     for number in range(rounds):
         prepare()
-        order = ["push", "scp", "rsync"]
-        for tool in order[number % 3 :] + order[: number % 3]:
+        first = number % len(order)
+        for tool in order[first:] + order[:first]:
             started = time.monotonic()
             getattr(contest, tool)()
             seconds[tool].append(time.monotonic() - started)
@@ -128,43 +162,63 @@ def cold(contest: Contest, count: int) -> Callable[[], None]:
 
 def summary(name: str, seconds: dict[str, list[float]]) -> dict[str, object]:
     medians = {tool: statistics.median(values) for tool, values in seconds.items()}
-    ratios = {tool: medians[tool] / medians["push"] for tool in ("scp", "rsync")}
+    others = [tool for tool in medians if not tool.startswith("push")]
+    ratios = {tool: medians[tool] / medians["push"] for tool in others}
     print(
         f"{name:28} push {medians['push']:6.3f} s (after connecting {medians['push alone']:.3f})"
-        f"   scp {medians['scp']:6.3f} s   rsync {medians['rsync']:6.3f} s"
-        f"   {ratios['scp']:6.2f} x scp   {ratios['rsync']:6.2f} x rsync"
+        + "".join(f"   {tool} {medians[tool]:6.3f} s" for tool in others)
+        + "".join(f"   {ratios[tool]:6.2f} x {tool}" for tool in others)
     )
     return {"case": name, "seconds": seconds, "median_seconds": medians, "ratios": ratios}
 
 
-def run(agent: Path, rounds: int) -> list[dict[str, object]]:
-    results = []
+def run(contest: Contest, rounds: int) -> list[dict[str, object]]:
+    contest.fill(1)
+    contest.push()  # places the agent, once
+    return [
+        summary("cold, one file", race(contest, cold(contest, 1), rounds)),
+        summary("cold, 100 files", race(contest, cold(contest, FILES), rounds)),
+        summary("unchanged, 100 files", race(contest, lambda: None, rounds)),
+        summary("1 of 100 files changed", race(contest, contest.change_one, rounds)),
+    ]
+
+
+def run_ssh(agent: Path, launcher: Sequence[str], rounds: int) -> list[dict[str, object]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         running_sshd(Path(folder) / "sshd", "Subsystem sftp internal-sftp") as board,
     ):
-        contest = Contest(board, agent, Path(folder))
-        contest.fill(1)
-        contest.push()  # places the agent, once
-        results.append(summary("cold, one file", race(contest, cold(contest, 1), rounds)))
-        results.append(summary("cold, 100 files", race(contest, cold(contest, FILES), rounds)))
-        results.append(summary("unchanged, 100 files", race(contest, lambda: None, rounds)))
-        results.append(summary("1 of 100 files changed", race(contest, contest.change_one, rounds)))
-    return results
+        return run(SshContest(board, agent, Path(folder), launcher), rounds)
+
+
+def run_adb(agent: Path, launcher: Sequence[str], rounds: int) -> list[dict[str, object]]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        adb_environment(),
+        running_phone(Path(folder) / "phone") as phone,
+    ):
+        return run(AdbContest(phone, agent, Path(folder), launcher), rounds)
+
+
+_LINKS = {"ssh": (run_ssh, "a loopback sshd"), "adb": (run_adb, "adb to a virtual device")}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--link", choices=_LINKS, default="ssh")
     parser.add_argument("--agent", type=Path, default=dist_folder(host_target_id()) / "dx-agent")
+    parser.add_argument("--launcher", default="", help="words before the agent, e.g. an emulator")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path, default=Path("build/benchmarks/push.json"))
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    print(f"{TOTAL_BYTES >> 20} MiB over a loopback sshd, medians of {arguments.rounds} rounds")
-    results = run(arguments.agent, arguments.rounds)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    run_link, what = _LINKS[arguments.link]
+    print(f"{TOTAL_BYTES >> 20} MiB over {what}, medians of {arguments.rounds} rounds")
+    results = run_link(arguments.agent, arguments.launcher.split(), arguments.rounds)
+    place = arguments.json or Path(f"build/benchmarks/push-{arguments.link}.json")
+    place.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": platform.machine(), "bytes": TOTAL_BYTES, "results": results}
-    arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {arguments.json}")
+    place.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {place}")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ class Config:
             f"There is no device '{name_or_uri}'.",
             remedy=_nearest(name_or_uri, self.devices)
             or f"Name it: deployx-edge devices add {name_or_uri} ssh:user@host, "
-            "or give an address: local:, virtual:linux-arm64, ssh:user@host.",
+            "or give an address: local:, virtual:linux-arm64, ssh:user@host, adb:SERIAL.",
         )
 
     def find_devices(self, words: str) -> list[Device]:

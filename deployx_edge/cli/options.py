@@ -50,7 +50,8 @@ DeviceOption = Annotated[
         "--device",
         "-d",
         metavar="NAME|URI",
-        help="A name in deployx.toml, or local:, virtual:linux-arm64, ssh:user@host[:port].",
+        help="A name in deployx.toml, or local:, virtual:linux-arm64, ssh:user@host[:port], "
+        "adb:SERIAL.",
         autocompletion=complete_device,
     ),
 ]

@@ -62,10 +62,10 @@ class AdbLink:
             connection.send_command(service)
             connection.check_okay()
         except ADB_TIMEOUTS as error:
-            connection.close()
+            connection.conn.close()
             raise self.lost(f"no answer in {self._options.connect_seconds:g} seconds") from error
         except ADB_FAILURES as error:
-            connection.close()
+            connection.conn.close()
             if self.is_lost():
                 raise self.lost() from error
             what = service.partition(":")[0]
@@ -77,7 +77,7 @@ class AdbLink:
     def forward(self, remote_port: int) -> int:
         """Let the server listen on a free port of its computer; TransportError on refusal."""
         # Asked here once, so that a refusal is an error instead of a connection that closes.
-        self.open(f"tcp:{remote_port}").close()
+        self.open(f"tcp:{remote_port}").conn.close()
         try:
             request = f"host-transport-id:{self._transport_id}:forward:tcp:0;tcp:{remote_port}"
             return int(self.server.ask(request, okays=2))
@@ -138,7 +138,7 @@ class AdbLink:
             connection.send_command(f"host:transport-id:{self._transport_id}")
             connection.check_okay()
         except BaseException:
-            connection.close()
+            connection.conn.close()
             raise
         return connection
 
@@ -178,7 +178,7 @@ class AdbLink:
         except ADB_FAILURES:
             self._lose("the adb server ended")
         finally:
-            self._events.close()
+            self._events.conn.close()
 
     def _watch_silence(self) -> None:
         """Ask for a sign of life in silence; after too much of it, give the link up."""
@@ -194,7 +194,7 @@ class AdbLink:
     def _ping(self) -> None:
         try:
             connection = self._to_device()
-            with connection:
+            with connection.conn:
                 connection.conn.settimeout(self._options.silence_seconds)
                 connection.send_command(_SIGN_OF_LIFE)
                 connection.check_okay()

@@ -99,11 +99,13 @@ class AdbServer:
 
         Raises one of ADB_FAILURES.
         """
-        with self.connect() as connection:
+        connection = self.connect()
+        # Closed by its socket: adbutils' own close() sleeps a hundredth of a second.
+        with connection.conn:
             connection.send_command(request)
             for _ in range(okays):
                 connection.check_okay()
-            return connection.read_string_block() if answered else ""
+            return str(connection.read_string_block()) if answered else ""
 
     def connect(self) -> AdbConnection:
         """A connection for one request, each step of it bounded; raises ADB_FAILURES."""

@@ -34,6 +34,7 @@ _PACKAGES = (
     "grpcio",
     "protobuf",
     "paramiko",
+    "adbutils",
     "onnx",
     "onnxruntime",
     "onnxslim",
@@ -51,6 +52,7 @@ _PROGRAMS = (
     ("protoc", "protobuf-compiler", False, "else built once for this computer"),
     ("grpc_cpp_plugin", "protobuf-compiler-grpc", False, "else built once for this computer"),
     ("ssh", "openssh-client", False, "keys and known_hosts of ssh: devices"),
+    ("adb", "adb", False, "the devices adb: and virtual:android-arm64"),
     ("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu", False, "build --toolchain gnu"),
 )
 
