@@ -42,11 +42,13 @@ def find_ready(server: AdbServer, serial: str, seconds: float) -> KnownDevice:
     wireless = _WIRELESS.fullmatch(serial) is not None
     if wireless:
         _connect(server, serial)
+    # What was just connected to is offline until it has greeted.
+    passing = (*_PASSING, "offline") if wireless else _PASSING
     while True:
         device = _named(server.devices(), serial)
         if device.state == _READY:
             return device
-        if device.state not in _PASSING or time.monotonic() >= deadline:
+        if device.state not in passing or time.monotonic() >= deadline:
             raise not_ready(device)
         time.sleep(_TICK_SECONDS)
 

@@ -37,7 +37,10 @@ class VirtualAndroidTransport(AdbTransport):
         options: LinkOptions,
     ) -> None:
         self._words = (emulator[0], "-L", str(root), *emulator[1:])
-        self._device = process.spawn([sys.executable, "-m", _MODULE, "--root", root])
+        # From there, so that no file of the current folder stands in for a module.
+        self._device = process.spawn(
+            [sys.executable, "-m", _MODULE, "--root", root], cwd=Path(__file__).resolve().parents[2]
+        )
         try:
             self._serial = f"127.0.0.1:{_port_of(self._device)}"
             folder = WORK_FOLDER if work_folder is None else work_folder

@@ -79,7 +79,7 @@ def test_help_imports_nothing_heavy(tmp_path):
         "from deployx_edge.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "heavy = {'numpy', 'onnx', 'onnxruntime', 'ncnn', 'grpc', 'paramiko', 'conan', 'PIL',"
-        " 'torch', 'matplotlib'}\n"
+        " 'torch', 'matplotlib', 'adbutils'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -36,7 +36,7 @@ class Packet:
     command: int
     arg0: int
     arg1: int
-    payload: bytes = b""
+    payload: bytes | bytearray = b""
 
 
 def read_packet(source: socket.socket, *, check_sum: bool) -> Packet | None:
@@ -52,10 +52,10 @@ def read_packet(source: socket.socket, *, check_sum: bool) -> Packet | None:
         return None
     if check_sum and checksum != sum(payload) & _ALL_ONES:
         raise BrokenPacketError("the sum of a payload's bytes is wrong")
-    return Packet(command, arg0, arg1, bytes(payload))
+    return Packet(command, arg0, arg1, payload)
 
 
-def packet_parts(packet: Packet, *, check_sum: bool) -> tuple[bytes, bytes]:
+def packet_parts(packet: Packet, *, check_sum: bool) -> tuple[bytes, bytes | bytearray]:
     """Header and payload as they go over the wire."""
     payload = packet.payload
     checksum = sum(payload) & _ALL_ONES if check_sum else 0

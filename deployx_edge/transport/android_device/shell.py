@@ -131,10 +131,10 @@ class _Program:
             self._give(data)
         self._end_input()
 
-    def _give(self, data: bytes | memoryview) -> None:
+    def _give(self, data: memoryview) -> None:
         """A program need not read what it is sent; the rest is thrown away."""
         try:
-            rest = memoryview(data)
+            rest = data
             while rest and not self._stdin.closed:
                 rest = rest[os.write(self._stdin.fileno(), rest) :]
         except OSError:

@@ -26,7 +26,7 @@ class Stream:
         self._own = own
         self._other = other
         self._most_payload = most_payload
-        self._incoming: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._incoming: queue.SimpleQueue[bytes | bytearray | None] = queue.SimpleQueue()
         self._left = memoryview(b"")
         self._at_end = False
         self._may_write = threading.Semaphore(1)
@@ -39,12 +39,12 @@ class Stream:
         """Tell the other end that there is a service here."""
         self._send(Packet(OKAY, self._own, self._other))
 
-    def read(self) -> bytes:
+    def read(self) -> memoryview:
         """The next payload; empty at the end."""
         if self._left:
-            data, self._left = bytes(self._left), memoryview(b"")
+            data, self._left = self._left, memoryview(b"")
             return data
-        data = b"" if self._at_end else self._incoming.get() or b""
+        data = memoryview(b"" if self._at_end else self._incoming.get() or b"")
         self._at_end = not data
         if data and not self._closed.is_set():
             # Only now, so that the other end sends no faster than this one takes.
@@ -61,7 +61,7 @@ class Stream:
 
     def read_some(self, most: int) -> memoryview:
         """At most ``most`` bytes, at least one; StreamClosedError at the end."""
-        left = self._left or memoryview(self.read())
+        left = self._left or self.read()
         if not left:
             raise StreamClosedError
         self._left = left[most:]
@@ -90,7 +90,7 @@ class Stream:
         """The other end took the last payload."""
         self._may_write.release()
 
-    def came(self, payload: bytes) -> None:
+    def came(self, payload: bytes | bytearray) -> None:
         """The other end sent a payload."""
         if payload:
             self._incoming.put(payload)

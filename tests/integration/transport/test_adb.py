@@ -25,8 +25,9 @@ from deployx_edge.errors import (
 from deployx_edge.transport import Channel, Transport, open_transport
 from deployx_edge.transport.push import PushFile, PushReport, file_sha256, install_agent, push
 from tests.integration.android import VirtualPhone, adb, running_phone
-from tests.integration.board import free_port, register_arm64
+from tests.integration.board import descendants, free_port, register_arm64
 from tests.integration.conftest import built_agent
+from tests.integration.processes import wait_until
 from tests.integration.transport.links import is_gone
 
 MEBIBYTE = 1 << 20
@@ -260,6 +261,8 @@ class TestFaults:
                 port = str(fresh_phone.port)
                 stack.enter_context(running_phone(fresh_phone.root, "--port", port))
             fresh_phone.process.send_signal(signal.SIGCONT)
+            # As long as the old receiver lives, what it got is its own.
+            wait_until(lambda: not descendants(fresh_phone.process.pid), "the receiver's end")
             again = stack.enter_context(open_transport(fresh_phone.uri))
             report = _push(again, file)
         assert report.sent_bytes + report.resumed_bytes == 24 * MEBIBYTE

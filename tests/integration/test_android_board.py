@@ -1,0 +1,109 @@
+"""The main job over the real adb server."""
+
+import json
+import threading
+
+import pytest
+
+from deployx_edge.device import Device, LinkOptions
+from deployx_edge.errors import LinkLostError
+from deployx_edge.measurement.values import BenchPlan
+from deployx_edge.resources import dist_folder
+from deployx_edge.transport.android import android_facts
+from deployx_edge.workflows.bench import bench
+from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.progress import Runs
+from deployx_edge.workflows.session import open_session
+
+from .android import adb, running_phone
+from .board import MissingPartError, free_port, register_arm64
+from .processes import wait_until, with_words
+from .test_cli import DIGITS, deployx
+from .test_docs import run_commands
+
+BUILT = (dist_folder("android-arm64") / "runtime.json").is_file()
+
+pytestmark = [
+    pytest.mark.usefixtures("adb_server"),
+    pytest.mark.skipif(
+        not BUILT, reason="android-arm64 is not built: deployx-edge build --target android-arm64"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return make_bundle(DIGITS)
+
+
+def test_push_and_bench_on_the_virtual_device(tmp_path):
+    device = "virtual:android-arm64"
+    done = deployx("push-and-bench", DIGITS, "--device", device, "--iterations", 15, cwd=tmp_path)
+    assert "emulated" in done.stdout
+    (written,) = (tmp_path / "deployx-results").glob("*.json")
+    (result,) = json.loads(written.read_text())["results"]
+    assert len(result["bench"]["samples_ns"]) == 15
+    assert min(result["bench"]["samples_ns"]) > 0
+    assert (result["device"]["uri"], result["device"]["target_id"]) == (device, "android-arm64")
+    assert result["device"]["board"]["machine"] == "aarch64"
+    assert result["device"]["board"]["emulated"] is True
+    assert result["bench"]["peak_memory_bytes"] is None
+    # The device went with its user.
+    assert "127.0.0.1" not in adb("devices")
+
+
+def test_a_phone_runs_its_own_binaries(phone, digits):
+    """No launcher: the device starts the agent, and the agent its worker, by themselves."""
+    board = Device(name="phone", uri=phone.uri)
+    with open_session(board) as session:
+        assert session.target.id == "android-arm64"
+        assert session.transport.launcher == ()
+        (result,) = bench(session, digits, plan=BenchPlan(warmup=1, iterations=10))
+        facts = android_facts(session.transport)
+    assert len(result.bench.samples_ns) == 10
+    assert (facts.api_level, facts.abis) == (34, ("arm64-v8a",))
+    assert (phone.root / "data/local/tmp/deployx-edge/bin").is_dir()
+    with open_session(board) as session:
+        (again,) = bench(session, digits, plan=BenchPlan(warmup=1, iterations=10))
+    assert again.push.sent_bytes == 0
+    wait_until(lambda: not with_words("serve", str(phone.root)), "the end of the agent")
+    assert list((phone.root / "data/local/tmp/deployx-edge/sessions").iterdir()) == []
+
+
+def test_it_goes_as_it_is_written(tmp_path):
+    assert run_commands("android.md", tmp_path) == 1
+
+
+@pytest.mark.parametrize("fault", ["server", "device"])
+def test_a_link_that_is_cut_in_a_bench_leaves_nothing_running(fault, digits, tmp_path, monkeypatch):
+    try:
+        register_arm64()
+    except MissingPartError as missing:
+        pytest.skip(f"a device that runs arm64 programs by itself needs {missing}")
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
+    flowing = threading.Event()
+
+    def notice(event):
+        if isinstance(event, Runs):
+            flowing.set()
+
+    with running_phone(tmp_path / "phone") as phone:
+        board = Device(name="phone", uri=phone.uri, options=LinkOptions(silence_seconds=4))
+
+        def cut():
+            assert flowing.wait(60)
+            if fault == "server":
+                adb("kill-server")
+            else:
+                adb("-s", phone.serial, "reboot")
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        with pytest.raises(LinkLostError), open_session(board, progress=notice) as session:
+            bench(session, digits, plan=BenchPlan(iterations=0, seconds=3600))
+        thread.join()
+        wait_until(lambda: not with_words("serve", str(phone.root)), "the end of the agent")
+        with open_session(board) as session:
+            (result,) = bench(session, digits, plan=BenchPlan(warmup=1, iterations=10))
+        assert result.push.sent_bytes == 0
+        adb("kill-server")
