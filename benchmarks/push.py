@@ -1,12 +1,13 @@
 """Push against scp and rsync, and against adb: the same bytes over the same link, in turns.
 
-    .venv/bin/python benchmarks/push.py [--link ssh|adb] [--agent FILE] [--rounds N] [--json FILE]
+    .venv/bin/python benchmarks/push.py [--link ssh] [--agent FILE] [--rounds N] [--json FILE]
+    .venv/bin/python benchmarks/push.py --link adb [--megabytes-per-second N] …
 
 Every figure is the whole way: connect, transfer, end. A ratio above 1 means that push is
 faster. scp and adb send everything each time; rsync compares times and sizes. The board is
-this computer: a loopback sshd, and a virtual Android device behind a real adb server. The
-device runs this computer's own agent, so that no emulator is part of the race; give it
-another by --agent with --launcher (qemu-aarch64-static) to have one.
+this computer: a loopback sshd, and a virtual Android device behind a real adb server, on a
+cable of any pace. The device runs this computer's own agent, so that no emulator is part of
+the race; give it another by --agent with --launcher (qemu-aarch64-static) to have one.
 """
 
 from __future__ import annotations
@@ -183,24 +184,34 @@ def run(contest: Contest, rounds: int) -> list[dict[str, object]]:
     ]
 
 
-def run_ssh(agent: Path, launcher: Sequence[str], rounds: int) -> list[dict[str, object]]:
+def run_ssh(arguments: argparse.Namespace) -> list[dict[str, object]]:
+    print(f"{TOTAL_BYTES >> 20} MiB over a loopback sshd, medians of {arguments.rounds} rounds")
     with (
         tempfile.TemporaryDirectory() as folder,
         running_sshd(Path(folder) / "sshd", "Subsystem sftp internal-sftp") as board,
     ):
-        return run(SshContest(board, agent, Path(folder), launcher), rounds)
+        contest = SshContest(board, arguments.agent, Path(folder), arguments.launcher.split())
+        return run(contest, arguments.rounds)
 
 
-def run_adb(agent: Path, launcher: Sequence[str], rounds: int) -> list[dict[str, object]]:
+def run_adb(arguments: argparse.Namespace) -> list[dict[str, object]]:
+    pace = arguments.megabytes_per_second
+    print(
+        f"{TOTAL_BYTES >> 20} MiB over adb to a virtual device, "
+        + ("as fast as this computer is" if pace is None else f"cable of {pace:g} MB/s")
+        + f", medians of {arguments.rounds} rounds"
+    )
+    options = [] if pace is None else ["--megabytes-per-second", f"{pace:g}"]
     with (
         tempfile.TemporaryDirectory() as folder,
         adb_environment(),
-        running_phone(Path(folder) / "phone") as phone,
+        running_phone(Path(folder) / "phone", *options) as phone,
     ):
-        return run(AdbContest(phone, agent, Path(folder), launcher), rounds)
+        contest = AdbContest(phone, arguments.agent, Path(folder), arguments.launcher.split())
+        return run(contest, arguments.rounds)
 
 
-_LINKS = {"ssh": (run_ssh, "a loopback sshd"), "adb": (run_adb, "adb to a virtual device")}
+_LINKS = {"ssh": run_ssh, "adb": run_adb}
 
 
 def main() -> None:
@@ -208,12 +219,11 @@ def main() -> None:
     parser.add_argument("--link", choices=_LINKS, default="ssh")
     parser.add_argument("--agent", type=Path, default=dist_folder(host_target_id()) / "dx-agent")
     parser.add_argument("--launcher", default="", help="words before the agent, e.g. an emulator")
+    parser.add_argument("--megabytes-per-second", type=float, help="the pace of adb's cable")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    run_link, what = _LINKS[arguments.link]
-    print(f"{TOTAL_BYTES >> 20} MiB over {what}, medians of {arguments.rounds} rounds")
-    results = run_link(arguments.agent, arguments.launcher.split(), arguments.rounds)
+    results = _LINKS[arguments.link](arguments)
     place = arguments.json or Path(f"build/benchmarks/push-{arguments.link}.json")
     place.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": platform.machine(), "bytes": TOTAL_BYTES, "results": results}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -130,7 +131,7 @@ class AdbLink:
         self._lose("it was closed")
         # close() of a socket does not wake who reads from it.
         with contextlib.suppress(*ADB_FAILURES):
-            self._events.conn.shutdown(2)
+            self._events.conn.shutdown(socket.SHUT_RDWR)
 
     def _to_device(self) -> AdbConnection:
         connection = self.server.connect()

@@ -25,7 +25,7 @@ ADB_TIMEOUTS = (AdbTimeout, TimeoutError)
 _INSTALL = "Install it with: apt-get install adb"
 _START_SECONDS = 30.0
 _DEFAULT_PORT = 5037
-_HERE = ("127.0.0.1", "localhost", "::1")
+_HERE = ("127.0.0.1", "localhost")
 _DEVICE_LINE = re.compile(r"(\S+)\s+(\S.*?)(?:\s+(?=\w+:\S)|$)")
 _TRANSPORT_ID = re.compile(r"\btransport_id:(\d+)")
 
@@ -63,7 +63,7 @@ def server_address() -> ServerAddress:
                 f"ADB_SERVER_SOCKET must be tcp:[HOST:]PORT here, found '{whole}'.",
                 remedy="Unset it, or name the TCP port of the server.",
             )
-        return _address(host.strip("[]"), port, f"ADB_SERVER_SOCKET={whole}")
+        return _address(host, port, f"ADB_SERVER_SOCKET={whole}")
     host = os.environ.get("ANDROID_ADB_SERVER_ADDRESS", "")
     port = os.environ.get("ANDROID_ADB_SERVER_PORT", "") or str(_DEFAULT_PORT)
     return _address(host, port, f"ANDROID_ADB_SERVER_PORT={port}")
@@ -72,6 +72,8 @@ def server_address() -> ServerAddress:
 def _address(host: str, port: str, source: str) -> ServerAddress:
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise UsageError(f"A port from 1 to 65535 was expected in {source}.")
+    if ":" in host:
+        raise UsageError(f"A host name or an IPv4 address was expected in {source}.")
     return ServerAddress(host=host or "127.0.0.1", port=int(port))
 
 

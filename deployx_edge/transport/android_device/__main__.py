@@ -6,6 +6,7 @@ Prints ``listening PORT`` and lives until its standard input ends.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -20,8 +21,16 @@ def main() -> None:
     parser.add_argument(
         "--unauthorized", action="store_true", help="never accept the adb server's key"
     )
+    parser.add_argument(
+        "--megabytes-per-second", type=float, default=math.inf, help="the pace of a cable to it"
+    )
     arguments = parser.parse_args()
-    device = Device(arguments.root, arguments.port, authorizes=not arguments.unauthorized)
+    device = Device(
+        arguments.root,
+        arguments.port,
+        authorizes=not arguments.unauthorized,
+        bytes_per_second=arguments.megabytes_per_second * 1e6,
+    )
     print(f"listening {device.port}", flush=True)
     device.start()
     try:

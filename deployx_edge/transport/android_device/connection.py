@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from deployx_edge.transport.android_device.packets import (
@@ -36,12 +37,20 @@ class Connection:
     """Speaks with one adb server until either end hangs up."""
 
     def __init__(
-        self, connected: socket.socket, banner: str, find: FindService, *, authorizes: bool
+        self,
+        connected: socket.socket,
+        banner: str,
+        find: FindService,
+        *,
+        authorizes: bool,
+        bytes_per_second: float,
     ) -> None:
         self._socket = connected
         self._banner = banner
         self._find = find
         self._authorizes = authorizes
+        self._bytes_per_second = bytes_per_second
+        self._free_at = 0.0
         self._check_sum = True
         self._most_payload = MOST_PAYLOAD_BYTES
         self._send_lock = threading.Lock()
@@ -53,6 +62,7 @@ class Connection:
         """Until the connection ends. What is open then ends too."""
         try:
             while (packet := read_packet(self._socket, check_sum=False)) is not None:
+                self._pace(len(packet.payload))
                 self._take(packet)
         except (OSError, BrokenPacketError):
             pass
@@ -69,6 +79,13 @@ class Connection:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             return
+
+    def _pace(self, size: int) -> None:
+        """Wait as long as a slower cable would take for so many bytes."""
+        now = time.monotonic()
+        self._free_at = max(self._free_at, now) + size / self._bytes_per_second
+        if self._free_at > now:
+            time.sleep(self._free_at - now)
 
     def _take(self, packet: Packet) -> None:
         if packet.command == CNXN:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deployx_edge.transport.android_device.connection import Connection
 from deployx_edge.transport.android_device.folder import DeviceFolder
+from deployx_edge.transport.android_device.owner import may_connect
 from deployx_edge.transport.android_device.services import FEATURES, Services
 
 _BANNER = (
@@ -19,10 +20,11 @@ _BANNER = (
 class Device:
     """Listens from its making on; takes connections from ``start`` to ``close``."""
 
-    def __init__(self, root: Path, port: int, *, authorizes: bool) -> None:
+    def __init__(self, root: Path, port: int, *, authorizes: bool, bytes_per_second: float) -> None:
         self._folder = DeviceFolder(root)
         self._services = Services(self._folder, self.reboot)
         self._authorizes = authorizes
+        self._bytes_per_second = bytes_per_second
         self._listener = socket.create_server(("127.0.0.1", port))
         self._connections: set[Connection] = set()
         self._lock = threading.Lock()
@@ -57,12 +59,19 @@ class Device:
                 connected, _ = self._listener.accept()
             except OSError:
                 return
+            if not may_connect(connected):
+                connected.close()
+                continue
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._serve, args=(connected,), daemon=True).start()
 
     def _serve(self, connected: socket.socket) -> None:
         connection = Connection(
-            connected, _BANNER, self._services.find, authorizes=self._authorizes
+            connected,
+            _BANNER,
+            self._services.find,
+            authorizes=self._authorizes,
+            bytes_per_second=self._bytes_per_second,
         )
         with self._lock:
             self._connections.add(connection)

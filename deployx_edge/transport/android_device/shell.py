@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import threading
@@ -17,7 +16,6 @@ from deployx_edge.transport.android_device.streams import Stream, StreamClosedEr
 from deployx_edge.transport.shell_packets import HEADER, Packet
 
 _CHUNK_BYTES = 1 << 18
-_PIPE_BYTES = 1 << 20
 _MARK = "DEPLOYX_EDGE_DEVICE"
 
 
@@ -56,20 +54,12 @@ class ShellService:
         )
 
 
-def _widen(pipe: IO[bytes]) -> None:
-    """Fewer wake-ups a payload, where the system has such pipes."""
-    if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
 class _Program:
     def __init__(self, child: process.Child, stream: Stream) -> None:
         self._child = child
         self._stream = stream
         assert child.stdin and child.stdout
         self._stdin: IO[bytes] = child.stdin
-        _widen(child.stdin)
         self._stdout: IO[bytes] = child.stdout
 
     def run_in_packets(self) -> None:

@@ -25,7 +25,13 @@ from deployx_edge.errors import (
 from deployx_edge.transport import Channel, Transport, open_transport
 from deployx_edge.transport.push import PushFile, PushReport, file_sha256, install_agent, push
 from tests.integration.android import VirtualPhone, adb, running_phone
-from tests.integration.board import descendants, free_port, register_arm64
+from tests.integration.board import (
+    MissingPartError,
+    arm64_busybox,
+    descendants,
+    free_port,
+    register_arm64,
+)
 from tests.integration.conftest import built_agent
 from tests.integration.processes import wait_until
 from tests.integration.transport.links import is_gone
@@ -313,6 +319,11 @@ class TestVirtual:
             by_shell = link.run(["cat", BOOT_ID]).stdout
             root = Path(link.launcher[link.launcher.index("-L") + 1])
             assert (root / BOOT_ID[1:]).read_bytes() == by_shell
+            program = [*link.launcher, str(_busybox()), "cat"]
+            assert link.run([*program, BOOT_ID]).stdout == by_shell
+            assert link.run([*program, "/sys/class/thermal/thermal_zone0/type"]).stdout == (
+                b"soc-thermal\n"
+            )
         with open_transport("virtual:android-arm64") as link:
             assert link.run(["cat", BOOT_ID]).stdout == by_shell
 
@@ -342,6 +353,14 @@ class TestVirtual:
                 break
             time.sleep(0.1)
         assert not Path(f"/proc/{device}/cmdline").exists()
+
+
+def _busybox() -> Path:
+    """A program of the device's architecture that reads what it is told to."""
+    try:
+        return arm64_busybox()
+    except MissingPartError as missing:
+        pytest.skip(f"an arm64 program needs {missing}")
 
 
 def _a_file(folder: Path, size: int) -> PushFile:

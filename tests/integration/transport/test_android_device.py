@@ -187,6 +187,18 @@ class TestOldHost:
             assert host.open(b"jdwp") == 0
             assert host.open(b"tcp:1") == 0
 
+    def test_another_user_is_sent_away(self, device: VirtualPhone) -> None:
+        if os.getuid() != 0:
+            pytest.skip("another user can only be played by root")
+        program = (
+            "import socket, sys\n"
+            "connection = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 30)\n"
+            "print(connection.recv(1))"
+        )
+        words = ["/usr/bin/python3", "-c", program, str(device.port)]
+        done = subprocess.run(words, user=65534, capture_output=True, cwd="/", timeout=60)
+        assert done.stdout == b"b''\n"
+
     def test_nonsense_ends_the_connection_alone(self, device: VirtualPhone) -> None:
         with socket.create_connection(("127.0.0.1", device.port), 30) as other:
             other.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
