@@ -184,6 +184,8 @@ class AdbChannel:
         except ADB_FAILURES:
             return
         finally:
+            if self._code is None and not self._closed:
+                self._link.lost()  # adbd tells an exit code even of what was killed.
             self._errors.end()
             with self._changed:
                 self._ended = True

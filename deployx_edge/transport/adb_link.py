@@ -16,6 +16,7 @@ from deployx_edge.transport.adb_finding import find_ready
 from deployx_edge.transport.adb_server import ADB_FAILURES, ADB_TIMEOUTS, AdbServer
 
 _SETTLE_SECONDS = 0.5
+_TICK_SECONDS = 0.02
 # Nobody listens on this socket of the device: adbd looks, and says no. That is a sign of
 # life which starts no process on a board that is being measured.
 _SIGN_OF_LIFE = "localabstract:deployx-edge-sign-of-life"
@@ -78,7 +79,14 @@ class AdbLink:
     def forward(self, remote_port: int) -> int:
         """Let the server listen on a free port of its computer; TransportError on refusal."""
         # Asked here once, so that a refusal is an error instead of a connection that closes.
-        self.open(f"tcp:{remote_port}").conn.close()
+        try:
+            self.open(f"tcp:{remote_port}").conn.close()
+        except LinkLostError:
+            raise
+        except TransportError as error:
+            raise TransportError(
+                f"Nothing listens on port {remote_port} of {self._name}: {error.message}"
+            ) from error
         try:
             request = f"host-transport-id:{self._transport_id}:forward:tcp:0;tcp:{remote_port}"
             return int(self.server.ask(request, okays=2))
@@ -113,15 +121,22 @@ class AdbLink:
 
     def is_lost(self) -> bool:
         """Whether server or device are gone. Waits a moment: streams end before that is told."""
-        return self._lost.wait(_SETTLE_SECONDS)
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while not self._lost.wait(_TICK_SECONDS):
+            # adb 29 tells of a device that is offline where it is asked, not by itself.
+            reason = self._absence()
+            if reason:
+                self._lose(reason)
+            elif time.monotonic() >= deadline:
+                return False
+        return True
 
     def lost(self, detail: str = "") -> LinkLostError:
-        """The error to raise when something failed because of the link."""
-        if not self._reason:
-            self._lost.wait(_SETTLE_SECONDS)
-        reason = self._reason or detail or "its stream ended"
+        """The link is lost from now on; the error to raise where something failed by that."""
+        if not self.is_lost():
+            self._lose(detail or "its stream ended")
         return LinkLostError(
-            f"The link to {self._name} was lost: {reason}.",
+            f"The link to {self._name} was lost: {self._reason}.",
             remedy="Check the board, its cable or network, then run the command again.",
         )
 
@@ -166,6 +181,15 @@ class AdbLink:
         except ADB_FAILURES as error:
             raise self.lost(str(error)) from error
 
+    def _absence(self) -> str:
+        """Why the device cannot be there any more; empty where the server lists it as ready."""
+        try:
+            devices = self.server.devices()
+        except TransportError:
+            return "the adb server ended"
+        states = {device.transport_id: device.state for device in devices}
+        return _reason_of(states.get(self._transport_id))
+
     def _watch_states(self) -> None:
         try:
             while not self._closing.is_set():
@@ -173,9 +197,9 @@ class AdbLink:
                     line.split("\t", 1) for line in self._events.read_string_block().splitlines()
                 ]
                 states = {line[0]: line[1].strip() for line in lines if len(line) == 2}
-                state = states.get(self.serial)
-                if state != "device":
-                    self._lose("the device is gone" if state is None else f"the device is {state}")
+                reason = _reason_of(states.get(self.serial))
+                if reason:
+                    self._lose(reason)
         except ADB_FAILURES:
             self._lose("the adb server ended")
         finally:
@@ -216,3 +240,10 @@ class AdbLink:
         self._lost.set()
         for end in enders:
             end()
+
+
+def _reason_of(state: str | None) -> str:
+    """What a device's state says of its link; empty for one that is ready."""
+    if state == "device":
+        return ""
+    return "the device is gone" if state is None else f"the device is {state}"

@@ -175,7 +175,10 @@ class TestForward:
         assert f"tcp:{port}" not in adb("forward", "--list")
 
     def test_a_closed_port_is_refused(self, phone: VirtualPhone) -> None:
-        with open_transport(phone.uri) as link, pytest.raises(TransportError, match="'tcp'"):
+        with (
+            open_transport(phone.uri) as link,
+            pytest.raises(TransportError, match="Nothing listens"),
+        ):
             link.forward(free_port())
 
 
@@ -286,6 +289,15 @@ def test_a_reboot_kills_what_runs_and_is_seen_by_the_boot_id(fresh_phone: Virtua
         after = link.run(["cat", BOOT_ID]).stdout
     assert len(before) == len(after) == 37
     assert before != after
+
+
+def test_a_device_that_went_in_silence_is_missed_at_the_next_use(
+    fresh_phone: VirtualPhone,
+) -> None:
+    with open_transport(fresh_phone.uri) as link:
+        fresh_phone.process.kill()
+        with pytest.raises(LinkLostError, match="the device is offline"):
+            link.run(["true"])
 
 
 def test_a_quiet_link_lives(fresh_phone: VirtualPhone) -> None:
