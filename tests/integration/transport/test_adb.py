@@ -318,13 +318,14 @@ def test_a_frozen_link_says_for_how_long_nothing_came(fresh_phone: VirtualPhone)
 
 class TestVirtual:
     def test_it_is_an_emulated_android(self, tmp_path: Path) -> None:
+        before = adb("devices")
         with open_transport("virtual:android-arm64") as link:
             assert link.work_folder == "/data/local/tmp/deployx-edge"
             assert (link.machine(), link.system(), link.emulated) == ("aarch64", "android", True)
             agent = install_agent(link, built_agent("linux-arm64"))
             assert link.run([*link.launcher, agent, "--version"]).returncode == 0
-            serial = next(line for line in adb("devices").splitlines() if "127.0.0.1" in line)
-        assert serial.split()[0] not in adb("devices")
+            assert adb("devices").count("127.0.0.1") == before.count("127.0.0.1") + 1
+        assert adb("devices") == before
 
     def test_its_programs_see_the_shell_s_boot_id(self, tmp_path: Path) -> None:
         with open_transport("virtual:android-arm64") as link:
