@@ -97,14 +97,14 @@ def _ask(transport: Transport, target: Target, *options: str) -> list[str]:
         return []  # Without a build no agent of ours can be there.
     agent = f"{transport.work_folder}/bin/dx-agent-{runtime.agent_sha256}"
     folders = ("--work", transport.work_folder, "--lease-folder", transport.lease_folder)
+    if transport.run(["test", "-f", agent], timeout=_ANSWER_SECONDS).returncode != 0:
+        return []
     done = transport.run(
         [*transport.launcher, agent, "lease", *folders, *options], timeout=_ANSWER_SECONDS
     )
-    if done.returncode == 0:
-        return done.stdout.decode(errors="replace").splitlines()
-    if transport.run(["test", "-f", agent]).returncode != 0:
-        return []
-    raise TransportError(
-        f"The lease of {transport.uri} cannot be had: "
-        f"{done.stderr.decode(errors='replace').strip() or f'exit code {done.returncode}'}."
-    )
+    if done.returncode != 0:
+        raise TransportError(
+            f"The lease of {transport.uri} cannot be had: "
+            f"{done.stderr.decode(errors='replace').strip() or f'exit code {done.returncode}'}."
+        )
+    return done.stdout.decode(errors="replace").splitlines()

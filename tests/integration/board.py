@@ -104,6 +104,13 @@ class Sshd:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def signal_links(self, number: int) -> None:
+        """Only sshd's own processes: what runs on the board does not notice."""
+        for pid in self.session_pids():
+            with suppress(ProcessLookupError, FileNotFoundError):
+                if Path(f"/proc/{pid}/comm").read_text().strip().startswith("sshd"):
+                    os.kill(pid, number)
+
     def new_host_key(self) -> None:
         """What a board set up anew shows; the listener reads it again on SIGHUP."""
         self.host_key.unlink()

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.device import Device
-from deployx_edge.errors import DeployxError, DeviceBusyError, LinkLostError, SetAsideError
+from deployx_edge.errors import (
+    AgentError,
+    DeployxError,
+    DeviceBusyError,
+    LinkLostError,
+    SetAsideError,
+)
 from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.transport import open_transport
 from deployx_edge.transport.board import target_of_board
@@ -145,10 +151,12 @@ def endless_bench(board, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: entries(board), "the other's run")
-    yield process
-    process.kill()
-    process.communicate()
+    try:
+        wait_until(lambda: entries(board), "the other's run")
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_board_is_free_again_when_its_user_is_killed(board, endless_bench):
@@ -169,7 +177,9 @@ def test_release_is_careful_with_others_and_ends_their_agent_by_force(board, end
     assert "bench digits_cnn" in ended.text
     assert entries(board) == ()
     _, errors = endless_bench.communicate(timeout=60)
-    assert endless_bench.returncode == LinkLostError.exit_code, errors
+    # Its last call is refused by the agent, or finds none any more.
+    codes = (AgentError.exit_code, LinkLostError.exit_code)
+    assert endless_bench.returncode in codes, errors
     wait_until(lambda: not with_words("serve", board.work_folder), "the end of the agent")
     assert release(board, force=True) is None
 
@@ -188,19 +198,19 @@ def test_a_frozen_link_gives_the_board_back(sshd, tmp_path, digits):
 
     def freeze():
         assert told.flowing.wait(60)
-        sshd.signal_sessions(signal.SIGSTOP)
+        sshd.signal_links(signal.SIGSTOP)
 
     thread = threading.Thread(target=freeze)
     thread.start()
     try:
-        with pytest.raises(LinkLostError):
-            bench_device(board, BenchJob(bundle=digits, plan=FOREVER), progress=told)
+        (failure,) = bench_device(board, BenchJob(bundle=digits, plan=FOREVER), progress=told)[1]
+        assert isinstance(failure.error, LinkLostError)
         thread.join()
         # The frozen processes stay frozen; whoever comes next waits for the agent's patience.
         with open_session(replace(board, options=sshd.options()), purpose="next"):
             pass
     finally:
-        sshd.signal_sessions(signal.SIGCONT)
+        sshd.signal_links(signal.SIGCONT)
 
 
 def test_clean_leaves_nothing_and_never_takes_a_board_in_use(board, digits):
