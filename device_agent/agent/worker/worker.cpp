@@ -204,7 +204,8 @@ WorkerFailure Worker::failure_of(const WorkerExit& exit) const {
       return failure;
     case KillReason::kUnwanted:
       reason.code = FailureCode::kCancelled;
-      reason.message = "the session was ended on the board meanwhile (devices release, or a signal)";
+      reason.message =
+          "the session was ended on the board meanwhile (devices release, or a signal)";
       return failure;
     case KillReason::kNone:
       break;
