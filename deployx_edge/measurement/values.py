@@ -182,13 +182,15 @@ class PushCost:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceIdentity:
-    """Where a result comes from."""
+    """Where a result comes from. ``facts`` are names and values that only the board's system
+    knows, such as an Android device's battery."""
 
     name: str
     uri: str
     target_id: str
     board: BoardDescription
     agent: AgentBuild
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

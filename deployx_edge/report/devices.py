@@ -67,6 +67,7 @@ def board_table(identity: DeviceIdentity) -> Table:
         *((f"temperature {r.name}", f"{r.value:.1f} °C") for r in board.conditions.temperatures),
         *((f"clock {r.name}", f"{r.value:.0f} MHz") for r in board.conditions.frequencies),
         ("governor", ", ".join(board.conditions.governors) or NOT_AVAILABLE),
+        *identity.facts,
         ("agent", f"{agent.version}, {agent.compiler}, {agent.build_type}"),
     ]
     if board.emulated:

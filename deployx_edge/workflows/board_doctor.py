@@ -13,6 +13,7 @@ from deployx_edge.errors import DeployxError, DeviceBusyError
 from deployx_edge.measurement.values import BoardDescription, Conditions
 from deployx_edge.report.units import period, size
 from deployx_edge.transport import open_transport
+from deployx_edge.transport.android import AndroidFacts, android_facts
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.workflows.build import built
@@ -26,6 +27,7 @@ from deployx_edge.workflows.session import open_session
 _LITTLE_DISK = 64 << 20
 _LITTLE_MEMORY = 128 << 20
 _HOT = 70.0
+_LITTLE_BATTERY = 20.0
 _MOST_SKEW_SECONDS = 120.0
 # What makes half floats, and what makes int8 fast, in the words of /proc/cpuinfo.
 _HALF = ("asimdhp", "fphp", "zfh", "zvfh", "avx512_fp16", "avx512fp16", "f16c")
@@ -60,6 +62,7 @@ def examine_board(device: Device, *, progress: Progress = silent) -> list[Check]
             checks.append(_check("work folder", True, f"{folder}, runs programs"))
             checks.append(_check("lease", True, "free"))
             checks += _board(session.identity.board, session.runtime)
+            checks += _android(android_facts(session.transport))
     except DeviceBusyError as error:
         checks.append(_failed("lease", error, needed=False))
     except DeployxError as error:
@@ -82,6 +85,25 @@ def _board(board: BoardDescription, runtime: Runtime) -> Iterator[Check]:
     yield _features("int8 dot products", board.isa_features, _DOT, "int8 gains less")
     yield _governor(board.conditions)
     yield _temperature(board.conditions)
+
+
+def _android(facts: AndroidFacts | None) -> Iterator[Check]:
+    """What makes a phone slower than it is, or ends a long run."""
+    if facts is None:
+        return
+    if facts.power_save is not None:
+        found = "on: clocks are held down" if facts.power_save else "off"
+        remedy = "Turn the battery saver off." if facts.power_save else ""
+        yield _check("power saving", not facts.power_save, found, remedy, needed=False)
+    if facts.battery_percent is not None:
+        enough = facts.battery_percent >= _LITTLE_BATTERY or facts.charging in ("charging", "full")
+        found = f"{facts.battery_percent:g} %, {facts.charging or 'charging unknown'}"
+        remedy = "" if enough else "Phones lower their clocks when the battery is low: charge it."
+        yield _check("battery", enough, found, remedy, needed=False)
+    if facts.screen_on is not None:
+        found = "on" if facts.screen_on else "off: some phones then use their small cores only"
+        remedy = "" if facts.screen_on else "adb shell svc power stayon usb"
+        yield _check("screen", facts.screen_on, found, remedy, needed=False)
 
 
 def _check(name: str, present: bool, found: str, remedy: str = "", *, needed: bool = True) -> Check:

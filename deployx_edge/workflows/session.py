@@ -22,6 +22,7 @@ from deployx_edge.measurement.values import (
 )
 from deployx_edge.target import Target
 from deployx_edge.transport import open_transport
+from deployx_edge.transport.android import android_facts, facts_table
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.protocol import Channel, Transport
@@ -110,9 +111,15 @@ def open_session(
                 target_id=target.id,
                 board=board,
                 agent=build,
+                facts=_facts(transport),
             ),
             progress=progress,
         )
+
+
+def _facts(transport: Transport) -> tuple[tuple[str, str], ...]:
+    found = android_facts(transport)
+    return tuple(facts_table(found)) if found else ()
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
 from deployx_edge.device import Device, LinkOptions
-from deployx_edge.errors import LinkLostError
-from deployx_edge.measurement.values import BenchPlan
+from deployx_edge.errors import LinkLostError, SetAsideError
+from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.resources import dist_folder
 from deployx_edge.transport.android import android_facts
-from deployx_edge.workflows.bench import bench
+from deployx_edge.workflows.bench import BenchJob, bench, bench_device
+from deployx_edge.workflows.board_doctor import examine_board
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
@@ -69,6 +71,53 @@ def test_a_phone_runs_its_own_binaries(phone, digits):
     assert again.push.sent_bytes == 0
     wait_until(lambda: not with_words("serve", str(phone.root)), "the end of the agent")
     assert list((phone.root / "data/local/tmp/deployx-edge/sessions").iterdir()) == []
+
+
+def test_what_only_android_knows_stands_in_results_and_with_the_doctor(phone):
+    board = Device(name="phone", uri=phone.uri)
+    with open_session(board) as session:
+        facts = dict(session.identity.facts)
+    assert facts["system"] == "Android 14, API level 34"
+    assert "%" in facts["battery"]
+    checks = {check.name: check for check in examine_board(board)}
+    assert checks["target"].found.startswith("android-arm64")
+    for name in ("link", "lease", "work folder", "power saving", "battery", "screen"):
+        assert checks[name].present, checks[name]
+
+
+def test_a_model_under_which_the_board_started_anew_is_set_aside(digits, tmp_path, monkeypatch):
+    """As after a brown-out: the link breaks in a run, and the board has another boot id."""
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
+    flowing = threading.Event()
+
+    def notice(event):
+        if isinstance(event, Runs):
+            flowing.set()
+
+    def reboot():
+        assert flowing.wait(60)
+        adb("-s", phone.serial, "reboot")
+
+    with running_phone(tmp_path / "phone") as phone:
+        board = Device(name="phone", uri=phone.uri, options=LinkOptions(silence_seconds=4))
+        thread = threading.Thread(target=reboot)
+        thread.start()
+        # The first takes the board down; the second waits until it is back, and runs.
+        options = (RunOptions(threads=1), RunOptions(threads=2))
+        job = BenchJob(bundle=digits, options=options, plan=BenchPlan(iterations=0, seconds=4))
+        results, (failure,) = bench_device(board, job, progress=notice)
+        thread.join()
+        assert isinstance(failure.error, LinkLostError)
+        assert [result.load.threads for result in results] == [2]
+        quick = replace(job, plan=BenchPlan(warmup=1, iterations=5))
+        results, (failure,) = bench_device(board, quick)
+        assert isinstance(failure.error, SetAsideError)
+        assert "the board has started anew since" in failure.error.message
+        assert failure.options.threads == 1
+        assert len(results) == 1
+        results, failures = bench_device(board, replace(quick, force=True))
+        assert (len(results), failures) == (2, [])
+        adb("kill-server")
 
 
 def test_it_goes_as_it_is_written(tmp_path):

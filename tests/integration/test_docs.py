@@ -45,6 +45,12 @@ def test_the_way_from_pytorch_runs_as_it_is_written(tmp_path):
     assert (tmp_path / "detections.npz").is_file()
 
 
+def test_boards_are_named_and_shared_as_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "deployx.toml").touch()
+    assert run_commands("devices.md", tmp_path) == 6
+
+
 def test_accuracy_is_measured_as_it_is_written(tmp_path):
     assert run_commands("accuracy-on-your-board.md", tmp_path) == 3
 
