@@ -8,7 +8,9 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import helper
 
 from deployx_edge.device import Device
 from deployx_edge.errors import (
@@ -22,6 +24,7 @@ from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.transport import open_transport
 from deployx_edge.transport.board import target_of_board
 from deployx_edge.workflows.bench import BenchJob, bench_device
+from deployx_edge.workflows.board_doctor import examine_board
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.clean import clean_device
 from deployx_edge.workflows.incidents import incidents_of
@@ -29,7 +32,8 @@ from deployx_edge.workflows.lease import lease_of, owner, release
 from deployx_edge.workflows.progress import Runs, Stage
 from deployx_edge.workflows.session import open_session, push_to_device
 
-from .board import running_sshd
+from .board import MissingPartError, SmallDisk, running_sshd
+from .models.onnx_models import model, weights
 from .processes import wait_until, with_words
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
@@ -293,3 +297,66 @@ def test_what_is_remembered_of_a_board_goes_with_clean(digits, tmp_path):
         assert incident.phase == "run"
         clean_device(board)
         assert incidents_of(transport) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 20 MB, as some boards have left."""
+    try:
+        with SmallDisk(tmp_path / "disk", megabytes=20) as place:
+            yield place
+    except MissingPartError as missing:
+        pytest.skip(f"a disk of its own size needs {missing}")
+
+
+def heavy_bundle(folder, seed):
+    """Six megabytes of weights."""
+    path = folder / f"heavy{seed}.onnx"
+    node = helper.make_node("Gemm", ["x", "w"], ["y"])
+    onnx.save(
+        model([node], {"x": [1, 1000]}, {"y": [1, 1500]}, [weights("w", 1000, 1500, seed=seed)]),
+        path,
+    )
+    return make_bundle(path)
+
+
+def test_a_board_of_little_room_keeps_what_was_used_last(small_disk, tmp_path):
+    board = Device(name="b", uri="virtual:linux-arm64", work_folder=str(small_disk / "w"))
+    first, second = heavy_bundle(tmp_path, 1), heavy_bundle(tmp_path, 2)
+    assert push_to_device(board, first).sent_bytes > 6_000_000
+    assert push_to_device(board, first).sent_bytes == 0
+    # There is no room for both beside agent and worker; the second is there all the same.
+    assert push_to_device(board, second).sent_bytes > 6_000_000
+    assert push_to_device(board, second).sent_bytes == 0
+    results, _ = bench_device(board, BenchJob(bundle=second, plan=BenchPlan(iterations=2)))
+    assert len(results) == 1
+    assert sorted(path.name for path in (small_disk / "w" / "bundles").iterdir()) == [second.name]
+
+
+def test_no_more_is_kept_than_the_device_may(tmp_path):
+    board = Device(
+        name="b", uri="virtual:linux-arm64", work_folder=str(tmp_path / "w"), keep_mib=18
+    )
+    bundles = [heavy_bundle(tmp_path, seed) for seed in (1, 2, 3)]
+    for bundle in bundles:
+        push_to_device(board, bundle)
+        held = sum(f.stat().st_size for f in (tmp_path / "w").rglob("*") if f.is_file())
+        assert held <= 18 << 20
+    assert push_to_device(board, bundles[-1]).sent_bytes == 0
+    assert push_to_device(board, bundles[0]).sent_bytes > 6_000_000
+
+
+def test_a_board_whose_clock_is_in_1970_is_leased_and_measured(digits, tmp_path):
+    """Its own date; what the kernel counts since the start goes on all the same."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "date").write_text("#!/bin/sh\necho 60\n")
+    (programs / "date").chmod(0o755)
+    path = f"PATH={programs}:/usr/bin:/bin"
+    with running_sshd(tmp_path / "sshd", f"SetEnv {path} HOME={tmp_path}") as sshd:
+        board = Device(name="old", uri=sshd.uri, options=sshd.options())
+        checks = {check.name: check for check in examine_board(board)}
+        assert (checks["clock"].present, checks["clock"].needed) == (False, False)
+        assert checks["clock"].found.startswith("1970-01-01T00:01:00")
+        results, failures = bench_device(board, BenchJob(bundle=digits, plan=QUICK))
+    assert (len(results), failures) == (1, [])

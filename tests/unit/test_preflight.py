@@ -1,0 +1,95 @@
+"""Bundle, build and board held against each other, on values as boards and builds tell them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
+from deployx_edge.errors import AgentError, UnfitDeviceError, UsageError
+from deployx_edge.workflows.lease import LeaseEntry, parse_entry
+from deployx_edge.workflows.preflight import check_fit
+from tests.unit.models.bundles import written
+from tests.unit.report.results import BOARD
+
+
+def built(*, libc="static", runtime="ncnn"):
+    worker = BuiltFile(
+        name=f"dx-worker-{runtime}",
+        role="worker",
+        runtime=runtime,
+        sha256="0" * 64,
+        size_bytes=1,
+        machine="EM_AARCH64",
+        libc=libc,
+        needed=(),
+    )
+    return Runtime(
+        folder=Path("dist"),
+        target_id="linux-arm64",
+        toolchain="zig",
+        version="0",
+        compiler="zig",
+        flags="",
+        fingerprint="",
+        imported=False,
+        packages=(),
+        files=(replace(worker, name="dx-agent", role="agent", runtime="", libc="static"), worker),
+    )
+
+
+def board(**changes):
+    return replace(BOARD, **changes)
+
+
+@pytest.mark.parametrize(
+    ("libc", "needed"),
+    [
+        ("musl; agent: musl", "static"),
+        ("glibc 2.31; agent: musl", "GLIBC_2.31"),
+        ("glibc 2.36; agent: musl", "GLIBC_2.31"),
+        ("glibc 2.9; agent: musl", "GLIBC_2.4"),
+    ],
+)
+def test_a_c_library_that_is_new_enough_fits(libc, needed, tmp_path):
+    check_fit(board(libc=libc), built(libc=needed), written(tmp_path), device="pi")
+
+
+@pytest.mark.parametrize(
+    ("libc", "needed", "says"),
+    [
+        ("glibc 2.27; agent: musl", "GLIBC_2.31", "needs glibc 2.31, the board has 2.27"),
+        ("glibc 2.4; agent: musl", "GLIBC_2.31", "needs glibc 2.31, the board has 2.4"),
+        ("musl; agent: musl", "GLIBC_2.31", "needs glibc 2.31, the board has musl"),
+    ],
+)
+def test_a_c_library_that_is_too_old_is_refused_with_both_named(libc, needed, says, tmp_path):
+    with pytest.raises(UnfitDeviceError, match=f"cannot run on pi: .*{says}") as caught:
+        check_fit(board(libc=libc), built(libc=needed), written(tmp_path), device="pi")
+    assert caught.value.exit_code == 37
+    # An emulated board tells the host's.
+    emulated = board(libc=libc, emulated=True)
+    check_fit(emulated, built(libc=needed), written(tmp_path / "b"), device="pi")
+
+
+def test_weights_beyond_the_board_s_memory_are_refused(tmp_path):
+    bundle = written(tmp_path)
+    size = sum(file.size for file in bundle.files)
+    check_fit(board(memory_bytes=size), built(), bundle, device="pi")
+    check_fit(board(memory_bytes=None), built(), bundle, device="pi")
+    with pytest.raises(UnfitDeviceError, match="of memory"):
+        check_fit(board(memory_bytes=size - 1), built(), bundle, device="pi")
+
+
+def test_a_runtime_that_was_not_built_is_refused_by_name(tmp_path):
+    with pytest.raises(UsageError, match=r"no worker for 'ncnn'.*dx-worker-tensorrt"):
+        check_fit(board(), built(runtime="tensorrt"), written(tmp_path), device="pi")
+
+
+def test_a_lease_is_read_as_the_agent_writes_it():
+    entry = parse_entry("12 200 ann@desk: bench resnet 50")
+    assert entry == LeaseEntry(pid=12, seconds=200, text="ann@desk: bench resnet 50")
+    assert entry.since == "ann@desk: bench resnet 50 (since 3 min)"
+    for words in ("", "x 1 a", "1 x a", "1"):
+        with pytest.raises(AgentError, match="PID SECONDS WHO"):
+            parse_entry(words)
