@@ -64,12 +64,13 @@ def test_a_c_library_that_is_new_enough_fits(libc, needed, tmp_path):
     ],
 )
 def test_a_c_library_that_is_too_old_is_refused_with_both_named(libc, needed, says, tmp_path):
+    bundle = written(tmp_path)
     with pytest.raises(UnfitDeviceError, match=f"cannot run on pi: .*{says}") as caught:
-        check_fit(board(libc=libc), built(libc=needed), written(tmp_path), device="pi")
+        check_fit(board(libc=libc), built(libc=needed), bundle, device="pi")
     assert caught.value.exit_code == 37
     # An emulated board tells the host's.
     emulated = board(libc=libc, emulated=True)
-    check_fit(emulated, built(libc=needed), written(tmp_path / "b"), device="pi")
+    check_fit(emulated, built(libc=needed), bundle, device="pi")
 
 
 def test_weights_beyond_the_board_s_memory_are_refused(tmp_path):
