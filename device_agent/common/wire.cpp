@@ -103,7 +103,7 @@ void Reader::operator()(double& value) {
 }
 
 void Reader::operator()(std::string& value) {
-  const std::size_t size = take(4);
+  const auto size = static_cast<std::size_t>(take(4));
   if (size > rest_.size()) fail("it ends inside a text");
   if (!ok()) return;
   value.assign(rest_.data(), size);
@@ -126,7 +126,7 @@ Result<std::optional<Frame>> read_frame(int socket) {
   if (got.value() == 0) return std::optional<Frame>();
   if (got.value() < sizeof header) return broken("it ended inside a message's header");
 
-  const std::size_t length = from_little_endian(header, 4);
+  const auto length = static_cast<std::size_t>(from_little_endian(header, 4));
   if (length < 2 || length > kMaxFrameBytes) {
     return broken("a message announces " + std::to_string(length) + " bytes");
   }

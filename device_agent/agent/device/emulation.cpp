@@ -19,13 +19,21 @@ const char* format_name(CpuInfoFormat format) {
   return "an unknown";
 }
 
-#if defined(__aarch64__)
+#if defined(__aarch64__) || defined(__arm__)
 
 struct Bit {
   unsigned bit;
   const char* name;
 };
 
+#if defined(__arm__)
+// AT_HWCAP of 32-bit Arm (Linux, arch/arm/include/uapi/asm/hwcap.h).
+constexpr Bit kHwcap[] = {
+    {1, "half"},   {2, "thumb"},   {4, "fastmult"}, {6, "vfp"},    {7, "edsp"},
+    {12, "neon"},  {13, "vfpv3"},  {15, "tls"},     {16, "vfpv4"}, {17, "idiva"},
+    {18, "idivt"}, {19, "vfpd32"}, {20, "lpae"},
+};
+#else
 // AT_HWCAP and AT_HWCAP2 of arm64 (Linux, Documentation/arch/arm64/elf_hwcaps.rst).
 constexpr Bit kHwcap[] = {
     {0, "fp"},        {1, "asimd"},    {3, "aes"},     {4, "pmull"},  {5, "sha1"},
@@ -38,6 +46,7 @@ constexpr Bit kHwcap2[] = {
     {0, "dcpodp"}, {1, "sve2"},  {8, "frint"}, {9, "svei8mm"},
     {13, "i8mm"},  {14, "bf16"}, {23, "sme"},
 };
+#endif
 
 template <std::size_t N>
 void add_names(unsigned long word, const Bit (&bits)[N], std::vector<std::string>& names) {
@@ -76,6 +85,8 @@ std::vector<std::string> auxiliary_vector_features() {
 #if defined(__aarch64__)
   add_names(::getauxval(AT_HWCAP), kHwcap, names);
   add_names(::getauxval(AT_HWCAP2), kHwcap2, names);
+#elif defined(__arm__)
+  add_names(::getauxval(AT_HWCAP), kHwcap, names);
 #elif defined(__riscv)
   const unsigned long word = ::getauxval(AT_HWCAP);
   for (char letter = 'a'; letter <= 'z'; ++letter) {

@@ -60,7 +60,9 @@ class AbseilConan(ConanFile):
             component.set_property("cmake_target_name", f"absl::{name}")
             component.libs = [f"absl_{name}"] if facts["library"] else []
             component.requires = facts["requires"]
-            component.system_libs = facts["system_libs"]
+            # Android's C library holds its threads.
+            absent = ("pthread",) if self.settings.os == "Android" else ()
+            component.system_libs = [name for name in facts["system_libs"] if name not in absent]
 
 
 def _components(targets):

@@ -114,7 +114,9 @@ class GrpcConan(ConanFile):
         component.set_property("cmake_target_name", f"gRPC::{name}")
         component.libs = [name]
         component.requires = requires
-        component.system_libs = ["m", "pthread"]
+        # Android's C library holds its threads.
+        android = self.settings.os == "Android"
+        component.system_libs = ["m", "log"] if android else ["m", "pthread"]
 
 
 # The targets that gRPC's CMakeLists.txt links for grpc_unsecure and gpr.

@@ -4,7 +4,7 @@ from conan import ConanFile
 from conan.errors import ConanInvalidConfiguration
 from conan.tools.build import check_min_cppstd
 from conan.tools.cmake import CMake, CMakeToolchain, cmake_layout
-from conan.tools.files import copy, get, rmdir
+from conan.tools.files import apply_conandata_patches, copy, export_conandata_patches, get, rmdir
 
 required_conan_version = ">=2.10"
 
@@ -18,16 +18,20 @@ class NcnnConan(ConanFile):
     package_type = "static-library"
     settings = "os", "arch", "compiler", "build_type"
 
+    def export_sources(self):
+        export_conandata_patches(self)
+
     def layout(self):
         cmake_layout(self, src_folder="src")
 
     def validate(self):
         check_min_cppstd(self, 11)
-        if self.settings.os != "Linux":
-            raise ConanInvalidConfiguration("Only Linux was tried.")
+        if self.settings.os not in ("Linux", "Android"):
+            raise ConanInvalidConfiguration("Only for Linux and Android.")
 
     def source(self):
         get(self, **self.conan_data["sources"][self.version], strip_root=True)
+        apply_conandata_patches(self)
 
     def generate(self):
         toolchain = CMakeToolchain(self)
@@ -40,6 +44,8 @@ class NcnnConan(ConanFile):
         variables["NCNN_SHARED_LIB"] = False
         variables["NCNN_ENABLE_LTO"] = False
         variables["NCNN_RUNTIME_CPU"] = True
+        # Android's asset manager and bitmaps are for apps; they would need two more libraries.
+        variables["NCNN_PLATFORM_API"] = self.settings.os != "Android"
         # A bad allocation must reach the caller as an exception, not end the process.
         variables["NCNN_DISABLE_RTTI"] = False
         variables["NCNN_DISABLE_EXCEPTION"] = False
@@ -64,4 +70,6 @@ class NcnnConan(ConanFile):
         self.cpp_info.set_property("cmake_target_name", "ncnn")
         self.cpp_info.libs = ["ncnn"]
         self.cpp_info.includedirs = ["include", "include/ncnn"]
-        self.cpp_info.system_libs = ["m", "pthread"]
+        # Android's C library holds its threads.
+        android = self.settings.os == "Android"
+        self.cpp_info.system_libs = ["m", "log"] if android else ["m", "pthread"]

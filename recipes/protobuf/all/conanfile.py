@@ -68,7 +68,9 @@ class ProtobufConan(ConanFile):
         library = self.cpp_info.components["libprotobuf"]
         library.set_property("cmake_target_name", "protobuf::libprotobuf")
         library.libs = ["protobuf"]
-        library.system_libs = ["m", "pthread"]
+        # Android's C library holds its threads.
+        android = self.settings.os == "Android"
+        library.system_libs = ["m", "log"] if android else ["m", "pthread"]
         if self.options.protoc:
             compiler = self.cpp_info.components["libprotoc"]
             compiler.set_property("cmake_target_name", "protobuf::libprotoc")

@@ -52,4 +52,5 @@ class Re2Conan(ConanFile):
         self.cpp_info.set_property("cmake_file_name", "re2")
         self.cpp_info.set_property("cmake_target_name", "re2::re2")
         self.cpp_info.libs = ["re2"]
-        self.cpp_info.system_libs = ["pthread"]
+        # Android's C library holds its threads.
+        self.cpp_info.system_libs = [] if self.settings.os == "Android" else ["pthread"]
