@@ -27,8 +27,10 @@ from pathlib import Path
 
 from deployx_edge import process
 from deployx_edge.crossbuild import conan_home, packages
+from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sources import archives, ensure_archives, source_cache
-from deployx_edge.crossbuild.toolchain import Toolchain, find_toolchain
+from deployx_edge.crossbuild.toolchain import Toolchain
 from deployx_edge.resources import data_folder
 from deployx_edge.target import Target, find_target
 
@@ -140,7 +142,7 @@ def main() -> None:
         "jobs": words.jobs,
         "cores": os.cpu_count(),
         "machine": platform.machine(),
-        "compiler": find_toolchain(target, "zig").compiler,
+        "compiler": select(target, BuildOptions(toolchain="zig")).agent.compiler,
     }
     failed = False
     if not words.skip_cold:
@@ -165,7 +167,7 @@ def measure_cold(target: Target, libraries: Sequence[Library], jobs: int) -> dic
         _isolated_cache(Path(folder) / "cache"),
     ):
         scratch = Path(folder)
-        toolchain = find_toolchain(target, "zig")
+        toolchain = select(target, BuildOptions(toolchain="zig")).agent
         _warm_zig(toolchain, scratch)
         seconds = {
             f"plain_{library.name}": _timed(_plain(library, toolchain, scratch, jobs))

@@ -1,4 +1,4 @@
-"""``deployx.toml``: the devices that a person gave names.
+"""``deployx.toml``: the devices that a person gave names, and compilers that were installed.
 
     [devices.pi]
     uri = "ssh:pi@192.0.2.7"
@@ -9,6 +9,10 @@
     silence_seconds = 20
     answer_seconds = 120
     ssh_config = "board.ssh"        # instead of ~/.ssh/config; relative to this file
+
+    [toolchains.android]
+    ndk = "/opt/android-ndk-r27c"   # relative to this file; ANDROID_NDK_HOME counts before it
+    api = 24                        # the oldest Android that binaries run on: its API level
 
 The file is looked for in the current folder and its parents; the user's own file
 (``~/.config/deployx-edge/deployx.toml``) lies below it: of a device that stands in both, each
@@ -39,16 +43,28 @@ else:
 FILE_NAME = "deployx.toml"
 _SECONDS = ("connect_seconds", "silence_seconds", "answer_seconds")
 _DEVICE_KEYS = ("uri", "target", "work_folder", "keep_mib", *_SECONDS, "ssh_config")
+_ANDROID_KEYS = ("ndk", "api")
 # A colon tells an address from a name, a comma one device from the next.
 _NAME = re.compile(r"[^\x00-\x20\x7f:,][^\x00-\x1f\x7f:,]{0,63}")
 _SCHEME = re.compile(r"[a-z]+:")
 
 
 @dataclass(frozen=True, kw_only=True)
+class AndroidBuild:
+    """``ndk`` is the NDK's folder, None where none is to be used; ``api`` the API level that
+    it builds for (24 is Android 7.0)."""
+
+    ndk: Path | None = None
+    api: int = 24
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
-    """All named devices, and the files they were read from (strongest first)."""
+    """All named devices, how to build for Android, and the files that say so (strongest
+    first)."""
 
     devices: Mapping[str, Device] = field(default_factory=dict)
+    android: AndroidBuild = field(default_factory=AndroidBuild)
     files: tuple[Path, ...] = ()
 
     def find_device(self, name_or_uri: str) -> Device:
@@ -95,15 +111,19 @@ def load_config(folder: Path | None = None) -> Config:
     tables: dict[str, dict[str, _Entry]] = {}
     files = [path for path in (project_file(folder or Path.cwd()), user_file()) if path]
     found = tuple(path for path in files if path.is_file())
+    android: dict[str, _Entry] = {}
+    counted: set[str] = set()
     for path in reversed(found):
-        for name, table in _read(path).items():
+        content = _content(path)
+        for name, table in _devices(path, content).items():
             tables.setdefault(name, {}).update(table)
+            if path != user_file() or "uri" in table:
+                counted.add(name)
+        android.update(_android_entries(path, content))
     devices = {
-        name: _device(name, table, found)
-        for name, table in tables.items()
-        if "uri" in table or any(name in _read(path) for path in found if path != user_file())
+        name: _device(name, table, found) for name, table in tables.items() if name in counted
     }
-    return Config(devices=devices, files=found)
+    return Config(devices=devices, android=_android(android), files=found)
 
 
 def user_file() -> Path:
@@ -145,16 +165,47 @@ class _Entry:
 _Table = Mapping[str, _Entry]
 
 
-def _read(path: Path) -> dict[str, dict[str, _Entry]]:
+def _content(path: Path) -> dict[str, object]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
-    _refuse_unknown(path, "", content, ("devices",))
+    _refuse_unknown(path, "", content, ("devices", "toolchains"))
+    return content
+
+
+def _devices(path: Path, content: Mapping[str, object]) -> dict[str, dict[str, _Entry]]:
     tables = content.get("devices", {})
     if not isinstance(tables, dict):
         raise _Entry(key="devices", value=tables, path=path).wrong("a table such as [devices.pi]")
     return {name: _entries(path, name, table) for name, table in tables.items()}
+
+
+def _android_entries(path: Path, content: Mapping[str, object]) -> dict[str, _Entry]:
+    toolchains = content.get("toolchains", {})
+    if not isinstance(toolchains, dict):
+        entry = _Entry(key="toolchains", value=toolchains, path=path)
+        raise entry.wrong("a table such as [toolchains.android]")
+    _refuse_unknown(path, "toolchains.", toolchains, ("android",))
+    key = "toolchains.android"
+    table = toolchains.get("android", {})
+    if not isinstance(table, dict):
+        raise _Entry(key=key, value=table, path=path).wrong("a table with ndk and api")
+    _refuse_unknown(path, f"{key}.", table, _ANDROID_KEYS)
+    return {
+        word: _Entry(key=f"{key}.{word}", value=value, path=path) for word, value in table.items()
+    }
+
+
+def _android(table: _Table) -> AndroidBuild:
+    ndk = _text(table, "ndk")
+    folder = None if ndk is None else table["ndk"].path.parent / Path(ndk).expanduser()
+    api = table.get("api")
+    if api is None:
+        return AndroidBuild(ndk=folder)
+    if isinstance(api.value, bool) or not isinstance(api.value, int) or api.value < 1:
+        raise api.wrong("an API level such as 24")
+    return AndroidBuild(ndk=folder, api=api.value)
 
 
 def _entries(path: Path, name: str, table: object) -> dict[str, _Entry]:

@@ -28,7 +28,8 @@ class Target:
     libraries, "" where they are this computer's own. ``system`` is what runs on the board,
     ``linux`` or ``android``; ``aliases`` are short names. ``agent_toolchain`` and
     ``worker_toolchain`` name the toolchain file and profile, the target's own where the row
-    does not say: a target that takes another one's shares its packages.
+    does not say: a target that takes another one's shares its packages. ``worker_libc`` is
+    ``libc`` again, or ``glibc`` where workers load the board's own libraries.
     """
 
     id: str
@@ -41,8 +42,14 @@ class Target:
     qemu_libraries: str
     agent_toolchain: str
     worker_toolchain: str
+    worker_libc: str
     system: str = "linux"
     aliases: tuple[str, ...] = ()
+
+    @property
+    def dynamic_workers(self) -> bool:
+        """Whether workers need the board's C library, and load its other libraries."""
+        return self.worker_libc == "glibc"
 
 
 @cache
@@ -55,8 +62,9 @@ def targets() -> dict[str, Target]:
 
 def _target(id: str, row: dict[str, Any]) -> Target:
     agent = row.get("agent_toolchain", id)
+    defaults = {"agent_toolchain": agent, "worker_toolchain": agent, "worker_libc": row["libc"]}
     lists = {name: tuple(row.get(name, ())) for name in ("machines", "aliases")}
-    return Target(id=id, **{"agent_toolchain": agent, "worker_toolchain": agent, **row, **lists})
+    return Target(id=id, **{**defaults, **row, **lists})
 
 
 def find_target(name: str) -> Target:

@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from deployx_edge.crossbuild.commands import Command
 from deployx_edge.crossbuild.runtime import Runtime, to_document
 from deployx_edge.crossbuild.sources import Archive, source_cache
 from deployx_edge.process import format_command
 from deployx_edge.report.units import size
 from deployx_edge.target import Target
+from deployx_edge.workflows.build import Explanation
 
 
 def runtime_document(runtime: Runtime) -> dict[str, Any]:
@@ -25,7 +25,8 @@ def runtime_table(runtime: Runtime) -> Table:
     """One row an executable."""
     origin = "imported; made by" if runtime.imported else "by"
     table = Table(
-        title=f"{runtime.target_id}, {origin} {runtime.compiler}", caption=str(runtime.folder)
+        title=f"{runtime.target_id}, {origin} {runtime.compiler}",
+        caption=f"{runtime.toolchain}: {runtime.reason}\n{runtime.folder}",
     )
     for heading in ("file", "size", "libc", "sha256"):
         table.add_column(heading, justify="right" if heading == "size" else "left")
@@ -44,6 +45,7 @@ def targets_document(rows: Iterable[tuple[Target, Runtime | None]]) -> dict[str,
                 "description": target.description,
                 "machines": target.machines,
                 "libc": target.libc,
+                "worker_libc": target.worker_libc,
                 "build": None if runtime is None else runtime_document(runtime),
             }
             for target, runtime in rows
@@ -58,7 +60,12 @@ def targets_table(rows: Iterable[tuple[Target, Runtime | None]]) -> Table:
         table.add_column(heading, overflow="fold")
     for target, runtime in rows:
         built = "no" if runtime is None else f"{runtime.version}, {runtime.compiler}"
-        table.add_row(target.id, target.description, target.libc, built)
+        libc = (
+            f"{target.libc}, workers {target.worker_libc}"
+            if target.dynamic_workers
+            else target.libc
+        )
+        table.add_row(", ".join((target.id, *target.aliases)), target.description, libc, built)
     return table
 
 
@@ -91,34 +98,35 @@ def sources_table(archives: Sequence[Archive]) -> Table:
     return table
 
 
-def plan_document(archives: Sequence[Archive], commands: Sequence[Command]) -> dict[str, Any]:
+def plan_document(plan: Explanation) -> dict[str, Any]:
     """What ``--explain`` says."""
     return {
         "kind": "plan",
-        "fetch": [archive.filename for archive in archives],
+        "toolchain": plan.toolchain,
+        "fetch": [archive.filename for archive in plan.archives],
         "commands": [
             {
                 "title": command.title,
                 "argv": command.argv,
                 "environment": dict(command.environment),
             }
-            for command in commands
+            for command in plan.commands
         ],
     }
 
 
-def plan_text(archives: Sequence[Archive], commands: Sequence[Command]) -> str:
+def plan_text(plan: Explanation) -> str:
     """Lines that can be pasted into a shell, with their purpose above each."""
-    if not archives and not commands:
-        return "# Everything is up to date: nothing would run."
-    lines = []
-    if archives:
+    lines = [f"# {plan.toolchain}"]
+    if not plan.archives and not plan.commands:
+        lines.append("# Everything is up to date: nothing would run.")
+    if plan.archives:
         lines += [
-            f"# Source archives: {', '.join(archive.filename for archive in archives)}",
+            f"# Source archives: {', '.join(archive.filename for archive in plan.archives)}",
             "deployx-edge sources fetch",
         ]
     exported: dict[str, str] = {}
-    for command in commands:
+    for command in plan.commands:
         lines.append(f"# {command.title}")
         for name, value in command.environment:
             if exported.get(name) != value:

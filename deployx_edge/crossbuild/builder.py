@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,16 @@ from deployx_edge.crossbuild.distribution import BUILT_FILES, publish
 from deployx_edge.crossbuild.elf import check_executable
 from deployx_edge.crossbuild.events import OnEvent, StepStarted
 from deployx_edge.crossbuild.locking import exclusive
+from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.packages import (
     Package,
     check_archives,
+    inquiry_command,
     install_command,
     installed_packages,
+    missing_packages,
 )
-from deployx_edge.crossbuild.plan import BuildOptions, Plan, build_folder
+from deployx_edge.crossbuild.plan import Plan, Share, build_folder
 from deployx_edge.crossbuild.runtime import (
     BuiltFile,
     Runtime,
@@ -29,6 +33,7 @@ from deployx_edge.crossbuild.runtime import (
     read_runtime,
     verify_files,
 )
+from deployx_edge.crossbuild.selection import Selection
 from deployx_edge.crossbuild.sources import Archive, archives, ensure_archives
 from deployx_edge.crossbuild.toolchain import Toolchain, zig_objects
 from deployx_edge.errors import BuildError
@@ -67,53 +72,63 @@ def execute(plan: Plan, options: BuildOptions, on_event: OnEvent) -> Runtime:
             shutil.rmtree(plan.folder)
         plan.folder.mkdir(parents=True, exist_ok=True)
         plan.log.write_text("", encoding="utf-8")
-        packages = _packages(plan, on_event)
-        _compile(plan, on_event)
+        on_event(StepStarted(text=plan.selection.text()))
+        packages: list[Package] = []
+        for share in plan.shares:
+            packages += _packages(plan, share, on_event)
+            _compile(plan, share, on_event)
         on_event(StepStarted(text="Checking what was built"))
-        check_archives([plan.build_folder], machine=plan.target.elf_machine)
-        runtime = publish(_runtime(plan, packages), dist_folder(plan.target.id))
+        for share in plan.shares:
+            check_archives([share.build_folder], machine=plan.target.elf_machine)
+        runtime = publish(_runtime(plan, tuple(packages)), dist_folder(plan.target.id))
         shutil.rmtree(zig_objects(plan.target.id), ignore_errors=True)
         return runtime
 
 
-def _packages(plan: Plan, on_event: OnEvent) -> tuple[Package, ...]:
+def _packages(plan: Plan, share: Share, on_event: OnEvent) -> tuple[Package, ...]:
     """What is linked in; Conan is only started where something it reads has changed."""
     # A second command compiles code generators, which are missing then.
-    if len(plan.packages) == 1 and _read_state(plan).packages == plan.packages_fingerprint:
+    if len(share.packages) == 1 and _read_state(share).packages == share.packages_fingerprint:
         try:
-            return installed_packages(plan.packages_folder)
+            return installed_packages(share.packages_folder)
         except BuildError:
             pass  # Cleaned away since; make them again.
-    _write_state(plan, _State(packages="", configured=()))
+    _write_state(share, _State(packages="", configured=()))
     # CMake keeps flags of an earlier toolchain in its cache.
-    for folder in (plan.packages_folder, plan.build_folder):
+    for folder in (share.packages_folder, share.build_folder):
         shutil.rmtree(folder, ignore_errors=True)
-    plan.packages_folder.mkdir(parents=True)
-    _install(plan.log, plan.archives, plan.packages, on_event)
-    packages = installed_packages(plan.packages_folder)
+    share.packages_folder.mkdir(parents=True)
+    _install(plan.log, plan.archives, share.packages, on_event)
+    packages = installed_packages(share.packages_folder)
     check_archives([package.folder for package in packages], machine=plan.target.elf_machine)
-    _write_state(plan, _State(packages=plan.packages_fingerprint, configured=()))
+    _write_state(share, _State(packages=share.packages_fingerprint, configured=()))
     return packages
 
 
-def _compile(plan: Plan, on_event: OnEvent) -> None:
-    configure, compile = plan.compile
-    state = _read_state(plan)
+def _compile(plan: Plan, share: Share, on_event: OnEvent) -> None:
+    configure, compile = share.compile
+    state = _read_state(share)
     # A changed CMakeLists.txt makes ninja configure again by itself; other options do not.
     if state.configured != configure.argv:
         run_command(configure, plan.log, on_event)
-        _write_state(plan, _State(packages=state.packages, configured=configure.argv))
+        _write_state(share, _State(packages=state.packages, configured=configure.argv))
     run_command(compile, plan.log, on_event)
 
 
 def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Runtime:
+    first = plan.shares[0]
+    compilers = dict.fromkeys(share.toolchain.compiler for share in plan.shares)
+    sysroot = plan.selection.sysroot
     return Runtime(
-        folder=plan.build_folder / "bin",
+        folder=plan.executables,
         target_id=plan.target.id,
-        toolchain=plan.toolchain.kind,
+        toolchain=plan.selection.kind,
+        reason=plan.selection.reason,
+        jetpack=plan.selection.jetpack,
+        sysroot=str(sysroot.folder) if sysroot else "",
         version=__version__,
-        compiler=f"{_compiler(plan.build_folder)} ({plan.toolchain.compiler})",
-        flags=_flags(plan.build_folder / "CMakeCache.txt"),
+        compiler=f"{_compiler(first.build_folder)} ({'; workers: '.join(compilers)})",
+        flags=_flags(first.build_folder / "CMakeCache.txt"),
         fingerprint=plan.fingerprint,
         imported=False,
         packages=tuple((package.name, package.version) for package in packages),
@@ -122,10 +137,19 @@ def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Runtime:
 
 
 def _built_file(plan: Plan, name: str, role: str, runtime: str) -> BuiltFile:
-    path = plan.build_folder / "bin" / name
-    if not path.is_file():
+    """Check one executable and lay it where those of all shares lie."""
+    share = plan.share_of("agent" if role == "agent" else f"worker_{runtime}")
+    made = share.build_folder / "bin" / name
+    if not made.is_file():
         raise BuildError(f"The build ended without {name}.", remedy=f"See {plan.log}.")
-    found = check_executable(path, machine=plan.target.elf_machine, static=plan.toolchain.static)
+    plan.executables.mkdir(exist_ok=True)
+    path = Path(shutil.copyfile(made, plan.executables / name))
+    found = check_executable(
+        path,
+        machine=plan.target.elf_machine,
+        static=share.toolchain.static,
+        glibc=share.toolchain.glibc,
+    )
     return BuiltFile(
         name=name,
         role=role,
@@ -160,21 +184,42 @@ def _flags(cache: Path) -> str:
     return " ".join(words.split())
 
 
-def _state_file(plan: Plan) -> Path:
-    return plan.folder / "state.json"
+def _state_file(share: Share) -> Path:
+    return share.folder / "state.json"
 
 
-def _read_state(plan: Plan) -> _State:
+def _read_state(share: Share) -> _State:
     try:
-        document = json.loads(_state_file(plan).read_text(encoding="utf-8"))
+        document = json.loads(_state_file(share).read_text(encoding="utf-8"))
         return _State(packages=document["packages"], configured=tuple(document["configured"]))
     except (OSError, ValueError, KeyError, TypeError):
         return _State(packages="", configured=())
 
 
-def _write_state(plan: Plan, state: _State) -> None:
+def _write_state(share: Share, state: _State) -> None:
     text = json.dumps({"packages": state.packages, "configured": state.configured})
-    _state_file(plan).write_text(text, encoding="utf-8")
+    share.folder.mkdir(parents=True, exist_ok=True)
+    _state_file(share).write_text(text, encoding="utf-8")
+
+
+def packages_to_compile(selection: Selection, on_event: OnEvent) -> tuple[str, ...]:
+    """The names of packages that a build would have to compile first."""
+    missing: set[str] = set()
+    with (
+        tempfile.TemporaryDirectory(prefix="deployx-packages-") as folder,
+        exclusive(cache_folder() / "conan-home.lock", on_event),
+    ):
+        output = Path(folder)
+        commands = [
+            inquiry_command(toolchain, output=output, parts=parts)
+            for toolchain, parts in selection.shares()
+        ]
+        for setup in conan_home.setup_commands():
+            run_command(setup, output / "log", on_event)
+        for command in commands:
+            run_command(command, output / "log", on_event)
+            missing.update(missing_packages(output))
+    return tuple(sorted(missing))
 
 
 def build_package(

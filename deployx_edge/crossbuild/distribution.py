@@ -85,10 +85,11 @@ def import_build(file: Path, target: Target, folder: Path) -> Runtime:
             raise BuildError(f"{file} holds other executables than a build has: {found}.")
         verify_files(runtime)
         for built in runtime.files:
+            static = built.role == "agent" or not target.dynamic_workers
             check_executable(
                 staged / built.name,
                 machine=target.elf_machine,
-                static=runtime.toolchain == "zig",
+                static=static and runtime.toolchain == "zig",
             )
         return publish(replace(runtime, imported=True), folder)
 

@@ -51,14 +51,21 @@ def inspect_executable(path: Path) -> Executable:
         raise BuildError(f"{path} should be an ELF executable ({error}).") from error
 
 
-def check_executable(path: Path, *, machine: str, static: bool) -> Executable:
-    """``inspect_executable`` and compare; BuildError says what was expected and found."""
+def check_executable(path: Path, *, machine: str, static: bool, glibc: str = "") -> Executable:
+    """``inspect_executable`` and compare; BuildError says what was expected and found.
+
+    ``glibc`` is the newest version whose symbols a dynamic executable may need, "" for any.
+    """
     found = inspect_executable(path)
     if found.machine != machine:
         raise BuildError(f"{path.name} should be for {machine}, but is for {found.machine}.")
     if static and found.libc != "static":
         raise BuildError(
             f"{path.name} should be static, but needs {', '.join(found.needed)} ({found.libc})."
+        )
+    if glibc and (not found.libc.startswith("GLIBC_") or _numbers(found.libc) > _numbers(glibc)):
+        raise BuildError(
+            f"{path.name} should run with glibc {glibc}, but what it needs is {found.libc}."
         )
     return found
 
@@ -124,7 +131,12 @@ def _highest(versions: list[str]) -> str:
     numbered = [name for name in versions if name.startswith("GLIBC_") and name[6:7].isdigit()]
     if not numbered:
         return "dynamic"
-    return max(numbered, key=lambda name: [int(part) for part in name[6:].split(".")])
+    return max(numbered, key=_numbers)
+
+
+def _numbers(version: str) -> list[int]:
+    """``GLIBC_2.31`` or ``2.31`` as numbers that compare."""
+    return [int(part) for part in version.removeprefix("GLIBC_").split(".")]
 
 
 def _machine_number(name: str) -> int:

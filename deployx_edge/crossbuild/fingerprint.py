@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deployx_edge import __version__
+from deployx_edge.crossbuild.selection import Selection
+from deployx_edge.crossbuild.sysroot import SYSROOT_FILE
 from deployx_edge.crossbuild.toolchain import Toolchain
 from deployx_edge.resources import data_folder
 from deployx_edge.target import Target
@@ -22,9 +24,11 @@ def packages_fingerprint(toolchain: Toolchain, parts: tuple[str, ...]) -> str:
     return hashlib.sha256(f"{toolchain.fingerprint} {parts} {tree}".encode()).hexdigest()
 
 
-def build_fingerprint(target: Target, toolchain: Toolchain, parts: tuple[str, ...]) -> str:
-    """Covers the packages, the agent's sources, the target's row and our version."""
-    packages = packages_fingerprint(toolchain, parts)
+def build_fingerprint(target: Target, selection: Selection) -> str:
+    """Covers the packages, the agent's sources, the target's row, the sysroot and our version."""
+    packages = " ".join(packages_fingerprint(*share) for share in selection.shares())
+    if selection.sysroot is not None:
+        packages += " " + hash_tree(selection.sysroot.folder / SYSROOT_FILE)
     tree = hash_tree(data_folder("device_agent"))
     return hashlib.sha256(f"{__version__} {target} {packages} {tree}".encode()).hexdigest()
 

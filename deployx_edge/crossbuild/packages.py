@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deployx_edge.crossbuild import conan_home
 from deployx_edge.crossbuild.commands import Command
@@ -36,12 +37,11 @@ def install_command(
     toolchain: Toolchain, *, output: Path, parts: tuple[str, ...], jobs: int, rebuild: bool
 ) -> Command:
     """Compile what is missing (with ``rebuild`` all); CMake's files go to ``output``."""
-    options = [f"&:{part}={part in parts}" for part in PARTS]
     argv = (
-        *_conan_install(toolchain, jobs),
+        *_conan(toolchain, "install", jobs),
         "--build=*" if rebuild else "--build=missing",
         f"--output-folder={output}",
-        *(f"--options:host={option}" for option in options),
+        *_options(parts),
         "--format=json",
         f"--out-file={output / 'graph.json'}",
         str(data_folder("device_agent")),
@@ -49,10 +49,30 @@ def install_command(
     return Command(title="Packages", argv=argv, environment=_environment(toolchain))
 
 
+def inquiry_command(toolchain: Toolchain, *, output: Path, parts: tuple[str, ...]) -> Command:
+    """Ask Conan which packages it has; ``missing_packages`` reads the answer in ``output``."""
+    argv = (
+        *_conan(toolchain, "graph info", jobs=1),
+        *_options(parts),
+        "--format=json",
+        f"--out-file={output / 'graph.json'}",
+        str(data_folder("device_agent")),
+    )
+    return Command(title="Packages", argv=argv, environment=_environment(toolchain))
+
+
+def missing_packages(output: Path) -> tuple[str, ...]:
+    """The names of those that would have to be compiled, after ``inquiry_command``."""
+    nodes = _graph(output)
+    return tuple(
+        sorted(node["name"] for node in nodes if node["binary"] not in (None, "Cache", "Skip"))
+    )
+
+
 def generators_command(build_machine: Toolchain, *, output: Path, jobs: int) -> Command:
     """Compile protoc and grpc_cpp_plugin for this computer and lay them below ``output``."""
     argv = (
-        *_conan_install(build_machine, jobs),
+        *_conan(build_machine, "install", jobs),
         "--build=missing",
         f"--requires=protobuf/{PROTOBUF_VERSION}",
         f"--requires=grpc/{GRPC_VERSION}",
@@ -71,20 +91,16 @@ def generators_command(build_machine: Toolchain, *, output: Path, jobs: int) -> 
 
 def test_command(toolchain: Toolchain, *, reference: str, test_package: Path) -> Command:
     """Compile a recipe's ``test_package`` against the package, and run it where it can be."""
-    shared = _conan_install(toolchain, jobs=1)
-    argv = (shared[0], "test", *shared[2:], "--lockfile-partial", str(test_package), reference)
+    shared = _conan(toolchain, "test", jobs=1)
+    argv = (*shared, "--lockfile-partial", str(test_package), reference)
     return Command(title=f"Testing {reference}", argv=argv, environment=_environment(toolchain))
 
 
 def installed_packages(output: Path) -> tuple[Package, ...]:
     """What the last ``install_command`` made; BuildError where some of it is gone."""
-    try:
-        graph = json.loads((output / "graph.json").read_text(encoding="utf-8"))["graph"]["nodes"]
-    except (OSError, ValueError, KeyError) as error:
-        raise BuildError(f"Conan's answer in {output} cannot be read ({error}).") from error
     packages = [
         Package(name=node["name"], version=node["version"], folder=Path(node["package_folder"]))
-        for node in graph.values()
+        for node in _graph(output)
         if node["package_folder"]
     ]
     for package in packages:
@@ -121,11 +137,23 @@ def without_times(text: str) -> str:
     return re.sub(r"(#[0-9a-f]+)%[0-9.]+", r"\1", text)
 
 
-def _conan_install(toolchain: Toolchain, jobs: int) -> tuple[str, ...]:
+def _graph(output: Path) -> list[dict[str, Any]]:
+    try:
+        document = json.loads((output / "graph.json").read_text(encoding="utf-8"))
+        return list(document["graph"]["nodes"].values())
+    except (OSError, ValueError, KeyError) as error:
+        raise BuildError(f"Conan's answer in {output} cannot be read ({error}).") from error
+
+
+def _options(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"--options:host=&:{part}={part in parts}" for part in PARTS)
+
+
+def _conan(toolchain: Toolchain, verb: str, jobs: int) -> tuple[str, ...]:
     profiles = data_folder("toolchains") / "profiles"
     return (
         str(conan_home.conan_program()),
-        "install",
+        *verb.split(),
         *conan_home.core_options(),
         f"--lockfile={lockfile()}",
         f"--remote={conan_home.remote_name()}",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge import __version__, process
@@ -15,36 +14,50 @@ from deployx_edge.crossbuild.generators import (
     deployed_generators,
     system_generators,
 )
+from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.selection import Selection, select
 from deployx_edge.crossbuild.sources import Archive, archives
-from deployx_edge.crossbuild.toolchain import Toolchain, find_toolchain, zig_toolchain
+from deployx_edge.crossbuild.sysroot import cmake_options
+from deployx_edge.crossbuild.toolchain import Toolchain, zig_toolchain
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildOptions:
-    """``toolchain`` is ``zig`` or ``gnu``; ``jobs`` compiles at once; ``clean`` forgets what
-    was built before and compiles the packages again."""
+class Share:
+    """What one compiler makes of a build: packages for some ``parts``, then these parts.
 
-    toolchain: str = "zig"
-    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
-    clean: bool = False
+    ``packages`` are skipped where their results still stand.
+    """
+
+    toolchain: Toolchain
+    parts: tuple[str, ...]
+    folder: Path
+    packages: tuple[Command, ...]
+    compile: tuple[Command, ...]
+    packages_fingerprint: str
+
+    @property
+    def packages_folder(self) -> Path:
+        """Where Conan writes CMake's files."""
+        return self.folder / "packages"
+
+    @property
+    def build_folder(self) -> Path:
+        """CMake's build folder."""
+        return self.folder / "agent"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One build. ``prepare`` and ``packages`` are skipped where their results still stand."""
+    """One build; mostly one share."""
 
     target: Target
-    toolchain: Toolchain
+    selection: Selection
     folder: Path
-    packages_folder: Path
-    build_folder: Path
     archives: tuple[Archive, ...]
     prepare: tuple[Command, ...]
-    packages: tuple[Command, ...]
-    compile: tuple[Command, ...]
-    packages_fingerprint: str
+    shares: tuple[Share, ...]
     fingerprint: str
 
     @property
@@ -52,9 +65,19 @@ class Plan:
         """All output of the last build."""
         return self.folder / "build.log"
 
+    @property
+    def executables(self) -> Path:
+        """Where those of all shares are laid for ``dist/``."""
+        return self.folder / "executables"
+
+    def share_of(self, part: str) -> Share:
+        """The share that makes that part."""
+        return next(share for share in self.shares if part in share.parts)
+
     def commands(self) -> tuple[Command, ...]:
         """All of them, in their order."""
-        return (*self.prepare, *self.packages, *self.compile)
+        shares = [command for one in self.shares for command in (*one.packages, *one.compile)]
+        return (*self.prepare, *shares)
 
 
 def plan_build(target: Target, options: BuildOptions) -> Plan:
@@ -63,29 +86,37 @@ def plan_build(target: Target, options: BuildOptions) -> Plan:
     Raises MissingToolError where something is not installed, UsageError for a toolchain
     that does not exist.
     """
-    toolchain = find_toolchain(target, options.toolchain)
-    folder = build_folder(target, toolchain)
-    parts = packages.PARTS
+    selection = select(target, options)
+    folder = build_folder(target, selection.agent)
     generators, compile_generators = _generators(options.jobs)
-    install = packages.install_command(
-        toolchain,
-        output=folder / "packages",
-        parts=parts,
-        jobs=options.jobs,
-        rebuild=options.clean,
-    )
+    shares = []
+    for toolchain, parts in selection.shares():
+        agent = "agent" in parts
+        own = folder if toolchain == selection.agent else folder / "workers"
+        install = packages.install_command(
+            toolchain,
+            output=own / "packages",
+            parts=parts,
+            jobs=options.jobs,
+            rebuild=options.clean,
+        )
+        share = Share(
+            toolchain=toolchain,
+            parts=parts,
+            folder=own,
+            packages=(install, *compile_generators) if agent else (install,),
+            compile=_compile_commands(target, selection, own, parts, generators, options.jobs),
+            packages_fingerprint=packages_fingerprint(toolchain, parts),
+        )
+        shares.append(share)
     return Plan(
         target=target,
-        toolchain=toolchain,
+        selection=selection,
         folder=folder,
-        packages_folder=folder / "packages",
-        build_folder=folder / "agent",
         archives=archives(),
         prepare=tuple(conan_home.setup_commands()),
-        packages=(install, *compile_generators),
-        compile=_compile_commands(target, toolchain, folder, generators, options.jobs),
-        packages_fingerprint=packages_fingerprint(toolchain, parts),
-        fingerprint=build_fingerprint(target, toolchain, parts),
+        shares=tuple(shares),
+        fingerprint=build_fingerprint(target, selection),
     )
 
 
@@ -99,7 +130,7 @@ def _generators(jobs: int) -> tuple[Generators, tuple[Command, ...]]:
     found = system_generators()
     if found is not None:
         return found, ()
-    build_machine = zig_toolchain("build", "build")
+    build_machine = zig_toolchain("build", objects="build")
     output = cache_folder() / "build" / f"generators-{build_machine.fingerprint[:16]}"
     deployed = deployed_generators(output)
     if deployed.protoc.is_file() and deployed.grpc_cpp_plugin.is_file():
@@ -108,11 +139,21 @@ def _generators(jobs: int) -> tuple[Generators, tuple[Command, ...]]:
 
 
 def _compile_commands(
-    target: Target, toolchain: Toolchain, folder: Path, generators: Generators, jobs: int
+    target: Target,
+    selection: Selection,
+    folder: Path,
+    parts: tuple[str, ...],
+    generators: Generators,
+    jobs: int,
 ) -> tuple[Command, ...]:
     cmake = str(process.require_program("cmake", remedy="Run 'pip install cmake'."))
     ninja = process.require_program("ninja", remedy="Run 'pip install ninja'.")
     build = str(folder / "agent")
+    agent = "agent" in parts
+    generating = (
+        f"-DDX_PROTOC={generators.protoc}",
+        f"-DDX_GRPC_CPP_PLUGIN={generators.grpc_cpp_plugin}",
+    )
     configure = (
         cmake,
         *("-S", str(data_folder("device_agent")), "-B", build, "-G", "Ninja"),
@@ -121,15 +162,21 @@ def _compile_commands(
         "-DCMAKE_BUILD_TYPE=Release",
         f"-DDX_VERSION={__version__}",
         f"-DDX_TARGET_ID={target.id}",
-        f"-DDX_PROTOC={generators.protoc}",
-        f"-DDX_GRPC_CPP_PLUGIN={generators.grpc_cpp_plugin}",
-        "-DDX_BUILD_AGENT=ON",
-        "-DDX_BUILD_WORKER_NCNN=ON",
+        *(generating if agent else ()),
+        f"-DDX_BUILD_AGENT={_switch(agent)}",
+        f"-DDX_BUILD_WORKER_NCNN={_switch('worker_ncnn' in parts)}",
         "-DDX_BUILD_TESTS=OFF",
         "-DDX_SANITIZE=",
+        *(cmake_options(selection.sysroot) if selection.sysroot and not agent else ()),
     )
     compile = (cmake, "--build", build, "--parallel", str(jobs))
+    what = "the agent" if agent else "the workers"
+    environment = (selection.agent if agent else selection.workers).environment
     return (
-        Command(title="Configuring the agent", argv=configure, environment=toolchain.environment),
-        Command(title="Compiling the agent", argv=compile, environment=toolchain.environment),
+        Command(title=f"Configuring {what}", argv=configure, environment=environment),
+        Command(title=f"Compiling {what}", argv=compile, environment=environment),
     )
+
+
+def _switch(on: bool) -> str:
+    return "ON" if on else "OFF"

@@ -37,6 +37,8 @@ class BuiltFile:
 class Runtime:
     """What ``runtime.json`` says. ``folder`` is where it and the executables lie.
 
+    ``toolchain`` is the kind of compiler and ``reason`` why that one was taken; ``jetpack``
+    and ``sysroot`` are what a Jetson's workers were linked for and with, "" elsewhere.
     ``fingerprint`` covers everything the build was made from; ``imported`` is true where
     the build came from a file instead of this computer's compiler; ``packages`` are the
     libraries' names and versions.
@@ -45,6 +47,9 @@ class Runtime:
     folder: Path
     target_id: str
     toolchain: str
+    reason: str
+    jetpack: str
+    sysroot: str
     version: str
     compiler: str
     flags: str

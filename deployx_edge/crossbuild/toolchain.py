@@ -9,11 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deployx_edge import process
+from deployx_edge.crossbuild.ndk import Ndk
 from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
-
-KINDS = ("zig", "gnu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,8 @@ class Toolchain:
     ``compiler`` says where it comes from; ``profile`` and ``cmake_file`` are its files in
     ``toolchains/``; ``environment`` is what every command of a build gets; ``fingerprint``
     changes with the compiler's version and with anything in ``toolchains/`` it uses;
-    ``static`` whether its executables must need no shared library.
+    ``static`` whether its executables must need no shared library; ``glibc`` the newest
+    glibc that others may need ("" for any).
     """
 
     kind: str
@@ -33,39 +33,37 @@ class Toolchain:
     environment: tuple[tuple[str, str], ...]
     fingerprint: str
     static: bool
+    glibc: str = ""
 
 
-def find_toolchain(target: Target, kind: str) -> Toolchain:
-    """The toolchain of that kind; MissingToolError where its compiler is not installed."""
-    if kind not in KINDS:
-        raise UsageError(f"There is no toolchain '{kind}'.", remedy=f"Known: {', '.join(KINDS)}.")
-    if kind == "gnu":
-        return _gnu_toolchain(target)
-    return zig_toolchain(target.agent_toolchain, target.id)
+def zig_toolchain(name: str, *, objects: str, glibc: str = "") -> Toolchain:
+    """zig's clang by the toolchain file ``name``; ``objects`` is for ``zig_objects``.
 
-
-def zig_toolchain(name: str, objects: str) -> Toolchain:
-    """zig's clang by the toolchain file ``name``; ``objects`` is for ``zig_objects``."""
+    With ``glibc`` executables are for boards that have at least that version of it.
+    """
     zig, version = find_zig()
     folder = data_folder("toolchains")
-    wrappers = sorted((folder / "bin").iterdir())
+    # The shared wrappers and, where a target has some, its own.
+    wrappers = sorted([*(folder / "bin").glob("zig-*"), *(folder / "bin").glob(f"{name}-*")])
     files = [folder / f"{name}.cmake", folder / "zig.cmake", folder / "profiles" / name]
-    fingerprint = _fingerprint(f"zig {version}", [*files, *wrappers])
+    fingerprint = _fingerprint(f"zig {version} {glibc}".rstrip(), [*files, *wrappers])
     zig_cache = cache_folder() / "zig"
     environment = {
         "DX_ZIG": str(zig),
         "ZIG_GLOBAL_CACHE_DIR": str(zig_cache),
         "ZIG_LOCAL_CACHE_DIR": str(zig_objects(objects)),
+        **({"DX_GLIBC": glibc} if glibc else {}),
         **_ccache_environment(f"zig-{version}-{_fingerprint('', wrappers)[:16]}"),
     }
     return Toolchain(
         kind="zig",
-        compiler=f"ziglang {version}",
+        compiler=f"ziglang {version}" + (f", glibc {glibc}" if glibc else ""),
         profile=folder / "profiles" / name,
         cmake_file=folder / f"{name}.cmake",
         environment=tuple(environment.items()),
         fingerprint=fingerprint,
-        static=True,
+        static=not glibc,
+        glibc=glibc,
     )
 
 
@@ -89,7 +87,32 @@ def zig_objects(name: str) -> Path:
     return cache_folder() / "zig" / f"objects-{key}"
 
 
-def _gnu_toolchain(target: Target) -> Toolchain:
+def ndk_toolchain(ndk: Ndk) -> Toolchain:
+    """An NDK's clang for 64-bit Arm, against Bionic, with libc++ in the executables.
+
+    Conan writes the toolchain file that calls the NDK's own.
+    """
+    profile = data_folder("toolchains") / "profiles" / "android-arm64-ndk"
+    environment = {
+        "DX_ANDROID_NDK": str(ndk.folder),
+        "DX_ANDROID_API": str(ndk.api),
+        "DX_ANDROID_CLANG": ndk.clang.partition(".")[0],
+        **_ccache_environment(""),
+    }
+    compiler = f"NDK {ndk.revision}, API level {ndk.api}"
+    return Toolchain(
+        kind="ndk",
+        compiler=compiler,
+        profile=profile,
+        cmake_file=ndk.cmake_file,
+        environment=tuple(environment.items()),
+        fingerprint=_fingerprint(compiler, [profile]),
+        static=False,
+    )
+
+
+def gnu_toolchain(target: Target) -> Toolchain:
+    """Debian's cross GCC; MissingToolError where it is not installed."""
     folder = data_folder("toolchains")
     name = f"{target.id}-gnu"
     cmake_file = folder / f"{name}.cmake"

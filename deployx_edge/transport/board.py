@@ -34,7 +34,13 @@ def checked_target(transport: Transport, target_id: str | None) -> Target:
 
 
 def target_of_board(transport: Transport) -> Target:
-    """The target whose binaries the board runs; ArchitectureError where there is none."""
+    """The target whose binaries the board runs; ArchitectureError where there is none.
+
+    A virtual board's address says it; other boards are asked for their machine.
+    """
+    scheme, _, rest = transport.uri.partition(":")
+    if scheme == "virtual":
+        return find_target(rest.partition("?")[0])
     machine = transport.machine()
     target = target_of_machine(machine, transport.system())
     if target is None:

@@ -1,4 +1,4 @@
-"""``virtual:TARGET[?cpu=NAME]``: a target's own static binaries under qemu-user.
+"""``virtual:TARGET[?cpu=NAME]``: a target's own binaries under qemu-user.
 
 It needs neither root nor ``binfmt_misc``: every binary of the target is started with the
 link's ``launcher`` before it, and a program that starts another does the same.
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from deployx_edge import process
 from deployx_edge.device import LinkOptions
-from deployx_edge.errors import UsageError
+from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.resources import cache_folder
 from deployx_edge.target import Target, find_target
 from deployx_edge.transport.folders import local_work_folder
@@ -36,8 +36,8 @@ def open_virtual(uri: str, work_folder: str | None, options: LinkOptions) -> Tra
     if cpu is not None:
         check_processor(str(emulator), target, cpu)
     suffix = "" if cpu is None else "-" + re.sub(r"[^A-Za-z0-9._-]", "_", cpu)
-    words = (str(emulator), *_libraries(target), "-cpu", cpu or target.qemu_cpu)
-    folder = cache_folder() / "virtual" / (name + suffix)
+    words = (str(emulator), *library_words(target), "-cpu", cpu or target.qemu_cpu)
+    folder = cache_folder() / "virtual" / (target.id + suffix)
     if target.system == "android":
         from deployx_edge.transport.virtual_android import VirtualAndroidTransport
 
@@ -58,10 +58,12 @@ def processors(emulator: str) -> list[str]:
     """The names that this qemu takes after ``-cpu``."""
     listing = process.run([emulator, "-cpu", "help"], check=False).stdout.decode(errors="replace")
     names = []
-    for line in listing.splitlines()[1:]:
+    for line in listing.splitlines():
         words = line.split()
         if not words:
             break  # What follows the first gap is a list of features.
+        if line.endswith(":"):
+            continue
         names.append(words[1] if words[0] == "x86" and len(words) > 1 else words[0])
     return names
 
@@ -80,14 +82,26 @@ def check_processor(emulator: str, target: Target, cpu: str) -> None:
             f"{target.qemu} knows no processor '{name}'.",
             remedy=f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}.",
         )
-    if properties and "ropert" in complaint:
-        raise UsageError(f"{target.qemu} refuses '-cpu {cpu}': {complaint.splitlines()[-1]}.")
+    # What it only remarks has no name before it.
+    refusals = [line for line in complaint.splitlines() if line.startswith(f"{target.qemu}: ")]
+    if properties and refusals:
+        reason = refusals[0].removeprefix(f"{target.qemu}: ").rstrip(".")
+        raise UsageError(f"{target.qemu} refuses '-cpu {cpu}': {reason}.")
 
 
-def _libraries(target: Target) -> tuple[str, ...]:
-    """Where qemu finds the shared libraries of binaries by a cross GCC; static ones need none."""
+def library_words(target: Target) -> tuple[str, ...]:
+    """Tell qemu where the shared libraries of dynamic binaries are; static ones need none.
+
+    MissingToolError where the target's workers are dynamic and there are none.
+    """
     if target.qemu_libraries and Path(target.qemu_libraries).is_dir():
         return "-L", target.qemu_libraries
+    if target.dynamic_workers:
+        raise MissingToolError(
+            f"virtual:{target.id} runs workers that need glibc in {target.qemu_libraries}, which "
+            "is not there.",
+            remedy="Install it with: apt-get install g++-aarch64-linux-gnu",
+        )
     return ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from deployx_edge.crossbuild.commands import Command, run_command
 from deployx_edge.crossbuild.distribution import export_build, import_build
 from deployx_edge.crossbuild.events import BuildEvent, OnEvent, PackageStarted, StepStarted
 from deployx_edge.crossbuild.fingerprint import build_fingerprint
-from deployx_edge.crossbuild.plan import BuildOptions, plan_build
+from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.plan import plan_build
 from deployx_edge.crossbuild.runtime import Runtime, read_runtime, verify_files
+from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sources import Archive
-from deployx_edge.crossbuild.toolchain import find_toolchain, zig_toolchain
+from deployx_edge.crossbuild.toolchain import zig_toolchain
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.target import Target
@@ -25,6 +28,7 @@ from deployx_edge.workflows.progress import Progress, Stage, silent
 
 __all__ = [
     "BuildOptions",
+    "Explanation",
     "build_target",
     "built",
     "ensure_built",
@@ -32,6 +36,7 @@ __all__ = [
     "export_target",
     "import_target",
     "package_prefix",
+    "uncompiled_packages",
     "write_lockfile",
 ]
 
@@ -50,17 +55,26 @@ def build_target(
     """
     options = options or BuildOptions()
     if not options.clean:
-        done = _up_to_date(target, options.toolchain)
+        done = _up_to_date(target, options)
         if done is not None:
             return done
     return builder.execute(plan_build(target, options), options, _stages(on_event))
+
+
+def uncompiled_packages(
+    target: Target, options: BuildOptions, on_event: Progress = silent
+) -> tuple[str, ...]:
+    """The packages that ``build_target`` would have to compile first: what takes minutes."""
+    if _up_to_date(target, options) is not None:
+        return ()
+    return builder.packages_to_compile(select(target, options), _stages(on_event))
 
 
 def ensure_built(target: Target, on_event: Progress = silent) -> Runtime:
     """What to push to a board of that target, built first where it is missing or stale.
 
     A build that was imported serves as long as it is of this version, since it was taken
-    to save the compile. A build is renewed by the toolchain that made it, zig by default.
+    to save the compile. A build is renewed by the toolchain that made it, for the same board.
     """
     with _ONE_AT_A_TIME:
         return _present_or_built(target, on_event)
@@ -72,17 +86,31 @@ def _present_or_built(target: Target, on_event: Progress) -> Runtime:
         return build_target(target, on_event=on_event)
     if present.imported and present.version == __version__:
         return present
-    return build_target(target, BuildOptions(toolchain=present.toolchain), on_event)
+    sysroot = Path(present.sysroot) if present.sysroot else None
+    again = BuildOptions(toolchain=present.toolchain, jetpack=present.jetpack, sysroot=sysroot)
+    return build_target(target, again, on_event)
 
 
-def explain(
-    target: Target, options: BuildOptions
-) -> tuple[tuple[Archive, ...], tuple[Command, ...]]:
-    """The archives that would be fetched and the commands that would run, in order."""
-    if not options.clean and _up_to_date(target, options.toolchain) is not None:
-        return (), ()
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What ``build`` would do: which compiler and why, the archives that would be fetched and
+    the commands that would run, in order."""
+
+    toolchain: str
+    archives: tuple[Archive, ...]
+    commands: tuple[Command, ...]
+
+
+def explain(target: Target, options: BuildOptions) -> Explanation:
+    """What ``build_target`` would do; nothing is done."""
+    if not options.clean and _up_to_date(target, options) is not None:
+        return Explanation(toolchain=select(target, options).text(), archives=(), commands=())
     plan = plan_build(target, options)
-    return tuple(archive for archive in plan.archives if not archive.present), plan.commands()
+    return Explanation(
+        toolchain=plan.selection.text(),
+        archives=tuple(archive for archive in plan.archives if not archive.present),
+        commands=plan.commands(),
+    )
 
 
 def built(target: Target) -> Runtime | None:
@@ -118,7 +146,7 @@ def package_prefix(
     if part not in packages.PARTS:
         raise UsageError(f"There is no worker for '{name}'.", remedy="Known: ncnn.")
     return builder.build_package(
-        target, find_toolchain(target, options.toolchain), name, part, options, _stages(on_event)
+        target, select(target, options).workers, name, part, options, _stages(on_event)
     )
 
 
@@ -129,7 +157,7 @@ def write_lockfile(output: Path | None = None) -> Path:
         log = Path(folder) / "conan.log"
         for command in (
             *conan_home.setup_commands(),
-            packages.lock_command(zig_toolchain("linux-x64", "linux-x64"), output=fresh),
+            packages.lock_command(zig_toolchain("linux-x64", objects="lock"), output=fresh),
         ):
             run_command(command, log, lambda event: None)
         text = packages.without_times(fresh.read_text(encoding="utf-8"))
@@ -138,9 +166,8 @@ def write_lockfile(output: Path | None = None) -> Path:
     return path
 
 
-def _up_to_date(target: Target, toolchain: str) -> Runtime | None:
-    chosen = find_toolchain(target, toolchain)
-    return finished(target.id, build_fingerprint(target, chosen, packages.PARTS))
+def _up_to_date(target: Target, options: BuildOptions) -> Runtime | None:
+    return finished(target.id, build_fingerprint(target, select(target, options)))
 
 
 def _stages(on_event: Progress) -> OnEvent:

@@ -53,7 +53,12 @@ _PROGRAMS = (
     ("grpc_cpp_plugin", "protobuf-compiler-grpc", False, "else built once for this computer"),
     ("ssh", "openssh-client", False, "keys and known_hosts of ssh: devices"),
     ("adb", "adb", False, "the devices adb: and virtual:android-arm64"),
-    ("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu", False, "build --toolchain gnu"),
+    (
+        "aarch64-linux-gnu-g++",
+        "g++-aarch64-linux-gnu",
+        False,
+        "build --toolchain gnu, the device virtual:jetson-arm64",
+    ),
 )
 
 
@@ -64,7 +69,7 @@ def examine() -> list[Check]:
         *(_package(name) for name in _PACKAGES),
         *(_package(name, options, purpose) for name, options, purpose in _EXTRAS),
         *(_program(*row) for row in _PROGRAMS),
-        *(_emulator(target.qemu, target.id) for target in targets().values()),
+        *(_emulator(name) for name in dict.fromkeys(t.qemu for t in targets().values())),
         *(_build(id) for id in targets()),
         _cache(),
         *_devices(),
@@ -116,8 +121,9 @@ def _program(name: str, package: str, needed: bool, purpose: str) -> Check:
     )
 
 
-def _emulator(name: str, target_id: str) -> Check:
-    return _program(name, "qemu-user-static", False, f"the device virtual:{target_id}")
+def _emulator(name: str) -> Check:
+    devices = [f"virtual:{target.id}" for target in targets().values() if target.qemu == name]
+    return _program(name, "qemu-user-static", False, f"the devices {', '.join(devices)}")
 
 
 def _build(target_id: str) -> Check:

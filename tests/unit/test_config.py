@@ -181,3 +181,31 @@ def test_a_file_that_is_no_text(project: Path) -> None:
     (project / "deployx.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=r"deployx\.toml cannot be read"):
         load_config(project)
+
+
+def test_how_to_build_for_android_is_merged_key_by_key(project: Path, user_folder: Path) -> None:
+    assert load_config(project).android.ndk is None
+    write(user_folder, '[toolchains.android]\nndk = "/opt/ndk"\napi = 29\n')
+    assert (load_config(project).android.ndk, load_config(project).android.api) == (
+        Path("/opt/ndk"),
+        29,
+    )
+    write(project, "[toolchains.android]\napi = 33\n")
+    android = load_config(project).android
+    assert (android.ndk, android.api) == (Path("/opt/ndk"), 33)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("toolchains = 3", r"toolchains must be a table"),
+        ("[toolchains.androit]", r"unknown key toolchains\.androit\. Did you mean android"),
+        ("[toolchains.android]\nndk = 3", r"toolchains\.android\.ndk must be a text"),
+        ('[toolchains.android]\napi = "24"', r"toolchains\.android\.api must be an API level"),
+        ("[toolchains.android]\nsdk = 1", r"unknown key toolchains\.android\.sdk"),
+    ],
+)
+def test_what_android_cannot_be_built_by_is_named(project: Path, text: str, says: str) -> None:
+    write(project, text)
+    with pytest.raises(ConfigError, match=says):
+        load_config(project)

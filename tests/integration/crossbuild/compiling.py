@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 from deployx_edge import process
-from deployx_edge.crossbuild.toolchain import find_toolchain
+from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.selection import select
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
 
@@ -61,13 +62,15 @@ def cmake_commands(source: Path, build: Path, toolchain_file: Path) -> list[list
 
 def zig_environment(target_id: str) -> dict[str, str]:
     """zig and its caches, without ccache."""
-    environment = dict(find_toolchain(find_target(target_id), "zig").environment)
+    environment = dict(
+        select(find_target(target_id), BuildOptions(toolchain="zig")).workers.environment
+    )
     return {name: value for name, value in environment.items() if "ZIG" in name}
 
 
 def compile_object(target_id: str, source: Path, output: Path) -> Path:
     """One object by the target's compiler."""
-    zig = find_toolchain(find_target(target_id), "zig")
+    zig = select(find_target(target_id), BuildOptions(toolchain="zig")).workers
     triple = {"linux-arm64": "aarch64-linux-musl", "linux-x64": "x86_64-linux-musl"}[target_id]
     run(
         [TOOLCHAINS / "bin" / "zig-cc", "-target", triple, "-O2", "-c", source, "-o", output],

@@ -8,7 +8,8 @@ import pytest
 
 from deployx_edge import process
 from deployx_edge.crossbuild.generators import plugin_version, system_generators
-from deployx_edge.crossbuild.plan import BuildOptions, plan_build
+from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.plan import plan_build
 from deployx_edge.target import find_target
 
 
@@ -40,7 +41,8 @@ def test_a_protoc_of_another_version_is_not_used(tmp_path, monkeypatch, says):
     assert system_generators() is None
     plan = plan_build(find_target("linux-arm64"), BuildOptions())
     title = "Code generators for this computer"
-    (command,) = [command for command in plan.packages if command.title == title]
+    (share,) = plan.shares
+    (command,) = [command for command in share.packages if command.title == title]
     assert "--options:host=grpc/*:product=plugin" in command.argv
-    configure = " ".join(plan.compile[0].argv)
+    configure = " ".join(share.compile[0].argv)
     assert f"-DDX_PROTOC={tmp_path / 'cache' / 'build'}/generators-" in configure

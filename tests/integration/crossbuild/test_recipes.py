@@ -9,7 +9,8 @@ import pytest
 
 from deployx_edge.crossbuild import packages
 from deployx_edge.crossbuild.commands import run_command
-from deployx_edge.crossbuild.toolchain import find_toolchain
+from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.selection import select
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
 
@@ -23,7 +24,7 @@ def test_the_package_links_and_works(tmp_path, reference):
     # Conan writes into the folder.
     copy = tmp_path / "test_package"
     shutil.copytree(data_folder("recipes") / name / "all" / "test_package", copy)
-    toolchain = find_toolchain(find_target("linux-x64"), "zig")
+    toolchain = select(find_target("linux-x64"), BuildOptions()).agent
     command = packages.test_command(toolchain, reference=reference, test_package=copy)
     run_command(command, tmp_path / "log", lambda event: None)
     said = (tmp_path / "log").read_text()

@@ -69,6 +69,24 @@ def test_without_o_the_optimised_libraries_are_linked(recorder):
     assert "-O2" not in recorder("-O0", "a.c")
 
 
+@pytest.mark.parametrize(
+    ("units", "mcpu"),
+    [
+        ((), "generic+v7a+neon"),
+        (("-mfpu=neon",), "generic+v7a+neon"),
+        (("-mfpu=neon-vfpv4",), "generic+v7a+neon+vfp4"),
+        (("-mfpu=neon", "-mfpu=neon-vfpv4"), "generic+v7a+neon+vfp4"),
+        (("-mfpu=neon-vfpv4", "-mfpu=neon"), "generic+v7a+neon"),
+    ],
+)
+@pytest.mark.parametrize("program", ["linux-armv7-cc", "linux-armv7-c++"])
+def test_32_bit_arm_has_neon_and_the_last_unit_that_is_named(recorder, units, mcpu, program):
+    words = recorder("-O3", *units, "-DTEXT=a b", "a.c", program=program)
+    assert words[0] == program.rpartition("-")[2]
+    assert [word for word in words if word.startswith(("-mcpu", "-mfpu"))] == [f"-mcpu={mcpu}"]
+    assert words[-3:] == ["-O3", "-DTEXT=a b", "a.c"]
+
+
 def test_both_languages_start_their_driver(recorder):
     assert recorder("a.c", program="zig-cc")[0] == "cc"
     assert recorder("a.cpp", program="zig-c++")[0] == "c++"

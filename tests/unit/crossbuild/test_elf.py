@@ -56,6 +56,15 @@ def test_an_executable_for_another_machine_is_refused(tmp_path):
         check_executable(path, machine="EM_AARCH64", static=True)
 
 
+def test_a_static_executable_is_refused_where_glibc_is_wanted(tmp_path):
+    path = tmp_path / "program"
+    path.write_bytes(elf(AARCH64))
+    with pytest.raises(
+        BuildError, match=r"should run with glibc 2\.31, but what it needs is static"
+    ):
+        check_executable(path, machine="EM_AARCH64", static=False, glibc="2.31")
+
+
 @pytest.mark.parametrize("content", [b"", b"#!/bin/sh\n", b"\x7fELF", object_file(AARCH64)])
 def test_what_is_no_executable_is_refused(tmp_path, content):
     path = tmp_path / "program"

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from deployx_edge.crossbuild.fingerprint import build_fingerprint, hash_tree, packages_fingerprint
+from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.packages import PARTS
-from deployx_edge.crossbuild.toolchain import find_toolchain
+from deployx_edge.crossbuild.selection import select
 from deployx_edge.target import find_target
 
 
@@ -47,13 +48,25 @@ def test_the_time_of_a_file_does_not_count(tree):
 
 
 def test_builds_that_differ_differ():
-    arm64, x64 = find_target("linux-arm64"), find_target("linux-x64")
-    one = find_toolchain(arm64, "zig")
-    other = find_toolchain(x64, "zig")
+    names = ("linux-arm64", "linux-x64", "android-arm64")
     prints = {
-        build_fingerprint(arm64, one, PARTS),
-        build_fingerprint(x64, other, PARTS),
-        build_fingerprint(arm64, one, PARTS[:1]),
-        packages_fingerprint(one, PARTS),
+        build_fingerprint(find_target(name), select(find_target(name), BuildOptions()))
+        for name in names
     }
-    assert len(prints) == 4
+    jetson = find_target("jetson-arm64")
+    prints |= {
+        build_fingerprint(jetson, select(jetson, BuildOptions(jetpack=release)))
+        for release in ("5", "6")
+    }
+    assert len(prints) == 5
+
+
+def test_targets_that_share_their_packages_have_one_fingerprint_of_them():
+    arm64, android, jetson = (
+        select(find_target(name), BuildOptions(toolchain="zig"))
+        for name in ("linux-arm64", "android-arm64", "jetson-arm64")
+    )
+    assert packages_fingerprint(arm64.agent, PARTS) == packages_fingerprint(android.agent, PARTS)
+    assert packages_fingerprint(arm64.agent, PARTS) == packages_fingerprint(jetson.agent, PARTS)
+    assert packages_fingerprint(arm64.agent, PARTS) != packages_fingerprint(jetson.workers, PARTS)
+    assert packages_fingerprint(arm64.agent, PARTS) != packages_fingerprint(arm64.agent, PARTS[:1])

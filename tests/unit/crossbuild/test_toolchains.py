@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from deployx_edge.crossbuild.generators import GRPC_VERSION, PROTOBUF_VERSION
-from deployx_edge.crossbuild.toolchain import KINDS, find_toolchain, gnu_triple
-from deployx_edge.errors import UsageError
+from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.selection import select
+from deployx_edge.crossbuild.toolchain import gnu_triple
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target, targets
 
@@ -26,6 +27,10 @@ def _profiles():
     return {path.name for path in (_TOOLCHAINS / "profiles").iterdir()}
 
 
+def _by_zig(name):
+    return select(find_target(name), BuildOptions(toolchain="zig"))
+
+
 def _own(target):
     """Toolchains by which a target is built, by the default compiler."""
     return {target.agent_toolchain, target.worker_toolchain}
@@ -35,7 +40,8 @@ def test_every_target_has_its_toolchain_file_and_profile_and_nothing_else_has():
     gnu = {name for name in _cmake_files() if name.endswith("-gnu")}
     own = {name for target in targets().values() for name in _own(target)}
     assert _cmake_files() == own | gnu | _BUILD_MACHINE
-    assert _profiles() == _cmake_files()
+    # An NDK brings its own toolchain file.
+    assert _profiles() == _cmake_files() | {"android-arm64-ndk"}
     assert {name.removesuffix("-gnu") for name in gnu} <= set(targets())
     assert own <= set(targets())
 
@@ -68,32 +74,28 @@ def test_all_profiles_keep_packages_of_other_compilers_apart():
 
 @pytest.mark.parametrize("id", list(targets()))
 def test_the_default_toolchain_is_there_without_anything_to_install(id):
-    target = find_target(id)
-    toolchain = find_toolchain(target, "zig")
-    assert toolchain.static
-    assert toolchain.cmake_file == _TOOLCHAINS / f"{target.agent_toolchain}.cmake"
-    assert dict(toolchain.environment)["DX_ZIG"].endswith("/zig")
+    target, selection = find_target(id), _by_zig(id)
+    agent, workers = selection.agent, selection.workers
+    assert agent.static
+    assert workers.static == (not target.dynamic_workers)
+    assert agent.cmake_file == _TOOLCHAINS / f"{target.agent_toolchain}.cmake"
+    assert workers.cmake_file == _TOOLCHAINS / f"{target.worker_toolchain}.cmake"
+    assert dict(agent.environment)["DX_ZIG"].endswith("/zig")
 
 
 def test_toolchains_of_two_targets_are_the_same_where_they_share_their_packages_only():
     prints = {
-        target.agent_toolchain: find_toolchain(target, "zig").fingerprint
-        for target in targets().values()
+        toolchain.cmake_file: toolchain.fingerprint
+        for id in targets()
+        for toolchain in (_by_zig(id).agent, _by_zig(id).workers)
     }
     assert len(set(prints.values())) == len(prints)
-    arm64, android = find_target("linux-arm64"), find_target("android-arm64")
-    one, other = find_toolchain(arm64, "zig"), find_toolchain(android, "zig")
+    one, other = _by_zig("linux-arm64").agent, _by_zig("android-arm64").agent
     # What Conan computes a package's id from.
     assert (one.profile, one.fingerprint) == (other.profile, other.fingerprint)
     # Two builds at once must not remove each other's objects.
     folders = [dict(toolchain.environment)["ZIG_LOCAL_CACHE_DIR"] for toolchain in (one, other)]
     assert folders[0] != folders[1]
-
-
-def test_an_unknown_toolchain_is_named_with_those_there_are():
-    with pytest.raises(UsageError, match=r"no toolchain 'msvc'\. Known: zig, gnu"):
-        find_toolchain(find_target("linux-arm64"), "msvc")
-    assert KINDS == ("zig", "gnu")
 
 
 def test_debian_names_its_compilers_by_the_machine():

@@ -1,0 +1,21 @@
+"""What is asked of a build."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """``toolchain`` is one of ``selection.KINDS``; ``jetpack`` the JetPack release whose glibc
+    the workers of a Jetson are linked for ("" for the sysroot's, or the oldest);
+    ``sysroot`` a folder that ``sysroot pull`` made; ``jobs`` compiles at once; ``clean``
+    forgets what was built before and compiles the packages again."""
+
+    toolchain: str = "auto"
+    jetpack: str = ""
+    sysroot: Path | None = None
+    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    clean: bool = False
