@@ -10,6 +10,7 @@ import typer
 from deployx_edge import __version__
 from deployx_edge.cli import devices as devices_commands
 from deployx_edge.cli import sources as sources_commands
+from deployx_edge.cli import sysroot as sysroot_commands
 from deployx_edge.cli.bench import bench
 from deployx_edge.cli.build import build
 from deployx_edge.cli.clean import clean
@@ -80,3 +81,7 @@ _sources.command("list")(sources_commands.list_sources)
 _sources.command("fetch")(sources_commands.fetch)
 _sources.command("add")(sources_commands.add)
 app.add_typer(_sources, name="sources")
+
+_sysroot = typer.Typer(help="What linking for a board needs of it.", no_args_is_help=True)
+_sysroot.command("pull")(sysroot_commands.pull)
+app.add_typer(_sysroot, name="sysroot")
