@@ -2,7 +2,7 @@
 
 ``adb:`` alone is the only device there is; ``adb:HOST:PORT`` (wireless debugging, ``adb
 tcpip``) is connected to where it is not yet. Programs run over shell v2, files come and
-go by the shell, ports by the server's ``forward``. The default work folder is one of
+go by the shell, connections to ports by streams of their own. The default work folder is one of
 those that a shell user may write to and start programs in.
 """
 
@@ -14,6 +14,7 @@ from types import TracebackType
 from deployx_edge.device import LinkOptions
 from deployx_edge.transport.adb_channel import AdbChannel
 from deployx_edge.transport.adb_link import AdbLink
+from deployx_edge.transport.forwarding import ForwardedPort
 from deployx_edge.transport.shell import ShellTransport
 
 WORK_FOLDER = "/data/local/tmp/deployx-edge"
@@ -33,7 +34,7 @@ class AdbTransport(ShellTransport):
     ) -> None:
         super().__init__(uri, work_folder, options)
         self._link = AdbLink(serial, options, name=name)
-        self._forwards: list[int] = []
+        self._forwards: list[ForwardedPort] = []
 
     @property
     def lease_folder(self) -> str:
@@ -43,20 +44,21 @@ class AdbTransport(ShellTransport):
     def forward(self, remote_port: int) -> int:
         """See ``Transport.forward``.
 
-        Closing ends the port; a connection through it lives until one of its ends closes.
+        Not by the server's own ``forward``: that listens on the server's computer, keeps its
+        connections when the port is given back, and holds small answers back for 40 ms.
         """
-        port = self._link.forward(remote_port)
+        forward = ForwardedPort(lambda origin: self._link.open_port(remote_port), (OSError,))
         with self._lock:
-            self._forwards.append(port)
-        return port
+            self._forwards.append(forward)
+        return forward.port
 
     def close(self) -> None:
         """End programs and tunnels. The device stays connected to its server."""
-        self._close_channels()
         with self._lock:
             forwards, self._forwards = self._forwards, []
-        for port in forwards:
-            self._link.remove_forward(port)
+        for forward in forwards:
+            forward.close()
+        self._close_channels()
         self._link.close()
 
     def __enter__(self) -> AdbTransport:

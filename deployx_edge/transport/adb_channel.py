@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from deployx_edge.errors import LinkLostError
 from deployx_edge.process import format_command
-from deployx_edge.transport.adb_link import AdbLink
+from deployx_edge.transport.adb_link import AdbLink, acknowledge_at_once
 from deployx_edge.transport.adb_server import ADB_FAILURES
 from deployx_edge.transport.output import GRACE_SECONDS
 from deployx_edge.transport.shell_packets import HEADER, Packet
@@ -173,6 +173,7 @@ class AdbChannel:
         """Take packets apart until the stream ends. The one reader of the socket."""
         try:
             while True:
+                acknowledge_at_once(self._socket)
                 kind, size = HEADER.unpack(self._connection.read_exact(HEADER.size))
                 while size:
                     data = self._connection.recv(min(size, _READ_BYTES))

@@ -76,32 +76,16 @@ class AdbLink:
         self.heard()
         return connection
 
-    def forward(self, remote_port: int) -> int:
-        """Let the server listen on a free port of its computer; TransportError on refusal."""
-        # Asked here once, so that a refusal is an error instead of a connection that closes.
+    def open_port(self, port: int) -> AdbPort:
+        """A connection to a port of the device's loopback; TransportError where it refuses."""
         try:
-            self.open(f"tcp:{remote_port}").conn.close()
+            return AdbPort(self, self.open(f"tcp:{port}").conn)
         except LinkLostError:
             raise
         except TransportError as error:
             raise TransportError(
-                f"Nothing listens on port {remote_port} of {self._name}: {error.message}"
+                f"Nothing listens on port {port} of {self._name}: {error.message}"
             ) from error
-        try:
-            request = f"host-transport-id:{self._transport_id}:forward:tcp:0;tcp:{remote_port}"
-            return int(self.server.ask(request, okays=2))
-        except ADB_FAILURES as error:
-            if self.is_lost():
-                raise self.lost() from error
-            raise TransportError(
-                f"The adb server makes no tunnel to port {remote_port} of {self._name}: {error}."
-            ) from error
-
-    def remove_forward(self, port: int) -> None:
-        """End a forwarded port. A server that is gone has none."""
-        request = f"host-transport-id:{self._transport_id}:killforward:tcp:{port}"
-        with contextlib.suppress(*ADB_FAILURES):
-            self.server.ask(request, answered=False, okays=2)
 
     def heard(self) -> None:
         """Something came from the device."""
@@ -240,6 +224,47 @@ class AdbLink:
         self._lost.set()
         for end in enders:
             end()
+
+
+class AdbPort:
+    """A connection on the device. adb has no half-closed ones: its end is the end of both."""
+
+    closed = True
+
+    def __init__(self, link: AdbLink, stream: socket.socket) -> None:
+        self._link = link
+        self._socket = stream
+        link.on_loss(self, self.shutdown_write)
+
+    def recv(self, nbytes: int) -> bytes:
+        """Some bytes; empty at the end."""
+        acknowledge_at_once(self._socket)
+        return self._socket.recv(nbytes)
+
+    def sendall(self, s: bytes) -> None:
+        """All of ``s``."""
+        self._socket.sendall(s)
+
+    def shutdown_write(self) -> None:
+        """Ends both directions."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End it."""
+        self._link.forget(self)
+        self.shutdown_write()
+        self._socket.close()
+
+
+def acknowledge_at_once(stream: socket.socket) -> None:
+    """Let the server send on: it gathers small packets until the last one is acknowledged.
+
+    Without this an answer in two packets takes the 40 ms that a system may wait with an
+    acknowledgement. It holds until the next turn of the conversation.
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _reason_of(state: str | None) -> str:

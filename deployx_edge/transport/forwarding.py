@@ -5,25 +5,52 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-
-import paramiko
+from collections.abc import Callable
+from typing import Protocol
 
 from deployx_edge.errors import TransportError
-from deployx_edge.transport.ssh_link import LINK_FAILURES, SshLink
 
 _CHUNK_BYTES = 1 << 16
 
 
-class ForwardedPort:
-    """Listens until it is closed; any number of connections at once."""
+class PortStream(Protocol):
+    """A connection on the board, to a port of its loopback. A paramiko channel is one."""
 
-    def __init__(self, link: SshLink, remote_port: int) -> None:
-        self._link = link
-        self._remote_port = remote_port
+    @property
+    def closed(self) -> bool:
+        """Whether, after the end of its output, it takes no more input either."""
+
+    def recv(self, nbytes: int) -> bytes:
+        """Some bytes; empty at the end."""
+
+    def sendall(self, s: bytes) -> None:
+        """All of ``s``."""
+
+    def shutdown_write(self) -> None:
+        """No more bytes come."""
+
+    def close(self) -> None:
+        """End it in both directions."""
+
+
+class ForwardedPort:
+    """Listens until it is closed; any number of connections at once.
+
+    ``open_stream`` makes a connection to the port on the board for somebody at an address of
+    this computer; ``failures`` is what its methods raise where the link fails.
+    """
+
+    def __init__(
+        self,
+        open_stream: Callable[[tuple[str, int]], PortStream],
+        failures: tuple[type[Exception], ...],
+    ) -> None:
+        self._open_stream = open_stream
+        self._failures = failures
         # Tried once here, so that a refusal is an error with a reason instead of a
         # connection that closes at once.
-        looked = link.open_port(remote_port, ("127.0.0.1", 0))
-        with contextlib.suppress(*LINK_FAILURES):
+        looked = open_stream(("127.0.0.1", 0))
+        with contextlib.suppress(*failures):
             looked.close()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
@@ -64,36 +91,35 @@ class ForwardedPort:
 
     def _serve(self, connection: socket.socket, origin: tuple[str, int]) -> None:
         """One connection to its end. A link that fails meanwhile closes it."""
-        with connection, contextlib.suppress(TransportError, *LINK_FAILURES):
+        with connection, contextlib.suppress(TransportError, *self._failures):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            channel = self._link.open_port(self._remote_port, origin)
-            with contextlib.closing(channel):
-                upward = threading.Thread(target=_copy_up, args=(connection, channel), daemon=True)
+            stream = self._open_stream(origin)
+            with contextlib.closing(stream):
+                words = (connection, stream)
+                upward = threading.Thread(target=self._copy_up, args=words, daemon=True)
                 upward.start()
-                _copy_down(channel, connection)
+                self._copy_down(stream, connection)
                 upward.join()
         with self._lock:
             self._sockets.discard(connection)
 
+    def _copy_up(self, connection: socket.socket, stream: PortStream) -> None:
+        """From this computer to the board, until there is no more or nobody listens."""
+        try:
+            while data := connection.recv(_CHUNK_BYTES):
+                stream.sendall(data)
+            stream.shutdown_write()
+        except self._failures:
+            with contextlib.suppress(*self._failures):
+                stream.close()
 
-def _copy_up(connection: socket.socket, channel: paramiko.Channel) -> None:
-    """From this computer to the board, until there is no more or nobody listens."""
-    try:
-        while data := connection.recv(_CHUNK_BYTES):
-            channel.sendall(data)
-        channel.shutdown_write()
-    except LINK_FAILURES:
-        with contextlib.suppress(*LINK_FAILURES):
-            channel.close()
-
-
-def _copy_down(channel: paramiko.Channel, connection: socket.socket) -> None:
-    """From the board to this computer; the board's end of data becomes ours."""
-    try:
-        while data := channel.recv(_CHUNK_BYTES):
-            connection.sendall(data)
-        # A closed channel takes no more either; one that only ended its output may.
-        connection.shutdown(socket.SHUT_RDWR if channel.closed else socket.SHUT_WR)
-    except LINK_FAILURES:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+    def _copy_down(self, stream: PortStream, connection: socket.socket) -> None:
+        """From the board to this computer; the board's end of data becomes ours."""
+        try:
+            while data := stream.recv(_CHUNK_BYTES):
+                connection.sendall(data)
+            # A closed stream takes no more either; one that only ended its output may.
+            connection.shutdown(socket.SHUT_RDWR if stream.closed else socket.SHUT_WR)
+        except self._failures:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)

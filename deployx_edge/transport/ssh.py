@@ -18,7 +18,7 @@ from deployx_edge.transport.forwarding import ForwardedPort
 from deployx_edge.transport.shell import ShellTransport
 from deployx_edge.transport.ssh_channel import SshChannel
 from deployx_edge.transport.ssh_config import parse_address
-from deployx_edge.transport.ssh_link import SshLink
+from deployx_edge.transport.ssh_link import LINK_FAILURES, SshLink
 
 _WORK_FOLDER = "~/.deployx-edge"
 
@@ -43,7 +43,9 @@ class SshTransport(ShellTransport):
 
     def forward(self, remote_port: int) -> int:
         """See ``Transport.forward``."""
-        forward = ForwardedPort(self._link, remote_port)
+        forward = ForwardedPort(
+            lambda origin: self._link.open_port(remote_port, origin), LINK_FAILURES
+        )
         with self._lock:
             self._forwards.append(forward)
         return forward.port

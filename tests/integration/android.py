@@ -66,6 +66,11 @@ def adb(*words: str, check: bool = True) -> str:
     return done.stdout + done.stderr
 
 
+def listed_serials() -> set[str]:
+    """The devices that the server knows, in whatever state."""
+    return {line.split("\t")[0] for line in adb("devices").splitlines() if "\t" in line}
+
+
 @contextmanager
 def adb_environment() -> Iterator[int]:
     """Everything in this process means a server of its own; it is ended with the block.

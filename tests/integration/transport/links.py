@@ -38,14 +38,6 @@ class LinkCase:
         """Whether a connection through the link may end in one direction alone."""
         return self.system != "android"
 
-    @property
-    def ends_connections(self) -> bool:
-        """Whether closing the link ends what goes through its ports.
-
-        adb's server only stops listening, as long as the device stays connected.
-        """
-        return self.name != "adb"
-
     def new_folder(self) -> tuple[str, Path]:
         """A fresh folder (not made yet) as the board names it, and where it lies here."""
         name = f"wörk folder {next(_NUMBERS)}"
