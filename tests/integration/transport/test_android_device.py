@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,24 @@ class TestRealAdb:
         # The connection is as good as before.
         assert shell(serial, "echo still here").stdout == b"still here\n"
 
+    def test_forward(self, serial: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            remote = f"tcp:{server.getsockname()[1]}"
+            port = int(adb("-s", serial, "forward", "tcp:0", remote))
+            data = os.urandom(2 << 20)
+            with socket.create_connection(("127.0.0.1", port), 30) as here:
+                there, _ = server.accept()
+                with there:
+                    sender = threading.Thread(target=here.sendall, args=(data,))
+                    sender.start()
+                    arrived = _exactly(there, len(data))
+                    sender.join()
+                    there.sendall(b"answer")
+                    assert (arrived, _exactly(here, 6)) == (data, b"answer")
+                # Nothing is half closed: the end of one side is the end of both.
+                assert here.recv(1) == b""
+            adb("-s", serial, "forward", "--remove-all")
+
     def test_its_places_lie_in_its_folder(self, serial: str, device: VirtualPhone) -> None:
         shell(serial, "mkdir '/data/local/tmp/a b'; echo x > '/data/local/tmp/a b/c'")
         assert (device.root / "data/local/tmp/a b/c").read_text() == "x\n"
@@ -121,11 +140,8 @@ class OldHost:
         return number.to_bytes(4, "little"), arg0, arg1, payload
 
     def exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            chunk = self.socket.recv(size - len(data))
-            assert chunk
-            data += chunk
+        data = _exactly(self.socket, size)
+        assert len(data) == size
         return data
 
     def open(self, service: bytes) -> int:
@@ -205,6 +221,13 @@ class TestOldHost:
             assert other.recv(100) == b""
         host = OldHost(device.port)
         host.socket.close()
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (chunk := connection.recv(size - len(data))):
+        data += chunk
+    return data
 
 
 def _request(kind: bytes, text: bytes) -> bytes:
