@@ -4,6 +4,7 @@ local:                          this computer
 virtual:TARGET[?cpu=NAME]       a target's binaries under qemu-user
 ssh:[user@]host[:port]          a board on the network
 adb:[SERIAL]                    an Android device behind an adb server
+labgrid:PLACE[@HOST[:PORT]]     a board that a labgrid coordinator lends
 """
 
 from __future__ import annotations
@@ -47,11 +48,18 @@ def _open_adb(uri: str, work_folder: str | None, options: LinkOptions) -> Transp
     return open_adb(uri, work_folder, options)
 
 
+def _open_labgrid(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
+    from deployx_edge.transport.labgrid import open_labgrid
+
+    return open_labgrid(uri, work_folder, options)
+
+
 _OPENERS: dict[str, Callable[[str, str | None, LinkOptions], Transport]] = {
     "local": _open_local,
     "virtual": _open_virtual,
     "ssh": _open_ssh,
     "adb": _open_adb,
+    "labgrid": _open_labgrid,
 }
 
 

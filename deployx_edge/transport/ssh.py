@@ -17,7 +17,7 @@ from deployx_edge.device import LinkOptions
 from deployx_edge.transport.forwarding import ForwardedPort
 from deployx_edge.transport.shell import ShellTransport
 from deployx_edge.transport.ssh_channel import SshChannel
-from deployx_edge.transport.ssh_config import parse_address
+from deployx_edge.transport.ssh_config import Address, parse_address
 from deployx_edge.transport.ssh_link import LINK_FAILURES, SshLink
 
 _WORK_FOLDER = "~/.deployx-edge"
@@ -25,15 +25,17 @@ _WORK_FOLDER = "~/.deployx-edge"
 
 def open_ssh(uri: str, work_folder: str | None, options: LinkOptions) -> SshTransport:
     """Connect and log in (see the module); raises TransportError and its subclasses."""
-    return SshTransport(uri, _WORK_FOLDER if work_folder is None else work_folder, options)
+    return SshTransport(uri, parse_address(uri), work_folder, options)
 
 
 class SshTransport(ShellTransport):
     """See ``Transport``."""
 
-    def __init__(self, uri: str, work_folder: str, options: LinkOptions) -> None:
-        super().__init__(uri, work_folder, options)
-        self._link = SshLink(parse_address(uri), options)
+    def __init__(
+        self, uri: str, address: Address, work_folder: str | None, options: LinkOptions
+    ) -> None:
+        super().__init__(uri, _WORK_FOLDER if work_folder is None else work_folder, options)
+        self._link = SshLink(address, options)
         self._forwards: list[ForwardedPort] = []
 
     @property

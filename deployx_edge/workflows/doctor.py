@@ -44,7 +44,10 @@ _PACKAGES = (
 )
 
 # Packages that only some commands need, and which.
-_EXTRAS = (("pnnx", "--no-deps ", "bundle --via pnnx"),)
+_EXTRAS = (
+    ("pnnx", "--no-deps ", "bundle --via pnnx"),
+    ("labgrid", "", "the devices labgrid:PLACE"),
+)
 
 # Program, Debian package, whether nothing works without it, and what for.
 _PROGRAMS = (
