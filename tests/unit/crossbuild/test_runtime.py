@@ -82,6 +82,16 @@ def test_an_altered_executable_is_named(runtime):
         verify_files(runtime)
 
 
+def test_an_executable_that_is_altered_behind_a_first_look_is_named(runtime):
+    verify_files(runtime)
+    content = runtime.agent.read_bytes()
+    runtime.agent.write_bytes(bytes(byte ^ 1 for byte in content))  # of the same size
+    with pytest.raises(BuildError, match="dx-agent should have the sha256"):
+        verify_files(runtime)
+    runtime.agent.write_bytes(content)
+    verify_files(runtime)
+
+
 def test_a_missing_executable_is_named(runtime):
     runtime.worker("ncnn").unlink()
     with pytest.raises(BuildError, match=r"dx-worker-ncnn .* but has nothing"):
