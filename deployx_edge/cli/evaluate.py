@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +30,10 @@ from deployx_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from deployx_edge.evaluation.results import Evaluation
+    from deployx_edge.workflows.progress import Progress
 
+# What tells of the reference and of the figures, beside the boards.
+_ALL = "this computer"
 DatasetOption = Annotated[
     Path,
     typer.Option(
@@ -43,7 +49,7 @@ DevicesOption = Annotated[
         "--device",
         "-d",
         metavar="NAME|URI[,…]",
-        help="As for bench; may be repeated. Without it, on this computer.",
+        help="As for bench, several at once; may be repeated. Without it, on this computer.",
         autocompletion=complete_device,
     ),
 ]
@@ -159,7 +165,6 @@ def evaluate(
     Example: deployx-edge evaluate examples/digits/digits_cnn.onnx
     --dataset examples/digits/digits_test.npz --device virtual:linux-arm64 --max-drop top1=0.01
     """
-    from deployx_edge.cli.console import show_progress
     from deployx_edge.config import load_config
     from deployx_edge.workflows.evaluate import EvaluationOptions
     from deployx_edge.workflows.evaluate import evaluate as evaluate_workflow
@@ -193,7 +198,7 @@ def evaluate(
     names = [found.name for words in device or () for found in config.find_devices(words)]
     least = parse_thresholds(minimum or (), "--min")
     drops = parse_thresholds(max_drop or (), "--max-drop")
-    with show_progress() as progress:
+    with _progress(names) as (progress, progress_of):
         found = evaluate_workflow(
             model,
             dataset,
@@ -203,11 +208,30 @@ def evaluate(
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
             options=options,
             progress=progress,
+            progress_of=progress_of,
         )
     _tell(found, as_json=json, picture=picture)
-    if show and report is not None:
+    if show and report is not None and found.places:
         webbrowser.open((report / "index.html").resolve().as_uri())
-    check_thresholds(found, least, drops)
+    for failure in found.failures:
+        print(f"error: {failure.place}: {failure.error}", file=sys.stderr)
+    if found.places:
+        check_thresholds(found, least, drops)
+    for failure in found.failures:
+        raise typer.Exit(failure.exit_code)
+
+
+@contextmanager
+def _progress(names: Sequence[str]) -> Iterator[tuple[Progress, Callable[[str], Progress] | None]]:
+    """What tells of all, and of each where there are several."""
+    from deployx_edge.cli.console import show_progress, show_progress_of
+
+    if len(names) < 2:
+        with show_progress() as progress:
+            yield progress, None
+        return
+    with show_progress_of([_ALL, *names]) as progress_of:
+        yield progress_of(_ALL), progress_of
 
 
 def _tell(found: Evaluation, *, as_json: bool, picture: Path | None) -> None:

@@ -91,8 +91,20 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FailedPlace:
+    """One of several boards that could not be evaluated on, with the error's exit code."""
+
+    place: str
+    error: str
+    exit_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """All places on the same samples; ``reference`` is None where no source was given."""
+    """All places on the same samples; ``reference`` is None where no source was given.
+
+    ``failures`` are the boards that failed while others went on.
+    """
 
     model: str
     bundle_sha256: str
@@ -104,3 +116,4 @@ class Evaluation:
     notes: tuple[str, ...]
     reference: Accuracy | None
     places: tuple[Accuracy, ...]
+    failures: tuple[FailedPlace, ...] = ()

@@ -26,12 +26,15 @@ def evaluation_report(evaluation: Evaluation) -> Group:
     title = f"{evaluation.model} on {evaluation.samples} samples of {evaluation.dataset}"
     table = Table(title=title)
     for heading in ("place", "precision", "metric", "value", "95 %", "minus reference", "95 %"):
-        table.add_column(heading, justify="left" if heading in ("place", "precision") else "right")
+        left = heading in ("place", "precision")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
     table.add_column("agreement", justify="right")
     table.add_column("samples/s", justify="right")
     reference = (evaluation.reference,) if evaluation.reference else ()
     for place in (*reference, *evaluation.places):
         _add_place(table, place)
+    for failure in evaluation.failures:
+        table.add_row(failure.place, Text(failure.error, style="red"), "failed")
     parts: list[Table | Text] = [table]
     for place in evaluation.places:
         if len(place.per_class) > 1:

@@ -174,7 +174,8 @@ def _pictures(rows: Sequence[PictureRow], legend: Sequence[str]) -> str:
 
 
 def _notes(evaluation: Evaluation) -> str:
-    notes = [escape(note) for note in evaluation.notes]
+    notes = [f"{escape(item.place)} failed: {escape(item.error)}" for item in evaluation.failures]
+    notes += [escape(note) for note in evaluation.notes]
     notes += [
         f"Left out: {escape(item.name)}: {escape(item.reason)}"
         for item in evaluation.skipped[:_MOST_ROWS]

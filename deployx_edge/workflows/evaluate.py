@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from deployx_edge.evaluation.metrics import (
     metric_by_name,
 )
 from deployx_edge.evaluation.results import Evaluation
-from deployx_edge.measurement.values import RunOptions, precision_warning
+from deployx_edge.measurement.values import RunOptions
 from deployx_edge.model import PostProcessing, PreProcessing
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.steps import (
@@ -35,8 +36,9 @@ from deployx_edge.workflows.evaluation_files import (
     write_predictions,
 )
 from deployx_edge.workflows.evaluation_page import PAGE, write_page
-from deployx_edge.workflows.evaluation_results import Place, Tally, accuracy_of, precision_of
-from deployx_edge.workflows.evaluation_runners import Work, feed, reference_runner, run_on
+from deployx_edge.workflows.evaluation_places import Places, run_places
+from deployx_edge.workflows.evaluation_results import Place, Tally, accuracy_of
+from deployx_edge.workflows.evaluation_runners import Work, feed, reference_runner
 from deployx_edge.workflows.predictions import Meaning
 from deployx_edge.workflows.progress import Progress, Stage, silent
 from deployx_edge.workflows.staging import check_replaceable, staged_folder
@@ -86,8 +88,12 @@ def evaluate(
     torch: TorchOptions | None = None,
     options: EvaluationOptions | None = None,
     progress: Progress = silent,
+    progress_of: Callable[[str], Progress] | None = None,
 ) -> Evaluation:
     """Run every chosen sample on every device (none: this computer), and on the reference.
+
+    Several devices run at once, each told of to its own ``progress_of`` where that is given;
+    what fails on one of them is in ``failures``, and the others go on. With one it is raised.
 
     ``model`` is a bundle, or a source of which one is made; a source is its own reference.
     A link that breaks is opened again and goes on behind the last answered sample; so does a
@@ -103,19 +109,18 @@ def evaluate(
         beside = None
         if source is not None:
             beside = _reference(case, source, torch, tally_of("reference"), progress)
-        wanted: Sequence[str | None] = devices or [None]
-        places = [
-            _place(case, device, chosen, tally_of(device or "this computer"), progress)
-            for device in wanted
-        ]
+        tell = progress_of or (lambda device: progress)
+        ran = run_places(_work(case, chosen), devices, tally_of, progress, tell)
         progress(Stage(text="Working out figures"))
-        found = _evaluation(case, dataset, beside, places, chosen.seed)
+        found = _evaluation(case, dataset, beside, ran, chosen.seed)
+        if not ran.done:
+            tally_of.keep_nothing()
+            return found
         if chosen.predictions is not None:
-            write_predictions(
-                chosen.predictions, chosen.format, case.meaning, case.data, places[0].tally.store
-            )
+            store = ran.done[0].tally.store
+            write_predictions(chosen.predictions, chosen.format, case.meaning, ran.data, store)
         if chosen.report is not None:
-            write_page(chosen.report, found, case.data, beside, places)
+            write_page(chosen.report, found, ran.data, beside, ran.done)
     return found
 
 
@@ -272,6 +277,11 @@ class _TallyMaker:
         path = self._scratch / f"{self._made}.predictions"
         return Tally(self._case.metrics(), self._case.meaning, path, saver)
 
+    def keep_nothing(self) -> None:
+        """Nothing came of it: what an earlier evaluation saved stays."""
+        if self._saved is not None:
+            shutil.rmtree(self._saved)
+
 
 def _reference(
     case: _Case, source: Path, torch: TorchOptions, tally: Tally, progress: Progress
@@ -283,14 +293,8 @@ def _reference(
     return Place(name="reference", precision="fp32", tally=tally, rate=rate)
 
 
-def _place(
-    case: _Case,
-    device: str | None,
-    options: EvaluationOptions,
-    tally: Tally,
-    progress: Progress,
-) -> Place:
-    work = Work(
+def _work(case: _Case, options: EvaluationOptions) -> Work:
+    return Work(
         bundle=case.bundle,
         data=case.data,
         preprocessing=case.preprocessing,
@@ -298,23 +302,12 @@ def _place(
         wait=options.wait,
         force=options.force,
     )
-    ran = run_on(device, work, tally, progress)
-    tally.finish()
-    asked, stored = options.run.precision, case.bundle.precision
-    return Place(
-        name=device or "this computer",
-        precision=precision_of(case.bundle, asked, ran),
-        tally=tally,
-        rate=ran.rate,
-        resumed=ran.resumed,
-        warning=precision_warning(asked, stored, ran.precisions) if ran.precisions else None,
-    )
 
 
 def _evaluation(
-    case: _Case, dataset: Path, reference: Place | None, places: Sequence[Place], seed: int
+    case: _Case, dataset: Path, reference: Place | None, ran: Places, seed: int
 ) -> Evaluation:
-    data = case.data
+    data = ran.data
     return Evaluation(
         model=case.bundle.name,
         bundle_sha256=bundle_digest(case.bundle),
@@ -326,10 +319,11 @@ def _evaluation(
         notes=(
             *data.notes,
             *_overlap(case.bundle, data),
-            *(f"{place.name}: {place.warning}" for place in places if place.warning),
+            *(f"{place.name}: {place.warning}" for place in ran.done if place.warning),
         ),
         reference=None if reference is None else accuracy_of(reference, None, data, seed),
-        places=tuple(accuracy_of(place, reference, data, seed) for place in places),
+        places=tuple(accuracy_of(place, reference, data, seed) for place in ran.done),
+        failures=ran.failed,
     )
 
 

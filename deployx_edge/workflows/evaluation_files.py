@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -44,6 +45,10 @@ class OutputSaver:
         path = self._folder / f"{len(self._names):0{_DIGITS}}.npz"
         numpy.savez_compressed(path, **outputs)  # type: ignore[arg-type]
         self._names.append(name)
+
+    def discard(self) -> None:
+        """Take back what was saved."""
+        shutil.rmtree(self._folder)
 
     def finish(self) -> None:
         """Write the list of samples."""

@@ -81,6 +81,11 @@ class Tally:
         if self._saver is not None:
             self._saver.finish()
 
+    def discard(self) -> None:
+        """It did not come to its end: nothing is left of it."""
+        if self._saver is not None:
+            self._saver.discard()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:

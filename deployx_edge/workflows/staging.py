@@ -24,13 +24,18 @@ def check_replaceable(folder: Path, marker: str) -> None:
 
 @contextmanager
 def staged_folder(folder: Path, marker: str) -> Iterator[Path]:
-    """An empty folder that takes the place of ``folder`` when the block ends well."""
+    """An empty folder that takes the place of ``folder`` when the block ends well.
+
+    A block that removes it leaves ``folder`` as it was.
+    """
     check_replaceable(folder, marker)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         made = Path(scratch) / "made"
         made.mkdir()
         yield made
+        if not made.exists():
+            return
         check_replaceable(folder, marker)
         if folder.exists():
             shutil.move(folder, Path(scratch) / "before")

@@ -208,3 +208,64 @@ def test_thresholds_know_which_way_is_good() -> None:
     assert parse_thresholds(["mse=0.1", "top1=1"], "--min") == {"mse": 0.1, "top1": 1.0}
     with pytest.raises(UsageError, match="--min =3 is not"):
         parse_thresholds(["=3"], "--min")
+
+
+def test_several_boards_are_evaluated_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each as alone; what fails on one is its row, and the exit code, and not the others' end."""
+    monkeypatch.chdir(tmp_path)
+    lines = []
+    for name, uri in (("left", "local:"), ("arm", "virtual:linux-arm64"), ("right", "local:")):
+        lines += [f"[devices.{name}]", f'uri = "{uri}"', f'work_folder = "{tmp_path / name}"']
+    lines += ["[devices.broken]", 'uri = "local:"', 'target = "linux-arm64"']
+    (tmp_path / "deployx.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    folder = pictures(tmp_path / "pictures")
+    words = (MODEL, "--dataset", folder, "-d", "left,arm", "-d", "broken,right")
+    saved = ("--report", tmp_path / "page", "--save-outputs", tmp_path / "outputs")
+    done = command(*words, *saved, "--json", code=34)
+    found = json.loads(done.stdout)
+    assert [place["place"] for place in found["places"]] == ["left", "arm", "right"]
+    assert [place["figures"][0]["value"] for place in found["places"]] == [1.0, 1.0, 1.0]
+    assert [place["agreement"] for place in found["places"]] == [1.0, 1.0, 1.0]
+    assert found["samples"] == 3
+    assert [Path(item["name"]).name for item in found["skipped"]] == ["broken.png"]
+    (failure,) = found["failures"]
+    assert (failure["place"], failure["exit_code"]) == ("broken", 34)
+    assert "uname -m says x86_64" in failure["error"]
+    assert "error: broken: uname -m says x86_64" in done.stderr
+    assert "broken failed: uname -m" in (tmp_path / "page" / "index.html").read_text()
+    kept = sorted(path.name for path in (tmp_path / "outputs").iterdir() if path.is_dir())
+    assert kept == ["arm", "left", "reference", "right"]
+    shown = command(*words, "--min", "top1=0.5", code=34)
+    assert "broken" in shown.stdout
+    assert "failed" in shown.stdout
+    refused = command(*words, "--min", "top1=1.5", code=AccuracyError.exit_code)
+    assert "error: broken: " in refused.stderr
+
+
+def test_boards_without_a_reference_read_the_data_each_for_itself(tmp_path: Path) -> None:
+    make_bundle(MODEL, tmp_path / "digits")
+    devices = ["local:", "virtual:linux-arm64"]
+    chosen = EvaluationOptions(limit=60)
+    found = evaluate(tmp_path / "digits", DATA, devices, options=chosen)
+    alone = evaluate(tmp_path / "digits", DATA, [], options=chosen)
+    assert found.samples == alone.samples == 60
+    assert found.failures == ()
+    assert [p.figures for p in found.places] == [alone.places[0].figures] * 2
+
+
+def test_where_every_board_fails_what_was_there_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tables = [f'[devices.{name}]\nuri = "local:"\ntarget = "linux-arm64"\n' for name in "ab"]
+    (tmp_path / "deployx.toml").write_text("\n".join(tables), encoding="utf-8")
+    saved = ("--report", "page", "--save-outputs", "outputs")
+    words = (MODEL, "--dataset", DATA, "--limit", 10, *saved)
+    command(*words)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    found = json.loads(command(*words, "-d", "a,b", "--json", code=34).stdout)
+    assert found["places"] == []
+    assert [failure["place"] for failure in found["failures"]] == ["a", "b"]
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.*") if p.is_file()} == before
