@@ -37,7 +37,7 @@ def test_what_is_no_ssh_address(text: str) -> None:
 
 
 def test_the_kinds_of_links() -> None:
-    assert schemes() == ("local", "virtual", "ssh", "adb")
+    assert schemes() == ("local", "virtual", "ssh", "adb", "labgrid")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_kinds_of_links() -> None:
     [
         ("shh:pi@host", "Did you mean ssh:?"),
         ("virtul:linux-arm64", "Did you mean virtual:?"),
-        ("qqq:x", "An address begins with local: or virtual: or ssh: or adb:."),
+        ("qqq:x", "An address begins with local: or virtual: or ssh: or adb: or labgrid:."),
         ("ssh", "Did you mean ssh:?"),
         ("", "An address begins with"),
     ],
