@@ -15,7 +15,7 @@ from deployx_edge.errors import LinkLostError, TransportError
 from deployx_edge.transport.adb_finding import find_ready
 from deployx_edge.transport.adb_server import ADB_FAILURES, ADB_TIMEOUTS, AdbServer
 
-_SETTLE_SECONDS = 0.5
+_SETTLE_SECONDS = 1.0
 _TICK_SECONDS = 0.02
 # Nobody listens on this socket of the device: adbd looks, and says no. That is a sign of
 # life which starts no process on a board that is being measured.

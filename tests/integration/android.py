@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def running_phone(root: Path, *options: str) -> Iterator[VirtualPhone]:
         process.stdout.close()
         process.kill()
         process.wait()
+        _end_programs_of(process.pid)
+
+
+def _end_programs_of(device: int) -> None:
+    """What a device that was killed had no time to end."""
+    mark = f"DEPLOYX_EDGE_DEVICE={device}".encode()
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in place.read_bytes().split(b"\0"):
+                os.kill(int(place.parent.name), signal.SIGKILL)
 
 
 def adb(*words: str, check: bool = True) -> str:

@@ -28,6 +28,7 @@ class Device:
         self._listener = socket.create_server(("127.0.0.1", port))
         self._connections: set[Connection] = set()
         self._lock = threading.Lock()
+        self._rebooting = threading.Lock()
         self.port: int = self._listener.getsockname()[1]
 
     def start(self) -> None:
@@ -36,16 +37,16 @@ class Device:
 
     def reboot(self) -> None:
         """Everything that runs dies, every connection ends, the boot id is another."""
-        self._hang_up()
-        self._services.end_programs()
-        self._folder.boot()
+        with self._rebooting:
+            self._hang_up()
+            self._services.end_programs()
+            self._folder.boot()
 
     def close(self) -> None:
         """End all programs and connections."""
         self._listener.close()
         self._services.end_programs()
         self._hang_up()
-        self._folder.close()
 
     def _hang_up(self) -> None:
         with self._lock:
@@ -59,6 +60,8 @@ class Device:
                 connected, _ = self._listener.accept()
             except OSError:
                 return
+            with self._rebooting:
+                pass  # Nobody is served until it is up again.
             if not may_connect(connected):
                 connected.close()
                 continue

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 import uuid
 from pathlib import Path
 
@@ -27,8 +25,8 @@ class DeviceFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self._alias = _alias(self.root)
         (self.root / "data/local/tmp").mkdir(parents=True, exist_ok=True)
+        self._alias = _alias(self.root)
         self._write_zones()
         self._copy_programs()
         if not self._inside(_BOOT_ID).is_file():
@@ -50,11 +48,6 @@ class DeviceFolder:
     def translate(self, text: str) -> str:
         """A shell command, or a path, with the device's own places led into the folder."""
         return _PLACE.sub(lambda found: f"{self._alias}{found[1]}", text)
-
-    def close(self) -> None:
-        """Remove what lies outside the folder."""
-        if self._alias != self.root:
-            shutil.rmtree(self._alias.parent, ignore_errors=True)
 
     def _inside(self, path: str) -> Path:
         return self.root / path.lstrip("/")
@@ -83,9 +76,12 @@ class DeviceFolder:
 
 
 def _alias(root: Path) -> Path:
-    """A name of ``root`` that needs no quotes in a shell command, wherever it is put in."""
+    """A name of ``root`` that needs no quotes in a shell command, wherever it is put in.
+
+    For most folders their own. Else this process makes it its current folder, which has a plain
+    name as long as the process lives.
+    """
     if _PLAIN.fullmatch(str(root)):
         return root
-    link = Path(tempfile.mkdtemp(prefix="deployx-device-")) / "root"
-    link.symlink_to(root, target_is_directory=True)
-    return link
+    os.chdir(root)
+    return Path(f"/proc/{os.getpid()}/cwd")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,8 @@ from deployx_edge.transport.android_device.streams import Stream, StreamClosedEr
 from deployx_edge.transport.shell_packets import HEADER, Packet
 
 _CHUNK_BYTES = 1 << 18
+_KILL_SECONDS = 5.0
+_TICK_SECONDS = 0.01
 _MARK = "DEPLOYX_EDGE_DEVICE"
 
 
@@ -38,10 +41,20 @@ class ShellService:
 
     def kill_all(self) -> None:
         """End everything that was started here, and what that started."""
+        deadline = time.monotonic() + _KILL_SECONDS
+        # Once more after each kill: what was just forked was in no list.
+        while self._kill_what_runs() and time.monotonic() < deadline:
+            time.sleep(_TICK_SECONDS)
+
+    def _kill_what_runs(self) -> bool:
+        """Whether there was anything left."""
+        found = False
         for entry in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):
                 if self._mark.encode() in entry.read_bytes().split(b"\0"):
+                    found = True
                     os.kill(int(entry.parent.name), signal.SIGKILL)
+        return found
 
     def _start(self, command: str, *, merged: bool) -> process.Child:
         name, _, value = self._mark.partition("=")

@@ -129,6 +129,8 @@ class TestWhichDevice:
             boot = link.run(["cat", BOOT_ID]).stdout
         fresh_phone.process.kill()
         fresh_phone.process.wait()
+        ready = f"{fresh_phone.serial}\tdevice"
+        wait_until(lambda: ready not in adb("devices"), "the server's notice")
         with pytest.raises(TransportError, match="cannot connect"):
             open_transport(fresh_phone.uri)
         with (
