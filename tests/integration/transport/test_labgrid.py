@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from deployx_edge.workflows.session import open_session
 from tests.integration.board import USER, Sshd, free_port, running_sshd
 from tests.integration.processes import wait_until, with_words
 
-DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx"
+ROOT = Path(__file__).parents[3]
+DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
 TOOLS = Path(sys.executable).parent
 OURS = f"{socket.gethostname()}/{USER}"
 
@@ -295,3 +297,21 @@ def test_an_address_without_a_place() -> None:
     for uri in ("labgrid:", "labgrid:@host:1", "labgrid:pi@"):
         with pytest.raises(UsageError, match="names no labgrid place"):
             open_transport(uri)
+
+
+def test_without_labgrid_the_remedy_is_its_extra(tmp_path: Path) -> None:
+    """In an environment with all packages but this one."""
+    for package in Path(sysconfig.get_paths()["purelib"]).iterdir():
+        if not package.name.startswith("labgrid"):
+            (tmp_path / package.name).symlink_to(package)
+    code = "from deployx_edge.transport import open_transport; open_transport('labgrid:pi')"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "MissingToolError: labgrid:pi needs labgrid's client" in done.stderr
+    assert "pip install 'deployx-edge[labgrid]'" in done.stderr
