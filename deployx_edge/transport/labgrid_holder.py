@@ -82,28 +82,29 @@ class _Holder:
     def __init__(self, coordinator: str, name: str, folder: Path) -> None:
         self._coordinator = coordinator
         self._name = name
-        folder.mkdir(parents=True, exist_ok=True)
-        # Holds the time of the acquisition where it was one of ours.
-        self._file = (folder / quote(f"{coordinator} {name}", safe="")).open("a+")
-        self._locked = False
+        self._folder = folder
+        # Of the place, once it is known; locked while we have a part in it.
+        self._file: IO[str] | None = None
 
     async def acquire(self) -> Answer:
         """Take the place, or take part in it; raises _RefusedError."""
         session = await self._connected()
         try:
+            self._file = self._opened(self._place(session))
             while True:
-                alone = self._lock()
+                alone = self._lock(self._file)
                 place = await self._refreshed(session)
                 if place.acquired is None and not alone:
-                    self._unlock()  # The last of the others has just given it back.
+                    # The last of the others has just given it back.
+                    fcntl.flock(self._file, fcntl.LOCK_UN)
                     continue
                 if place.acquired is None:
                     await self._take(session, place)
-                    self._note(str((await self._refreshed(session)).changed))
+                    _note(self._file, str((await self._refreshed(session)).changed))
                 elif place.acquired != _own_name(session):
                     self._check_allowed(session, place)
-                elif alone and self._noted() != str(place.changed):
-                    self._note("")  # Not by us: a person's.
+                elif alone and _noted(self._file) != str(place.changed):
+                    _note(self._file, "")  # Not by us: a person's.
                 fcntl.flock(self._file, fcntl.LOCK_SH)
                 return self._service(session, await self._refreshed(session))
         finally:
@@ -112,18 +113,18 @@ class _Holder:
     async def release(self) -> bool:
         """Give the place back where it is ours and nobody else of us needs it; whether that
         went well."""
-        if not self._locked:
+        if self._file is None:
             return True
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        if not self._noted():
+        if not _noted(self._file):
             return True
         for attempt in range(_RELEASE_TRIES):
             try:
                 await self._give_back()
-                self._note("")
+                _note(self._file, "")
                 return True
             except _RefusedError as refusal:
                 print(refusal, file=sys.stderr)
@@ -234,29 +235,32 @@ class _Holder:
             port=int(service.get("port", 22)),
         )
 
-    def _lock(self) -> bool:
+    def _opened(self, place: Place) -> IO[str]:
+        """The file that our runs share; it holds the time of the acquisition where we made it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return (self._folder / quote(f"{self._coordinator} {place.name}", safe="")).open("a+")
+
+    @staticmethod
+    def _lock(file: IO[str]) -> bool:
         """Whether no other run of ours has the place; waits while one takes it or gives it back."""
-        self._locked = True
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            fcntl.flock(self._file, fcntl.LOCK_SH)
+            fcntl.flock(file, fcntl.LOCK_SH)
             return False
 
-    def _unlock(self) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
-        self._locked = False
 
-    def _note(self, text: str) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(text)
-        self._file.flush()
+def _note(file: IO[str], text: str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(text)
+    file.flush()
 
-    def _noted(self) -> str:
-        self._file.seek(0)
-        return self._file.read()
+
+def _noted(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def _own_name(session: ClientSession) -> str:
