@@ -188,6 +188,7 @@ def test_release_is_careful_with_others_and_ends_their_agent_by_force(board, end
     assert release(board, force=True) is None
 
 
+@pytest.mark.parametrize("board", ["ssh"], indirect=True)
 def test_an_agent_that_hangs_is_ended_too(board, endless_bench):
     pid = entries(board)[0].pid
     os.kill(pid, signal.SIGSTOP)
