@@ -26,7 +26,7 @@ using dx::test::TemporaryFolder;
 void push_one(const WorkFolder& work, const std::string& bundle, char letter,
               std::uint64_t keep_bytes) {
   const std::vector<PushedFile> files = {{"file", std::string(1000, letter)}};
-  Push one(work, Keeping{keep_bytes, "/work/bin/dx-agent-now"});
+  Push one(work, Keeping{keep_bytes, "/w/bin/dx-agent-now"});
   one.write(manifest_text(bundle, files));
   REQUIRE(one.line().rfind("deployx-receive 1 ", 0) == 0);
   if (one.line() != "end") {
