@@ -204,8 +204,7 @@ WorkerFailure Worker::failure_of(const WorkerExit& exit) const {
       return failure;
     case KillReason::kUnwanted:
       reason.code = FailureCode::kCancelled;
-      reason.message =
-          "the session was ended on the board meanwhile (devices release, or a signal)";
+      reason.message = "the worker was ended with its session, by its host or by devices release";
       return failure;
     case KillReason::kNone:
       break;
