@@ -269,7 +269,7 @@ def test_doctor_and_targets_say_what_is_there(tmp_path):
 BAD = [
     (["bench", DIGITS, "-d", "virtual:linux-arm65"], 2, "linux-arm64"),
     (["bench", DIGITS, "-d", "virtaul:linux-arm64"], 2, "virtual"),
-    (["bench", DIGITS, "-d", "nobody"], 2, "deployx.toml"),
+    (["bench", DIGITS, "-d", "nobody"], 2, "devices add nobody"),
     (["build", "--target", "linux-arm65"], 2, "linux-arm64"),
     (["bench", DIGITS, "-d", "local:", "--precision", "fp8"], 2, "fp8"),
     (["bench", DIGITS, "-d", "local:", "--threads", "two"], 2, "two"),
@@ -314,7 +314,7 @@ def test_the_shell_completes_devices_and_targets(tmp_path):
         return done.stdout.split()
 
     assert completed("deployx-edge bench model.onnx --device p") == ["pi"]
-    assert completed("deployx-edge build --target linux-a") == ["linux-arm64"]
+    assert completed("deployx-edge build --target linux-arm6") == ["linux-arm64"]
     assert "push-and-bench" in completed("deployx-edge push")
 
 
