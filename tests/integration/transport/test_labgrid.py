@@ -180,7 +180,9 @@ def test_the_place_is_given_back_when_its_user_is_killed(
     device: Device, lab: Lab, tmp_path: Path, number: int
 ) -> None:
     code = (
-        "import sys, time\nfrom pathlib import Path\n"
+        "import signal, sys, time\nfrom pathlib import Path\n"
+        # A shell that starts this suite in the background has it ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from deployx_edge.device import LinkOptions\n"
         "from deployx_edge.transport import open_transport\n"
         "uri, folder, config = sys.argv[1:]\n"
@@ -193,10 +195,14 @@ def test_the_place_is_given_back_when_its_user_is_killed(
         [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert user.stdout is not None
-    assert user.stdout.readline() == b"open\n"
-    assert lab.owner() == OURS
-    user.send_signal(number)
-    user.communicate(timeout=60)
+    try:
+        assert user.stdout.readline() == b"open\n"
+        assert lab.owner() == OURS
+        user.send_signal(number)
+        user.communicate(timeout=60)
+    finally:
+        user.kill()
+        user.communicate()
     wait_until(lambda: lab.owner() is None, "the end of the dead user's place")
 
 
