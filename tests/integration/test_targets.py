@@ -20,11 +20,10 @@ import pytest
 from deployx_edge import process
 from deployx_edge.comparison import first_difference
 from deployx_edge.crossbuild.elf import check_executable
-from deployx_edge.crossbuild.runtime import read_runtime, verify_files
+from deployx_edge.crossbuild.runtime import verify_files
 from deployx_edge.device import Device
 from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.measurement.values import BenchPlan, RunOptions
-from deployx_edge.resources import dist_folder
 from deployx_edge.target import find_target, targets
 from deployx_edge.transport import open_transport
 from deployx_edge.transport.virtual import library_words
@@ -34,6 +33,7 @@ from deployx_edge.workflows.compare import compare
 from deployx_edge.workflows.session import open_session
 
 from .board import MissingPartError, foreign_root, running_sshd
+from .crossbuild.compiling import built
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
 # For x86 ncnn holds every layer four times over, for RISC-V and Arm about twice.
@@ -51,13 +51,6 @@ _BOARDS = (
     ("virtual:linux-riscv64?cpu=rv64,v=true,vext_spec=v1.0,vlen=256,Zfh=true", "fp32", "fp32"),
     ("virtual:jetson", "fp32", "fp32"),
 )
-
-
-def built(target_id):
-    """The finished build; a skip where it takes ``--all-targets``."""
-    if not (dist_folder(target_id) / "runtime.json").is_file():
-        pytest.skip(f"dist/{target_id} is not built (./scripts/test --all-targets builds it)")
-    return read_runtime(dist_folder(target_id))
 
 
 def emulator(target):

@@ -6,10 +6,13 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from deployx_edge import process
 from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.runtime import Runtime, read_runtime
 from deployx_edge.crossbuild.selection import select
-from deployx_edge.resources import data_folder
+from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.target import find_target
 
 TOOLCHAINS = data_folder("toolchains")
@@ -38,6 +41,14 @@ int main() {
 }
 """
 PART = "int part(void) { return 42; }\n"
+
+
+def built(target_id: str) -> Runtime:
+    """The finished build; a skip where it takes ``--all-targets``: zig compiles its C++ library
+    anew for each target, which takes minutes that a new machine should not spend."""
+    if not (dist_folder(target_id) / "runtime.json").is_file():
+        pytest.skip(f"dist/{target_id} is not built (./scripts/test --all-targets builds it)")
+    return read_runtime(dist_folder(target_id))
 
 
 def write_project(folder: Path, *, main: str = MAIN) -> Path:

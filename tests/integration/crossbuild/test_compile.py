@@ -16,6 +16,7 @@ from deployx_edge.target import find_target, targets
 from tests.integration.crossbuild.compiling import (
     PART,
     TOOLCHAINS,
+    built,
     cmake_commands,
     compile_object,
     run,
@@ -29,6 +30,7 @@ _TOOLCHAINS = [id for id, target in targets().items() if target.agent_toolchain 
 
 @pytest.mark.parametrize("target_id", _TOOLCHAINS)
 def test_a_toolchain_file_alone_makes_a_program_that_runs_there(tmp_path, target_id):
+    built(target_id)
     target = find_target(target_id)
     source = write_project(tmp_path / "source")
     for command in cmake_commands(source, tmp_path / "b", TOOLCHAINS / f"{target_id}.cmake"):

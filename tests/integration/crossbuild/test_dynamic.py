@@ -14,7 +14,7 @@ from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sysroot import Sysroot, cmake_options
 from deployx_edge.errors import BuildError
 from deployx_edge.target import find_target
-from tests.integration.crossbuild.compiling import TOOLCHAINS, cmake_commands, run
+from tests.integration.crossbuild.compiling import TOOLCHAINS, built, cmake_commands, run
 
 _JETSON = find_target("jetson")
 _GCC = "aarch64-linux-gnu-g++"
@@ -104,6 +104,7 @@ def _environment(release):
 
 
 def _build(folder, project, program, *options, release="5"):
+    built(_JETSON.id)
     folder.mkdir()
     (folder / "CMakeLists.txt").write_text(project)
     (folder / "main.cpp").write_text(program)
