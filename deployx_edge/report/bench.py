@@ -17,6 +17,7 @@ _COLUMNS = (
     *("threads", "asked", "ran", "load", "first run", "p50", "p90", "p99"),
     *("min", "mean", "stdev", "FPS", "peak memory", "temperature"),
 )
+_BOARDS_COLUMNS = ("threads", "asked", "ran", "p50", "p90", "p99", "peak memory", "temperature")
 EMULATED = "emulated: right or wrong is the board's, how fast is not"
 
 
@@ -34,26 +35,31 @@ def boards_report(
     failures: Sequence[FailedRun],
     old: Sequence[StoredSamples] = (),
 ) -> RenderableType:
-    """Several boards in one table: a row for each run, also for those that failed."""
+    """Several boards in one table: a row for each run, also for those that failed.
+
+    The columns that tell boards apart; the rest stands in the file of the results.
+    """
     title = results[0].model.name if results else "bench"
     table = Table(title=f"{title} on {_count_boards(results, failures)} boards")
-    for heading in ("device", "target", "chip", *_COLUMNS):
+    for heading in ("device", "chip", *_BOARDS_COLUMNS):
         table.add_column(heading, overflow="fold")
     for result in results:
         board = result.device.board
-        chip = board.cpu_model or board.soc or board.machine
-        mark = " (emulated)" if board.emulated else ""
-        table.add_row(result.device.name, result.device.target_id, chip + mark, *_row(result))
+        chip = board.cpu_model or board.soc or f"{board.machine}{_mark(board.emulated)}"
+        values = dict(zip(_COLUMNS, _row(result), strict=True))
+        table.add_row(result.device.name, chip, *(values[name] for name in _BOARDS_COLUMNS))
     for failure in failures:
         asked = failure.options
         threads, precision = (str(asked.threads), asked.precision) if asked else ("", "")
-        table.add_row(
-            failure.device, "", Text(failure.error, style="red"), threads, precision, "failed"
-        )
+        table.add_row(failure.device, Text(failure.error, style="red"), threads, precision, "–")
     if any(result.device.board.emulated for result in results):
         table.caption = EMULATED
     compared = [comparison_report(results, old)] if old else []
     return Group(table, *_warnings(results), *compared)
+
+
+def _mark(emulated: bool) -> str:
+    return " (emulated)" if emulated else ""
 
 
 def _count_boards(results: Sequence[BenchResult], failures: Sequence[FailedRun]) -> int:
