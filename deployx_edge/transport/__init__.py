@@ -12,12 +12,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 
-from deployx_edge.device import LinkOptions
+from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import UsageError
 from deployx_edge.resources import cache_folder
 from deployx_edge.transport.protocol import Channel, Transport
 
-__all__ = ["Channel", "Transport", "open_transport", "schemes"]
+__all__ = ["Channel", "Transport", "open_device", "open_transport", "schemes"]
 
 
 def _open_local(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
@@ -66,6 +66,11 @@ _OPENERS: dict[str, Callable[[str, str | None, LinkOptions], Transport]] = {
 def schemes() -> tuple[str, ...]:
     """What an address may begin with."""
     return tuple(_OPENERS)
+
+
+def open_device(device: Device) -> Transport:
+    """``open_transport`` with what is known of a device."""
+    return open_transport(device.uri, work_folder=device.work_folder, options=device.options)
 
 
 def open_transport(

@@ -9,7 +9,6 @@ those that a shell user may write to and start programs in.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 
 from deployx_edge.device import LinkOptions
 from deployx_edge.transport.adb_channel import AdbChannel
@@ -34,7 +33,6 @@ class AdbTransport(ShellTransport):
     ) -> None:
         super().__init__(uri, work_folder, options)
         self._link = AdbLink(serial, options, name=name)
-        self._forwards: list[ForwardedPort] = []
 
     @property
     def lease_folder(self) -> str:
@@ -47,30 +45,14 @@ class AdbTransport(ShellTransport):
         Not by the server's own ``forward``: that listens on the server's computer, keeps its
         connections when the port is given back, and holds small answers back for 40 ms.
         """
-        forward = ForwardedPort(lambda origin: self._link.open_port(remote_port), (OSError,))
-        with self._lock:
-            self._forwards.append(forward)
-        return forward.port
+        return self._forwarded(
+            ForwardedPort(lambda origin: self._link.open_port(remote_port), (OSError,))
+        )
 
     def close(self) -> None:
         """End programs and tunnels. The device stays connected to its server."""
-        with self._lock:
-            forwards, self._forwards = self._forwards, []
-        for forward in forwards:
-            forward.close()
-        self._close_channels()
+        super().close()
         self._link.close()
-
-    def __enter__(self) -> AdbTransport:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start(self, argv: Sequence[str], *, keep_stderr: bool) -> AdbChannel:
         return AdbChannel(

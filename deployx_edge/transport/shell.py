@@ -12,10 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from deployx_edge.device import LinkOptions
 from deployx_edge.errors import DeviceStorageError, LinkLostError, TransportError, UsageError
 from deployx_edge.process import Completed
+from deployx_edge.transport.forwarding import ForwardedPort
 from deployx_edge.transport.mounts import why_programs_do_not_run
 from deployx_edge.transport.output import CollectingChannel, LineReader, run_on_channel
 
@@ -80,6 +82,7 @@ class ShellTransport(ABC):
         self._configured_folder = work_folder
         self._options = options
         self._channels: weakref.WeakSet[CollectingChannel] = weakref.WeakSet()
+        self._forwards: list[ForwardedPort] = []
         self._board: _Board | None = None
         self._lock = threading.Lock()
 
@@ -90,6 +93,15 @@ class ShellTransport(ABC):
     @abstractmethod
     def _is_lost(self) -> bool:
         """Whether the link is gone."""
+
+    @property
+    @abstractmethod
+    def lease_folder(self) -> str:
+        """See ``Transport.lease_folder``."""
+
+    @abstractmethod
+    def forward(self, remote_port: int) -> int:
+        """See ``Transport.forward``."""
 
     @property
     def uri(self) -> str:
@@ -191,9 +203,31 @@ class ShellTransport(ABC):
             channel.close()
             partial.unlink(missing_ok=True)
 
-    def _close_channels(self) -> None:
+    def close(self) -> None:
+        """End tunnels and programs; what is below them is the link's own to end."""
+        with self._lock:
+            forwards, self._forwards = self._forwards, []
+        for forward in forwards:
+            forward.close()
         for channel in list(self._channels):
             channel.close()
+
+    def __enter__(self) -> ShellTransport:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _forwarded(self, forward: ForwardedPort) -> int:
+        """Its port; it ends with the link."""
+        with self._lock:
+            self._forwards.append(forward)
+        return forward.port
 
     def _open(self, argv: Sequence[str], *, keep_stderr: bool) -> CollectingChannel:
         channel = self._start(argv, keep_stderr=keep_stderr)

@@ -11,7 +11,6 @@ through ssh-agent. Passwords are not used.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 
 from deployx_edge.device import LinkOptions
 from deployx_edge.transport.forwarding import ForwardedPort
@@ -36,7 +35,6 @@ class SshTransport(ShellTransport):
     ) -> None:
         super().__init__(uri, _WORK_FOLDER if work_folder is None else work_folder, options)
         self._link = SshLink(address, options)
-        self._forwards: list[ForwardedPort] = []
 
     @property
     def lease_folder(self) -> str:
@@ -45,32 +43,14 @@ class SshTransport(ShellTransport):
 
     def forward(self, remote_port: int) -> int:
         """See ``Transport.forward``."""
-        forward = ForwardedPort(
-            lambda origin: self._link.open_port(remote_port, origin), LINK_FAILURES
+        return self._forwarded(
+            ForwardedPort(lambda origin: self._link.open_port(remote_port, origin), LINK_FAILURES)
         )
-        with self._lock:
-            self._forwards.append(forward)
-        return forward.port
 
     def close(self) -> None:
         """End programs, tunnels and the connection."""
-        with self._lock:
-            forwards, self._forwards = self._forwards, []
-        for forward in forwards:
-            forward.close()
-        self._close_channels()
+        super().close()
         self._link.close()
-
-    def __enter__(self) -> SshTransport:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start(self, argv: Sequence[str], *, keep_stderr: bool) -> SshChannel:
         return SshChannel(

@@ -99,9 +99,7 @@ def _watched_bench(
     session: Session, job: BenchJob, options: RunOptions, push: PushCost
 ) -> BenchResult:
     with watched(session, job.bundle, options, force=job.force) as watch:
-        return _bench_one(
-            session, job.bundle, options, job.plan, job.limits, job.batch, push, watch
-        )
+        return _bench_one(session, job, options, push, watch)
 
 
 @contextmanager
@@ -136,10 +134,8 @@ def bench(
 ) -> list[BenchResult]:
     """One result for each of ``options``, on a bundle that is pushed if it is not there."""
     push = session.push(bundle)
-    chosen, most = plan or BenchPlan(), limits or Limits()
-    return [
-        _bench_one(session, bundle, each, chosen, most, batch, push, Watch()) for each in options
-    ]
+    job = BenchJob(bundle=bundle, plan=plan or BenchPlan(), limits=limits or Limits(), batch=batch)
+    return [_bench_one(session, job, each, push, Watch()) for each in options]
 
 
 def profile(
@@ -213,17 +209,11 @@ def random_inputs(bundle: Bundle, batch: int = 1) -> list[InputTensor]:
 
 
 def _bench_one(
-    session: Session,
-    bundle: Bundle,
-    options: RunOptions,
-    plan: BenchPlan,
-    limits: Limits,
-    batch: int,
-    push: PushCost,
-    watch: Watch,
+    session: Session, job: BenchJob, options: RunOptions, push: PushCost, watch: Watch
 ) -> BenchResult:
-    inputs = random_inputs(bundle, batch)
-    with loaded(session, bundle, options, limits) as load:
+    bundle, plan = job.bundle, job.plan
+    inputs = random_inputs(bundle, job.batch)
+    with loaded(session, bundle, options, job.limits) as load:
         watch.phase = "run"
         session.progress(Stage(text=f"Benchmarking: {load.threads} threads, {options.precision}"))
         done = 0

@@ -12,7 +12,7 @@ from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError, DeviceBusyError
 from deployx_edge.measurement.values import BoardDescription, Conditions
 from deployx_edge.report.units import period, size
-from deployx_edge.transport import open_transport
+from deployx_edge.transport import open_device
 from deployx_edge.transport.android import AndroidFacts, android_facts
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.protocol import Transport
@@ -41,9 +41,7 @@ def examine_board(device: Device, *, progress: Progress = silent) -> list[Check]
     """
     with ExitStack() as stack:
         try:
-            transport = stack.enter_context(
-                open_transport(device.uri, work_folder=device.work_folder, options=device.options)
-            )
+            transport = stack.enter_context(open_device(device))
             checks = [_check("link", True, transport.uri)]
             target = checked_target(transport, device.target)
         except DeployxError as error:

@@ -9,7 +9,7 @@ from deployx_edge.device import Device
 from deployx_edge.errors import TransportError, UsageError
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import targets
-from deployx_edge.transport import open_transport
+from deployx_edge.transport import open_device
 from deployx_edge.transport.board import checked_target
 from deployx_edge.workflows.incidents import forget_incidents
 from deployx_edge.workflows.lease import busy, lease_of, release
@@ -51,9 +51,7 @@ def clean_device(device: Device, *, force: bool = False) -> str:
     """
     if force:
         release(device, force=True)
-    with open_transport(
-        device.uri, work_folder=device.work_folder, options=device.options
-    ) as transport:
+    with open_device(device) as transport:
         entries = lease_of(transport, checked_target(transport, device.target))
         if entries:
             raise busy(device, entries[0])

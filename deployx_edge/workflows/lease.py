@@ -13,7 +13,7 @@ from deployx_edge.device import Device
 from deployx_edge.errors import AgentError, DeviceBusyError, TransportError
 from deployx_edge.report.units import period
 from deployx_edge.target import Target
-from deployx_edge.transport import open_transport
+from deployx_edge.transport import open_device
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.workflows.build import built
@@ -74,9 +74,7 @@ def release(device: Device, *, force: bool) -> LeaseEntry | None:
     Without ``force`` only a run of our own (same user, same host): DeviceBusyError else.
     The other's agent is asked to end, and killed where it does not.
     """
-    with open_transport(
-        device.uri, work_folder=device.work_folder, options=device.options
-    ) as transport:
+    with open_device(device) as transport:
         target = checked_target(transport, device.target)
         entries = lease_of(transport, target)
         if not entries:

@@ -17,7 +17,7 @@ from deployx_edge.device import Device
 from deployx_edge.errors import ConfigError, DeployxError, UsageError
 from deployx_edge.report.units import period
 from deployx_edge.target import find_target
-from deployx_edge.transport import open_transport
+from deployx_edge.transport import open_device
 from deployx_edge.transport.board import checked_target
 from deployx_edge.workflows.lease import LeaseEntry, lease_of
 
@@ -63,7 +63,7 @@ def add_device(
         work_folder=work_folder,
     )
     if probe:
-        with open_transport(uri, work_folder=work_folder, options=device.options) as transport:
+        with open_device(device) as transport:
             device = replace(device, target=checked_target(transport, device.target).id)
     _write(file, device)
     return device, file
@@ -109,9 +109,7 @@ def presences(devices: Sequence[Device], *, seconds: float = 3.0) -> list[Presen
 def _presence(device: Device, seconds: float) -> Presence:
     options = replace(device.options, connect_seconds=min(seconds, device.options.connect_seconds))
     try:
-        with open_transport(
-            device.uri, work_folder=device.work_folder, options=options
-        ) as transport:
+        with open_device(replace(device, options=options)) as transport:
             target = checked_target(transport, device.target)
             entries = lease_of(transport, target)
             holder = entries[0] if entries else None

@@ -21,7 +21,7 @@ from deployx_edge.measurement.values import (
     RunOptions,
 )
 from deployx_edge.target import Target
-from deployx_edge.transport import open_transport
+from deployx_edge.transport import open_device
 from deployx_edge.transport.android import android_facts, facts_table
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.output import LineReader
@@ -125,9 +125,7 @@ def _facts(transport: Transport) -> tuple[tuple[str, str], ...]:
 @contextmanager
 def _connected(device: Device, progress: Progress) -> Iterator[tuple[Transport, Target]]:
     progress(Stage(text=f"Connecting to {device.name}"))
-    with open_transport(
-        device.uri, work_folder=device.work_folder, options=device.options
-    ) as transport:
+    with open_device(device) as transport:
         yield transport, checked_target(transport, device.target)
 
 

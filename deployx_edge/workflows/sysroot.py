@@ -27,7 +27,7 @@ from deployx_edge.crossbuild.sysroot import (
 from deployx_edge.device import Device
 from deployx_edge.errors import TransportError, UsageError
 from deployx_edge.report.units import size
-from deployx_edge.transport import Transport, open_transport
+from deployx_edge.transport import Transport, open_device
 from deployx_edge.transport.tree import BoardFile, Tree, hash_files, list_tree, read_files
 from deployx_edge.workflows.locking import locked
 from deployx_edge.workflows.progress import Progress, Stage, Transfer, silent
@@ -81,9 +81,7 @@ def pull_sysroot(
     started = time.monotonic()
     _check_paths(paths)
     progress(Stage(text=f"Connecting to {device.name}"))
-    with open_transport(
-        device.uri, work_folder=device.work_folder, options=device.options
-    ) as transport:
+    with open_device(device) as transport:
         board = _ask(transport)
         release = find_jetpack(jetpack) if jetpack else board.jetpack
         patterns = _patterns(device, release, paths)
