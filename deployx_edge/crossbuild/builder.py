@@ -229,12 +229,21 @@ def build_package(
     part: str,
     options: BuildOptions,
     on_event: OnEvent,
+    settings: tuple[str, ...] = (),
 ) -> Path:
-    """Compile what one part of the agent's tree needs; the folder of the package ``name``."""
+    """Compile what one part of the agent's tree needs; the folder of the package ``name``.
+
+    ``settings`` as for ``install_command``.
+    """
     output = build_folder(target, toolchain) / f"packages-{part}"
     with exclusive(output.with_suffix(".lock"), on_event):
         install = install_command(
-            toolchain, output=output, parts=(part,), jobs=options.jobs, rebuild=options.clean
+            toolchain,
+            output=output,
+            parts=(part,),
+            jobs=options.jobs,
+            rebuild=options.clean,
+            settings=settings,
         )
         output.mkdir(parents=True, exist_ok=True)
         log = output / "build.log"

@@ -34,14 +34,24 @@ def lockfile() -> Path:
 
 
 def install_command(
-    toolchain: Toolchain, *, output: Path, parts: tuple[str, ...], jobs: int, rebuild: bool
+    toolchain: Toolchain,
+    *,
+    output: Path,
+    parts: tuple[str, ...],
+    jobs: int,
+    rebuild: bool,
+    settings: tuple[str, ...] = (),
 ) -> Command:
-    """Compile what is missing (with ``rebuild`` all); CMake's files go to ``output``."""
+    """Compile what is missing (with ``rebuild`` all); CMake's files go to ``output``.
+
+    ``settings`` are options of packages, as Conan writes them: ``ncnn/*:dispatch=False``.
+    """
     argv = (
         *_conan(toolchain, "install", jobs),
         "--build=*" if rebuild else "--build=missing",
         f"--output-folder={output}",
         *_options(parts),
+        *(f"--options:host={setting}" for setting in settings),
         "--format=json",
         f"--out-file={output / 'graph.json'}",
         str(data_folder("device_agent")),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -50,6 +53,7 @@ def zig_toolchain(name: str, *, objects: str, glibc: str = "") -> Toolchain:
     zig_cache = cache_folder() / "zig"
     environment = {
         "DX_ZIG": str(zig),
+        "ZIG_LIB_DIR": str(_zig_library(zig, version)),
         "ZIG_GLOBAL_CACHE_DIR": str(zig_cache),
         "ZIG_LOCAL_CACHE_DIR": str(zig_objects(objects)),
         **({"DX_GLIBC": glibc} if glibc else {}),
@@ -77,6 +81,33 @@ def find_zig() -> tuple[Path, str]:
         "No compiler: the Python package ziglang is not installed.",
         remedy="Run 'pip install ziglang==0.17.0'.",
     )
+
+
+def _zig_library(zig: Path, version: str) -> Path:
+    """The sources of zig's C and C++ libraries, one folder for all installations of a version.
+
+    zig compiles them for a target (a minute and more) whenever they are other files, however
+    alike: once for every virtual environment, did each use its own.
+    """
+    folder = cache_folder() / "zig" / f"lib-{version}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+            whole = Path(fresh) / "lib"
+            shutil.copytree(zig.parent / "lib", whole, copy_function=_link_or_copy)
+            try:
+                whole.rename(folder)
+            except OSError:  # Another build was faster.
+                if not folder.is_dir():
+                    raise
+    return folder
+
+
+def _link_or_copy(source: str, copy: str) -> None:
+    try:
+        os.link(source, copy)
+    except OSError:
+        shutil.copy2(source, copy)
 
 
 def zig_objects(name: str) -> Path:

@@ -136,17 +136,23 @@ def import_target(target: Target, file: Path) -> Runtime:
 
 
 def package_prefix(
-    target: Target, name: str, options: BuildOptions, on_event: Progress = silent
+    target: Target,
+    name: str,
+    options: BuildOptions,
+    on_event: Progress = silent,
+    *,
+    settings: tuple[str, ...] = (),
 ) -> Path:
     """Compile one worker's package alone; its folder, for CMAKE_PREFIX_PATH.
 
     For builds of ours that do not go through Conan, such as the C++ tests under sanitizers.
+    ``settings`` are options of packages, as Conan writes them.
     """
     part = f"worker_{name}"
     if part not in packages.PARTS:
         raise UsageError(f"There is no worker for '{name}'.", remedy="Known: ncnn.")
     return builder.build_package(
-        target, select(target, options).workers, name, part, options, _stages(on_event)
+        target, select(target, options).workers, name, part, options, _stages(on_event), settings
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
+from deployx_edge.crossbuild import toolchain
 from deployx_edge.crossbuild.generators import GRPC_VERSION, PROTOBUF_VERSION
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.selection import select
@@ -96,6 +98,23 @@ def test_toolchains_of_two_targets_are_the_same_where_they_share_their_packages_
     # Two builds at once must not remove each other's objects.
     folders = [dict(toolchain.environment)["ZIG_LOCAL_CACHE_DIR"] for toolchain in (one, other)]
     assert folders[0] != folders[1]
+
+
+def test_installations_of_one_zig_share_its_library(tmp_path, monkeypatch):
+    # zig takes a file for another one by its inode, and then compiles its libraries again.
+    monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path / "cache"))
+    libraries = []
+    for name in ("one", "another"):
+        header = tmp_path / name / "lib" / "libc" / "stdio.h"
+        header.parent.mkdir(parents=True)
+        header.write_text("int puts(const char *);")
+        zig = tmp_path / name / "zig"
+        monkeypatch.setattr(toolchain, "find_zig", lambda zig=zig: (zig, "0.17.0"))
+        environment = dict(toolchain.zig_toolchain("linux-arm64", objects="x").environment)
+        library = Path(environment["ZIG_LIB_DIR"])
+        libraries.append((library, (library / "libc" / "stdio.h").stat().st_ino))
+    assert libraries[0] == libraries[1]
+    assert libraries[0][0].is_relative_to(tmp_path / "cache")
 
 
 def test_debian_names_its_compilers_by_the_machine():
