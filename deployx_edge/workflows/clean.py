@@ -52,7 +52,8 @@ def clean_device(device: Device, *, force: bool = False) -> str:
     if force:
         release(device, force=True)
     with open_device(device) as transport:
-        entries = lease_of(transport, checked_target(transport, device.target))
+        target = checked_target(transport, device.target)
+        entries = lease_of(transport, target, certain=True)
         if entries:
             raise busy(device, entries[0])
         folder = transport.work_folder

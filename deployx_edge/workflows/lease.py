@@ -16,7 +16,8 @@ from deployx_edge.target import Target
 from deployx_edge.transport import open_device
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.protocol import Transport
-from deployx_edge.workflows.build import built
+from deployx_edge.transport.push import install_agent
+from deployx_edge.workflows.build import built, ensure_built
 
 _ANSWER_SECONDS = 30.0
 
@@ -59,11 +60,23 @@ def busy(device: Device, holder: LeaseEntry) -> DeviceBusyError:
     )
 
 
-def lease_of(transport: Transport, target: Target) -> tuple[LeaseEntry, ...]:
-    """Who has the board and then who waits; nobody where our agent was never brought there."""
+def lease_of(
+    transport: Transport, target: Target, *, certain: bool = False
+) -> tuple[LeaseEntry, ...]:
+    """Who has the board and then who waits.
+
+    An agent on the board is asked, of this build or another. Where none is in the work folder
+    the answer is nobody; ``certain`` brings one there first if anybody has leased the board
+    since it started.
+    """
+    agent = _agent_there(transport, target)
+    if agent is None and certain and _succeeds(transport, "test", "-d", transport.lease_folder):
+        agent = install_agent(transport, ensure_built(target).agent)
+    if agent is None:
+        return ()
     return tuple(
         parse_entry(line.partition(" ")[2])
-        for line in _ask(transport, target)
+        for line in _ask(transport, agent)
         if line.startswith(("holder ", "waiting "))
     )
 
@@ -76,27 +89,37 @@ def release(device: Device, *, force: bool) -> LeaseEntry | None:
     """
     with open_device(device) as transport:
         target = checked_target(transport, device.target)
-        entries = lease_of(transport, target)
-        if not entries:
+        entries = lease_of(transport, target, certain=True)
+        agent = _agent_there(transport, target)
+        if not entries or agent is None:
             return None
         if not force and not entries[0].text.startswith(f"{owner()}:"):
             raise DeviceBusyError(
                 f"{device.name} is in use by {entries[0].since}, which is not a run of yours.",
                 remedy="--force ends it all the same.",
             )
-        ended = [line for line in _ask(transport, target, "--end") if line.startswith("ended ")]
+        ended = [line for line in _ask(transport, agent, "--end") if line.startswith("ended ")]
         return parse_entry(ended[0].partition(" ")[2]) if ended else None
 
 
-def _ask(transport: Transport, target: Target, *options: str) -> list[str]:
-    """The lines of ``dx-agent lease`` on the board."""
+def _agent_there(transport: Transport, target: Target) -> str | None:
+    """An agent in the work folder: this build's, else the newest of others."""
+    folder = f"{transport.work_folder}/bin"
+    done = transport.run(["ls", "-1t", folder], timeout=_ANSWER_SECONDS)
+    names = done.stdout.decode(errors="replace").split() if done.returncode == 0 else []
+    agents = [name for name in names if name.startswith("dx-agent-")]
     runtime = built(target)
-    if runtime is None:
-        return []  # Without a build no agent of ours can be there.
-    agent = f"{transport.work_folder}/bin/dx-agent-{runtime.agent_sha256}"
+    own = f"dx-agent-{runtime.agent_sha256}" if runtime else ""
+    return f"{folder}/{own if own in agents else agents[0]}" if agents else None
+
+
+def _succeeds(transport: Transport, *argv: str) -> bool:
+    return transport.run(argv, timeout=_ANSWER_SECONDS).returncode == 0
+
+
+def _ask(transport: Transport, agent: str, *options: str) -> list[str]:
+    """The lines of ``dx-agent lease`` on the board."""
     folders = ("--work", transport.work_folder, "--lease-folder", transport.lease_folder)
-    if transport.run(["test", "-f", agent], timeout=_ANSWER_SECONDS).returncode != 0:
-        return []
     done = transport.run(
         [*transport.launcher, agent, "lease", *folders, *options], timeout=_ANSWER_SECONDS
     )

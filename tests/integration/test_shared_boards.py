@@ -227,6 +227,27 @@ def test_clean_leaves_nothing_and_never_takes_a_board_in_use(board, digits):
     assert not Path(board.work_folder).exists()
 
 
+def test_an_agent_of_another_build_is_asked_too(board):
+    with open_session(board, purpose="bench resnet"):
+        (agent,) = (Path(board.work_folder) / "bin").iterdir()
+        agent.rename(agent.with_name("dx-agent-of-another-build"))
+        assert [entry.text for entry in entries(board)] == [f"{owner()}: bench resnet"]
+
+
+@pytest.mark.parametrize("board", ["ssh"], indirect=True)
+def test_who_was_never_on_a_board_takes_it_from_nobody(board, tmp_path):
+    newcomer = replace(board, work_folder=str(tmp_path / "of a newcomer"))
+    with open_session(board, purpose="bench resnet") as session:
+        assert entries(newcomer) == ()
+        with pytest.raises(DeviceBusyError, match="bench resnet"):
+            clean_device(newcomer)
+        assert "bench resnet" in release(newcomer, force=True).text
+        with pytest.raises(DeployxError):
+            session.client.describe()
+    clean_device(newcomer)
+    assert not Path(newcomer.work_folder).exists()
+
+
 def test_a_model_that_loses_the_link_twice_in_a_phase_is_set_aside(board, digits):
     def killed_bench(**terms):
         told = Told()
