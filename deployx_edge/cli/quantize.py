@@ -25,6 +25,7 @@ from deployx_edge.cli.options import (
     PictureOption,
     RewriterOption,
     SettingsOption,
+    WaitOption,
     torch_options,
 )
 
@@ -94,6 +95,7 @@ def quantize(
         int | None, typer.Option("--limit", min=1, help=f"{_SEARCH}: so many samples of it.")
     ] = None,
     device: OptionalDeviceOption = None,
+    wait: WaitOption = True,
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
@@ -122,7 +124,7 @@ def quantize(
     chosen, is_preset = _settings(
         preset, algorithm, equalize, correct_bias, tuning, tuning_steps, seed
     )
-    goal = _goal(sensitivity, dataset, max_drop, limit, device)
+    goal = _goal(sensitivity, dataset, max_drop, limit, device, wait)
     options = QuantizeOptions(
         count=count,
         preset=preset if is_preset else None,
@@ -193,6 +195,7 @@ def _goal(
     max_drop: str | None,
     limit: int | None,
     device: str | None,
+    wait: bool,
 ) -> AccuracyGoal | None:
     from deployx_edge.errors import UsageError
     from deployx_edge.workflows.sensitivity import AccuracyGoal
@@ -210,4 +213,6 @@ def _goal(
             raise UsageError("--device and --limit need --dataset and --max-drop.")
         return None
     ((metric, value),) = parse_thresholds([max_drop], "--max-drop").items()
-    return AccuracyGoal(dataset=dataset, metric=metric, max_drop=value, device=device, limit=limit)
+    return AccuracyGoal(
+        dataset=dataset, metric=metric, max_drop=value, device=device, wait=wait, limit=limit
+    )

@@ -35,13 +35,14 @@ _PRUNED = 8  # sets of at most so many layers are gone through one by one
 class AccuracyGoal:
     """What the search is for: a metric on a data set may drop so far below the reference's.
 
-    ``device`` None measures on this computer.
+    ``device`` None measures on this computer; ``wait`` for one that another run has, or refuse.
     """
 
     dataset: Path
     metric: str
     max_drop: float
     device: str | None = None
+    wait: bool = True
     limit: int | None = None
 
 
@@ -126,7 +127,7 @@ def _searched(
     ranked: Sequence[LayerDamage],
     progress: Progress,
 ) -> Sensitivity:
-    evaluation = EvaluationOptions(metrics=(goal.metric,), limit=goal.limit)
+    evaluation = EvaluationOptions(metrics=(goal.metric,), limit=goal.limit, wait=goal.wait)
     devices = [] if goal.device is None else [goal.device]
 
     def measured(bundle: Bundle, reference: Path | None) -> Evaluation:
