@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deployx_edge.errors import BuildError
 
@@ -20,9 +21,9 @@ _EI_DATA = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Executable:
-    """``machine`` is e_machine's name (``EM_AARCH64``); ``libc`` is ``static`` or the
-    highest version of a glibc symbol that is needed (``GLIBC_2.34``); ``needed`` are
-    the shared libraries."""
+    """``machine`` is e_machine's name (``EM_AARCH64``); ``libc`` is ``static``, the highest
+    version of a glibc symbol that is needed (``GLIBC_2.34``), or the API level of Android that
+    it was built for (``Bionic, API level 24``); ``needed`` are the shared libraries."""
 
     machine: str
     libc: str
@@ -44,7 +45,7 @@ def inspect_executable(path: Path) -> Executable:
             static = not interpreted and not needed
             return Executable(
                 machine=elf.header.e_machine,
-                libc="static" if static else _highest(versions),
+                libc="static" if static else _android_libc(elf) or _highest(versions),
                 needed=needed,
             )
     except (OSError, ELFError) as error:
@@ -111,13 +112,13 @@ def _archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
             file.seek(start + size + size % 2)
 
 
-def _dynamic_facts(elf: object) -> tuple[tuple[str, ...], list[str]]:
+def _dynamic_facts(elf: Any) -> tuple[tuple[str, ...], list[str]]:
     from elftools.elf.dynamic import DynamicSection
     from elftools.elf.gnuversions import GNUVerNeedSection
 
     needed: list[str] = []
     versions: list[str] = []
-    for section in elf.iter_sections():  # type: ignore[attr-defined]
+    for section in elf.iter_sections():
         if isinstance(section, DynamicSection):
             for tag in section.iter_tags("DT_NEEDED"):
                 needed.append(str(tag.needed))  # type: ignore[attr-defined]
@@ -125,6 +126,20 @@ def _dynamic_facts(elf: object) -> tuple[tuple[str, ...], list[str]]:
             for _, auxiliaries in section.iter_versions():
                 versions += [auxiliary.name for auxiliary in auxiliaries]
     return tuple(needed), versions
+
+
+def _android_libc(elf: Any) -> str | None:
+    """From the note that an NDK puts in each executable: the API level, 32 bits, comes first."""
+    from elftools.elf.segments import NoteSegment
+
+    for segment in elf.iter_segments():
+        if not isinstance(segment, NoteSegment):
+            continue
+        for note in segment.iter_notes():
+            if note["n_name"] == "Android" and len(note["n_descdata"]) >= 4:
+                order = "<I" if elf.little_endian else ">I"
+                return f"Bionic, API level {struct.unpack_from(order, note['n_descdata'])[0]}"
+    return None
 
 
 def _highest(versions: list[str]) -> str:

@@ -22,8 +22,7 @@ class BuiltFile:
     """One executable of a build.
 
     ``role`` is ``agent`` or ``worker``; ``runtime`` the worker's runtime ("" for the
-    agent). ``libc`` is ``static``, or the highest symbol version it needs
-    (``GLIBC_2.34``); ``needed`` are the shared libraries it loads.
+    agent). ``libc`` is as ``elf.Executable`` has it; ``needed`` are the shared libraries it loads.
     """
 
     name: str

@@ -9,11 +9,11 @@ from datetime import datetime, timezone
 
 from deployx_edge.crossbuild.runtime import Runtime
 from deployx_edge.device import Device
-from deployx_edge.errors import DeployxError, DeviceBusyError
+from deployx_edge.errors import DeployxError, DeviceBusyError, UnfitDeviceError
 from deployx_edge.measurement.values import BoardDescription, Conditions
 from deployx_edge.report.units import period, size
 from deployx_edge.transport import open_device
-from deployx_edge.transport.android import AndroidFacts, android_facts
+from deployx_edge.transport.android import AndroidFacts
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.workflows.build import built
@@ -60,9 +60,11 @@ def examine_board(device: Device, *, progress: Progress = silent) -> list[Check]
             checks.append(_check("work folder", True, f"{folder}, runs programs"))
             checks.append(_check("lease", True, "free"))
             checks += _board(session.identity.board, session.runtime)
-            checks += _android(android_facts(session.transport))
+            checks += _android(session.android, session.runtime)
     except DeviceBusyError as error:
         checks.append(_failed("lease", error, needed=False))
+    except UnfitDeviceError as error:
+        checks.append(_failed("API level", error))
     except DeployxError as error:
         checks.append(_failed("agent", error))
     return checks
@@ -85,10 +87,13 @@ def _board(board: BoardDescription, runtime: Runtime) -> Iterator[Check]:
     yield _temperature(board.conditions)
 
 
-def _android(facts: AndroidFacts | None) -> Iterator[Check]:
-    """What makes a phone slower than it is, or ends a long run."""
+def _android(facts: AndroidFacts | None, runtime: Runtime) -> Iterator[Check]:
+    """Its level against the build's; what makes a phone slower than it is, or ends a long run."""
     if facts is None:
         return
+    if facts.api_level is not None:
+        libc = "; ".join(dict.fromkeys(file.libc for file in runtime.files))
+        yield _check("API level", True, f"{facts.api_level}; binaries: {libc}")
     if facts.power_save is not None:
         found = "on: clocks are held down" if facts.power_save else "off"
         remedy = "Turn the battery saver off." if facts.power_save else ""

@@ -12,8 +12,10 @@ from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
 from deployx_edge.errors import UnfitDeviceError
 from deployx_edge.measurement.values import BoardDescription
 from deployx_edge.report.units import size
+from deployx_edge.transport.android import AndroidFacts
 
 _GLIBC = re.compile(r"glibc (\d+)\.(\d+)", re.IGNORECASE)
+_NEEDED_LEVEL = re.compile(r"API level (\d+)")
 _NEEDED_GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
 
 
@@ -31,6 +33,25 @@ def check_fit(board: BoardDescription, runtime: Runtime, bundle: Bundle, *, devi
         raise UnfitDeviceError(
             f"{bundle.name} cannot run on {device}: {complaint[0]}.", remedy=complaint[1]
         )
+
+
+def check_system(facts: AndroidFacts | None, runtime: Runtime, *, device: str) -> None:
+    """UnfitDeviceError where the phone's Android is older than what its build needs.
+
+    Before even the agent goes there, which would not start. A phone that tells no level is
+    given the chance.
+    """
+    level = facts.api_level if facts else None
+    for file in runtime.files:
+        needed = _NEEDED_LEVEL.search(file.libc)
+        if needed and level is not None and level < int(needed[1]):
+            raise UnfitDeviceError(
+                f"The build of {runtime.target_id} cannot run on {device}: {file.name} needs "
+                f"API level {needed[1]}, the phone has {level}.",
+                remedy="Set api under [toolchains.android] in deployx.toml and build again, or "
+                f"build statically: deployx-edge build --target {runtime.target_id} "
+                "--toolchain zig.",
+            )
 
 
 def libc_misfit(board: BoardDescription, file: BuiltFile) -> tuple[str, str] | None:

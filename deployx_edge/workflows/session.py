@@ -22,14 +22,14 @@ from deployx_edge.measurement.values import (
 )
 from deployx_edge.target import Target
 from deployx_edge.transport import open_device
-from deployx_edge.transport.android import android_facts, facts_table
+from deployx_edge.transport.android import AndroidFacts, android_facts, facts_table
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push import PushFile, install_agent, push
 from deployx_edge.workflows.build import ensure_built
 from deployx_edge.workflows.lease import busy, owner, parse_entry
-from deployx_edge.workflows.preflight import check_fit
+from deployx_edge.workflows.preflight import check_fit, check_system
 from deployx_edge.workflows.progress import Progress, Stage, Transfer, silent
 
 _READY_SECONDS = 60.0
@@ -47,6 +47,7 @@ class Session:
     agent_path: str
     client: AgentClient
     identity: DeviceIdentity
+    android: AndroidFacts | None
     progress: Progress
 
     def push(self, bundle: Bundle) -> PushCost:
@@ -81,11 +82,14 @@ def open_session(
 
     The board is ours alone meanwhile; ``purpose`` tells others what for. Where somebody else
     has it, this waits its turn, or raises DeviceBusyError unless ``wait``. Raises
-    ArchitectureError before anything is pushed when the board is not of the target.
+    ArchitectureError or UnfitDeviceError before anything is pushed when the board is not what
+    the target's build is for.
     """
     with ExitStack() as stack:
         transport, target = stack.enter_context(_connected(device, progress))
         runtime = ensure_built(target, on_event=progress)
+        android = android_facts(transport)
+        check_system(android, runtime, device=device.name)
         agent_path = _install(transport, runtime, progress)
         asked = _Asked(device=device, purpose=purpose, wait=wait, progress=progress)
         channel, port, token = _start(transport, agent_path, asked)
@@ -111,15 +115,11 @@ def open_session(
                 target_id=target.id,
                 board=board,
                 agent=build,
-                facts=_facts(transport),
+                facts=tuple(facts_table(android)) if android else (),
             ),
+            android=android,
             progress=progress,
         )
-
-
-def _facts(transport: Transport) -> tuple[tuple[str, str], ...]:
-    found = android_facts(transport)
-    return tuple(facts_table(found)) if found else ()
 
 
 @contextmanager

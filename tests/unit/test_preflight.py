@@ -7,8 +7,9 @@ import pytest
 
 from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
 from deployx_edge.errors import AgentError, UnfitDeviceError, UsageError
+from deployx_edge.transport.android import read_facts
 from deployx_edge.workflows.lease import LeaseEntry, parse_entry
-from deployx_edge.workflows.preflight import check_fit
+from deployx_edge.workflows.preflight import check_fit, check_system
 from tests.unit.models.bundles import written
 from tests.unit.report.results import BOARD
 
@@ -74,6 +75,32 @@ def test_a_c_library_that_is_too_old_is_refused_with_both_named(libc, needed, sa
     # An emulated board tells the host's.
     emulated = board(libc=libc, emulated=True)
     check_fit(emulated, built(libc=needed), bundle, device="pi")
+
+
+def phone(level):
+    properties = f"[ro.build.version.sdk]: [{level}]\n" if level else ""
+    return read_facts(f"deployx-part properties\n{properties}")
+
+
+@pytest.mark.parametrize(
+    ("facts", "needed"),
+    [
+        (None, "static"),
+        (phone(21), "static"),
+        (phone(24), "Bionic, API level 24"),
+        (phone(35), "Bionic, API level 24"),
+        (phone(None), "Bionic, API level 24"),
+    ],
+)
+def test_a_phone_that_is_new_enough_fits(facts, needed):
+    check_system(facts, built(libc=needed), device="phone")
+
+
+def test_a_phone_that_is_too_old_is_refused_with_both_named():
+    words = "cannot run on phone: dx-worker-ncnn needs API level 30, the phone has 29"
+    with pytest.raises(UnfitDeviceError, match=words) as caught:
+        check_system(phone(29), built(libc="Bionic, API level 30"), device="phone")
+    assert "api under [toolchains.android]" in caught.value.remedy
 
 
 def test_weights_beyond_the_board_s_memory_are_refused(tmp_path):

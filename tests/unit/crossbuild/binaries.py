@@ -18,6 +18,22 @@ def elf(machine: int, *, type: int = _EXECUTABLE, filler: bytes = b"") -> bytes:
     return ident + rest + filler
 
 
+def android_executable(level: int) -> bytes:
+    """One that asks for Android's loader, with the note that an NDK's linker leaves."""
+    loader = b"/system/bin/linker64\0"
+    release = b"r25c".ljust(64, b"\0") + b"9519653".ljust(64, b"\0")
+    note = struct.pack("<III8sI", 8, 132, 1, b"Android", level) + release
+    at_loader = 64 + 2 * 56
+    at_note = at_loader + len(loader) + -len(loader) % 4
+    ident = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)
+    header = struct.pack("<HHIQQQIHHHHHH", 3, AARCH64, 1, 0, 64, 0, 0, 64, 56, 2, 64, 0, 0)
+    segments = [(3, at_loader, len(loader)), (4, at_note, len(note))]  # PT_INTERP, PT_NOTE
+    table = b"".join(
+        struct.pack("<IIQQQQQQ", kind, 4, at, at, at, size, size, 4) for kind, at, size in segments
+    )
+    return ident + header + table + loader.ljust(at_note - at_loader, b"\0") + note
+
+
 def object_file(machine: int, filler: bytes = b"") -> bytes:
     return elf(machine, type=_RELOCATABLE, filler=filler)
 

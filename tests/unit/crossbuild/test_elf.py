@@ -4,7 +4,14 @@ import pytest
 
 from deployx_edge.crossbuild.elf import check_archive, check_executable, inspect_executable
 from deployx_edge.errors import BuildError
-from tests.unit.crossbuild.binaries import AARCH64, X86_64, archive, elf, object_file
+from tests.unit.crossbuild.binaries import (
+    AARCH64,
+    X86_64,
+    android_executable,
+    archive,
+    elf,
+    object_file,
+)
 
 _LONG = "a_name_that_is_longer_than_fifteen.cpp.o"
 
@@ -47,6 +54,13 @@ def test_a_static_executable_is_told(tmp_path):
     path.write_bytes(elf(AARCH64))
     found = check_executable(path, machine="EM_AARCH64", static=True)
     assert (found.machine, found.libc, found.needed) == ("EM_AARCH64", "static", ())
+
+
+@pytest.mark.parametrize("level", [21, 35])
+def test_an_executable_by_an_ndk_tells_its_api_level(tmp_path, level):
+    path = tmp_path / "program"
+    path.write_bytes(android_executable(level))
+    assert inspect_executable(path).libc == f"Bionic, API level {level}"
 
 
 def test_an_executable_for_another_machine_is_refused(tmp_path):
