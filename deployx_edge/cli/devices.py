@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployx_edge.cli.options import JsonOption, complete_device
+from deployx_edge.cli.options import InputShapeOption, JsonOption, complete_device
 
 if TYPE_CHECKING:
     from deployx_edge.device import Device
@@ -122,12 +123,20 @@ def describe(name: NameArgument, json: JsonOption = False) -> None:
         print_report(board_table(identity))
 
 
-def doctor(name: NameArgument, json: JsonOption = False) -> None:
+def doctor(
+    name: NameArgument,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="MODEL", help="Also look whether it can run this one."),
+    ] = None,
+    input_shape: InputShapeOption = None,
+    json: JsonOption = False,
+) -> None:
     """Look at each thing that a run on this board will need, and say how to get it.
 
     Exit code 37 when something is missing without which nothing works.
 
-    Example: deployx-edge devices doctor pi
+    Example: deployx-edge devices doctor pi --model model.onnx
     """
     from dataclasses import asdict
 
@@ -135,9 +144,14 @@ def doctor(name: NameArgument, json: JsonOption = False) -> None:
     from deployx_edge.errors import UnfitDeviceError
     from deployx_edge.report.doctor import doctor_table
     from deployx_edge.workflows.board_doctor import examine_board
+    from deployx_edge.workflows.bundle import make_bundle
 
+    device = _find(name)
     with show_progress() as progress:
-        checks = examine_board(_find(name), progress=progress)
+        bundle = None
+        if model is not None:
+            bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
+        checks = examine_board(device, bundle, progress=progress)
     if json:
         print_json({"kind": "device-doctor", "device": name, "checks": [asdict(c) for c in checks]})
     else:

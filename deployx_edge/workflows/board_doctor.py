@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timezone
 
+from deployx_edge.bundle import Bundle
 from deployx_edge.crossbuild.runtime import Runtime
 from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError, DeviceBusyError, UnfitDeviceError
@@ -19,9 +20,9 @@ from deployx_edge.transport.protocol import Transport
 from deployx_edge.workflows.build import built
 from deployx_edge.workflows.doctor import Check
 from deployx_edge.workflows.incidents import incidents_of
-from deployx_edge.workflows.preflight import libc_misfit
+from deployx_edge.workflows.preflight import check_fit, libc_misfit
 from deployx_edge.workflows.progress import Progress, silent
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.session import Session, open_session
 
 # A model, a worker and what they need while they run; less is worth a word.
 _LITTLE_DISK = 64 << 20
@@ -34,10 +35,13 @@ _HALF = ("asimdhp", "fphp", "zfh", "zvfh", "avx512_fp16", "avx512fp16", "f16c")
 _DOT = ("asimddp", "i8mm", "avx512_vnni", "avx_vnni", "avx512vnni", "avxvnni")
 
 
-def examine_board(device: Device, *, progress: Progress = silent) -> list[Check]:
+def examine_board(
+    device: Device, bundle: Bundle | None = None, *, progress: Progress = silent
+) -> list[Check]:
     """Every check, in the order in which a run would fail. A link that cannot be had ends it.
 
-    Brings the agent to the board, as a run does; starts no model.
+    With ``bundle`` also whether the board can run that one. Brings the agent to the board, as
+    a run does; pushes and starts no model.
     """
     with ExitStack() as stack:
         try:
@@ -59,7 +63,9 @@ def examine_board(device: Device, *, progress: Progress = silent) -> list[Check]
             folder = session.transport.work_folder
             checks.append(_check("work folder", True, f"{folder}, runs programs"))
             checks.append(_check("lease", True, "free"))
-            checks += _board(session.identity.board, session.runtime)
+            checks += _board(session.identity.board, session.runtime, bundle)
+            if bundle is not None:
+                checks.append(_bundle(session, bundle))
             checks += _android(session.android, session.runtime)
     except DeviceBusyError as error:
         checks.append(_failed("lease", error, needed=False))
@@ -70,8 +76,19 @@ def examine_board(device: Device, *, progress: Progress = silent) -> list[Check]
     return checks
 
 
-def _board(board: BoardDescription, runtime: Runtime) -> Iterator[Check]:
-    """What the agent says of the board."""
+def _bundle(session: Session, bundle: Bundle) -> Check:
+    """What a run would refuse before it pushes."""
+    try:
+        check_fit(session.identity.board, session.runtime, bundle, device=session.device.name)
+    except DeployxError as error:
+        return _failed("bundle", error)
+    weights = size(sum(file.size for file in bundle.files))
+    found = f"{bundle.name}: {bundle.precision} for {bundle.runtime}, {weights}"
+    return _check("bundle", True, found)
+
+
+def _board(board: BoardDescription, runtime: Runtime, bundle: Bundle | None) -> Iterator[Check]:
+    """What the agent says of the board; of its features those that the bundle can use."""
     yield _enough("disk", board.disk_free_bytes, _LITTLE_DISK, "free in the work folder's disk")
     if board.emulated:
         yield _check("emulated", True, board.emulated_reason or "yes")
@@ -81,8 +98,12 @@ def _board(board: BoardDescription, runtime: Runtime) -> Iterator[Check]:
         misfit = libc_misfit(board, file)
         found = misfit[0] if misfit else f"{file.name}: {file.libc}; the board: {board.libc}"
         yield _check("libc", misfit is None, found, misfit[1] if misfit else "")
-    yield _features("half floats", board.isa_features, _HALF, "fp16 is stored or computed as fp32")
-    yield _features("int8 dot products", board.isa_features, _DOT, "int8 gains less")
+    precision = bundle.precision if bundle else "any"
+    if precision != "int8":
+        without = "fp16 is stored or computed as fp32"
+        yield _features("half floats", board.isa_features, _HALF, without)
+    if precision in ("int8", "any"):
+        yield _features("int8 dot products", board.isa_features, _DOT, "int8 gains less")
     yield _governor(board.conditions)
     yield _temperature(board.conditions)
 

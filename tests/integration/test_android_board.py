@@ -1,13 +1,14 @@
 """The main job over the real adb server."""
 
 import json
+import shutil
 import threading
 from dataclasses import replace
 
 import pytest
 
 from deployx_edge.device import Device, LinkOptions
-from deployx_edge.errors import LinkLostError, SetAsideError
+from deployx_edge.errors import LinkLostError, SetAsideError, UnfitDeviceError
 from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.resources import dist_folder
 from deployx_edge.transport.android import android_facts
@@ -81,9 +82,30 @@ def test_what_only_android_knows_stands_in_results_and_with_the_doctor(phone):
     assert "%" in facts["battery"]
     checks = {check.name: check for check in examine_board(board)}
     assert checks["target"].found.startswith("android-arm64")
-    for name in ("link", "lease", "work folder", "power saving", "battery"):
+    for name in ("link", "lease", "work folder", "API level", "power saving", "battery"):
         assert checks[name].present, checks[name]
     assert (checks["screen"].present, checks["screen"].found[:4]) == (False, "off:")
+
+
+def test_a_phone_older_than_its_build_is_refused_before_anything_goes_there(
+    phone, tmp_path, monkeypatch
+):
+    with open_session(Device(name="phone", uri=phone.uri)) as session:
+        build = shutil.copytree(session.runtime.folder, tmp_path / "android-arm64")
+    document = json.loads((build / "runtime.json").read_text())
+    document["imported"] = True
+    document["files"][0]["libc"] = "Bionic, API level 35"
+    (build / "runtime.json").write_text(json.dumps(document))
+    monkeypatch.setenv("DEPLOYX_EDGE_DIST", str(tmp_path))
+    board = Device(name="phone", uri=phone.uri, work_folder="/data/local/tmp/another")
+    with (
+        pytest.raises(UnfitDeviceError, match="dx-agent needs API level 35, the phone has 34"),
+        open_session(board),
+    ):
+        pass
+    assert not (phone.root / "data/local/tmp/another").exists()
+    checks = {check.name: check for check in examine_board(board)}
+    assert not checks["API level"].present
 
 
 def test_a_model_under_which_the_board_started_anew_is_set_aside(digits, tmp_path, monkeypatch):

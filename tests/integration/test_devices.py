@@ -120,6 +120,10 @@ def test_the_doctor_ticks_what_a_run_needs(user, sshd):
     for name in ("link", "target", "binaries", "work folder", "lease", "disk", "clock"):
         assert checks[name]["present"], checks[name]
     assert "linux-x64" in checks["target"]["found"]
+    rows = document(user, "devices", "doctor", "here", "--model", DIGITS)["checks"]
+    checks = {row["name"]: row for row in rows}
+    assert checks["bundle"]["found"].startswith("digits_cnn: fp32 for ncnn, ")
+    assert "half floats" in checks and "int8 dot products" not in checks
     off = document(user, "devices", "doctor", "off", code=37)["checks"]
     assert [(c["name"], c["present"]) for c in off] == [("link", False)]
     assert "sshd runs on the board" in off[0]["remedy"]
