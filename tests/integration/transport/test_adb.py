@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -27,12 +27,11 @@ from tests.integration.android import VirtualPhone, adb, listed_serials, running
 from tests.integration.board import (
     MissingPartError,
     arm64_busybox,
-    descendants,
     free_port,
     register_arm64,
 )
 from tests.integration.conftest import built_agent
-from tests.integration.processes import wait_until
+from tests.integration.processes import wait_until, with_words
 from tests.integration.transport.links import is_gone
 
 MEBIBYTE = 1 << 20
@@ -219,6 +218,17 @@ FAULTS = pytest.mark.parametrize("fault", [kill_server, kill_device, freeze_devi
 OPTIONS = LinkOptions(connect_seconds=5, silence_seconds=SILENCE)
 
 
+def _opened_when_back(phone: VirtualPhone) -> Transport:
+    """A device that starts anew refuses connections for a moment."""
+
+    def opened() -> Transport | None:
+        with suppress(TransportError):
+            return open_transport(phone.uri)
+        return None
+
+    return wait_until(opened, "the device's return")
+
+
 @FAULTS
 @pytest.mark.usefixtures("own_server")
 class TestFaults:
@@ -264,8 +274,9 @@ class TestFaults:
                 stack.enter_context(running_phone(fresh_phone.root, "--port", port))
             fresh_phone.process.send_signal(signal.SIGCONT)
             # As long as the old receiver lives, what it got is its own.
-            wait_until(lambda: not descendants(fresh_phone.process.pid), "the receiver's end")
-            again = stack.enter_context(open_transport(fresh_phone.uri))
+            root = f"/proc/{fresh_phone.process.pid}/cwd"
+            wait_until(lambda: not with_words("receive", root), "the receiver's end")
+            again = stack.enter_context(_opened_when_back(fresh_phone))
             report = _push(again, file)
         assert report.sent_bytes + report.resumed_bytes == 24 * MEBIBYTE
         assert report.resumed_bytes > 8 * MEBIBYTE
