@@ -18,7 +18,7 @@ from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.selection import Selection, select
 from deployx_edge.crossbuild.sources import Archive, archives
 from deployx_edge.crossbuild.sysroot import cmake_options
-from deployx_edge.crossbuild.toolchain import Toolchain, zig_toolchain
+from deployx_edge.crossbuild.toolchain import Toolchain, library_commands, zig_toolchain
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
 
@@ -109,12 +109,13 @@ def plan_build(target: Target, options: BuildOptions) -> Plan:
             packages_fingerprint=packages_fingerprint(toolchain, parts),
         )
         shares.append(share)
+    installs = [command for share in shares for command in share.packages]
     return Plan(
         target=target,
         selection=selection,
         folder=folder,
         archives=archives(),
-        prepare=tuple(conan_home.setup_commands()),
+        prepare=(*conan_home.setup_commands(), *library_commands(installs)),
         shares=tuple(shares),
         fingerprint=build_fingerprint(target, selection),
     )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from deployx_edge import process
+from deployx_edge.crossbuild.commands import Command
 from deployx_edge.crossbuild.ndk import Ndk
 from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
+
+# The folder appears whole, as what is there is taken for whole.
+_COPY = 'mkdir -p "${2%/*}" && rm -rf "$2.part" && cp -R "$1" "$2.part" && mv "$2.part" "$2"'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ def zig_toolchain(name: str, *, objects: str, glibc: str = "") -> Toolchain:
     zig_cache = cache_folder() / "zig"
     environment = {
         "DX_ZIG": str(zig),
-        "ZIG_LIB_DIR": str(_zig_library(zig, version)),
+        "ZIG_LIB_DIR": str(_zig_library(version)),
         "ZIG_GLOBAL_CACHE_DIR": str(zig_cache),
         "ZIG_LOCAL_CACHE_DIR": str(zig_objects(objects)),
         **({"DX_GLIBC": glibc} if glibc else {}),
@@ -83,31 +85,30 @@ def find_zig() -> tuple[Path, str]:
     )
 
 
-def _zig_library(zig: Path, version: str) -> Path:
+def _zig_library(version: str) -> Path:
     """The sources of zig's C and C++ libraries, one folder for all installations of a version.
 
     zig compiles them for a target (a minute and more) whenever they are other files, however
     alike: once for every virtual environment, did each use its own.
     """
-    folder = cache_folder() / "zig" / f"lib-{version}"
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
-            whole = Path(fresh) / "lib"
-            shutil.copytree(zig.parent / "lib", whole, copy_function=_link_or_copy)
-            try:
-                whole.rename(folder)
-            except OSError:  # Another build was faster.
-                if not folder.is_dir():
-                    raise
-    return folder
+    return cache_folder() / "zig" / f"lib-{version}"
 
 
-def _link_or_copy(source: str, copy: str) -> None:
-    try:
-        os.link(source, copy)
-    except OSError:
-        shutil.copy2(source, copy)
+def library_commands(commands: Sequence[Command]) -> tuple[Command, ...]:
+    """What makes the folder of zig's libraries that ``commands`` name; nothing where it is."""
+    named = {dict(command.environment).get("ZIG_LIB_DIR") for command in commands}
+    missing = sorted(folder for folder in named if folder and not Path(folder).is_dir())
+    if not missing:
+        return ()
+    source = str(find_zig()[0].parent / "lib")
+    return tuple(
+        Command(
+            title="zig's libraries",
+            argv=("sh", "-c", _COPY, "sh", source, folder),
+            environment=(),
+        )
+        for folder in missing
+    )
 
 
 def zig_objects(name: str) -> Path:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deployx_edge.crossbuild import toolchain
+from deployx_edge.crossbuild.commands import Command, run_command
 from deployx_edge.crossbuild.generators import GRPC_VERSION, PROTOBUF_VERSION
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.selection import select
@@ -102,19 +103,25 @@ def test_toolchains_of_two_targets_are_the_same_where_they_share_their_packages_
 
 def test_installations_of_one_zig_share_its_library(tmp_path, monkeypatch):
     # zig takes a file for another one by its inode, and then compiles its libraries again.
-    monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path / "cache"))
-    libraries = []
+    monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path / "the cache"))
+    commands = []
     for name in ("one", "another"):
         header = tmp_path / name / "lib" / "libc" / "stdio.h"
         header.parent.mkdir(parents=True)
-        header.write_text("int puts(const char *);")
+        header.write_text(f"// of {name}")
         zig = tmp_path / name / "zig"
         monkeypatch.setattr(toolchain, "find_zig", lambda zig=zig: (zig, "0.17.0"))
-        environment = dict(toolchain.zig_toolchain("linux-arm64", objects="x").environment)
-        library = Path(environment["ZIG_LIB_DIR"])
-        libraries.append((library, (library / "libc" / "stdio.h").stat().st_ino))
-    assert libraries[0] == libraries[1]
-    assert libraries[0][0].is_relative_to(tmp_path / "cache")
+        built_by = toolchain.zig_toolchain("linux-arm64", objects="x")
+        build = Command(title="", argv=(), environment=built_by.environment)
+        commands.append(toolchain.library_commands([build]))
+        for command in commands[-1]:
+            run_command(command, tmp_path / "log", lambda event: None)
+    assert [len(made) for made in commands] == [1, 0]
+    library = Path(dict(built_by.environment)["ZIG_LIB_DIR"])
+    assert library.is_relative_to(tmp_path / "the cache")
+    assert (library / "libc" / "stdio.h").read_text() == "// of one"
+    plain = Command(title="", argv=(), environment=())
+    assert toolchain.library_commands([plain]) == ()
 
 
 def test_debian_names_its_compilers_by_the_machine():
