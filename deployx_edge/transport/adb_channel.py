@@ -22,7 +22,7 @@ _PACKET_BYTES = 1 << 18
 _READ_BYTES = 1 << 18
 # Enough to keep a cable of 300 MB/s busy. The kernel would hold several MiB on their way to
 # the server, which a push that breaks would have to send again.
-_SEND_BUFFER_BYTES = 1 << 19
+_SEND_BUFFER_BYTES = 1 << 18
 _MOST_WAITING_BYTES = 4 << 20
 
 
