@@ -25,7 +25,7 @@ from deployx_edge.crossbuild.packages import (
     installed_packages,
     missing_packages,
 )
-from deployx_edge.crossbuild.plan import Plan, Share, build_folder
+from deployx_edge.crossbuild.plan import Plan, Share, build_folder, preparation
 from deployx_edge.crossbuild.runtime import (
     BuiltFile,
     Runtime,
@@ -35,7 +35,7 @@ from deployx_edge.crossbuild.runtime import (
 )
 from deployx_edge.crossbuild.selection import Selection
 from deployx_edge.crossbuild.sources import Archive, archives, ensure_archives
-from deployx_edge.crossbuild.toolchain import Toolchain, library_commands, zig_objects
+from deployx_edge.crossbuild.toolchain import Toolchain, zig_objects
 from deployx_edge.errors import BuildError
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import Target
@@ -261,6 +261,5 @@ def _install(
     ensure_archives(needed, on_event)
     # Conan's home is one for all targets, and Conan does not lock it.
     with exclusive(cache_folder() / "conan-home.lock", on_event):
-        preparing = (*conan_home.setup_commands(), *library_commands(commands))
-        for command in (*preparing, *commands):
+        for command in (*preparation(commands), *commands):
             run_command(command, log, on_event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,10 +116,15 @@ def plan_build(target: Target, options: BuildOptions) -> Plan:
         selection=selection,
         folder=folder,
         archives=archives(),
-        prepare=(*conan_home.setup_commands(), *library_commands(installs)),
+        prepare=preparation(installs),
         shares=tuple(shares),
         fingerprint=build_fingerprint(target, selection),
     )
+
+
+def preparation(installs: Sequence[Command]) -> tuple[Command, ...]:
+    """What has to be there before packages are compiled; nothing where all of it is."""
+    return (*conan_home.setup_commands(), *library_commands(installs))
 
 
 def build_folder(target: Target, toolchain: Toolchain) -> Path:

@@ -69,16 +69,8 @@ def lease_of(
     the answer is nobody; ``certain`` brings one there first if anybody has leased the board
     since it started.
     """
-    agent = _agent_there(transport, target)
-    if agent is None and certain and _succeeds(transport, "test", "-d", transport.lease_folder):
-        agent = install_agent(transport, ensure_built(target).agent)
-    if agent is None:
-        return ()
-    return tuple(
-        parse_entry(line.partition(" ")[2])
-        for line in _ask(transport, agent)
-        if line.startswith(("holder ", "waiting "))
-    )
+    agent = _agent_to_ask(transport, target, certain=certain)
+    return _entries(transport, agent) if agent else ()
 
 
 def release(device: Device, *, force: bool) -> LeaseEntry | None:
@@ -89,9 +81,9 @@ def release(device: Device, *, force: bool) -> LeaseEntry | None:
     """
     with open_device(device) as transport:
         target = checked_target(transport, device.target)
-        entries = lease_of(transport, target, certain=True)
-        agent = _agent_there(transport, target)
-        if not entries or agent is None:
+        agent = _agent_to_ask(transport, target, certain=True)
+        entries = _entries(transport, agent) if agent else ()
+        if not agent or not entries:
             return None
         if not force and not entries[0].text.startswith(f"{owner()}:"):
             raise DeviceBusyError(
@@ -100,6 +92,22 @@ def release(device: Device, *, force: bool) -> LeaseEntry | None:
             )
         ended = [line for line in _ask(transport, agent, "--end") if line.startswith("ended ")]
         return parse_entry(ended[0].partition(" ")[2]) if ended else None
+
+
+def _entries(transport: Transport, agent: str) -> tuple[LeaseEntry, ...]:
+    return tuple(
+        parse_entry(line.partition(" ")[2])
+        for line in _ask(transport, agent)
+        if line.startswith(("holder ", "waiting "))
+    )
+
+
+def _agent_to_ask(transport: Transport, target: Target, *, certain: bool) -> str | None:
+    """One that is there; with ``certain`` brought where anybody may have leased the board."""
+    agent = _agent_there(transport, target)
+    if agent is None and certain and _succeeds(transport, "test", "-d", transport.lease_folder):
+        agent = install_agent(transport, ensure_built(target).agent)
+    return agent
 
 
 def _agent_there(transport: Transport, target: Target) -> str | None:
