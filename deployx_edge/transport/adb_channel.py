@@ -20,9 +20,6 @@ from deployx_edge.transport.shell_script import ReportedErrors, reporting_script
 
 _PACKET_BYTES = 1 << 18
 _READ_BYTES = 1 << 18
-# Enough to keep a cable of 300 MB/s busy. The kernel would hold several MiB on their way to
-# the server, which a push that breaks would have to send again.
-_SEND_BUFFER_BYTES = 1 << 18
 _MOST_WAITING_BYTES = 4 << 20
 
 
@@ -45,7 +42,6 @@ class AdbChannel:
         command = shlex.join(["sh", "-c", reporting_script(argv)])
         self._connection = link.open(f"shell,v2,raw:{command}")
         self._socket: socket.socket = self._connection.conn
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         link.on_loss(self, self._hang_up)
         self._receiver = threading.Thread(target=self._receive, daemon=True)
         self._receiver.start()

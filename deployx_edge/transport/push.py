@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from deployx_edge.errors import (
@@ -29,8 +30,11 @@ from deployx_edge.transport.protocol import Channel, Transport
 
 _SLICE_BYTES = 1 << 18
 _HASH_BYTES = 1 << 20
+# What a link that breaks may cost at most, however much its buffers would take.
+_MOST_ON_THE_WAY_BYTES = 2 << 20
 _NOISE_LINES = 200
 _MOST_FILES = 100_000
+_GREETING = ["deployx-receive", "2"]
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -191,7 +195,7 @@ class _Attempt:
             if words[0] == "error":
                 raise self._error(line, None, free, _missing(needs))
             if free < 0:
-                if len(words) == 3 and words[:2] == ["deployx-receive", "1"] and words[2].isdigit():
+                if len(words) == 3 and words[:2] == _GREETING and words[2].isdigit():
                     free = int(words[2])
                 elif (noise := noise + 1) > _NOISE_LINES:
                     break  # What a login script prints before is passed over, within reason.
@@ -206,32 +210,34 @@ class _Attempt:
         total = _missing(needs)
         sent = 0
         self._on_progress(0, total)
-        try:
-            for need in needs:
-                for chunk in _slices(need):
-                    if answers.ended.is_set():
-                        return sent
-                    channel.write(chunk)
-                    sent += len(chunk)
-                    self._on_progress(sent, total)
-            channel.close_input()
-        except LinkLostError:
-            # The board may have said why, and its word is worth more than a broken pipe.
-            if not answers.ended.wait(self._answer_seconds) or answers.broken:
-                raise
+        for chunk in (chunk for need in needs for chunk in _slices(need)):
+            due = sent + len(chunk) - _MOST_ON_THE_WAY_BYTES
+            if not answers.wait_for_arrival(due, self._answer_seconds):
+                raise self._silent(f"was sent {sent} bytes and did not say that they arrived")
+            if answers.ended or not self._taken(partial(channel.write, chunk), answers):
+                return sent
+            sent += len(chunk)
+            self._on_progress(sent, total)
+        self._taken(channel.close_input, answers)
         return sent
 
+    def _taken(self, give: Callable[[], None], answers: _Answers) -> bool:
+        """Whether the link took it; False where the receiver has ended.
+
+        It may have said why, and its word is worth more than a broken pipe.
+        """
+        try:
+            give()
+        except LinkLostError:
+            if not answers.wait_for_end(self._answer_seconds) or answers.broken:
+                raise
+            return False
+        return True
+
     def _finish(self, channel: Channel, answers: _Answers, free: int, needed: int) -> None:
-        """Wait for the last answers; every ``ok`` starts the clock anew."""
-        confirmed = -1
-        while not answers.ended.wait(self._answer_seconds):
-            if answers.confirmed == confirmed:
-                raise LinkLostError(
-                    f"The receiver on {self._transport.uri} took all bytes and then gave no "
-                    f"answer for {self._answer_seconds:g} seconds.",
-                    remedy="Check the board's disk.",
-                )
-            confirmed = answers.confirmed
+        """Wait for the last answers; each starts the clock anew."""
+        if not answers.wait_for_end(self._answer_seconds):
+            raise self._silent("took all bytes and then gave no answer")
         if answers.broken is not None:
             raise answers.broken
         if answers.error:
@@ -258,6 +264,12 @@ class _Attempt:
             )
         return TransportError(f"The receiver on {where} refused the push ({code}): {text}.")
 
+    def _silent(self, what: str) -> LinkLostError:
+        return LinkLostError(
+            f"The receiver on {self._transport.uri} {what} for {self._answer_seconds:g} seconds.",
+            remedy="Check the board's disk.",
+        )
+
     def _no_answer(self, channel: Channel) -> DeployxError:
         """The receiver ended without a word of the protocol."""
         code = channel.wait(self._answer_seconds)
@@ -270,37 +282,61 @@ class _Attempt:
 
 
 class _Answers:
-    """Reads ``ok``, ``done`` and ``error`` while the bytes go out."""
+    """Reads ``have``, ``ok``, ``done`` and ``error`` while the bytes go out."""
 
     def __init__(self, lines: LineReader, expected: Sequence[PushFile]) -> None:
         self._lines = lines
         self._expected = expected
-        self.confirmed = 0
+        self._arrived = 0
+        self._confirmed = 0
         self.done = False
         self.error = ""
         self.broken: DeployxError | None = None
-        self.ended = threading.Event()
+        self.ended = False
+        self._changed = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
     def awaited(self) -> PushFile | None:
         """The file that the next answer is about."""
-        left = self._expected[self.confirmed :]
+        left = self._expected[self._confirmed :]
         return left[0] if left else None
+
+    def wait_for_arrival(self, count: int, timeout: float) -> bool:
+        """Until the board has ``count`` bytes of this push or ended; False when it is silent."""
+        with self._changed:
+            while self._arrived < count and not self.ended:
+                if not self._changed.wait(timeout):
+                    return False
+        return True
+
+    def wait_for_end(self, timeout: float) -> bool:
+        """Until the last answer; False when none comes for ``timeout`` seconds."""
+        with self._changed:
+            while not self.ended:
+                if not self._changed.wait(timeout):
+                    return False
+        return True
 
     def _read(self) -> None:
         try:
             while not (self.done or self.error) and (line := self._lines.next()) is not None:
-                self._take(line)
+                with self._changed:
+                    self._take(line)
+                    self._changed.notify_all()
         except DeployxError as error:
             self.broken = error
         finally:
-            self.ended.set()
+            with self._changed:
+                self.ended = True
+                self._changed.notify_all()
 
     def _take(self, line: str) -> None:
-        word = line.partition(" ")[0]
+        word, _, rest = line.partition(" ")
         awaited = self.awaited()
-        if awaited is not None and line == f"ok {awaited.sha256}":
-            self.confirmed += 1
+        if word == "have" and rest.isdigit():
+            self._arrived = int(rest)
+        elif awaited is not None and line == f"ok {awaited.sha256}":
+            self._confirmed += 1
         elif word == "done" and awaited is None:
             self.done = True
         elif word == "error":
@@ -333,7 +369,7 @@ def _check(bundle_name: str, files: Sequence[PushFile]) -> None:
 
 
 def _offer(bundle_name: str, files: Sequence[PushFile]) -> bytes:
-    lines = ["deployx-receive 1", f"bundle {bundle_name}"]
+    lines = [" ".join(_GREETING), f"bundle {bundle_name}"]
     for file in files:
         mode = "x" if file.executable else "-"
         lines.append(f"file {file.sha256} {file.size} {mode} {file.name}")

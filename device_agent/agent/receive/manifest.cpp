@@ -9,7 +9,7 @@
 namespace dx {
 namespace {
 
-constexpr std::string_view kGreeting = "deployx-receive 1";
+constexpr std::string_view kGreeting = "deployx-receive 2";
 constexpr std::string_view kBundlePrefix = "bundle ";
 constexpr std::string_view kFilePrefix = "file ";
 
@@ -91,7 +91,7 @@ ReceiveOutcome ManifestParser::take(std::string_view line) {
   if (bytes_ > kMaxManifestBytes) return refuse("a list of at most 32 MiB", line);
   switch (state_) {
     case State::kGreeting:
-      if (line != kGreeting) return refuse("'deployx-receive 1'", line);
+      if (line != kGreeting) return refuse("'deployx-receive 2'", line);
       state_ = State::kBundle;
       return std::nullopt;
     case State::kBundle:

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -25,6 +26,9 @@ namespace {
 // Parts that are resumed stay open and locked from the answer on; more of them are started anew.
 constexpr std::size_t kMaxResumedParts = 64;
 constexpr int kPipeBytes = 1 << 20;
+// How often the host hears what has arrived; it waits for that after 2 MiB without a word.
+constexpr std::uint64_t kTellBytes = std::uint64_t{1} << 19;
+constexpr std::chrono::seconds kTellTime{1};
 
 // A content that the host is to send.
 struct Need {
@@ -148,7 +152,7 @@ class Receiver {
   }
 
   ReceiveOutcome answer() {
-    outbox_.put("deployx-receive 1 " + std::to_string(free_));
+    outbox_.put("deployx-receive 2 " + std::to_string(free_));
     for (const Need& need : needs_) {
       outbox_.put("need " + need.content->sha256 + " " + std::to_string(need.offset()));
     }
@@ -172,11 +176,22 @@ class Receiver {
         return stream_ended(std::to_string(left) + " bytes before the end of " + content.sha256);
       }
       if (auto error = need.part->append(bytes)) return error;
+      tell_arrived(bytes.size());
     }
     if (auto error = need.part->commit(work_, content)) return error;
     need.part.reset();
     outbox_.put("ok " + content.sha256);
     return std::nullopt;
+  }
+
+  // So many bytes more are in their file, where a push that breaks is resumed.
+  void tell_arrived(std::size_t bytes) {
+    arrived_ += bytes;
+    const auto now = std::chrono::steady_clock::now();
+    if (arrived_ - told_ < kTellBytes && now - told_at_ < kTellTime) return;
+    told_ = arrived_;
+    told_at_ = now;
+    outbox_.put("have " + std::to_string(arrived_));
   }
 
   // The bundle gets its new list only after all it names is safe.
@@ -215,6 +230,9 @@ class Receiver {
   ManifestParser parser_;
   std::vector<Need> needs_;
   std::uint64_t free_ = 0;
+  std::uint64_t arrived_ = 0;
+  std::uint64_t told_ = 0;
+  std::chrono::steady_clock::time_point told_at_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace

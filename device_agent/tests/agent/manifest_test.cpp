@@ -29,7 +29,7 @@ Parsed parse(const std::vector<std::string>& lines) {
 }
 
 Parsed parse_file(const std::string& line) {
-  return parse({"deployx-receive 1", "bundle b", line, "end"});
+  return parse({"deployx-receive 2", "bundle b", line, "end"});
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ Parsed parse_file(const std::string& line) {
 TEST_CASE("a manifest gives its files and each content once") {
   const std::string other(64, 'b');
   const auto parsed =
-      parse({"deployx-receive 1", "bundle my-model_1.0", "file " + kSha + " 5 - a/b c",
+      parse({"deployx-receive 2", "bundle my-model_1.0", "file " + kSha + " 5 - a/b c",
              "file " + other + " 0 x run", "file " + kSha + " 5 x d", "end"});
   REQUIRE(parsed.refusal.empty());
   CHECK(parsed.manifest.bundle == "my-model_1.0");
@@ -83,8 +83,8 @@ TEST_CASE("sizes are plain numbers up to a tebibyte") {
 }
 
 TEST_CASE("other lines are refused") {
-  CHECK_FALSE(parse({"deployx-receive 2"}).refusal.empty());
-  CHECK_FALSE(parse({"deployx-receive 1", "file x"}).refusal.empty());
+  CHECK_FALSE(parse({"deployx-receive 1"}).refusal.empty());
+  CHECK_FALSE(parse({"deployx-receive 2", "file x"}).refusal.empty());
   CHECK_FALSE(parse_file("file " + kSha).refusal.empty());
   CHECK_FALSE(parse_file("file " + kSha + " 1").refusal.empty());
   CHECK_FALSE(parse_file("file " + kSha + " 1 r a").refusal.empty());
@@ -95,14 +95,14 @@ TEST_CASE("other lines are refused") {
 
 TEST_CASE("a manifest may not contradict itself") {
   const std::string first = "file " + kSha + " 5 - a";
-  CHECK_FALSE(parse({"deployx-receive 1", "bundle b", first, first}).refusal.empty());
+  CHECK_FALSE(parse({"deployx-receive 2", "bundle b", first, first}).refusal.empty());
   CHECK_FALSE(
-      parse({"deployx-receive 1", "bundle b", first, "file " + kSha + " 6 - b"}).refusal.empty());
+      parse({"deployx-receive 2", "bundle b", first, "file " + kSha + " 6 - b"}).refusal.empty());
 }
 
 TEST_CASE("one file more than 100000 is refused") {
   dx::ManifestParser parser;
-  REQUIRE_FALSE(parser.take("deployx-receive 1"));
+  REQUIRE_FALSE(parser.take("deployx-receive 2"));
   REQUIRE_FALSE(parser.take("bundle b"));
   for (int i = 0; i < 100000; ++i) {
     REQUIRE_FALSE(parser.take("file " + kSha + " 1 - " + std::to_string(i)));

@@ -80,7 +80,7 @@ struct PushedFile {
 };
 
 inline std::string manifest_text(const std::string& bundle, const std::vector<PushedFile>& files) {
-  std::string text = "deployx-receive 1\nbundle " + bundle + "\n";
+  std::string text = "deployx-receive 2\nbundle " + bundle + "\n";
   for (const PushedFile& file : files) {
     text += "file " + sha256_of(file.bytes) + " " + std::to_string(file.bytes.size()) +
             (file.executable ? " x " : " - ") + file.path + "\n";

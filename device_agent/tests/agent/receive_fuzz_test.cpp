@@ -26,7 +26,7 @@ std::string mutated(std::string text, std::mt19937& random) {
                                         std::string(1, '\0'),
                                         "file ",
                                         "\xff\xfe",
-                                        "deployx-receive 1\n",
+                                        "deployx-receive 2\n",
                                         "x"};
   const unsigned count = 1 + random() % 4;
   for (unsigned i = 0; i < count && !text.empty(); ++i) {

@@ -60,6 +60,23 @@ TEST_CASE("a push fills the store and names the bundle; the next sends nothing")
   CHECK(second.sent == 0);
 }
 
+TEST_CASE("the host hears what has arrived, at least every 768 KiB") {
+  const TemporaryFolder folder;
+  const WorkFolder work{folder.path()};
+  // One read beyond the half MiB at most.
+  const auto result = push(work, "b", {{"a", noise(1U << 21, 1)}, {"b", noise(1U << 20, 2)}});
+  std::size_t last = 0;
+  for (const std::string& line : result.lines) {
+    if (line.rfind("have ", 0) != 0) continue;
+    const std::size_t arrived = std::stoul(line.substr(5));
+    CHECK(arrived > last);
+    CHECK(arrived <= last + 3 * (std::size_t{1} << 18));
+    last = arrived;
+  }
+  CHECK(last > result.sent - 3 * (std::size_t{1} << 18));
+  CHECK(result.lines.back() == "done b");
+}
+
 TEST_CASE("a content that was pushed as data becomes executable when a bundle says so") {
   const TemporaryFolder folder;
   const WorkFolder work{folder.path()};
@@ -178,7 +195,7 @@ TEST_CASE("a push that cannot fit is refused before any byte of it is taken") {
   const TemporaryFolder folder;
   const WorkFolder work{folder.path()};
   Push host(work);
-  host.write("deployx-receive 1\nbundle b\nfile " + std::string(64, 'a') +
+  host.write("deployx-receive 2\nbundle b\nfile " + std::string(64, 'a') +
              " 1099511627776 - a\nfile " + std::string(64, 'b') + " 1099511627776 - b\nend\n");
   const std::string line = host.line();
   CHECK(line.rfind("error no-space the push needs 2199023255552 bytes, ", 0) == 0);

@@ -28,7 +28,7 @@ void push_one(const WorkFolder& work, const std::string& bundle, char letter,
   const std::vector<PushedFile> files = {{"file", std::string(1000, letter)}};
   Push one(work, Keeping{keep_bytes, "/w/bin/dx-agent-now"});
   one.write(manifest_text(bundle, files));
-  REQUIRE(one.line().rfind("deployx-receive 1 ", 0) == 0);
+  REQUIRE(one.line().rfind("deployx-receive 2 ", 0) == 0);
   if (one.line() != "end") {
     one.write(files[0].bytes);
     REQUIRE(one.line() == "end");

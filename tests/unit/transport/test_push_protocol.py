@@ -60,8 +60,10 @@ class ScriptedBoard:
 
     uri = "ssh:pi@192.0.2.7"
 
-    def __init__(self, *conversations: str) -> None:
-        self.channels = [ScriptedChannel(says) for says in conversations]
+    def __init__(self, *conversations: str | ScriptedChannel) -> None:
+        self.channels = [
+            ScriptedChannel(one) if isinstance(one, str) else one for one in conversations
+        ]
         self._left = list(self.channels)
 
     def stream(self, argv: Sequence[str]) -> ScriptedChannel:
@@ -90,13 +92,13 @@ def test_the_whole_conversation(tmp_path: Path) -> None:
     third = a_file(tmp_path, "there already", b"xyz")
     board = ScriptedBoard(
         "welcome to the board\n"
-        "deployx-receive 1 1000000\n"
+        "deployx-receive 2 1000000\n"
         f"need {second.sha256} 2\nneed {first.sha256} 0\nend\n|"
         f"ok {second.sha256}\nok {first.sha256}\ndone b\n"
     )
     report = send(board, [first, second, third])
     offer = (
-        "deployx-receive 1\nbundle b\n"
+        "deployx-receive 2\nbundle b\n"
         f"file {first.sha256} 10 - größe.param\n"
         f"file {second.sha256} 6 x bin/worker\n"
         f"file {third.sha256} 3 - there already\n"
@@ -109,7 +111,7 @@ def test_the_whole_conversation(tmp_path: Path) -> None:
     assert (report.sent_files, report.skipped_files) == (2, 1)
 
 
-GREETING = "deployx-receive 1 100\n"
+GREETING = "deployx-receive 2 100\n"
 
 
 @pytest.mark.parametrize(
@@ -129,11 +131,12 @@ GREETING = "deployx-receive 1 100\n"
         (f"{GREETING}need @ -1\nend\n", TransportError, ["unexpected answer"]),
         (f"{GREETING}hello\n", TransportError, ["unexpected answer", "hello"]),
         (f"{GREETING}need @ 0\nend\nok {'0' * 64}\n", TransportError, ["unexpected answer"]),
+        (f"{GREETING}need @ 0\nend\nhave many\n", TransportError, ["unexpected answer"]),
         (f"{GREETING}need @ 0\nend\ndone b\n", TransportError, ["unexpected answer"]),
         (f"{GREETING}need @ 0\nend\nok @\n", TransportError, ["before the push was done"]),
         (f"{GREETING}need @ 0\n", TransportError, ["before the push was done", "last words"]),
         ("", TransportError, ["before the push was done", "its last words"]),
-        ("deployx-receive 2 100\nend\n", TransportError, ["before the push was done"]),
+        ("deployx-receive 1 100\nend\n", TransportError, ["before the push was done"]),
         ("noise\n" * 1000, TransportError, ["before the push was done"]),
         ("x" * 200_000, TransportError, ["without a line end"]),
     ],
@@ -148,6 +151,36 @@ def test_what_a_board_may_answer(
     assert type(caught.value) is kind
     assert all(word in str(caught.value) for word in words)
     assert board.channels[0].closed
+
+
+class SilentChannel(ScriptedChannel):
+    """Says its lines, then nothing until it is closed."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__(says)
+        self._ended = threading.Event()
+
+    def read(self, limit: int, timeout: float | None = None) -> bytes:
+        piece = super().read(limit, timeout)
+        if not piece:
+            self._ended.wait()
+        return piece
+
+    def close(self) -> None:
+        super().close()
+        self._ended.set()
+
+
+@pytest.mark.parametrize("arrived", [0, 1_000_000, 3 << 20])
+def test_no_more_than_two_mebibytes_are_on_the_way(tmp_path: Path, arrived: int) -> None:
+    file = a_file(tmp_path, "f", bytes(8 << 20))
+    channel = SilentChannel(f"{GREETING}need {file.sha256} 0\nend\nhave {arrived}\n")
+    board = ScriptedBoard(channel)
+    with pytest.raises(LinkLostError, match=r"did not say that they arrived for 0\.5 seconds"):
+        push(cast(Transport, board), ["receive"], "b", [file], answer_seconds=0.5)
+    sent = len(channel.heard.partition(b"end\n")[2])
+    assert arrived + (1 << 20) < sent <= arrived + (2 << 20)
+    assert channel.closed
 
 
 def test_damage_on_the_way_is_sent_once_more(tmp_path: Path) -> None:
