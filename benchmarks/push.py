@@ -7,8 +7,9 @@ Every figure is the whole way: connect, transfer, end. A ratio above 1 means tha
 faster. scp and adb send everything each time; rsync compares times and sizes. The board is
 this computer: a loopback sshd, and a virtual Android device behind a real adb server, on a
 cable of any pace, by default of a fast USB 3 cable's. Without a cable all four processes share
-this computer's cores, and the hash on the board, which adb does not make, is seen. The device runs this computer's own agent, so that no emulator is part of
-the race; give it another by --agent with --launcher (qemu-aarch64-static) to have one.
+this computer's cores, and the hash on the board, which adb does not make, is seen. The device
+runs this computer's own agent, so that no emulator is part of the race; give it another by
+--agent with --launcher (qemu-aarch64-static) to have one.
 """
 
 from __future__ import annotations
