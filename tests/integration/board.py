@@ -230,19 +230,6 @@ def register_arm64() -> None:
         raise MissingPartError(f"leave to register with binfmt_misc ({error})") from error
 
 
-@contextmanager
-def binfmt_off() -> Iterator[None]:
-    """No foreign program is started by the kernel meanwhile, whoever registered it."""
-    entries = [path for path in _BINFMT.glob("*aarch64*") if "enabled" in path.read_text()]
-    for entry in entries:
-        entry.write_text("0")
-    try:
-        yield
-    finally:
-        for entry in entries:
-            entry.write_text("1")
-
-
 def arm64_busybox() -> Path:
     """Debian's static busybox for arm64, fetched once through apt into the tool's cache."""
     place = cache_folder() / "test-board" / "busybox-arm64"
