@@ -1,5 +1,4 @@
-"""Real parts that stand in for a board: OpenSSH's sshd on loopback, and a chroot with a
-foreign busybox, which answers ``uname -m`` as a board does."""
+"""Real parts that stand in for a board: OpenSSH's sshd on loopback, and a small disk."""
 
 from __future__ import annotations
 
@@ -9,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,25 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.device import LinkOptions
-from deployx_edge.resources import cache_folder
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
 USER = pwd.getpwuid(os.getuid()).pw_name
-_BINFMT = Path("/proc/sys/fs/binfmt_misc")
-_ENTRY = "deployx-aarch64"
-# The ELF header of 64-bit little-endian Arm, as magic and mask. F: the emulator is opened
-# now, so that it need not lie in a chroot; P: programs keep their own argv[0], by which
-# busybox knows what it is called as.
-_ARM64_RULE = (
-    r":%s:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:"
-    r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:%s:OPF"
-)
-# Debian's qemu keeps argv[0] under this name of its.
-_QEMU_KEEPING_NAMES = Path("/usr/libexec/qemu-binfmt/aarch64-binfmt-P")
-_APPLETS = (
-    "sh", "cat", "mkdir", "mv", "chmod", "wc", "uname", "rm", "printf", "sleep", "df", "ls",
-    "head", "dd", "true", "false", "echo", "kill", "env", "ln", "touch",
-)  # fmt: skip
 
 
 class MissingPartError(Exception):
@@ -199,114 +181,6 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> No
         else:
             return
     raise AssertionError(f"sshd does not listen: {log.read_text()}")
-
-
-# --- a board of another architecture ---------------------------------------------
-
-
-def register_arm64() -> None:
-    """Let the kernel start arm64 programs through qemu, in a chroot too (flag F).
-
-    MissingPartError names what is in the way. What others registered is left as it is; the newest
-    entry counts.
-    """
-    qemu = shutil.which("qemu-aarch64-static")
-    if qemu is None:
-        raise MissingPartError("qemu-aarch64-static (apt-get install qemu-user-static)")
-    if os.getuid() != 0:
-        raise MissingPartError("root, which binfmt_misc and ChrootDirectory need")
-    if not (_BINFMT / "register").exists():
-        mounted = subprocess.run(
-            ["mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT)], capture_output=True
-        )
-        if mounted.returncode != 0:
-            raise MissingPartError(f"binfmt_misc (mount: {mounted.stderr.decode().strip()})")
-    if (_BINFMT / _ENTRY).exists():
-        return
-    interpreter = _QEMU_KEEPING_NAMES if _QEMU_KEEPING_NAMES.exists() else Path(qemu)
-    try:
-        (_BINFMT / "register").write_text(_ARM64_RULE % (_ENTRY, interpreter))
-    except OSError as error:
-        raise MissingPartError(f"leave to register with binfmt_misc ({error})") from error
-
-
-def arm64_busybox() -> Path:
-    """Debian's static busybox for arm64, fetched once through apt into the tool's cache."""
-    place = cache_folder() / "test-board" / "busybox-arm64"
-    if place.is_file():
-        return place
-    apt = place.parent / "apt"
-    for part in ("lists/partial", "archives/partial"):
-        (apt / part).mkdir(parents=True, exist_ok=True)
-    # A state folder of its own: the system's list of architectures stays as it is.
-    options = [
-        "-oAPT::Architecture=arm64",
-        "-oAPT::Architectures=arm64",
-        f"-oDir::State::Lists={apt / 'lists'}",
-        f"-oDir::Cache={apt}",
-        "-oAPT::Sandbox::User=root",
-    ]
-    try:
-        for command in (["update"], ["download", "busybox-static"]):
-            _checked(["apt-get", "-qq", *options, *command], apt)
-        (package,) = apt.glob("busybox-static_*_arm64.deb")
-        _checked(["dpkg-deb", "-x", str(package), str(apt / "unpacked")], apt)
-    except (subprocess.CalledProcessError, FileNotFoundError, ValueError) as error:
-        raise MissingPartError(f"busybox-static:arm64 from apt ({error})") from error
-    partial = place.with_suffix(".part")
-    shutil.copy(apt / "unpacked" / "bin" / "busybox", partial)
-    partial.replace(place)
-    shutil.rmtree(apt)
-    return place
-
-
-def _checked(command: Sequence[str], folder: Path) -> None:
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-
-@contextmanager
-def foreign_root() -> Iterator[Path]:
-    """A folder for ChrootDirectory with an arm64 busybox: no SFTP, no sha256sum."""
-    register_arm64()
-    busybox = arm64_busybox()
-    base = cache_folder() / "test-board"
-    _require_chroot_place(base)
-    root = Path(tempfile.mkdtemp(prefix="root-", dir=base))
-    try:
-        root.chmod(0o755)
-        home = pwd.getpwuid(0).pw_dir.lstrip("/")
-        for name in ("bin", "tmp", "dev", "work", home):
-            (root / name).mkdir(exist_ok=True, parents=True)
-        shutil.copy(busybox, root / "bin" / "busybox")
-        for applet in _APPLETS:
-            (root / "bin" / applet).symlink_to("busybox")
-        # sshd starts the login shell that /etc/passwd names for root.
-        shell = root / pwd.getpwuid(0).pw_shell.lstrip("/")
-        if not shell.is_symlink():
-            shell.parent.mkdir(parents=True, exist_ok=True)
-            shell.write_text('#!/bin/sh\nexec /bin/sh "$@"\n')
-            shell.chmod(0o755)
-        for name, minor in (("null", 3), ("zero", 5)):
-            os.mknod(root / "dev" / name, 0o20666, os.makedev(1, minor))
-            (root / "dev" / name).chmod(0o666)
-        probe = subprocess.run(["chroot", str(root), "/bin/uname", "-m"], capture_output=True)
-        if probe.stdout.strip() != b"aarch64":
-            raise MissingPartError(
-                f"foreign programs in a chroot ({probe.stderr.decode().strip()})"
-            )
-        yield root
-    finally:
-        shutil.rmtree(root)
-
-
-def _require_chroot_place(folder: Path) -> None:
-    """sshd wants every folder above a chroot to be root's and closed to others."""
-    for place in (folder, *folder.parents):
-        state = place.stat()
-        if state.st_uid != 0 or state.st_mode & 0o022:
-            raise MissingPartError(
-                f"a cache folder that only root can write ({place} is open to others)"
-            )
 
 
 class SmallDisk:

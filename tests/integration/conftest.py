@@ -10,13 +10,8 @@ import pytest
 
 from deployx_edge.resources import dist_folder
 from tests.integration.android import VirtualPhone, adb_environment, running_phone
-from tests.integration.board import (
-    MissingPartError,
-    Sshd,
-    foreign_root,
-    register_arm64,
-    running_sshd,
-)
+from tests.integration.board import MissingPartError, Sshd, running_sshd
+from tests.integration.foreign import foreign_root, register
 
 
 def built_agent(target: str) -> Path:
@@ -62,7 +57,7 @@ def adb_server() -> Iterator[int]:
 def phone(adb_server: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualPhone]:
     """A device that runs its arm64 programs itself, as a real one does."""
     try:
-        register_arm64()
+        register("aarch64")
     except MissingPartError as missing:
         pytest.skip(f"a device that runs arm64 programs by itself needs {missing}")
     with running_phone(tmp_path_factory.mktemp("phone")) as device:

@@ -19,7 +19,8 @@ from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
 
 from .android import adb, listed_serials, running_phone
-from .board import MissingPartError, free_port, register_arm64
+from .board import MissingPartError, free_port
+from .foreign import register
 from .processes import wait_until, with_words
 from .test_cli import DIGITS, deployx
 from .test_docs import run_commands
@@ -150,7 +151,7 @@ def test_it_goes_as_it_is_written(tmp_path):
 @pytest.mark.parametrize("fault", ["server", "device"])
 def test_a_link_that_is_cut_in_a_bench_leaves_nothing_running(fault, digits, tmp_path, monkeypatch):
     try:
-        register_arm64()
+        register("aarch64")
     except MissingPartError as missing:
         pytest.skip(f"a device that runs arm64 programs by itself needs {missing}")
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))

@@ -10,12 +10,14 @@ import pytest
 from deployx_edge.device import Device
 from deployx_edge.errors import ArchitectureError, LinkLostError
 from deployx_edge.measurement.values import BenchPlan
+from deployx_edge.resources import dist_folder
 from deployx_edge.workflows.bench import bench
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
 
-from .board import MissingPartError, foreign_root, running_sshd
+from .board import MissingPartError, running_sshd
+from .foreign import foreign_root
 from .processes import wait_until, with_words
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
@@ -36,13 +38,18 @@ def proc_mounted(root):
         subprocess.run(["umount", "-l", str(root / "proc")], check=True)
 
 
-@pytest.fixture(scope="module")
-def arm64_sshd(tmp_path_factory):
+@pytest.fixture(scope="module", params=["aarch64", "riscv64"])
+def foreign(request, tmp_path_factory):
+    """What ``uname -m`` says on the board, the target that fits, and its sshd."""
+    machine = request.param
+    target = {"aarch64": "linux-arm64", "riscv64": "linux-riscv64"}[machine]
+    if not (dist_folder(target) / "dx-agent").exists():
+        pytest.skip(f"{target} is not built: deployx-edge build --target {target}")
     try:
-        with foreign_root() as root, proc_mounted(root):
-            folder = tmp_path_factory.mktemp("sshd-arm64")
+        with foreign_root(machine) as root, proc_mounted(root):
+            folder = tmp_path_factory.mktemp(f"sshd-{machine}")
             with running_sshd(folder, f"ChrootDirectory {root}") as sshd:
-                yield sshd
+                yield machine, target, sshd
     except MissingPartError as missing:
         pytest.skip(f"a foreign board needs {missing}")
 
@@ -53,16 +60,15 @@ def here_sshd(tmp_path_factory):
         yield sshd
 
 
-def test_a_board_of_another_architecture_is_measured(arm64_sshd, digits):
-    board = Device(
-        name="pi", uri=arm64_sshd.uri, work_folder="/work/ä b", options=arm64_sshd.options()
-    )
+def test_a_board_of_another_architecture_is_measured(foreign, digits):
+    machine, target, sshd = foreign
+    board = Device(name="board", uri=sshd.uri, work_folder="/work/ä b", options=sshd.options())
     with open_session(board) as session:
-        assert session.target.id == "linux-arm64"
+        assert session.target.id == target
         (result,) = bench(session, digits, plan=BenchPlan(warmup=1, iterations=10))
     assert len(result.bench.samples_ns) == 10
     assert result.push.sent_bytes == result.push.total_bytes
-    assert result.device.board.machine == "aarch64"
+    assert result.device.board.machine == machine
     # The binaries notice that the processor they were built for is not the one that runs.
     assert result.device.board.emulated
     assert result.bench.peak_memory_bytes is None
@@ -71,19 +77,18 @@ def test_a_board_of_another_architecture_is_measured(arm64_sshd, digits):
     assert again.push.sent_bytes == 0
 
 
-def test_an_architecture_that_does_not_match_is_refused_before_anything_is_pushed(arm64_sshd):
+def test_an_architecture_that_does_not_match_is_refused_before_anything_is_pushed(foreign):
+    machine, _, sshd = foreign
     board = Device(
-        name="pi",
-        uri=arm64_sshd.uri,
+        name="board",
+        uri=sshd.uri,
         target="linux-x64",
         work_folder="/untouched",
-        options=arm64_sshd.options(),
+        options=sshd.options(),
     )
-    with pytest.raises(ArchitectureError, match=r"aarch64.*linux-x64"), open_session(board):
+    with pytest.raises(ArchitectureError, match=rf"{machine}.*linux-x64"), open_session(board):
         pass
-    plain = Device(
-        name="pi", uri=arm64_sshd.uri, work_folder="/other", options=arm64_sshd.options()
-    )
+    plain = Device(name="board", uri=sshd.uri, work_folder="/other", options=sshd.options())
     with open_session(plain) as session:
         assert session.transport.run(["ls", "/untouched"]).returncode != 0
 

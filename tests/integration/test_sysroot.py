@@ -21,7 +21,8 @@ from deployx_edge.target import find_target
 from deployx_edge.workflows.progress import Stage, Transfer
 from deployx_edge.workflows.sysroot import pull_sysroot
 
-from .board import MissingPartError, SmallDisk, foreign_root, running_sshd
+from .board import MissingPartError, SmallDisk, running_sshd
+from .foreign import foreign_root
 
 _COMMAND = Path(sys.executable).parent / "deployx-edge"
 _APPLETS = ("find", "grep", "head", "readlink", "sh", "stat", "tar", "xargs")

@@ -32,8 +32,9 @@ from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.compare import compare
 from deployx_edge.workflows.session import open_session
 
-from .board import MissingPartError, foreign_root, running_sshd
+from .board import MissingPartError, running_sshd
 from .crossbuild.compiling import built
+from .foreign import foreign_root
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
 # For x86 ncnn holds every layer four times over, for RISC-V and Arm about twice.

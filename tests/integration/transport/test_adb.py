@@ -24,13 +24,9 @@ from deployx_edge.errors import (
 from deployx_edge.transport import Channel, Transport, open_transport
 from deployx_edge.transport.push import PushFile, PushReport, file_sha256, install_agent, push
 from tests.integration.android import VirtualPhone, adb, listed_serials, running_phone
-from tests.integration.board import (
-    MissingPartError,
-    arm64_busybox,
-    free_port,
-    register_arm64,
-)
+from tests.integration.board import MissingPartError, free_port
 from tests.integration.conftest import built_agent
+from tests.integration.foreign import foreign_program, register
 from tests.integration.processes import wait_until, with_words
 from tests.integration.transport.links import is_gone
 
@@ -254,7 +250,7 @@ class TestFaults:
     def test_a_push_resumes(
         self, fresh_phone: VirtualPhone, fault: Callable[[VirtualPhone], None], tmp_path: Path
     ) -> None:
-        register_arm64()
+        register("aarch64")
         file = _a_file(tmp_path, 24 * MEBIBYTE)
         done: list[int] = []
 
@@ -375,7 +371,7 @@ class TestVirtual:
 def _busybox() -> Path:
     """A program of the device's architecture that reads what it is told to."""
     try:
-        return arm64_busybox()
+        return foreign_program("aarch64")
     except MissingPartError as missing:
         pytest.skip(f"an arm64 program needs {missing}")
 
