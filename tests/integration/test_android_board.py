@@ -19,8 +19,7 @@ from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
 
 from .android import adb, listed_serials, running_phone
-from .board import MissingPartError, free_port
-from .foreign import register
+from .board import free_port
 from .processes import wait_until, with_words
 from .test_cli import DIGITS, deployx
 from .test_docs import run_commands
@@ -146,38 +145,3 @@ def test_a_model_under_which_the_board_started_anew_is_set_aside(digits, tmp_pat
 
 def test_it_goes_as_it_is_written(tmp_path):
     assert run_commands("android.md", tmp_path) == 1
-
-
-@pytest.mark.parametrize("fault", ["server", "device"])
-def test_a_link_that_is_cut_in_a_bench_leaves_nothing_running(fault, digits, tmp_path, monkeypatch):
-    try:
-        register("aarch64")
-    except MissingPartError as missing:
-        pytest.skip(f"a device that runs arm64 programs by itself needs {missing}")
-    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
-    flowing = threading.Event()
-
-    def notice(event):
-        if isinstance(event, Runs):
-            flowing.set()
-
-    with running_phone(tmp_path / "phone") as phone:
-        board = Device(name="phone", uri=phone.uri, options=LinkOptions(silence_seconds=4))
-
-        def cut():
-            assert flowing.wait(60)
-            if fault == "server":
-                adb("kill-server")
-            else:
-                adb("-s", phone.serial, "reboot")
-
-        thread = threading.Thread(target=cut)
-        thread.start()
-        with pytest.raises(LinkLostError), open_session(board, progress=notice) as session:
-            bench(session, digits, plan=BenchPlan(iterations=0, seconds=3600))
-        thread.join()
-        wait_until(lambda: not with_words("serve", str(phone.root)), "the end of the agent")
-        with open_session(board) as session:
-            (result,) = bench(session, digits, plan=BenchPlan(warmup=1, iterations=10))
-        assert result.push.sent_bytes == 0
-        adb("kill-server")

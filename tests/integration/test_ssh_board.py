@@ -1,24 +1,21 @@
 """The main job against a real sshd: on this architecture, and on a foreign one."""
 
 import subprocess
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from deployx_edge.device import Device
-from deployx_edge.errors import ArchitectureError, LinkLostError
+from deployx_edge.errors import ArchitectureError
 from deployx_edge.measurement.values import BenchPlan
 from deployx_edge.resources import dist_folder
 from deployx_edge.workflows.bench import bench
 from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
 
 from .board import MissingPartError, running_sshd
 from .foreign import foreign_root
-from .processes import wait_until, with_words
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
 
@@ -54,12 +51,6 @@ def foreign(request, tmp_path_factory):
         pytest.skip(f"a foreign board needs {missing}")
 
 
-@pytest.fixture(scope="module")
-def here_sshd(tmp_path_factory):
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as sshd:
-        yield sshd
-
-
 def test_a_board_of_another_architecture_is_measured(foreign, digits):
     machine, target, sshd = foreign
     board = Device(name="board", uri=sshd.uri, work_folder="/work/ä b", options=sshd.options())
@@ -91,29 +82,3 @@ def test_an_architecture_that_does_not_match_is_refused_before_anything_is_pushe
     plain = Device(name="board", uri=sshd.uri, work_folder="/other", options=sshd.options())
     with open_session(plain) as session:
         assert session.transport.run(["ls", "/untouched"]).returncode != 0
-
-
-def test_a_link_that_is_cut_in_a_bench_leaves_nothing_running(here_sshd, digits, tmp_path):
-    board = Device(
-        name="here", uri=here_sshd.uri, work_folder=str(tmp_path), options=here_sshd.options()
-    )
-    flowing = threading.Event()
-
-    def notice(event):
-        if isinstance(event, Runs):
-            flowing.set()
-
-    def cut():
-        assert flowing.wait(60)
-        here_sshd.signal_sessions(9)
-
-    thread = threading.Thread(target=cut)
-    thread.start()
-    with pytest.raises(LinkLostError), open_session(board, progress=notice) as session:
-        bench(session, digits, plan=BenchPlan(iterations=0, seconds=3600))
-    thread.join()
-    wait_until(lambda: not with_words(str(tmp_path)), "the end of agent and worker")
-    with open_session(board) as session:
-        (result,) = bench(session, digits, plan=BenchPlan(warmup=1, iterations=10))
-    assert result.push.sent_bytes == 0
-    assert len(list((tmp_path / "sessions").iterdir())) <= 1
