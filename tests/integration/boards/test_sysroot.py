@@ -20,9 +20,8 @@ from deployx_edge.errors import LinkLostError, TransportError, UsageError
 from deployx_edge.target import find_target
 from deployx_edge.workflows.progress import Stage, Transfer
 from deployx_edge.workflows.sysroot import pull_sysroot
-
-from .board import MissingPartError, SmallDisk, running_sshd
-from .foreign import foreign_root
+from tests.integration.board import MissingPartError, SmallDisk, running_sshd
+from tests.integration.foreign import foreign_root
 
 _COMMAND = Path(sys.executable).parent / "deployx-edge"
 _APPLETS = ("find", "grep", "head", "readlink", "sh", "stat", "tar", "xargs")

@@ -25,7 +25,7 @@ from deployx_edge.workflows.session import open_session
 from tests.integration.board import USER, Sshd, free_port, running_sshd
 from tests.integration.processes import wait_until, with_words
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
 TOOLS = Path(sys.executable).parent
 OURS = f"{socket.gethostname()}/{USER}"

@@ -13,11 +13,10 @@ from deployx_edge.resources import dist_folder
 from deployx_edge.workflows.bench import bench
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.session import open_session
+from tests.integration.board import MissingPartError, running_sshd
+from tests.integration.foreign import foreign_root
 
-from .board import MissingPartError, running_sshd
-from .foreign import foreign_root
-
-DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
+DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx"
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from .board import running_sshd
+from tests.integration.board import running_sshd
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
 COMMAND = Path(sys.executable).parent / "deployx-edge"
 

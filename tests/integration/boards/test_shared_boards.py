@@ -31,12 +31,11 @@ from deployx_edge.workflows.incidents import incidents_of
 from deployx_edge.workflows.lease import lease_of, owner, release
 from deployx_edge.workflows.progress import Runs, Stage
 from deployx_edge.workflows.session import open_session, push_to_device
+from tests.integration.board import MissingPartError, SmallDisk, running_sshd
+from tests.integration.models.onnx_models import model, weights
+from tests.integration.processes import wait_until, with_words
 
-from .board import MissingPartError, SmallDisk, running_sshd
-from .models.onnx_models import model, weights
-from .processes import wait_until, with_words
-
-DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
+DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx"
 FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
 QUICK = BenchPlan(warmup=1, iterations=20)
 

@@ -21,10 +21,9 @@ from deployx_edge.workflows.bench import bench, loaded, random_inputs
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
+from tests.integration.processes import children, is_alive, wait_until, with_words
 
-from .processes import children, is_alive, wait_until, with_words
-
-DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
+DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx"
 FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
 QUICK = BenchPlan(warmup=1, iterations=20)
 

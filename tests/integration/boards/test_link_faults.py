@@ -16,13 +16,12 @@ from deployx_edge.workflows.bench import bench
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.progress import Runs, Stage, Transfer
 from deployx_edge.workflows.session import open_session
+from tests.integration.android import adb, running_phone
+from tests.integration.board import MissingPartError, descendants, free_port, running_sshd
+from tests.integration.foreign import register
+from tests.integration.processes import wait_until, with_words
 
-from .android import adb, running_phone
-from .board import MissingPartError, descendants, free_port, running_sshd
-from .foreign import register
-from .processes import wait_until, with_words
-
-DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
+DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx"
 FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
 QUICK = BenchPlan(warmup=1, iterations=10)
 SILENCE_SECONDS = 4

@@ -17,12 +17,11 @@ from deployx_edge.workflows.board_doctor import examine_board
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
-
-from .android import adb, listed_serials, running_phone
-from .board import free_port
-from .processes import wait_until, with_words
-from .test_cli import DIGITS, deployx
-from .test_docs import run_commands
+from tests.integration.android import adb, listed_serials, running_phone
+from tests.integration.board import free_port
+from tests.integration.processes import wait_until, with_words
+from tests.integration.test_cli import DIGITS, deployx
+from tests.integration.test_docs import run_commands
 
 BUILT = (dist_folder("android-arm64") / "runtime.json").is_file()
 
