@@ -9,19 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge.resources import cache_folder, data_folder
+from deployx_edge.resources import data_folder
 from tests.integration.agent.session import Binaries, Session
 
 SOURCE = data_folder("device_agent")
+# Where scripts/test-cpp builds.
+SANITIZED = Path(__file__).parents[3] / "build" / "sanitized"
 TARGETS = ["dx-agent", "dx-test-worker"]
-
-
-def folder_of_test_cpp() -> Path | None:
-    """Where ``scripts/test-cpp`` has built this checkout, if it has."""
-    for cache in sorted(cache_folder().glob("build/sanitized-*/CMakeCache.txt")):
-        if f"CMAKE_HOME_DIRECTORY:INTERNAL={SOURCE}\n" in cache.read_text():
-            return cache.parent
-    return None
 
 
 def configured_folder(folder: Path) -> Path:
@@ -46,7 +40,9 @@ def binaries(tmp_path_factory: pytest.TempPathFactory) -> Binaries:
     for program in ("cmake", "ninja", "g++", "protoc", "grpc_cpp_plugin"):
         if shutil.which(program) is None:
             pytest.skip(f"the sanitized agent needs {program}")
-    build = folder_of_test_cpp() or configured_folder(tmp_path_factory.mktemp("agent-build"))
+    build = SANITIZED
+    if not (build / "CMakeCache.txt").is_file():
+        build = configured_folder(tmp_path_factory.mktemp("agent-build"))
     subprocess.run(["cmake", "--build", str(build), "-j2", "--target", *TARGETS], check=True)
     agent, worker = (build / "bin" / name for name in TARGETS)
     return Binaries(agent=agent, worker=worker)
