@@ -33,7 +33,8 @@ void Inbox::read_forever() {
     Result<std::optional<Frame>> frame = read_frame(socket_);
     if (!frame) {
       std::fprintf(stderr, "dx-worker: %s\n", frame.failure().message.c_str());
-      _exit(kExitProtocol);
+      // An agent that ends while it sends is no agent of another build.
+      _exit(agent_is_gone(socket_) ? 0 : kExitProtocol);
     }
     if (!frame.value()) _exit(0);
     take(*frame.value());
