@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from deployx_edge.errors import (
@@ -210,7 +211,7 @@ class _Attempt:
         total = _missing(needs)
         sent = 0
         self._on_progress(0, total)
-        for chunk in (chunk for need in needs for chunk in _slices(need)):
+        for chunk in chain.from_iterable(map(_slices, needs)):
             due = sent + len(chunk) - _MOST_ON_THE_WAY_BYTES
             if not answers.wait_for_arrival(due, self._answer_seconds):
                 raise self._silent(f"was sent {sent} bytes and did not say that they arrived")
@@ -303,16 +304,16 @@ class _Answers:
 
     def wait_for_arrival(self, count: int, timeout: float) -> bool:
         """Until the board has ``count`` bytes of this push or ended; False when it is silent."""
-        with self._changed:
-            while self._arrived < count and not self.ended:
-                if not self._changed.wait(timeout):
-                    return False
-        return True
+        return self._wait(lambda: self.ended or self._arrived >= count, timeout)
 
     def wait_for_end(self, timeout: float) -> bool:
         """Until the last answer; False when none comes for ``timeout`` seconds."""
+        return self._wait(lambda: self.ended, timeout)
+
+    def _wait(self, is_reached: Callable[[], bool], timeout: float) -> bool:
+        """Every answer starts the clock anew, unlike ``Condition.wait_for``."""
         with self._changed:
-            while not self.ended:
+            while not is_reached():
                 if not self._changed.wait(timeout):
                     return False
         return True
