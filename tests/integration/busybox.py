@@ -16,6 +16,7 @@ from deployx_edge.crossbuild.fetching import fetch_archive
 from deployx_edge.crossbuild.toolchain import find_zig
 from deployx_edge.resources import cache_folder
 from deployx_edge.workflows.locking import locked
+from tests.integration.board import MissingPartError
 
 APPLETS = (
     "sh", "cat", "mkdir", "mv", "chmod", "wc", "uname", "rm", "printf", "sleep", "df", "ls",
@@ -45,29 +46,34 @@ exec '{zig}' cc -target {machine}-linux-musl "$@"
 """
 
 
-class NoBusyboxError(Exception):
-    """Why there is none."""
+def board_folder() -> Path:
+    """Where the tests' boards keep what is made once."""
+    folder = cache_folder() / "test-board"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def busybox(machine: str) -> Path:
-    """The program for what ``uname -m`` calls ``machine``, made once and kept in the cache."""
-    place = cache_folder() / "test-board" / f"busybox-{machine}"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        locked(place.with_suffix(".lock")),
-        tempfile.TemporaryDirectory(dir=place.parent) as folder,
-    ):
+    """The program for what ``uname -m`` calls ``machine``, made once and kept in the cache.
+
+    MissingPartError says why there is none.
+    """
+    place = board_folder() / f"busybox-{machine}"
+    with locked(place.with_suffix(".lock")):
         if not place.is_file():
-            make = _from_package if machine == "aarch64" else _from_source
-            try:
-                made = make(Path(folder), machine)
-            except (subprocess.CalledProcessError, FileNotFoundError, ValueError) as error:
-                raise NoBusyboxError(f"a static busybox for {machine} ({error})") from error
-            made.replace(place)
+            with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+                _made(Path(folder), machine).replace(place)
     return place
 
 
-def _from_package(folder: Path, machine: str) -> Path:
+def _made(folder: Path, machine: str) -> Path:
+    try:
+        return _arm64_package(folder) if machine == "aarch64" else _from_source(folder, machine)
+    except (subprocess.CalledProcessError, FileNotFoundError, ValueError) as error:
+        raise MissingPartError(f"a static busybox for {machine} ({error})") from error
+
+
+def _arm64_package(folder: Path) -> Path:
     for part in ("lists/partial", "archives/partial"):
         (folder / part).mkdir(parents=True)
     # A state folder of its own: the system's list of architectures stays as it is.
@@ -89,7 +95,7 @@ def _from_source(folder: Path, machine: str) -> Path:
     archive = folder / _SOURCE
     tried = fetch_archive(_SOURCE, _SOURCE_SHA256, [_SOURCE_URL], archive, lambda event: None)
     if not archive.is_file():
-        raise NoBusyboxError(f"{_SOURCE} ({'; '.join(one.found for one in tried)})")
+        raise MissingPartError(f"{_SOURCE} ({'; '.join(one.found for one in tried)})")
     shutil.unpack_archive(archive, folder, filter="data")
     source = folder / "busybox-1.35.0"
     compiler = folder / "cc"

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployx_edge.resources import cache_folder
 from deployx_edge.workflows.locking import locked
 from tests.integration.board import MissingPartError
-from tests.integration.busybox import APPLETS, NoBusyboxError, busybox
+from tests.integration.busybox import APPLETS, board_folder, busybox
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _ELF_MACHINES = {"aarch64": 0xB7, "riscv64": 0xF3}
@@ -54,7 +53,7 @@ def register(machine: str) -> None:
         elf=_ELF_MACHINES[machine],
         qemu=keeping_names if keeping_names.exists() else qemu,
     )
-    with locked(_board_folder() / "register.lock"):
+    with locked(board_folder() / "register.lock"):
         if (_BINFMT / entry).exists():
             return
         try:
@@ -63,20 +62,12 @@ def register(machine: str) -> None:
             raise MissingPartError(f"leave to register with binfmt_misc ({error})") from error
 
 
-def foreign_program(machine: str) -> Path:
-    """A static busybox of ``machine``; MissingPartError says why there is none."""
-    try:
-        return busybox(machine)
-    except NoBusyboxError as error:
-        raise MissingPartError(str(error)) from error
-
-
 @contextmanager
 def foreign_root(machine: str = "aarch64") -> Iterator[Path]:
     """A folder for ChrootDirectory with a busybox of ``machine``: no SFTP, no sha256sum."""
     register(machine)
-    program = foreign_program(machine)
-    base = _board_folder()
+    program = busybox(machine)
+    base = board_folder()
     _require_chroot_place(base)
     root = Path(tempfile.mkdtemp(prefix="root-", dir=base))
     try:
@@ -106,10 +97,15 @@ def foreign_root(machine: str = "aarch64") -> Iterator[Path]:
         shutil.rmtree(root)
 
 
-def _board_folder() -> Path:
-    folder = cache_folder() / "test-board"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+@contextmanager
+def mounted_proc(root: Path) -> Iterator[None]:
+    """``/proc`` for the programs of a chroot."""
+    (root / "proc").mkdir()
+    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", root / "proc"], check=True)
 
 
 def _require_chroot_place(folder: Path) -> None:

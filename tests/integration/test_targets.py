@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from deployx_edge.workflows.session import open_session
 
 from .board import MissingPartError, running_sshd
 from .crossbuild.compiling import built
-from .foreign import foreign_root
+from .foreign import foreign_root, mounted_proc
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
 # For x86 ncnn holds every layer four times over, for RISC-V and Arm about twice.
@@ -158,16 +157,6 @@ def test_one_binary_takes_the_vectors_that_are_there(tmp_path):
     assert widest_packing("v=false") == 1
     assert widest_packing("v=true,vext_spec=v1.0,vlen=128") == 4
     assert widest_packing("v=true,vext_spec=v1.0,vlen=256") == 8
-
-
-@contextmanager
-def mounted_proc(root):
-    (root / "proc").mkdir()
-    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", root / "proc"], check=True)
 
 
 def test_a_jetson_by_its_name_in_deployx_toml(tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import threading
 from dataclasses import replace
 
 import pytest
@@ -14,11 +13,10 @@ from deployx_edge.resources import dist_folder
 from deployx_edge.transport.android import android_facts
 from deployx_edge.workflows.bench import BenchJob, bench, bench_device
 from deployx_edge.workflows.board_doctor import examine_board
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
 from tests.integration.android import adb, listed_serials, running_phone
 from tests.integration.board import free_port
+from tests.integration.boards.strikes import during_runs
 from tests.integration.processes import wait_until, with_words
 from tests.integration.test_cli import DIGITS, deployx
 from tests.integration.test_docs import run_commands
@@ -31,11 +29,6 @@ pytestmark = [
         not BUILT, reason="android-arm64 is not built: deployx-edge build --target android-arm64"
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return make_bundle(DIGITS)
 
 
 def test_push_and_bench_on_the_virtual_device(tmp_path):
@@ -110,25 +103,13 @@ def test_a_phone_older_than_its_build_is_refused_before_anything_goes_there(
 def test_a_model_under_which_the_board_started_anew_is_set_aside(digits, tmp_path, monkeypatch):
     """As after a brown-out: the link breaks in a run, and the board has another boot id."""
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
-    flowing = threading.Event()
-
-    def notice(event):
-        if isinstance(event, Runs):
-            flowing.set()
-
-    def reboot():
-        assert flowing.wait(60)
-        adb("-s", phone.serial, "reboot")
-
     with running_phone(tmp_path / "phone") as phone:
         board = Device(name="phone", uri=phone.uri, options=LinkOptions(silence_seconds=4))
-        thread = threading.Thread(target=reboot)
-        thread.start()
         # The first takes the board down; the second waits until it is back, and runs.
         options = (RunOptions(threads=1), RunOptions(threads=2))
         job = BenchJob(bundle=digits, options=options, plan=BenchPlan(iterations=0, seconds=4))
-        results, (failure,) = bench_device(board, job, progress=notice)
-        thread.join()
+        with during_runs(lambda: adb("-s", phone.serial, "reboot")) as flow:
+            results, (failure,) = bench_device(board, job, progress=flow)
         assert isinstance(failure.error, LinkLostError)
         assert [result.load.threads for result in results] == [2]
         quick = replace(job, plan=BenchPlan(warmup=1, iterations=5))

@@ -18,19 +18,12 @@ from deployx_edge.errors import (
 )
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
 from deployx_edge.workflows.bench import bench, loaded, random_inputs
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.progress import Runs
 from deployx_edge.workflows.session import open_session
+from tests.integration.boards.strikes import Flow, during_runs
 from tests.integration.processes import children, is_alive, wait_until, with_words
 
-DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx"
 FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
 QUICK = BenchPlan(warmup=1, iterations=20)
-
-
-@pytest.fixture(scope="session")
-def digits():
-    return make_bundle(DIGITS)
 
 
 @pytest.fixture(params=["local:", "virtual:linux-arm64"])
@@ -42,30 +35,10 @@ def agents_of(board):
     return with_words("serve", board.work_folder)
 
 
-class Flow:
-    """Passed as ``progress``: knows when samples flow."""
-
-    def __init__(self):
-        self.samples = threading.Event()
-
-    def __call__(self, event):
-        if isinstance(event, Runs):
-            self.samples.set()
-
-
 def during_bench(session, digits, act, **limits):
-    """Start an endless bench and call ``act`` from another thread once samples flow."""
-
-    def strike():
-        assert session.progress.samples.wait(60)
-        act()
-
-    thread = threading.Thread(target=strike)
-    thread.start()
-    try:
+    """Start an endless bench and call ``act`` once samples flow."""
+    with during_runs(act, session.progress):
         bench(session, digits, plan=FOREVER, limits=Limits(**limits))
-    finally:
-        thread.join()
 
 
 def worker_of(board):

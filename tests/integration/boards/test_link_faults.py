@@ -13,7 +13,6 @@ from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import LinkLostError
 from deployx_edge.measurement.values import BenchPlan
 from deployx_edge.workflows.bench import bench
-from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.progress import Runs, Stage, Transfer
 from deployx_edge.workflows.session import open_session
 from tests.integration.android import adb, running_phone
@@ -21,7 +20,6 @@ from tests.integration.board import MissingPartError, descendants, free_port, ru
 from tests.integration.foreign import register
 from tests.integration.processes import wait_until, with_words
 
-DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx"
 FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
 QUICK = BenchPlan(warmup=1, iterations=10)
 SILENCE_SECONDS = 4
@@ -114,11 +112,6 @@ class Breaking:
         if self._waits_for_use:
             wait_until(self._case.in_use, "the login")
         self._case.fault()
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return make_bundle(DIGITS)
 
 
 @pytest.mark.parametrize("phase", ["probe", "push", "load", "bench"])

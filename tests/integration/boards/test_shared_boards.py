@@ -29,20 +29,16 @@ from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.clean import clean_device
 from deployx_edge.workflows.incidents import incidents_of
 from deployx_edge.workflows.lease import lease_of, owner, release
-from deployx_edge.workflows.progress import Runs, Stage
+from deployx_edge.workflows.progress import Stage
 from deployx_edge.workflows.session import open_session, push_to_device
 from tests.integration.board import MissingPartError, SmallDisk, running_sshd
+from tests.integration.boards.strikes import during_runs
 from tests.integration.models.onnx_models import model, weights
 from tests.integration.processes import wait_until, with_words
+from tests.integration.test_cli import DIGITS
 
-DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx"
 FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
 QUICK = BenchPlan(warmup=1, iterations=20)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return make_bundle(DIGITS)
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +64,18 @@ def entries(board):
         return lease_of(transport, target_of_board(transport))
 
 
+def kill_agent(board):
+    os.kill(entries(board)[0].pid, signal.SIGKILL)
+
+
 class Told:
-    """Passed as ``progress``: what was told, and when runs flow."""
+    """Passed as ``progress``: what was told, and whether somebody is waited for."""
 
     def __init__(self):
         self.stages = []
-        self.flowing = threading.Event()
         self.waiting = threading.Event()
 
     def __call__(self, event):
-        if isinstance(event, Runs):
-            self.flowing.set()
         if isinstance(event, Stage):
             self.stages.append(event.text)
             if event.text.startswith("Waiting for "):
@@ -198,18 +195,11 @@ def test_an_agent_that_hangs_is_ended_too(board, endless_bench):
 def test_a_frozen_link_gives_the_board_back(sshd, tmp_path, digits):
     options = sshd.options(silence_seconds=5)
     board = Device(name="far", uri=sshd.uri, work_folder=str(tmp_path / "w"), options=options)
-    told = Told()
-
-    def freeze():
-        assert told.flowing.wait(60)
-        sshd.signal_links(signal.SIGSTOP)
-
-    thread = threading.Thread(target=freeze)
-    thread.start()
+    job = BenchJob(bundle=digits, plan=FOREVER)
     try:
-        (failure,) = bench_device(board, BenchJob(bundle=digits, plan=FOREVER), progress=told)[1]
+        with during_runs(lambda: sshd.signal_links(signal.SIGSTOP)) as flow:
+            (failure,) = bench_device(board, job, progress=flow)[1]
         assert isinstance(failure.error, LinkLostError)
-        thread.join()
         # The frozen processes stay frozen; whoever comes next waits for the agent's patience.
         with open_session(replace(board, options=sshd.options()), purpose="next"):
             pass
@@ -249,17 +239,9 @@ def test_who_was_never_on_a_board_takes_it_from_nobody(board, tmp_path):
 
 def test_a_model_that_loses_the_link_twice_in_a_phase_is_set_aside(board, digits):
     def killed_bench(**terms):
-        told = Told()
-
-        def strike():
-            assert told.flowing.wait(60)
-            os.kill(entries(board)[0].pid, signal.SIGKILL)
-
-        thread = threading.Thread(target=strike)
-        thread.start()
         job = BenchJob(bundle=digits, plan=FOREVER, **terms)
-        (failure,) = bench_device(board, job, progress=told)[1]
-        thread.join()
+        with during_runs(lambda: kill_agent(board)) as flow:
+            (failure,) = bench_device(board, job, progress=flow)[1]
         return failure.error
 
     def quick(**terms):
@@ -283,18 +265,10 @@ def test_a_model_that_loses_the_link_twice_in_a_phase_is_set_aside(board, digits
 
 
 def test_a_sweep_goes_on_behind_a_run_that_lost_the_board(board, digits):
-    told = Told()
-
-    def strike():
-        assert told.flowing.wait(60)
-        os.kill(entries(board)[0].pid, signal.SIGKILL)
-
-    thread = threading.Thread(target=strike)
-    thread.start()
     options = (RunOptions(threads=1), RunOptions(threads=2))
     job = BenchJob(bundle=digits, options=options, plan=BenchPlan(iterations=0, seconds=3.0))
-    results, (failure,) = bench_device(board, job, progress=told)
-    thread.join()
+    with during_runs(lambda: kill_agent(board)) as flow:
+        results, (failure,) = bench_device(board, job, progress=flow)
     assert failure.options.threads == 1
     assert isinstance(failure.error, DeployxError)
     assert [result.load.threads for result in results] == [2]
@@ -302,16 +276,8 @@ def test_a_sweep_goes_on_behind_a_run_that_lost_the_board(board, digits):
 
 def test_what_is_remembered_of_a_board_goes_with_clean(digits, tmp_path):
     board = Device(name="b", uri="local:", work_folder=str(tmp_path / "w"))
-    told = Told()
-
-    def strike():
-        assert told.flowing.wait(60)
-        os.kill(entries(board)[0].pid, signal.SIGKILL)
-
-    thread = threading.Thread(target=strike)
-    thread.start()
-    bench_device(board, BenchJob(bundle=digits, plan=FOREVER), progress=told)
-    thread.join()
+    with during_runs(lambda: kill_agent(board)) as flow:
+        bench_device(board, BenchJob(bundle=digits, plan=FOREVER), progress=flow)
     with open_transport(board.uri, work_folder=board.work_folder) as transport:
         (incident,) = incidents_of(transport)
         assert incident.boot_id == transport.boot_id()

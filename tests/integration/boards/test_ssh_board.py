@@ -1,9 +1,5 @@
 """The main job against a real sshd: on this architecture, and on a foreign one."""
 
-import subprocess
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 
 from deployx_edge.device import Device
@@ -11,27 +7,9 @@ from deployx_edge.errors import ArchitectureError
 from deployx_edge.measurement.values import BenchPlan
 from deployx_edge.resources import dist_folder
 from deployx_edge.workflows.bench import bench
-from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.session import open_session
 from tests.integration.board import MissingPartError, running_sshd
-from tests.integration.foreign import foreign_root
-
-DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx"
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return make_bundle(DIGITS)
-
-
-@contextmanager
-def proc_mounted(root):
-    (root / "proc").mkdir()
-    subprocess.run(["mount", "-t", "proc", "proc", str(root / "proc")], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(root / "proc")], check=True)
+from tests.integration.foreign import foreign_root, mounted_proc
 
 
 @pytest.fixture(scope="module", params=["aarch64", "riscv64"])
@@ -42,7 +20,7 @@ def foreign(request, tmp_path_factory):
     if not (dist_folder(target) / "dx-agent").exists():
         pytest.skip(f"{target} is not built: deployx-edge build --target {target}")
     try:
-        with foreign_root(machine) as root, proc_mounted(root):
+        with foreign_root(machine) as root, mounted_proc(root):
             folder = tmp_path_factory.mktemp(f"sshd-{machine}")
             with running_sshd(folder, f"ChrootDirectory {root}") as sshd:
                 yield machine, target, sshd

@@ -25,8 +25,9 @@ from deployx_edge.transport import Channel, Transport, open_transport
 from deployx_edge.transport.push import PushFile, PushReport, file_sha256, install_agent, push
 from tests.integration.android import VirtualPhone, adb, listed_serials, running_phone
 from tests.integration.board import MissingPartError, free_port
+from tests.integration.busybox import busybox
 from tests.integration.conftest import built_agent
-from tests.integration.foreign import foreign_program, register
+from tests.integration.foreign import register
 from tests.integration.processes import wait_until, with_words
 from tests.integration.transport.links import is_gone
 
@@ -371,7 +372,7 @@ class TestVirtual:
 def _busybox() -> Path:
     """A program of the device's architecture that reads what it is told to."""
     try:
-        return foreign_program("aarch64")
+        return busybox("aarch64")
     except MissingPartError as missing:
         pytest.skip(f"an arm64 program needs {missing}")
 
