@@ -142,6 +142,8 @@ class SshLink:
         _prefer(transport, hop)
         try:
             transport.start_client(timeout=seconds)
+            if not transport.initial_kex_done:  # It returns as if all were well.
+                raise TimeoutError(f"its handshake did not end in {seconds:g} seconds")
             key = transport.get_remote_server_key()
         except LINK_FAILURES as error:
             raise _no_handshake(hop, error) from error

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -204,6 +205,25 @@ class TestNoAnswer:
             options = sshd.options(connect_seconds=1.0)
             error = refused(f"ssh:me@127.0.0.1:{port}", options, TransportError)
         assert f"127.0.0.1:{port} did not answer as an SSH server does" in error.message
+
+    def test_a_server_that_freezes_in_its_handshake(self, sshd: Sshd) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(30)
+
+            def greet() -> None:
+                client, _ = server.accept()
+                with client:
+                    client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                    while client.recv(1 << 16):
+                        pass
+
+            thread = threading.Thread(target=greet)
+            thread.start()
+            options = sshd.options(connect_seconds=1.0)
+            port = server.getsockname()[1]
+            error = refused(f"ssh:me@127.0.0.1:{port}", options, TransportError)
+            thread.join()
+        assert "its handshake did not end in 1 seconds" in error.message
 
     def test_passwords_have_no_place_in_an_address(self, sshd: Sshd) -> None:
         with pytest.raises(Exception, match="never a password") as caught:
