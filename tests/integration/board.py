@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.device import LinkOptions
+from tests.integration.processes import descendants
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
 USER = pwd.getpwuid(os.getuid()).pw_name
@@ -100,26 +101,6 @@ class Sshd:
         make_key(self.folder, "host_key")
         self.process.send_signal(signal.SIGHUP)
         _wait_for_port(self.port, self.process, self.folder / "sshd.log")
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below ``pid``, without those that ended already."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if words[0] != "Z":
-                children.setdefault(int(words[1]), []).append(int(entry.name))
-    found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found
 
 
 @contextmanager

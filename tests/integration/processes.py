@@ -1,6 +1,7 @@
 """Looking at, and waiting for, real processes by way of /proc."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 PATIENCE_SECONDS = 60.0
@@ -8,10 +9,30 @@ PATIENCE_SECONDS = 60.0
 
 def children(pid):
     """The living children of a process."""
+    return _living_by_parent().get(pid, [])
+
+
+def descendants(pid):
+    """All living processes below a process."""
+    by_parent = _living_by_parent()
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [int(word) for word in task.read_text().split()]
-    return [child for child in found if is_alive(child)]
+    waiting = [pid]
+    while waiting:
+        below = by_parent.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def _living_by_parent():
+    """Every process that is no zombie, by its parent; any of them may end meanwhile."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, parent = place.read_text().rsplit(")", 1)[1].split()[:2]
+            if state != "Z":
+                found.setdefault(int(parent), []).append(int(place.parent.name))
+    return found
 
 
 def is_alive(pid):

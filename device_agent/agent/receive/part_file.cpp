@@ -18,7 +18,7 @@ namespace {
 // The kernel starts to write back this much while the next bytes come, so that the fsync at the
 // end has little left to do.
 constexpr std::uint64_t kFlushStep = std::uint64_t{8} << 20;
-constexpr std::size_t kHashStep = std::size_t{1} << 18;
+constexpr std::size_t kReadStep = std::size_t{1} << 18;
 constexpr int kAttempts = 16;
 constexpr std::string_view kSuffix = ".part";
 
@@ -49,17 +49,43 @@ int open_locked(const std::string& path, int flags, UniqueFd& fd, std::uint64_t&
   return EWOULDBLOCK;
 }
 
+bool is_there(const std::string& path) {
+  struct stat status{};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+// Gives the bytes of a file from `begin` to `end` to `take`, until that gives an error.
+template <class Take>
+ReceiveOutcome for_each_piece(int fd, std::uint64_t begin, std::uint64_t end, const Take& take) {
+  std::vector<char> buffer(kReadStep);
+  while (begin < end) {
+    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(kReadStep, end - begin));
+    const ssize_t got = ::pread(fd, buffer.data(), wanted, static_cast<off_t>(begin));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return receive_error_of(got < 0 ? errno : EIO, "cannot read what arrived before");
+    const auto size = static_cast<std::size_t>(got);
+    if (auto error = take(std::string_view(buffer.data(), size))) return error;
+    begin += size;
+  }
+  return std::nullopt;
+}
+
 bool is_shared_name(const std::string& name) {
   return name.size() == 64 + kSuffix.size() && is_sha256(std::string_view(name).substr(0, 64));
 }
 
 }  // namespace
 
-PartFile::PartFile(UniqueFd fd, std::string path, bool is_private, std::uint64_t size)
-    : fd_(std::move(fd)), path_(std::move(path)), is_private_(is_private), size_(size) {}
+PartFile::PartFile(UniqueFd fd, std::string path, std::string target, bool is_private,
+                   std::uint64_t size)
+    : fd_(std::move(fd)),
+      path_(std::move(path)),
+      target_(std::move(target)),
+      is_private_(is_private),
+      size_(size) {}
 
 PartFile::~PartFile() {
-  if (fd_.valid() && is_private_) drop();
+  if (fd_.valid() && (is_private_ || is_there(target_))) drop();
 }
 
 void PartFile::drop() {
@@ -72,9 +98,23 @@ std::optional<PartFile> PartFile::resume(const WorkFolder& work, const Content& 
   const std::string path = shared_path(work, content);
   UniqueFd fd;
   std::uint64_t size = 0;
-  if (open_locked(path, 0, fd, size) != 0) return std::nullopt;
+  const int error = open_locked(path, 0, fd, size);
+  if (error == EWOULDBLOCK && fd.valid()) return copy_of(fd.get(), work, content);
+  if (error != 0 || size == 0 || size > content.size) return std::nullopt;
+  return PartFile(std::move(fd), path, work.content(content.sha256), false, size);
+}
+
+// Bytes are only ever added to a part, so what it has now is good while its owner goes on.
+std::optional<PartFile> PartFile::copy_of(int fd, const WorkFolder& work, const Content& content) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  const auto size = static_cast<std::uint64_t>(status.st_size);
   if (size == 0 || size > content.size) return std::nullopt;
-  return PartFile(std::move(fd), path, false, size);
+  std::optional<PartFile> part;
+  if (create_private(work, content, part) != 0) return std::nullopt;
+  const auto append = [&part](std::string_view bytes) { return part->append(bytes); };
+  if (for_each_piece(fd, 0, size, append)) return std::nullopt;
+  return part;
 }
 
 ReceiveOutcome PartFile::create(const WorkFolder& work, const Content& content,
@@ -84,38 +124,40 @@ ReceiveOutcome PartFile::create(const WorkFolder& work, const Content& content,
   std::uint64_t size = 0;
   int error = open_locked(path, O_CREAT, fd, size);
   if (error == 0 && (size == 0 || ::ftruncate(fd.get(), 0) == 0)) {
-    part = PartFile(std::move(fd), std::move(path), false, 0);
+    part = PartFile(std::move(fd), std::move(path), work.content(content.sha256), false, 0);
     return std::nullopt;
   }
   // Somebody else holds it, or this file system has no locks: a part of our own.
+  error = create_private(work, content, part);
+  if (error == 0) return std::nullopt;
+  return receive_error_of(error, "cannot make a file in " + work.incoming());
+}
+
+int PartFile::create_private(const WorkFolder& work, const Content& content,
+                             std::optional<PartFile>& part) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    path = work.incoming() + "/" + content.sha256 + "." + std::to_string(::getpid()) + "-" +
-           std::to_string(attempt) + std::string(kSuffix);
-    fd.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    error = fd.valid() ? 0 : errno;
-    if (error == EEXIST) continue;
-    if (error != 0) break;
+    std::string path = work.incoming() + "/" + content.sha256 + "." + std::to_string(::getpid()) +
+                       "-" + std::to_string(attempt) + std::string(kSuffix);
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (!fd.valid() && errno != EEXIST) return errno;
+    if (!fd.valid()) continue;
     // Without the lock a starting push may take this for a dead one and remove it.
     struct stat status{};
     static_cast<void>(::flock(fd.get(), LOCK_EX | LOCK_NB));
     if (!is_same_file(fd.get(), path, status)) continue;
-    part = PartFile(std::move(fd), std::move(path), true, 0);
-    return std::nullopt;
+    part = PartFile(std::move(fd), std::move(path), work.content(content.sha256), true, 0);
+    return 0;
   }
-  return receive_error_of(error, "cannot make " + path);
+  return EEXIST;
 }
 
 ReceiveOutcome PartFile::hash_present_bytes() {
-  std::vector<char> buffer(kHashStep);
-  std::uint64_t done = 0;
-  while (done < size_) {
-    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(kHashStep, size_ - done));
-    const ssize_t got = ::pread(fd_.get(), buffer.data(), wanted, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return receive_error_of(got < 0 ? errno : EIO, "cannot read " + path_);
-    hash_.update(buffer.data(), static_cast<std::size_t>(got));
-    done += static_cast<std::uint64_t>(got);
-  }
+  const auto hash = [this](std::string_view bytes) {
+    hash_.update(bytes);
+    return ReceiveOutcome();
+  };
+  if (auto error = for_each_piece(fd_.get(), hashed_, size_, hash)) return error;
+  hashed_ = size_;
   if (::lseek(fd_.get(), static_cast<off_t>(size_), SEEK_SET) < 0) {
     return receive_error_of(errno, "cannot continue " + path_);
   }
@@ -130,6 +172,7 @@ ReceiveOutcome PartFile::append(std::string_view bytes) {
   }
   hash_.update(bytes);
   size_ += bytes.size();
+  hashed_ = size_;
   if (size_ - flushed_ >= kFlushStep) {
     // A hint only: where it is refused, the fsync does the whole work.
     static_cast<void>(::sync_file_range(fd_.get(), static_cast<off_t>(flushed_),
@@ -140,18 +183,17 @@ ReceiveOutcome PartFile::append(std::string_view bytes) {
   return std::nullopt;
 }
 
-ReceiveOutcome PartFile::commit(const WorkFolder& work, const Content& content) {
+ReceiveOutcome PartFile::commit(const Content& content) {
   if (const std::string found = hash_.hex_digest(); found != content.sha256) {
     drop();
     return ReceiveError{ReceiveCode::kCorrupt, "what arrived for " + content.sha256 +
                                                    " has the sha256 " + found +
                                                    "; it was dropped, push again"};
   }
-  const std::string target = work.content(content.sha256);
   const bool kept = ::fchmod(fd_.get(), content.executable ? 0755 : 0644) == 0 &&
-                    ::fsync(fd_.get()) == 0 && std::rename(path_.c_str(), target.c_str()) == 0;
+                    ::fsync(fd_.get()) == 0 && std::rename(path_.c_str(), target_.c_str()) == 0;
   if (!kept) {
-    const ReceiveError failure = receive_error_of(errno, "cannot keep " + target);
+    const ReceiveError failure = receive_error_of(errno, "cannot keep " + target_);
     if (failure.code == ReceiveCode::kNoSpace) drop();
     return failure;
   }
@@ -159,9 +201,9 @@ ReceiveOutcome PartFile::commit(const WorkFolder& work, const Content& content) 
   return std::nullopt;
 }
 
-void remove_dead_private_parts(const WorkFolder& work) {
+void remove_dead_parts(const WorkFolder& work) {
   for (const std::string& name : list_folder(work.incoming())) {
-    if (is_shared_name(name)) continue;
+    if (is_shared_name(name) && !is_there(work.content(name.substr(0, 64)))) continue;
     const std::string path = work.incoming() + "/" + name;
     UniqueFd fd;
     std::uint64_t size = 0;

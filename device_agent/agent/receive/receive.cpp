@@ -97,7 +97,7 @@ class Receiver {
         return receive_error_of(error, "cannot make the folder " + folder);
       }
     }
-    remove_dead_private_parts(work_);
+    remove_dead_parts(work_);
     remove_dead_lists();
     return std::nullopt;
   }
@@ -178,7 +178,7 @@ class Receiver {
       if (auto error = need.part->append(bytes)) return error;
       tell_arrived(bytes.size());
     }
-    if (auto error = need.part->commit(work_, content)) return error;
+    if (auto error = need.part->commit(content)) return error;
     need.part.reset();
     outbox_.put("ok " + content.sha256);
     return std::nullopt;
@@ -196,6 +196,7 @@ class Receiver {
 
   // The bundle gets its new list only after all it names is safe.
   ReceiveOutcome publish() const {
+    remove_dead_parts(work_);
     const Manifest& manifest = parser_.manifest();
     if (keeping_.bytes > 0) mark_used(work_, manifest);
     const std::string list = manifest.list();

@@ -4,9 +4,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/agent/temporary_folder.h"
@@ -28,6 +31,16 @@ std::string noise(std::size_t size, unsigned seed) {
   std::string bytes(size, '\0');
   for (char& byte : bytes) byte = static_cast<char>(random());
   return bytes;
+}
+
+// What was written to a receiver reaches its file a little later.
+void wait_for_size(const std::string& path, std::int64_t bytes) {
+  struct stat status{};
+  for (int i = 0; i < 6000; ++i) {
+    if (::stat(path.c_str(), &status) == 0 && status.st_size >= bytes) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  FAIL("the file does not grow: " << path);
 }
 
 bool is_executable(const std::string& path) {
@@ -170,13 +183,43 @@ TEST_CASE("two pushes of one content at once do not disturb each other") {
   slow.line();
   REQUIRE(slow.line() == "need " + sha256_of(bytes) + " 50000");
   slow.write(bytes.substr(50000, 10000));
+  wait_for_size(work.incoming() + "/" + sha256_of(bytes) + ".part", 60000);
   const auto fast = push(work, "b", {{"a", bytes}});
   CHECK(fast.exit_code == 0);
-  CHECK(fast.sent == 200000);
+  CHECK(fast.sent == 140000);  // it goes on from what the first has by now
   slow.write(bytes.substr(60000));
   CHECK(slow.finish().back() == "done b");
   CHECK(slow.exit_code() == 0);
   CHECK(dx::read_file(work.content(sha256_of(bytes)), 300000) == bytes);
+  CHECK(dx::list_folder(work.incoming()).empty());
+}
+
+TEST_CASE("a push whose earlier receiver still waits on a dead link is resumed all the same") {
+  const TemporaryFolder folder;
+  const WorkFolder work{folder.path()};
+  const std::string bytes = noise(900000, 6);
+  const std::string part = work.incoming() + "/" + sha256_of(bytes) + ".part";
+  Push frozen(work);
+  frozen.write(manifest_text("b", {{"a", bytes}}) + bytes.substr(0, 600000));
+  wait_for_size(part, 600000);
+  const auto retry = push(work, "b", {{"a", bytes}}, 100000);
+  CHECK(retry.needs == std::vector<std::string>{sha256_of(bytes) + " 600000"});
+  CHECK(retry.exit_code == 1);
+  const auto second = push(work, "b", {{"a", bytes}});
+  CHECK(second.sent == 300000);
+  CHECK(second.exit_code == 0);
+  CHECK(dx::read_file(work.content(sha256_of(bytes)), 1000000) == bytes);
+  CHECK(dx::list_folder(work.incoming()).size() == 1);  // the first still holds its own
+  CHECK(frozen.finish().back().rfind("error protocol ", 0) == 0);
+  CHECK(dx::list_folder(work.incoming()).empty());
+}
+
+TEST_CASE("a part whose content came by another push is removed by the next") {
+  const TemporaryFolder folder;
+  const WorkFolder work{folder.path()};
+  REQUIRE(push(work, "b", {{"a", "abc"}}).exit_code == 0);
+  folder.write("incoming/" + sha256_of("abc") + ".part", "ab");
+  REQUIRE(push(work, "b", {{"a", "abc"}}).exit_code == 0);
   CHECK(dx::list_folder(work.incoming()).empty());
 }
 

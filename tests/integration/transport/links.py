@@ -12,8 +12,8 @@ from pathlib import Path
 from deployx_edge.device import LinkOptions
 from deployx_edge.transport import Transport, open_transport
 from tests.integration.android import VirtualPhone, adb
-from tests.integration.board import Sshd, descendants
-from tests.integration.processes import wait_until
+from tests.integration.board import Sshd
+from tests.integration.processes import descendants, with_words
 
 _NUMBERS = itertools.count(1)
 
@@ -55,14 +55,10 @@ class LinkCase:
             self.sshd.signal_sessions(signal.SIGKILL)
             return
         if self.phone is not None:
-            device = self.phone.process.pid
             adb("disconnect", self.phone.serial)
-            # As long as the receiver lives, what it got is its own; adb connects at once.
-            wait_until(lambda: not descendants(device), "the receiver's end")
             return
-        for pid in descendants(os.getpid()):
-            if b"receive" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+        for pid in set(descendants(os.getpid())) & set(with_words("receive")):
+            os.kill(pid, signal.SIGKILL)
 
 
 def is_gone(word: str) -> bool:
