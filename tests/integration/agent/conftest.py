@@ -63,6 +63,8 @@ def start(work: Path, binaries: Binaries) -> Iterator[Callable[..., Session]]:
     sessions = []
 
     def start_one(*options: str, **more) -> Session:
+        # These hosts send no heartbeats, and on a busy machine a test may take long.
+        options = ("--heartbeat-seconds", "900", *options)
         sessions.append(Session(binaries, work, options, **more))
         return sessions[-1]
 
