@@ -154,10 +154,13 @@ def test_a_run_that_fails_leaves_the_model_loaded(session, use):
 
 
 def test_a_cancel_that_is_not_obeyed_ends_the_worker(session):
-    model = session.load("run hang\n", watchdog_ms=2000)
+    model = session.load("run log 1\nrun hang\n", watchdog_ms=2000)
     requests = (pb.InferRequest(model_id=model, inputs=[tensor()]) for _ in range(5))
     call = session.call("Infer", requests)
     next(call)
+    # Before the second request has reached it there is nothing that it could disobey.
+    (log,) = (session.work / "sessions").glob("*/*.log")
+    wait_until(lambda: b"line 0" in log.read_bytes(), "a run that hangs")
     call.cancel()
     wait_until(lambda: not children(session.pid), "the end of the worker")
     session.load()
