@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from deployx_edge.errors import (
 )
 from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.protocol import Channel, Transport
+from deployx_edge.transport.push_answers import Answers
 
 _SLICE_BYTES = 1 << 18
 _HASH_BYTES = 1 << 20
@@ -175,9 +175,9 @@ class _Attempt:
             with contextlib.suppress(LinkLostError):
                 channel.write(_offer(bundle_name, files))
             needs, free = self._read_needs(channel, lines, contents)
-            answers = _Answers(lines, [need.file for need in needs])
+            answers = Answers(lines, [need.file.sha256 for need in needs])
             sent = self._send(channel, needs, answers)
-            self._finish(channel, answers, free, _missing(needs))
+            self._finish(channel, answers, free, needs)
             if sent != _missing(needs):
                 raise TransportError("The receiver said 'done' before it had all bytes.")
             return needs, sent
@@ -206,7 +206,7 @@ class _Attempt:
             needs.append(_read_need(line, contents))
         raise self._no_answer(channel)
 
-    def _send(self, channel: Channel, needs: Sequence[_Need], answers: _Answers) -> int:
+    def _send(self, channel: Channel, needs: Sequence[_Need], answers: Answers) -> int:
         """Stream what is missing; the bytes sent. Ends early where the board ended."""
         total = _missing(needs)
         sent = 0
@@ -222,7 +222,7 @@ class _Attempt:
         self._taken(channel.close_input, answers)
         return sent
 
-    def _taken(self, give: Callable[[], None], answers: _Answers) -> bool:
+    def _taken(self, give: Callable[[], None], answers: Answers) -> bool:
         """Whether the link took it; False where the receiver has ended.
 
         It may have said why, and its word is worth more than a broken pipe.
@@ -235,14 +235,18 @@ class _Attempt:
             return False
         return True
 
-    def _finish(self, channel: Channel, answers: _Answers, free: int, needed: int) -> None:
+    def _finish(
+        self, channel: Channel, answers: Answers, free: int, needs: Sequence[_Need]
+    ) -> None:
         """Wait for the last answers; each starts the clock anew."""
         if not answers.wait_for_end(self._answer_seconds):
             raise self._silent("took all bytes and then gave no answer")
         if answers.broken is not None:
             raise answers.broken
         if answers.error:
-            raise self._error(answers.error, answers.awaited(), free, needed)
+            awaited = answers.awaited()
+            file = next((need.file for need in needs if need.file.sha256 == awaited), None)
+            raise self._error(answers.error, file, free, _missing(needs))
         if not answers.done:
             raise self._no_answer(channel)
 
@@ -280,70 +284,6 @@ class _Attempt:
             "before the push was done" + (f": {tail}" if tail else "."),
             remedy="Push again; what arrived is not sent twice.",
         )
-
-
-class _Answers:
-    """Reads ``have``, ``ok``, ``done`` and ``error`` while the bytes go out."""
-
-    def __init__(self, lines: LineReader, expected: Sequence[PushFile]) -> None:
-        self._lines = lines
-        self._expected = expected
-        self._arrived = 0
-        self._confirmed = 0
-        self.done = False
-        self.error = ""
-        self.broken: DeployxError | None = None
-        self.ended = False
-        self._changed = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def awaited(self) -> PushFile | None:
-        """The file that the next answer is about."""
-        left = self._expected[self._confirmed :]
-        return left[0] if left else None
-
-    def wait_for_arrival(self, count: int, timeout: float) -> bool:
-        """Until the board has ``count`` bytes of this push or ended; False when it is silent."""
-        return self._wait(lambda: self.ended or self._arrived >= count, timeout)
-
-    def wait_for_end(self, timeout: float) -> bool:
-        """Until the last answer; False when none comes for ``timeout`` seconds."""
-        return self._wait(lambda: self.ended, timeout)
-
-    def _wait(self, is_reached: Callable[[], bool], timeout: float) -> bool:
-        """Every answer starts the clock anew, unlike ``Condition.wait_for``."""
-        with self._changed:
-            while not is_reached():
-                if not self._changed.wait(timeout):
-                    return False
-        return True
-
-    def _read(self) -> None:
-        try:
-            while not (self.done or self.error) and (line := self._lines.next()) is not None:
-                with self._changed:
-                    self._take(line)
-                    self._changed.notify_all()
-        except DeployxError as error:
-            self.broken = error
-        finally:
-            with self._changed:
-                self.ended = True
-                self._changed.notify_all()
-
-    def _take(self, line: str) -> None:
-        word, _, rest = line.partition(" ")
-        awaited = self.awaited()
-        if word == "have" and rest.isdigit():
-            self._arrived = int(rest)
-        elif awaited is not None and line == f"ok {awaited.sha256}":
-            self._confirmed += 1
-        elif word == "done" and awaited is None:
-            self.done = True
-        elif word == "error":
-            self.error = line
-        else:
-            raise TransportError(f"The receiver gave an unexpected answer: {line[:200]!r}.")
 
 
 def _check(bundle_name: str, files: Sequence[PushFile]) -> None:
