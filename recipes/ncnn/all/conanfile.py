@@ -50,6 +50,10 @@ class NcnnConan(ConanFile):
         variables["NCNN_RUNTIME_CPU"] = bool(self.options.dispatch)
         if not self.options.dispatch:
             variables["NCNN_AVX"] = False  # All that is newer asks for it.
+        # A sixth of the x86 files, and hardly a processor: FMA4 and XOP went with AMD's Bulldozer,
+        # AVX-NE-CONVERT only converts bfloat16 faster. Such processors take the AVX or AVX2 files.
+        for feature in ("FMA4", "XOP", "AVXNECONVERT"):
+            variables[f"NCNN_{feature}"] = False
         # Android's asset manager and bitmaps are for apps; they would need two more libraries.
         variables["NCNN_PLATFORM_API"] = self.settings.os != "Android"
         # A bad allocation must reach the caller as an exception, not end the process.
