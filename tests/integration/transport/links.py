@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +59,8 @@ class LinkCase:
             adb("disconnect", self.phone.serial)
             return
         for pid in set(descendants(os.getpid())) & set(with_words("receive")):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # A shell ends with the program that it ran.
+                os.kill(pid, signal.SIGKILL)
 
 
 def is_gone(word: str) -> bool:
