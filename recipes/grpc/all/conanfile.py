@@ -23,7 +23,7 @@ class GrpcConan(ConanFile):
     # "plugin" is grpc_cpp_plugin alone, for the computer that builds.
     options = {"product": ["library", "plugin"]}
     default_options = {"product": "library"}
-    exports_sources = "plugin/CMakeLists.txt"
+    exports_sources = "plugin/CMakeLists.txt", "unity.cmake"
 
     def configure(self):
         if self.options.product == "plugin":
@@ -61,6 +61,12 @@ class GrpcConan(ConanFile):
         for name in ("ABSL", "CARES", "PROTOBUF", "RE2", "ZLIB"):
             variables[f"gRPC_{name}_PROVIDER"] = "package"
         variables["gRPC_PROTOBUF_PACKAGE_TYPE"] = "CONFIG"
+        # Seen to compile for Linux; an NDK was not to be had.
+        if self.options.product == "library" and self.settings.os == "Linux":
+            unity = Path(self.source_folder).parent / "unity.cmake"
+            variables["CMAKE_PROJECT_grpc_INCLUDE"] = unity.as_posix()
+            variables["CMAKE_UNITY_BUILD"] = True
+            variables["CMAKE_UNITY_BUILD_BATCH_SIZE"] = "8"
         if self.settings.compiler == "clang":
             # An error of newer Clangs that gRPC 1.51 trips over in every file.
             toolchain.extra_cxxflags.append("-Wno-missing-template-arg-list-after-template-kw")
