@@ -66,3 +66,8 @@ def wait_until(condition, what):
             return result
         time.sleep(0.02)
     raise AssertionError(f"{what} did not happen within {PATIENCE_SECONDS:g} s")
+
+
+def wait_until_gone(word):
+    """Wait until no living process has ``word`` in its command line."""
+    wait_until(lambda: not with_words(word), f"the end of '{word}'")

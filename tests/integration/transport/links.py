@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,22 +60,3 @@ class LinkCase:
         for pid in set(descendants(os.getpid())) & set(with_words("receive")):
             with suppress(ProcessLookupError):  # A shell ends with the program that it ran.
                 os.kill(pid, signal.SIGKILL)
-
-
-def is_gone(word: str) -> bool:
-    """Whether no process of this computer has ``word`` among its arguments, or soon none."""
-    for _ in range(100):
-        if not _running(word):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _running(word: str) -> bool:
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if word.encode() in entry.read_bytes().split(b"\0"):
-                return True
-        except OSError:
-            continue
-    return False

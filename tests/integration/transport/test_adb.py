@@ -28,8 +28,7 @@ from tests.integration.board import MissingPartError, free_port
 from tests.integration.busybox import busybox
 from tests.integration.conftest import built_agent
 from tests.integration.foreign import register
-from tests.integration.processes import wait_until, with_words
-from tests.integration.transport.links import is_gone
+from tests.integration.processes import wait_until, wait_until_gone, with_words
 
 MEBIBYTE = 1 << 20
 SILENCE = 2.0
@@ -285,7 +284,7 @@ def test_a_reboot_kills_what_runs_and_is_seen_by_the_boot_id(fresh_phone: Virtua
         # A program that left its group and its parent is the device's all the same.
         link.run(["sh", "-c", "setsid sleep 86471 > /dev/null 2>&1 < /dev/null &"])
         reboot(fresh_phone)
-        assert is_gone("86471")
+        wait_until_gone("86471")
     with open_transport(fresh_phone.uri) as link:
         after = link.run(["cat", BOOT_ID]).stdout
     assert len(before) == len(after) == 37
@@ -361,7 +360,7 @@ class TestVirtual:
             device = int(user.stdout.readline())
             assert Path(f"/proc/{device}").exists()
             user.kill()
-        assert is_gone("86491")
+        wait_until_gone("86491")
         for _ in range(100):
             if not Path(f"/proc/{device}/cmdline").exists():
                 break

@@ -18,7 +18,8 @@ from deployx_edge.transport import Channel
 from deployx_edge.transport.board import check_machine, target_of_board
 from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.push import file_sha256
-from tests.integration.transport.links import LinkCase, is_gone
+from tests.integration.processes import wait_until_gone
+from tests.integration.transport.links import LinkCase
 
 MEBIBYTE = 1 << 20
 
@@ -65,7 +66,7 @@ class TestRun:
             with pytest.raises(LinkLostError, match="did not end within 1 seconds"):
                 link.run(["sleep", "86311"], timeout=1.0)
             assert link.run(["true"]).returncode == 0
-        assert is_gone("86311")
+        wait_until_gone("86311")
 
 
 class TestStream:
@@ -107,14 +108,14 @@ class TestStream:
                 channel.wait(0.1)
             channel.close()
             channel.close()
-        assert is_gone("86321")
+        wait_until_gone("86321")
 
     def test_closing_the_link_ends_its_programs(self, case: LinkCase) -> None:
         link = case.open()
         channel = link.stream(["sleep", "86331"])
         link.close()
         link.close()
-        assert is_gone("86331")
+        wait_until_gone("86331")
         with pytest.raises(LinkLostError):
             channel.read(1, timeout=5)
         with pytest.raises(LinkLostError):
