@@ -26,6 +26,7 @@ import difflib
 import math
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ class Config:
         raise UsageError(
             f"There is no device '{name_or_uri}'.",
             remedy=_nearest(name_or_uri, self.devices)
-            or f"Name it: deployx-edge devices add {name_or_uri} ssh:user@host, "
+            or f"Name it: deployx-edge devices add {shlex.quote(name_or_uri)} ssh:user@host, "
             "or give an address: local:, virtual:linux-arm64, ssh:user@host, adb:SERIAL.",
         )
 

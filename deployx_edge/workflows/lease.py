@@ -6,6 +6,7 @@ The lease lies on the board and is held by the agent's process (docs/architectur
 from __future__ import annotations
 
 import getpass
+import shlex
 import socket
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ def busy(device: Device, holder: LeaseEntry) -> DeviceBusyError:
     return DeviceBusyError(
         f"{device.name} is in use by {holder.since}.",
         remedy="Wait for it with --wait, or end that run: "
-        f"deployx-edge devices release {device.name} --force",
+        f"deployx-edge devices release {shlex.quote(device.name)} --force",
     )
 
 

@@ -138,6 +138,9 @@ class TestFindDevice:
         with pytest.raises(UsageError) as caught:
             load_config(project).find_device("pi")
         assert "deployx-edge devices add pi ssh:user@host" in caught.value.remedy
+        with pytest.raises(UsageError) as caught:
+            load_config(project).find_device("my pi")
+        assert "deployx-edge devices add 'my pi' ssh:user@host" in caught.value.remedy
 
 
 @pytest.mark.parametrize(

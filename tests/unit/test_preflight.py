@@ -1,14 +1,16 @@
 """Bundle, build and board held against each other, on values as boards and builds tell them."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
+from deployx_edge.device import Device
 from deployx_edge.errors import AgentError, UnfitDeviceError, UsageError
 from deployx_edge.transport.android import read_facts
-from deployx_edge.workflows.lease import LeaseEntry, parse_entry
+from deployx_edge.workflows.lease import LeaseEntry, busy, parse_entry
 from deployx_edge.workflows.preflight import check_fit, check_system
 from tests.unit.models.bundles import written
 from tests.unit.report.results import BOARD
@@ -124,3 +126,10 @@ def test_a_lease_is_read_as_the_agent_writes_it():
     for words in ("", "x 1 a", "1 x a", "1"):
         with pytest.raises(AgentError, match="PID SECONDS WHO"):
             parse_entry(words)
+
+
+def test_the_way_to_a_board_in_use_can_be_typed_as_it_stands():
+    holder = LeaseEntry(pid=12, seconds=200, text="ann@desk: bench resnet")
+    refusal = busy(Device(name="Ann's pi", uri="ssh:pi"), holder)
+    words = shlex.split(refusal.remedy.partition("end that run: ")[2])
+    assert words == ["deployx-edge", "devices", "release", "Ann's pi", "--force"]
