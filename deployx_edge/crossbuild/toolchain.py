@@ -58,6 +58,10 @@ def zig_toolchain(name: str, *, objects: str, glibc: str = "") -> Toolchain:
         "ZIG_LIB_DIR": str(_zig_library(version)),
         "ZIG_GLOBAL_CACHE_DIR": str(zig_cache),
         "ZIG_LOCAL_CACHE_DIR": str(zig_objects(objects)),
+        # zig compiles its C++ library once for stripped executables, as ours are, and once for
+        # others, as CMake's probes would be: minutes for nothing. Objects stay the same.
+        "CFLAGS": "-s",
+        "CXXFLAGS": "-s",
         **({"DX_GLIBC": glibc} if glibc else {}),
         **_ccache_environment(f"zig-{version}-{_fingerprint('', wrappers)[:16]}"),
     }
