@@ -5,7 +5,8 @@
     .venv/bin/python benchmarks/build.py --skip-cold           no-op and one file changed
 
 Cold means an empty Conan home, empty build folders and no ccache on either side. Sources are
-fetched beforehand, and zig's own C and C++ libraries are compiled beforehand, for both sides.
+fetched beforehand, and zig's own C and C++ libraries are compiled beforehand, for both sides
+(those for stripped executables: hence -s where an option sets the flags).
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ LIBRARIES = (
         archive="abseil_20220623.1.orig.tar.gz",
         options=(
             *("-DABSL_ENABLE_INSTALL=ON", "-DABSL_PROPAGATE_CXX_STD=ON", "-DBUILD_TESTING=OFF"),
-            "-DCMAKE_CXX_FLAGS=-D_LARGEFILE64_SOURCE",
+            "-DCMAKE_CXX_FLAGS=-s -D_LARGEFILE64_SOURCE",
         ),
     ),
     Library(
@@ -104,7 +105,7 @@ LIBRARIES = (
             *("-DgRPC_BUILD_CSHARP_EXT=OFF", "-DgRPC_SSL_PROVIDER=none"),
             *(f"-DgRPC_{name}_PROVIDER=package" for name in ("ABSL", "CARES", "RE2", "ZLIB")),
             *("-DgRPC_PROTOBUF_PROVIDER=package", "-DCMAKE_POSITION_INDEPENDENT_CODE=OFF"),
-            "-DCMAKE_CXX_FLAGS=-Wno-missing-template-arg-list-after-template-kw",
+            "-DCMAKE_CXX_FLAGS=-s -Wno-missing-template-arg-list-after-template-kw",
             "-DCMAKE_PREFIX_PATH={prefix}",
             *("-DZLIB_INCLUDE_DIR={prefix}/include", "-DZLIB_LIBRARY={prefix}/lib/libz.a"),
             "-DProtobuf_INCLUDE_DIR={builds}/protobuf/source/src",
