@@ -143,10 +143,12 @@ class SshLink:
         try:
             transport.start_client(timeout=seconds)
             if not transport.initial_kex_done:  # It returns as if all were well.
-                raise TimeoutError(f"its handshake did not end in {seconds:g} seconds")
+                raise _frozen(seconds)
             key = transport.get_remote_server_key()
         except LINK_FAILURES as error:
-            raise _no_handshake(hop, error) from error
+            # Its own clock may end first; the reader then says no more than that it is the end.
+            late = transport.packetizer.handshake_timed_out()
+            raise _no_handshake(hop, _frozen(seconds) if late else error) from error
         check_host_key(hop, key.get_name(), key.asbytes())
         authenticate(transport, hop)
         return transport
@@ -244,11 +246,15 @@ def _unreachable(hop: Hop, error: Exception, seconds: float) -> TransportError:
     return TransportError(f"{hop.where} cannot be reached: {reason}.", remedy=remedy)
 
 
+def _frozen(seconds: float) -> TimeoutError:
+    return TimeoutError(f"its handshake did not end in {seconds:g} seconds")
+
+
 def _no_handshake(hop: Hop, error: Exception) -> TransportError:
     if isinstance(error, IncompatiblePeer):
         return TransportError(f"{hop.where} and this computer share no algorithm: {error}.")
     way = f" through '{hop.proxy_command}'" if hop.proxy_command else ""
     return TransportError(
-        f"{hop.where}{way} did not answer as an SSH server does: {error or 'it hung up'}.",
+        f"{hop.where}{way} did not answer as an SSH server does: {str(error) or 'it hung up'}.",
         remedy=f"Try by hand: {hop.ssh_command()}",
     )
