@@ -57,17 +57,17 @@ def with_words(*words):
     return found
 
 
-def wait_until(condition, what):
+def wait_until(condition, what, seconds=PATIENCE_SECONDS):
     """Wait generously, and fail by name: liveness, not speed, is what is asserted."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         result = condition()
         if result:
             return result
         time.sleep(0.02)
-    raise AssertionError(f"{what} did not happen within {PATIENCE_SECONDS:g} s")
+    raise AssertionError(f"{what} did not happen within {seconds:g} s")
 
 
 def wait_until_gone(word):
-    """Wait until no living process has ``word`` in its command line."""
-    wait_until(lambda: not with_words(word), f"the end of '{word}'")
+    """Wait until no living process has ``word`` in its command line: what was ended ends soon."""
+    wait_until(lambda: not with_words(word), f"the end of '{word}'", seconds=5)

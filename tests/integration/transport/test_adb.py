@@ -358,14 +358,11 @@ class TestVirtual:
         assert user.stdin and user.stdout
         with user:
             device = int(user.stdout.readline())
-            assert Path(f"/proc/{device}").exists()
+            process = Path(f"/proc/{device}")
+            assert process.exists()
             user.kill()
         wait_until_gone("86491")
-        for _ in range(100):
-            if not Path(f"/proc/{device}/cmdline").exists():
-                break
-            time.sleep(0.1)
-        assert not Path(f"/proc/{device}/cmdline").exists()
+        wait_until(lambda: not process.exists(), "the end of the device", seconds=10)
 
 
 def _busybox() -> Path:
