@@ -45,11 +45,17 @@ def find_ready(server: AdbServer, serial: str, seconds: float) -> KnownDevice:
     # What was just connected to is offline until it has greeted.
     passing = (*_PASSING, "offline") if wireless else _PASSING
     while True:
-        device = _named(server.devices(), serial)
-        if device.state == _READY:
-            return device
-        if device.state not in passing or time.monotonic() >= deadline:
-            raise not_ready(device)
+        devices = server.devices()
+        in_time = time.monotonic() < deadline
+        if wireless and in_time and serial not in {device.serial for device in devices}:
+            # It was listed by a connection that was about to end, as after a reboot.
+            _connect(server, serial)
+        else:
+            device = _named(devices, serial)
+            if device.state == _READY:
+                return device
+            if device.state not in passing or not in_time:
+                raise not_ready(device)
         time.sleep(_TICK_SECONDS)
 
 

@@ -22,6 +22,8 @@ from deployx_edge.errors import (
     TransportError,
 )
 from deployx_edge.transport import Channel, Transport, open_transport
+from deployx_edge.transport.adb_finding import find_ready
+from deployx_edge.transport.adb_server import AdbServer, KnownDevice
 from deployx_edge.transport.push import PushFile, PushReport, file_sha256, install_agent, push
 from tests.integration.android import VirtualPhone, adb, listed_serials, running_phone
 from tests.integration.board import MissingPartError, free_port
@@ -118,6 +120,26 @@ class TestWhichDevice:
         fresh_phone.process.send_signal(signal.SIGCONT)
         assert time.monotonic() - started < 30
         assert fresh_phone.serial in caught.value.message
+
+    def test_a_connection_that_was_about_to_end_is_made_anew(
+        self, fresh_phone: VirtualPhone
+    ) -> None:
+        class ServerThatIsLate(AdbServer):
+            """Lists a connection as ready once more, as long as its end was not noticed."""
+
+            lists = 0
+
+            def devices(self) -> list[KnownDevice]:
+                listed = super().devices()
+                self.lists += 1
+                if self.lists == 1:
+                    adb("disconnect", fresh_phone.serial)
+                return listed
+
+        adb("connect", fresh_phone.serial)
+        server = ServerThatIsLate(connect_seconds=10)
+        assert find_ready(server, fresh_phone.serial, 10).serial == fresh_phone.serial
+        assert server.lists > 1
 
     def test_offline_is_connected_to_again(self, fresh_phone: VirtualPhone) -> None:
         with open_transport(fresh_phone.uri) as link:
@@ -285,6 +307,8 @@ def test_a_reboot_kills_what_runs_and_is_seen_by_the_boot_id(fresh_phone: Virtua
         link.run(["sh", "-c", "setsid sleep 86471 > /dev/null 2>&1 < /dev/null &"])
         reboot(fresh_phone)
         wait_until_gone("86471")
+        with pytest.raises(LinkLostError, match="was lost"):
+            link.run(["true"])
     with open_transport(fresh_phone.uri) as link:
         after = link.run(["cat", BOOT_ID]).stdout
     assert len(before) == len(after) == 37
