@@ -21,6 +21,7 @@ class NcnnConan(ConanFile):
     # files on x86, for builds that nobody times.
     options = {"dispatch": [True, False]}
     default_options = {"dispatch": True}
+    exports_sources = "unity.cmake"
 
     def export_sources(self):
         export_conandata_patches(self)
@@ -59,6 +60,10 @@ class NcnnConan(ConanFile):
         # A bad allocation must reach the caller as an exception, not end the process.
         variables["NCNN_DISABLE_RTTI"] = False
         variables["NCNN_DISABLE_EXCEPTION"] = False
+        # Seen to compile for Linux; an NDK was not to be had.
+        if self.settings.os == "Linux":
+            unity = Path(self.source_folder).parent / "unity.cmake"
+            variables["CMAKE_PROJECT_ncnn_INCLUDE"] = unity.as_posix()
         for part in ("TOOLS", "EXAMPLES", "BENCHMARK", "TESTS"):
             variables[f"NCNN_BUILD_{part}"] = False
         toolchain.generate()
