@@ -72,11 +72,15 @@ def cmake_commands(source: Path, build: Path, toolchain_file: Path) -> list[list
 
 
 def zig_environment(target_id: str) -> dict[str, str]:
-    """zig and its caches, without ccache."""
+    """zig, its caches, and the flags by which it finds its C++ library there; no ccache."""
     environment = dict(
         select(find_target(target_id), BuildOptions(toolchain="zig")).workers.environment
     )
-    return {name: value for name, value in environment.items() if "ZIG" in name}
+    return {
+        name: value
+        for name, value in environment.items()
+        if "CCACHE" not in name and not name.endswith("_LAUNCHER")
+    }
 
 
 def compile_object(target_id: str, source: Path, output: Path) -> Path:
