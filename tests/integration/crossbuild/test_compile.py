@@ -40,7 +40,8 @@ def test_a_toolchain_file_alone_makes_a_program_that_runs_there(tmp_path, target
     found = check_executable(program, machine=target.elf_machine, static=True)
     assert found.needed == ()
     assert check_archive(tmp_path / "b" / "libpart.a", machine=target.elf_machine) == 1
-    # Read, as the environment strips too: zig would compile another C++ library without that.
+    assert b".symtab" not in program.read_bytes()
+    # Read too, as the environment strips: without that zig would compile another C++ library.
     cache = (tmp_path / "b" / "CMakeCache.txt").read_text()
     assert "\nCMAKE_EXE_LINKER_FLAGS_RELEASE:STRING=-s\n" in cache
     emulator = process.find_program(target.qemu)
