@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import (
-    SCHEMA,
     Bundle,
     Provenance,
     check_output,
     describe_file,
     load_bundle,
     safe_name,
-    sha256_of,
     write_bundle,
 )
 from deployx_edge.errors import BundleError, UsageError
 from deployx_edge.model import parse_inputs
 from deployx_edge.resources import cache_folder
-from deployx_edge.runtimes.ncnn_pair import find_bin
-from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.steps import step_texts
-from deployx_edge.workflows.conversion import (
-    BundleOptions,
-    Made,
-    check_options,
-    converter_for,
-    from_onnx,
-    from_pair,
-    versions,
-)
+from deployx_edge.workflows.bundle_key import bundle_key
+from deployx_edge.workflows.bundle_options import BundleOptions
 from deployx_edge.workflows.locking import locked
 from deployx_edge.workflows.models import OpenedModel, TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from deployx_edge.workflows.conversion import Made
+
 __all__ = ["BundleOptions", "TorchOptions", "make_bundle"]
+
+# What is converted as it lies; other models are exported first.
+_FILES = (".onnx", ".param")
 
 
 def make_bundle(
@@ -69,7 +62,8 @@ def make_bundle(
         preprocess=step_texts(chosen.preprocess),
         postprocess=step_texts(chosen.postprocess),
     )
-    check_options(chosen)
+    if output is not None or model.suffix not in _FILES:
+        _check(chosen)
     if output is not None:
         check_output(output.absolute())
     if model.is_dir():
@@ -78,7 +72,7 @@ def make_bundle(
     with opened_model(
         model, chosen.torch, requests, runtime=chosen.runtime, progress=progress
     ) as opened:
-        if opened.path.suffix not in (".onnx", ".param"):
+        if opened.path.suffix not in _FILES:
             raise UsageError(
                 f"{model} is no model: expected an .onnx file, one of PyTorch's (.pt, .pt2, "
                 "package.module:factory), an ncnn .param file, or a bundle folder."
@@ -104,7 +98,7 @@ def _from_bundle(folder: Path, output: Path | None, options: BundleOptions) -> B
 
 
 def _cached(model: OpenedModel, options: BundleOptions, progress: Progress) -> Bundle:
-    folder = cache_folder() / "bundles" / _cache_key(model, options)
+    folder = cache_folder() / "bundles" / bundle_key(model, options)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_name(folder.name + ".lock")):
         if folder.exists():
@@ -112,40 +106,20 @@ def _cached(model: OpenedModel, options: BundleOptions, progress: Progress) -> B
                 return load_bundle(folder)
             except BundleError:  # our own copy, damaged: made again
                 shutil.rmtree(folder, ignore_errors=True)
+        _check(options)
         return _write(model, folder, options, progress)
 
 
-def _cache_key(model: OpenedModel, options: BundleOptions) -> str:
-    """One word for all that decides what the bundle holds."""
-    if model.path.suffix == ".onnx":
-        source = read_onnx(model.path, parse_inputs(options.input_shapes))
-        files = (model.path, *source.data_files)
-    else:
-        files = (model.path, find_bin(model.path))
-    parts = {
-        "schema": SCHEMA,
-        "name": model.name,
-        "files": [sha256_of(file) for file in files],
-        "options": asdict(options),
-        "tools": versions(converter_for(options)),
-        "reference": Reference.version(),
-        "code": _code_digest(),
-    }
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _check(options: BundleOptions) -> None:
+    # Converters take most of a second to import, and a bundle that is in the cache needs none.
+    from deployx_edge.workflows.conversion import check_options
 
-
-def _code_digest() -> str:
-    """Of the code that converts: a bundle of yesterday's must not hide what was mended today."""
-    package = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for folder in ("runtimes", "sources", "ncnn_format", "rewriting"):
-        for file in sorted((package / folder).rglob("*.py")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+    check_options(options)
 
 
 def _write(model: OpenedModel, output: Path, options: BundleOptions, progress: Progress) -> Bundle:
+    from deployx_edge.workflows.conversion import from_onnx, from_pair
+
     with tempfile.TemporaryDirectory(prefix="deployx-edge-bundle-") as work:
         if model.path.suffix == ".onnx":
             made = from_onnx(model.path, options, Path(work), progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,8 @@ from deployx_edge.sources.magnitudes import WideTensor, wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.steps import parse_postprocessing, parse_preprocessing, step_texts
-from deployx_edge.workflows.models import EXPORTER_KEY, TorchOptions, noted
+from deployx_edge.workflows.bundle_options import BundleOptions
+from deployx_edge.workflows.models import EXPORTER_KEY, noted
 from deployx_edge.workflows.progress import Progress, Stage
 from deployx_edge.workflows.samples import read_samples
 
@@ -47,33 +48,6 @@ PRECISIONS = ("fp32", "fp16", "bf16")
 _PREPROCESS_KEY = "deployx-edge.preprocess"
 _POSTPROCESS_KEY = "deployx-edge.postprocess"
 _NAMED_LAYERS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class BundleOptions:
-    """How a bundle is made.
-
-    ``runtime``: one of CONVERTERS, ``via`` one of its converters (None: the first).
-    ``precision``: "fp32", "fp16", "bf16", or None for fp32, or for what the files already are.
-    ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes, see
-    ``model.parse_inputs``. ``preprocess`` and ``postprocess``: see ``preprocessing``; where
-    empty, what the ONNX file says in its metadata. ``samples``: ``.npz`` files or pictures to
-    compare on, beside the inputs made up for it. ``verify`` False skips the comparison with
-    the source, and ``accept_unproven`` accepts outputs that hardly depend on the input; the
-    manifest records either. ``name``: the bundle's, None for the file's.
-    """
-
-    runtime: str = "ncnn"
-    precision: str | None = None
-    input_shapes: tuple[str, ...] = ()
-    preprocess: tuple[str, ...] = ()
-    postprocess: tuple[str, ...] = ()
-    samples: tuple[Path, ...] = ()
-    verify: bool = True
-    accept_unproven: bool = False
-    name: str | None = None
-    via: str | None = None
-    torch: TorchOptions = field(default_factory=TorchOptions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,8 @@ from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import load_whole, read_onnx
 from deployx_edge.sources.partition import Part, partition
 from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.conversion import CONVERTERS, BundleOptions, source_preprocessing
+from deployx_edge.workflows.bundle_options import BundleOptions
+from deployx_edge.workflows.conversion import CONVERTERS, source_preprocessing
 from deployx_edge.workflows.models import OpenedModel, TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent
 from deployx_edge.workflows.samples import read_samples

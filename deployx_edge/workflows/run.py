@@ -28,8 +28,8 @@ from deployx_edge.runtimes.requantized import code_scales, restored
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
 from deployx_edge.workflows.bench import loaded
 from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.bundle_options import BundleOptions
 from deployx_edge.workflows.conversion import (
-    BundleOptions,
     converted,
     source_postprocessing,
     source_preprocessing,
