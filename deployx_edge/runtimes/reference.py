@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 
 class Reference:
-    """The model in ONNX Runtime, fp32 on this computer's CPU: what the result is measured by."""
+    """The model in ONNX Runtime on this computer's CPU: what the result is measured by.
 
-    def __init__(
-        self, source: OnnxSource, *, tensors: Sequence[str] = (), optimized: bool = True
-    ) -> None:
+    Every node runs by itself as it stands (see ``open_model``), so codes between Q and DQ nodes
+    are computed in floats.
+    """
+
+    def __init__(self, source: OnnxSource, *, tensors: Sequence[str] = ()) -> None:
         """Load the model; ModelError where ONNX Runtime refuses it.
 
-        ``tensors`` are to be given instead of the model's outputs. Not ``optimized``, every node
-        runs by itself as it stands, so that codes between Q and DQ nodes are computed in floats.
+        ``tensors`` are to be given instead of the model's outputs.
         """
         self._name = source.path.name
         try:
@@ -31,7 +32,6 @@ class Reference:
                 if tensors or source.is_marked
                 else str(source.path),
                 folder=source.path.parent,
-                optimized=optimized,
             )
         except Exception as error:  # its exceptions share no other base
             raise ModelError(

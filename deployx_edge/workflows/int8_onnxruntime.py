@@ -69,7 +69,7 @@ def quantized(
         outputs=output_specs(material.outputs),
     )
     progress(Stage(text="Comparing int8 in ONNX Runtime with the same model in floats"))
-    reference = Reference(int8, optimized=False)
+    reference = Reference(int8)
     verification = verify(converted, reference, material.inputs(), accept_unproven=True)
     progress(Stage(text="Measuring what it costs, layer by layer"))
     report = _report(plain, int8, layers, result, material, options)
