@@ -125,16 +125,18 @@ class TensorSpec:
 class PreProcessing:
     """How a picture becomes the input named ``input``.
 
-    The picture is turned into ``colour`` (``rgb``, ``bgr`` or ``gray``) and resized to
-    ``width`` by ``height`` pixels by ``mode`` (``nearest``, ``area``, ``bilinear`` or
-    ``bicubic``, which average where they shrink; ``opencv-bilinear``, which does not). ``fit``
-    says what becomes of its proportions: "stretch" gives them up; "crop" cuts the middle to the
-    wanted ones first or, where ``short`` is given, resizes the shorter side to that and cuts the
-    middle then; "letterbox" keeps them, with ``fill`` (0 … 255) on what remains and the picture
-    in the ``place`` "centre" or "corner" (the upper left). Each
-    value ``v`` (0 … 255) of channel ``c`` becomes ``(v * scale - mean[c]) / std[c]``. ``mean``
-    and ``std`` hold one number per channel. ``layout`` is that of the input: ``NCHW`` or
-    ``NHWC``, ``dtype`` its element type; whole numbers are rounded and cut to its range.
+    ``range`` says which values of a picture of one channel are black and white, and so 0 and 255
+    below; None for the least and the largest that its file can hold. The picture is turned into
+    ``colour`` (``rgb``, ``bgr`` or ``gray``) and resized to ``width`` by ``height`` pixels by
+    ``mode`` (``nearest``, ``area``, ``bilinear`` or ``bicubic``, which average where they shrink;
+    ``opencv-bilinear``, which does not). ``fit`` says what becomes of its proportions: "stretch"
+    gives them up; "crop" cuts the middle to the wanted ones first or, where ``short`` is given,
+    resizes the shorter side to that and cuts the middle then; "letterbox" keeps them, with
+    ``fill`` (0 … 255) on what remains and the picture in the ``place`` "centre" or "corner" (the
+    upper left). Each value ``v`` (0 … 255) of channel ``c`` becomes ``(v * scale - mean[c]) /
+    std[c]``. ``mean`` and ``std`` hold one number per channel. ``layout`` is that of the input:
+    ``NCHW`` or ``NHWC``, ``dtype`` its element type; whole numbers are rounded and cut to its
+    range.
     """
 
     input: str
@@ -151,6 +153,7 @@ class PreProcessing:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     layout: str = "NCHW"
     dtype: str = "float32"
+    range: tuple[float, float] | None = None
 
     @property
     def channels(self) -> int:

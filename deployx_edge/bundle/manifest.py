@@ -22,6 +22,7 @@ from deployx_edge.errors import BundleError
 from deployx_edge.model import (
     DTYPES,
     AxisRange,
+    PreProcessing,
     TensorSpec,
     at_sizes,
 )
@@ -68,7 +69,7 @@ def parse_manifest(text: bytes, folder: Path) -> Bundle:
     what the schema says.
     """
     try:
-        data = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        data = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_without_duplicates)
     except RecursionError:
         raise BundleError(f"{folder / MANIFEST_NAME} is nested too deeply.") from None
     except ValueError as error:
@@ -112,7 +113,7 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
         "files": [asdict(file) for file in bundle.files],
         "inputs": [_listed(spec) for spec in bundle.inputs],
         "outputs": [_listed(spec) for spec in bundle.outputs],
-        "preprocessing": [_listed(step) for step in bundle.preprocessing],
+        "preprocessing": [_listed_step(step) for step in bundle.preprocessing],
         "postprocessing": [_listed(step) for step in bundle.postprocessing],
         "provenance": {
             "tools": dict(provenance.tools),
@@ -129,6 +130,14 @@ def _listed(value: Any) -> dict[str, Any]:
     return {
         key: list(item) if isinstance(item, tuple) else item for key, item in asdict(value).items()
     }
+
+
+def _listed_step(step: PreProcessing) -> dict[str, Any]:
+    """A step without a range says nothing of one: so its bundle's digest is that of before."""
+    document = _listed(step)
+    if step.range is None:
+        del document["range"]
+    return document
 
 
 def _read_bundle(reader: ObjectReader, folder: Path) -> Bundle:

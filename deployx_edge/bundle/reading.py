@@ -108,6 +108,10 @@ class ObjectReader:
                 raise self._wrong(key, "an object of texts", item)
         return tuple(value.items())
 
+    def given(self, key: str) -> bool:
+        """Whether the field is there, for those that need not be."""
+        return key in self._data
+
     def finish(self) -> None:
         """Raise BundleError where the object holds fields that nobody asked for."""
         unknown = sorted(set(self._data) - self._asked)

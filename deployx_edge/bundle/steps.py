@@ -40,6 +40,7 @@ def read_preprocessing(reader: ObjectReader) -> PreProcessing:
         std=reader.numbers("std", 3),
         layout=reader.choice("layout", ("NCHW", "NHWC")),
         dtype=reader.choice("dtype", PICTURE_DTYPES),
+        range=_read_range(reader) if reader.given("range") else None,
     )
     if not len(step.mean) == len(step.std) == step.channels:
         raise BundleError(
@@ -50,6 +51,13 @@ def read_preprocessing(reader: ObjectReader) -> PreProcessing:
     if step.short is not None and (step.fit != "crop" or step.short < max(step.width, step.height)):
         raise BundleError(f"The pre-processing of '{step.input}' cannot cut its size out.")
     return step
+
+
+def _read_range(reader: ObjectReader) -> tuple[float, float]:
+    ends = reader.numbers("range", 2)
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise BundleError("The range in the pre-processing is not two numbers, the lower first.")
+    return ends[0], ends[1]
 
 
 def read_postprocessing(reader: ObjectReader) -> PostProcessing:

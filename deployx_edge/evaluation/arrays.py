@@ -14,7 +14,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.classes import check_index, match_classes
 from deployx_edge.evaluation.values import Sample, Target
 from deployx_edge.model import TensorSpec, format_shape
-from deployx_edge.preprocessing import picture_of_pixels
+from deployx_edge.preprocessing import picture_of_pixels, read_content
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,20 +139,6 @@ def read_array_file(
         inputs=stacked,
         targets=targets,
     )
-
-
-def read_content(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an ``.npz`` file; UsageError where it cannot be read."""
-    try:
-        # Opened here: numpy leaves a file open that it cannot read.
-        with path.open("rb") as file:
-            content = np.load(file, allow_pickle=False)
-            if not isinstance(content, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array without a name")
-            return {name: content[name] for name in content.files}
-    except Exception as error:  # a broken archive may raise anything out of its codec
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"{path} cannot be read as .npz: {reason}.") from error
 
 
 def _stacked(path: Path, spec: TensorSpec, content: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

@@ -22,7 +22,6 @@ from deployx_edge.evaluation.outlines import coco_tools, draw_outline
 from deployx_edge.evaluation.pictures import PictureInput, hash_file, named_files
 from deployx_edge.evaluation.values import CocoNumbers, Sample, Target, TrueBoxes
 from deployx_edge.geometry import IGNORED
-from deployx_edge.preprocessing import open_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +78,7 @@ class CocoSource:
 
     def picture(self, position: int) -> Picture:
         """The file; UsageError where it cannot be read."""
-        return open_picture(self.files[position])
+        return self.input.open(self.files[position]).picture
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the file; None where it cannot be read."""
@@ -87,7 +86,8 @@ class CocoSource:
 
     def read(self, position: int) -> Sample:
         """The picture as the model takes it, with what is in it; UsageError where not readable."""
-        picture = self.picture(position)
+        opened = self.input.open(self.files[position])
+        picture = opened.picture
         size = self.sizes[position]
         if size is not None and size != picture.size:
             raise UsageError(
@@ -101,7 +101,7 @@ class CocoSource:
             target = Target(mask=self._mask(things, picture.size))
         else:
             target = Target(boxes=self._boxes(things))
-        return self.input.sample(self.names[position], picture, target)
+        return self.input.sample(self.names[position], opened, target)
 
     def _boxes(self, things: Sequence[Annotation]) -> TrueBoxes:
         boxes = np.asarray([thing.box for thing in things], dtype=np.float64).reshape(-1, 4)
@@ -232,7 +232,7 @@ def _numbers(indices: Mapping[int, int], classes: int) -> tuple[int, ...]:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{path} cannot be read as JSON: {reason}.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,12 +31,16 @@ class Shown:
 class Dataset:
     """The chosen samples of a source, in a fixed order; may be iterated any number of times."""
 
-    def __init__(self, source: Source, chosen: Sequence[int], *, strict: bool) -> None:
+    def __init__(
+        self, source: Source, chosen: Sequence[int], *, strict: bool, varied: bool = False
+    ) -> None:
         self._source = source
         self._chosen = tuple(chosen)
         self._strict = strict
+        self._varied = varied
         self._skipped: list[Skipped] = []
         self._read: list[int] = []
+        self._noted: Counter[str] = Counter()
 
     @property
     def kind(self) -> str:
@@ -49,8 +54,15 @@ class Dataset:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was assumed or left aside, in sentences for the report."""
-        return self._source.notes
+        """What was assumed or left aside, in sentences for the report.
+
+        What single samples have to say is counted over the latest iteration.
+        """
+        told = (
+            f"{count} of {len(self._read)} pictures: each {note}."
+            for note, count in self._noted.items()
+        )
+        return (*self._source.notes, *told)
 
     @property
     def available(self) -> int:
@@ -106,10 +118,12 @@ class Dataset:
 
         A UsageError at the end where none could be read.
         """
-        self._skipped, self._read = [], []
+        self._skipped, self._read, self._noted = [], [], Counter()
         for position in self._chosen:
             try:
                 sample = self._source.read(position)
+                if self._varied:
+                    _check_varied(sample)
             except UsageError as error:
                 if self._strict:
                     raise
@@ -117,10 +131,12 @@ class Dataset:
                 self._skipped.append(Skipped(name=name, reason=str(error)))
                 continue
             self._read.append(position)
+            self._noted.update(sample.notes)
             yield sample
         if len(self._skipped) == len(self._chosen):
+            what = "used" if self._varied else "read"
             raise UsageError(
-                f"None of the {len(self._chosen)} samples can be read; the first: "
+                f"None of the {len(self._chosen)} samples can be {what}; the first: "
                 f"{self._skipped[0].reason}"
             )
 
@@ -141,6 +157,11 @@ class Dataset:
         return tuple(self._source.content_hash(position) for position in self._chosen)
 
 
+def _check_varied(sample: Sample) -> None:
+    if all(array.min() == array.max() for array in sample.inputs.values()):
+        raise UsageError(f"The sample '{sample.name}' holds one value only.")
+
+
 def open_dataset(
     path: Path,
     *,
@@ -153,6 +174,7 @@ def open_dataset(
     per_class: int | None = None,
     strict: bool = False,
     labelled: bool = True,
+    varied: bool = False,
     task: str = "classification",
     images: Path | None = None,
 ) -> Dataset:
@@ -161,7 +183,8 @@ def open_dataset(
     ``inputs``, ``outputs``, ``preprocessing`` and ``labels`` (the names of its classes, may be
     empty) are the model's. ``per_class`` and ``limit`` choose a part, the same for the same
     ``seed``. ``strict`` makes an error of a sample that cannot be read. Where not ``labelled``
-    (calibration), nothing needs to say what is right, and any folder of pictures will do.
+    (calibration), nothing needs to say what is right, and any folder of pictures will do; where
+    ``varied``, a sample of one value only is as one that cannot be read.
     ``task`` is the kind of the model's post-processing, ``images`` the folder that a list's
     pictures are in.
     Everything but the pictures themselves is checked here. Raises UsageError.
@@ -177,4 +200,4 @@ def open_dataset(
     )
     source = open_source(Path(path), wanted)
     chosen = choose(len(source.names), source.labels, limit=limit, per_class=per_class, seed=seed)
-    return Dataset(source, chosen, strict=strict)
+    return Dataset(source, chosen, strict=strict, varied=varied)

@@ -18,7 +18,7 @@ from deployx_edge.evaluation.classes import class_table
 from deployx_edge.evaluation.pictures import PictureInput, hash_file, pictures_below
 from deployx_edge.evaluation.values import Sample, Target
 from deployx_edge.geometry import IGNORED
-from deployx_edge.preprocessing import open_picture
+from deployx_edge.preprocessing import open_class_indices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class MaskSource:
 
     def picture(self, position: int) -> Picture:
         """The file; UsageError where it cannot be read."""
-        return open_picture(self.files[position])
+        return self.input.open(self.files[position]).picture
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the picture's file; None where it cannot be read."""
@@ -70,7 +70,8 @@ class MaskSource:
 
     def read(self, position: int) -> Sample:
         """The picture as the model takes it, with its mask; UsageError where not readable."""
-        picture = self.picture(position)
+        opened = self.input.open(self.files[position])
+        picture = opened.picture
         mask = _read_mask(self.masks[position])
         if mask.shape != (picture.height, picture.width):
             raise UsageError(
@@ -78,7 +79,7 @@ class MaskSource:
                 f"{picture.width}x{picture.height}."
             )
         target = Target(mask=renumbered(mask, self.table))
-        return self.input.sample(self.names[position], picture, target)
+        return self.input.sample(self.names[position], opened, target)
 
 
 def mask_folders(path: Path) -> tuple[Path, Path] | None:
@@ -138,10 +139,11 @@ def renumbered(mask: NDArray[np.uint8], table: Sequence[int]) -> NDArray[np.uint
 
 
 def _read_mask(path: Path) -> NDArray[np.uint8]:
-    picture = open_picture(path)
-    if picture.mode not in ("P", "L", "1"):
+    classes = open_class_indices(path)
+    low, high = int(classes.min(initial=0)), int(classes.max(initial=0))
+    if low < 0 or high > IGNORED:
         raise UsageError(
-            f"The mask {path} is of the mode {picture.mode}; its pixels have to be palette indices "
-            "or gray values that are classes."
+            f"The mask {path} holds the class {high if high > IGNORED else low}; a pixel's class "
+            f"is 0 … {IGNORED - 1}, or {IGNORED} where it does not count."
         )
-    return np.asarray(picture, dtype=np.uint8)
+    return classes.astype(np.uint8)

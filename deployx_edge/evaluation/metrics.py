@@ -17,6 +17,7 @@ from deployx_edge.evaluation.accumulators import (
 )
 from deployx_edge.evaluation.average_precision import AveragePrecision, BoxLedger
 from deployx_edge.evaluation.intersections import MeanIntersection
+from deployx_edge.evaluation.pictures import ADVICE
 from deployx_edge.evaluation.scores import mean_absolute_error, mean_squared_error
 from deployx_edge.evaluation.user_metrics import load_user_metric
 from deployx_edge.evaluation.values import Answer, Target
@@ -130,9 +131,15 @@ def check_fits(name: str, *, task: str, truths: Collection[str], output: str) ->
             remedy="Say it: --postprocess segmentation,labels=…",
         )
     if boxes and "boxes" not in truths:
-        raise UsageError(f"{name} needs the boxes of every sample, and these have none.")
+        raise UsageError(
+            f"{name} needs the boxes of every sample, and these have none.",
+            remedy=ADVICE["detection"],
+        )
     if masks and "masks" not in truths:
-        raise UsageError(f"{name} needs the mask of every sample, and these have none.")
+        raise UsageError(
+            f"{name} needs the mask of every sample, and these have none.",
+            remedy=ADVICE["segmentation"],
+        )
     if _TOP.fullmatch(name) and "labels" not in truths:
         raise UsageError(
             f"{name} needs the class of every sample, and these have none.",

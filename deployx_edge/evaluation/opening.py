@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.arrays import read_array_file, read_content
+from deployx_edge.evaluation.arrays import read_array_file
 from deployx_edge.evaluation.coco import read_coco
 from deployx_edge.evaluation.described import read_description
 from deployx_edge.evaluation.lists import read_list
 from deployx_edge.evaluation.masks import mask_folders, read_masks
 from deployx_edge.evaluation.pictures import (
+    ADVICE,
     PictureInput,
     class_folders,
     listed,
@@ -22,6 +23,7 @@ from deployx_edge.evaluation.pictures import (
 from deployx_edge.evaluation.pixels import PIXELS, read_pixels
 from deployx_edge.evaluation.values import Source
 from deployx_edge.model import PreProcessing, TensorSpec
+from deployx_edge.preprocessing import read_content
 
 _KINDS = (
     "a folder with one sub-folder a class or with images and masks, a CSV file (file,label), "
@@ -74,9 +76,9 @@ def _folder(path: Path, wanted: Wanted) -> Source:
     found = mask_folders(path)
     if found is not None:
         return _masks(*found, wanted)
-    return (class_folders if wanted.labelled else unlabelled)(
-        path, wanted.labels, wanted.pictures()
-    )
+    if not wanted.labelled:
+        return unlabelled(path, wanted.labels, wanted.pictures())
+    return class_folders(path, wanted.labels, wanted.pictures(), wanted.task)
 
 
 def _masks(images: Path, masks: Path, wanted: Wanted) -> Source:
@@ -86,7 +88,13 @@ def _masks(images: Path, masks: Path, wanted: Wanted) -> Source:
 
 
 def _list(path: Path, wanted: Wanted) -> Source:
-    found = read_list(path, labelled=wanted.labelled)
+    try:
+        found = read_list(path, labelled=wanted.labelled)
+    except UsageError as error:
+        if wanted.task == "classification" or not wanted.labelled:
+            raise
+        read_list(path, labelled=False)  # it lacks more than labels where this is refused too
+        raise UsageError(error.message, remedy=ADVICE[wanted.task]) from error
     given = wanted.pictures()
     return listed(path, found.names, found.words, wanted.labels, given, wanted.images)
 

@@ -14,13 +14,27 @@ from deployx_edge.evaluation.classes import match_classes
 from deployx_edge.evaluation.lists import is_file
 from deployx_edge.evaluation.values import Sample, Target
 from deployx_edge.model import PreProcessing, TensorSpec, format_shape
-from deployx_edge.preprocessing import input_from_picture, open_picture
+from deployx_edge.preprocessing import (
+    SUFFIXES,
+    OpenedPicture,
+    input_from_picture,
+    open_picture,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _NAMED = 3
+# Where what is right of a picture is said, by the task of the model.
+ADVICE = {
+    "classification": "Put them into one sub-folder a class, or list them in a CSV file: "
+    "file,label.",
+    "detection": "Boxes come in COCO's .json (--images FOLDER names where its pictures are), or in "
+    "an .npz file with pixels, boxes and labels; a .json without annotations gives predictions.",
+    "segmentation": "Masks lie in a folder beside the pictures' (images and masks), in COCO's "
+    ".json, or in an .npz file with pixels and mask.",
+}
+_TRUTHS = {"classification": "labels", "detection": "boxes", "segmentation": "masks"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +44,20 @@ class PictureInput:
     spec: TensorSpec
     step: PreProcessing
 
-    def sample(self, name: str, picture: Picture, target: Target) -> Sample:
+    def open(self, path: Path) -> OpenedPicture:
+        """A file, its values as the pre-processing takes them; UsageError where not readable."""
+        return open_picture(path, self.step.range)
+
+    def sample(self, name: str, opened: OpenedPicture, target: Target) -> Sample:
         """The sample that a picture makes; UsageError where it cannot be converted."""
-        loaded = input_from_picture(picture, self.step)
+        loaded = input_from_picture(opened.picture, self.step)
         array = loaded.array if len(self.spec.shape) == loaded.array.ndim else loaded.array[0]
         return Sample(
             name=name,
             inputs={self.spec.name: array},
             target=target,
             geometry=loaded.geometry,
+            notes=opened.notes,
         )
 
 
@@ -57,7 +76,8 @@ class PictureSource:
     def read(self, position: int) -> Sample:
         """The picture as the model takes it; UsageError where it cannot be read."""
         target = Target(label=None if self.labels is None else self.labels[position])
-        return self.input.sample(self.names[position], self.picture(position), target)
+        opened = self.input.open(self.files[position])
+        return self.input.sample(self.names[position], opened, target)
 
     @property
     def truths(self) -> frozenset[str]:
@@ -70,7 +90,7 @@ class PictureSource:
 
     def picture(self, position: int) -> Picture:
         """The file; UsageError where it cannot be read."""
-        return open_picture(self.files[position])
+        return self.input.open(self.files[position]).picture
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the file; None where it cannot be read."""
@@ -121,13 +141,18 @@ def picture_input(
     return PictureInput(spec=spec, step=step)
 
 
-def class_folders(path: Path, labels: Sequence[str], given: PictureInput) -> PictureSource:
-    """The pictures in ``path``, whose sub-folders are classes."""
+def class_folders(
+    path: Path, labels: Sequence[str], given: PictureInput, task: str = "classification"
+) -> PictureSource:
+    """The pictures in ``path``, whose sub-folders are classes.
+
+    Where there are none, a UsageError says what a model for that ``task`` needs.
+    """
     folders = [folder for folder in _visible(path) if folder.is_dir()]
     by_folder = {folder: _pictures(folder) for folder in folders}
     full = {folder: files for folder, files in by_folder.items() if files}
     if not full:
-        _refuse_flat(path)
+        _refuse_flat(path, task)
     notes = [
         f"The folder '{folder.name}' holds no pictures."
         for folder, files in by_folder.items()
@@ -200,7 +225,7 @@ def listed(
 def named_files(path: Path, names: Sequence[str], images: Path | None) -> list[Path]:
     """The files that ``path`` names, relative to ``images`` or to itself; UsageError for none."""
     folder = path.parent if images is None else images
-    files = [folder / name for name in names]
+    files = [_named_file(folder, name) for name in names]
     missing = [name for name, file in zip(names, files, strict=True) if not is_file(file)]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -211,24 +236,30 @@ def named_files(path: Path, names: Sequence[str], images: Path | None) -> list[P
     return files
 
 
+def _named_file(folder: Path, name: str) -> Path:
+    """Where a list was written on Windows, its folders are parted by backslashes."""
+    file = folder / name
+    return file if "\\" not in name or is_file(file) else folder / name.replace("\\", "/")
+
+
 def pictures_below(path: Path) -> list[Path]:
     """All pictures in a folder and below, sorted by name; UsageError where it cannot be read."""
     return _pictures(path)
 
 
-def _refuse_flat(path: Path) -> None:
+def _refuse_flat(path: Path, task: str) -> None:
     if any(_is_picture(file) for file in _visible(path)):
-        raise UsageError(
-            f"The pictures in {path} have no labels.",
-            remedy="Put them into one sub-folder a class, or list them in a CSV file: file,label.",
-        )
-    raise _no_pictures(path)
+        raise UsageError(f"The pictures in {path} have no {_TRUTHS[task]}.", remedy=ADVICE[task])
+    raise _no_pictures(path, task)
 
 
-def _no_pictures(path: Path) -> UsageError:
+def _no_pictures(path: Path, task: str = "classification") -> UsageError:
+    first = (
+        "Name a folder with one sub-folder a class" if task == "classification" else ADVICE[task]
+    )
     return UsageError(
         f"The folder {path} holds no pictures.",
-        remedy=f"Name a folder with one sub-folder a class; pictures are {', '.join(SUFFIXES)}.",
+        remedy=f"{first.rstrip('.')}; pictures are {', '.join(SUFFIXES)}.",
     )
 
 

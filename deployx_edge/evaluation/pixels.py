@@ -17,7 +17,7 @@ from deployx_edge.evaluation.pictures import PictureInput
 from deployx_edge.evaluation.values import Sample, Target, TrueBoxes
 from deployx_edge.geometry import IGNORED
 from deployx_edge.model import format_shape
-from deployx_edge.preprocessing import picture_of_pixels
+from deployx_edge.preprocessing import OpenedPicture, open_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +31,8 @@ _MASKS = ("mask", "masks")
 class PixelSource:
     """Pictures in memory: ``pixels`` (N, H, W) or (N, H, W, 1 or 3), uint8, RGB.
 
+    Gray may be of uint16 too, or of any numbers where the pre-processing has a range.
+
     ``boxes`` (N, k, 4) are x0, y0, x1, y1 in pixels with ``box_classes`` (N, k), −1 for none;
     ``masks`` (N, H, W) the class of each pixel.
     """
@@ -38,7 +40,7 @@ class PixelSource:
     classes: tuple[str, ...]
     names: tuple[str, ...]
     notes: tuple[str, ...]
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
     labels: tuple[int, ...] | None
     boxes: NDArray[Any] | None
     box_classes: NDArray[Any] | None
@@ -62,7 +64,10 @@ class PixelSource:
 
     def picture(self, position: int) -> Picture:
         """The picture at that index."""
-        return picture_of_pixels(self.pixels[position])
+        return self._opened(position).picture
+
+    def _opened(self, position: int) -> OpenedPicture:
+        return open_pixels(self.pixels[position], self.input.step.range)
 
     def content_hash(self, position: int) -> str:
         """The sha256 of its pixels."""
@@ -75,7 +80,7 @@ class PixelSource:
             boxes=self._boxes(position),
             mask=None if self.masks is None else self.masks[position],
         )
-        return self.input.sample(self.names[position], self.picture(position), target)
+        return self.input.sample(self.names[position], self._opened(position), target)
 
     def _boxes(self, position: int) -> TrueBoxes | None:
         if self.boxes is None or self.box_classes is None:
@@ -111,7 +116,7 @@ def read_pixels(
         raise UsageError(
             f"The pixels in {path} are {format_shape(pixels.shape)}, not N x H x W x 3."
         )
-    picture_of_pixels(pixels[0])
+    open_pixels(pixels[0], given.step.range)
     known = content if labelled else {}
     table = class_table(classes, labels) if classes and labels else ()
     indices = _indices(path, known.get("labels"), table, labels)

@@ -48,13 +48,15 @@ class Target:
 class Sample:
     """One sample: ``inputs`` by the model's names and shapes, with batch size 1.
 
-    ``geometry`` says how its picture lies in the input; None where there is no picture.
+    ``geometry`` says how its picture lies in the input; None where there is no picture. ``notes``
+    say what was left aside of it, each as what follows "this picture".
     """
 
     name: str
     inputs: Mapping[str, NDArray[Any]]
     target: Target
     geometry: Geometry | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +127,7 @@ class Source(Protocol):
         ...
 
     def picture(self, position: int) -> Picture | None:
-        """The sample's picture as it is; None where it is none."""
+        """The sample's picture to look at, values in 0 … 255; None where it is none."""
         ...
 
     def read(self, position: int) -> Sample:

@@ -80,7 +80,7 @@ def write_document(document: dict[str, Any], path: Path) -> None:
 def read_samples(path: Path) -> list[StoredSamples]:
     """The samples of a bench file; UsageError where it is not one."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_bytes())
         if document["kind"] != "bench" or document["schema_version"] != SCHEMA_VERSION:
             raise UsageError(
                 f"{path} is of kind '{document['kind']}', schema {document['schema_version']}; "

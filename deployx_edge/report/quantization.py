@@ -74,7 +74,7 @@ def _facts(report: QuantizationReport) -> Table:
     if worst:
         table.add_row("furthest from float", worst)
     data = report.calibration
-    skipped = f", {data.skipped} could not be read" if data.skipped else ""
+    skipped = f", {data.skipped} left out" if data.skipped else ""
     table.add_row("calibrated on", f"{data.samples} samples of {data.dataset}{skipped}")
     table.add_row("data's sha256", data.sha256)
     settings = report.settings

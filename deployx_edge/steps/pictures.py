@@ -17,7 +17,7 @@ PICTURE_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "bool")
 
 _KEYS = (
     *("input", "resize", "mode", "fit", "short", "fill", "place"),
-    *("colour", "scale", "mean", "std", "layout"),
+    *("range", "colour", "scale", "mean", "std", "layout"),
 )
 
 
@@ -52,6 +52,7 @@ def parse_preprocessing(text: str, inputs: Sequence[NamedShape]) -> PreProcessin
         std=words.numbers("std", count, (1.0,)),
         layout=layout,
         dtype=spec.dtype,
+        range=words.interval("range") if words.given("range") else None,
     )
     if step.dtype not in PICTURE_DTYPES:
         raise UsageError(f"The input '{spec.name}' is {spec.dtype}, which no picture becomes.")

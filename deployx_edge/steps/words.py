@@ -132,6 +132,17 @@ class Words:
             raise UsageError(f"{self._option} {key}={value} is not from 0 to 1.")
         return value
 
+    def interval(self, key: str) -> tuple[float, float]:
+        """The lower and the higher of two numbers; of a single one that and 0."""
+        text = self.text(key, "")
+        low, high = self.numbers(key, 2, ()) if "/" in text else (0.0, *self.numbers(key, 1, ()))
+        if not low < high:
+            raise UsageError(
+                f"{self._option} {key}={text} does not go from a lower to a higher number.",
+                remedy=f"Write {key}=LOW/HIGH, or {key}=HIGH for 0/HIGH.",
+            )
+        return low, high
+
     def whole(self, key: str, low: int, high: int, otherwise: int = 0) -> int:
         """A whole number from ``low`` to ``high``."""
         text = self.text(key, str(otherwise))

@@ -28,6 +28,8 @@ def _pre_words(step: PreProcessing) -> dict[str, Any]:
     }
     if step.short is not None:
         words["short"] = step.short
+    if step.range is not None:
+        words["range"] = list(step.range)
     if step.fit == "letterbox":
         words |= {"fill": step.fill, "place": step.place}
     return words

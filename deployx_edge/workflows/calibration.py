@@ -34,7 +34,7 @@ from deployx_edge.workflows.conversion import (
     source_preprocessing,
 )
 from deployx_edge.workflows.models import OpenedModel, opened_model
-from deployx_edge.workflows.progress import Progress, silent
+from deployx_edge.workflows.progress import Progress, Stage, silent
 
 if TYPE_CHECKING:
     import onnx
@@ -119,7 +119,7 @@ def opened_material(
         reference = Reference(source)
         made_up = reference.run(structured_inputs(source.inputs, preprocessing)[0])
         _check_single(source, source_outputs(source, made_up))
-        data, described = _calibration_data(calibration, source, preprocessing, options)
+        data, described = _calibration_data(calibration, source, preprocessing, options, progress)
         given = reference.run(next(iter(data)).inputs)
         yield Material(
             source=source,
@@ -149,6 +149,7 @@ def _calibration_data(
     source: OnnxSource,
     preprocessing: Sequence[PreProcessing],
     options: QuantizeOptions,
+    progress: Progress,
 ) -> tuple[Dataset, CalibrationData]:
     """The data, and what a report says of it: known once all of it was read."""
     data = open_dataset(
@@ -158,15 +159,11 @@ def _calibration_data(
         limit=options.count,
         seed=options.settings.seed,
         labelled=False,
+        varied=True,
     )
-    count = 0
-    for sample in data:
-        if all(array.min() == array.max() for array in sample.inputs.values()):
-            raise UsageError(
-                f"The sample '{sample.name}' to calibrate on holds one value only.",
-                remedy="Take data as the model sees it in use.",
-            )
-        count += 1
+    count = sum(1 for _ in data)
+    for told in (*data.notes, *(f"Left out: {item.name}: {item.reason}" for item in data.skipped)):
+        progress(Stage(text=told))
     reason = too_few(count, len(data.content_hashes()), LEAST_SAMPLES)
     if reason is not None:
         raise UsageError(

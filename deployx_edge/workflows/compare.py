@@ -70,7 +70,7 @@ def compare(
     bundle = load_bundle(second)
     model = converted(bundle)
     with _reference(first, bundle, torch or TorchOptions(), progress) as reference:
-        own = read_samples(samples, bundle.inputs, bundle.preprocessing)
+        own = read_samples(samples, bundle.inputs, bundle.preprocessing, progress)
         inputs = (*own, *structured_inputs(bundle.inputs, bundle.preprocessing))
         chosen = options or RunOptions()
         precision = bundle.precision if device is None else _coarser(bundle, chosen)

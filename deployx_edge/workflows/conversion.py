@@ -97,7 +97,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     converter.check(source)
     refuse_too_large(source)
     preprocessing = source_preprocessing(source, options)
-    samples = read_samples(options.samples, source.inputs, preprocessing)
+    samples = read_samples(options.samples, source.inputs, preprocessing, progress)
     inputs = (*samples, *structured_inputs(source.inputs, preprocessing))
     reference = Reference(source)
     given = reference.run(inputs[-1])

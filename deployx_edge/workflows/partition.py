@@ -124,7 +124,7 @@ def _make_parts(
     requests = parse_inputs(options.input_shapes)
     source = read_onnx(opened.path, requests)
     steps = source_preprocessing(source, options)
-    own = read_samples(options.samples, source.inputs, steps)
+    own = read_samples(options.samples, source.inputs, steps, progress)
     runs: list[dict[tuple[int | None, str], numpy.ndarray]] = [
         {(None, name): array for name, array in arrays.items()}
         for arrays in (*own, *structured_inputs(source.inputs, steps))

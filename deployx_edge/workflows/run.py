@@ -141,7 +141,7 @@ def run_anywhere(
     bundle = make_bundle(
         model, options=BundleOptions(input_shapes=tuple(shapes), torch=chosen), progress=progress
     )
-    inputs = read_arrays(files, bundle.preprocessing)
+    inputs = read_arrays(files, bundle.preprocessing, progress)
     with _runner(device, options, limits, wait, progress) as runner:
         return Outputs(arrays=runner(bundle, inputs, dump), meanings=bundle.postprocessing)
 
@@ -243,7 +243,7 @@ def _run_source(
             )
         source = read_onnx(opened.path, requests)
         steps = source_preprocessing(source)
-        inputs = read_arrays(files, steps)
+        inputs = read_arrays(files, steps, progress)
         progress(Stage(text=f"Running {opened.name} in ONNX Runtime"))
         arrays = _reference_outputs(source, inputs, dump)
         outputs = {name: arrays[name] for name in source.output_names}

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import NamedShape, PreProcessing, TensorSpec
-from deployx_edge.preprocessing import load_picture
+from deployx_edge.preprocessing import SUFFIXES, load_with_geometry, read_content
+from deployx_edge.workflows.progress import Progress, Stage, silent
 
 Arrays = dict[str, numpy.ndarray]
 
 # A comparison on more does not say more, and takes longer.
 _MOST_SAMPLES = 16
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
-def read_arrays(paths: Sequence[Path], preprocessing: Sequence[PreProcessing]) -> Arrays:
+def read_arrays(
+    paths: Sequence[Path],
+    preprocessing: Sequence[PreProcessing],
+    progress: Progress = silent,
+    *,
+    dispensable: Collection[Path] = (),
+    most: int | None = None,
+) -> Arrays:
     """Arrays from ``.npz`` files, and pictures by the one pre-processing there is.
 
-    Several pictures become samples along the batch axis, in the order given.
-    Raises UsageError for a file that is neither, or that cannot be read.
+    Several pictures become samples along the batch axis, in the order given; at most ``most``
+    files are read. Raises UsageError for a file that is neither, or that cannot be read; of those
+    that are ``dispensable`` only where no other is left.
     """
     arrays: Arrays = {}
     pictures: dict[str, list[numpy.ndarray]] = {}
+    read, broken = 0, list[UsageError]()
     for path in paths:
+        if read == most:
+            break
         if path.suffix.lower() == ".npz":
-            arrays.update(_read_npz(path))
+            arrays.update(read_content(path))
+            read += 1
             continue
         if len(preprocessing) != 1:
             raise UsageError(
@@ -36,7 +48,20 @@ def read_arrays(paths: Sequence[Path], preprocessing: Sequence[PreProcessing]) -
                 remedy="Give --preprocess when the bundle is made, or an .npz file.",
             )
         recipe = preprocessing[0]
-        pictures.setdefault(recipe.input, []).append(load_picture(path, recipe))
+        try:
+            loaded = load_with_geometry(path, recipe)
+        except UsageError as error:
+            if path not in dispensable:
+                raise
+            broken.append(error)
+            progress(Stage(text=f"Left out: {error.message}"))
+            continue
+        read += 1
+        for note in loaded.notes:
+            progress(Stage(text=f"{path.name} {note}."))
+        pictures.setdefault(recipe.input, []).append(loaded.array)
+    if broken and not read:
+        raise broken[0]
     for name, loaded_pictures in pictures.items():
         arrays[name] = numpy.concatenate(loaded_pictures, axis=0)
     return arrays
@@ -46,15 +71,23 @@ def read_samples(
     paths: Sequence[Path],
     inputs: Sequence[NamedShape],
     preprocessing: Sequence[PreProcessing],
+    progress: Progress = silent,
 ) -> tuple[Arrays, ...]:
     """Sets of inputs of the source's shapes; a folder stands for the pictures in it.
 
-    At most 16, the first. Raises UsageError where an array does not fit, or none is found.
+    At most 16, the first. A picture of a folder that cannot be read is left out, and told.
+    Raises UsageError where an array does not fit, or none is found.
     """
     if not paths:
         return ()
-    files = [file for path in paths for file in _files(path)]
-    arrays = read_arrays(files[:_MOST_SAMPLES], preprocessing)
+    found = [(file, path.is_dir()) for path in paths for file in _files(path)]
+    arrays = read_arrays(
+        [file for file, _ in found],
+        preprocessing,
+        progress,
+        dispensable={file for file, of_folder in found if of_folder},
+        most=_MOST_SAMPLES,
+    )
     missing = [tensor.name for tensor in inputs if tensor.name not in arrays]
     if missing:
         raise UsageError(
@@ -98,7 +131,7 @@ def _sample(spec: TensorSpec, array: numpy.ndarray, index: int) -> numpy.ndarray
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in _PICTURES)
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     if not found:
         raise UsageError(f"The folder {path} holds no pictures.")
     return found
@@ -123,13 +156,3 @@ def _portions(tensor: NamedShape, array: numpy.ndarray) -> list[numpy.ndarray]:
     if not all(bool(numpy.isfinite(part).all()) for part in portions[:_MOST_SAMPLES]):
         raise UsageError(f"The samples for '{tensor.name}' hold NaN or infinite values.")
     return portions
-
-
-def _read_npz(path: Path) -> Arrays:
-    import zipfile
-
-    try:
-        with numpy.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
-        raise UsageError(f"{path} cannot be read as .npz: {error}.") from error

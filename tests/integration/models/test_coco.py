@@ -141,6 +141,18 @@ def test_pictures_of_coco_in_another_folder(coco: Path, tmp_path: Path) -> None:
     assert len(list(opened(described, labelled=False))) == 2
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_coco_files_as_windows_writes_them(coco: Path, encoding: str) -> None:
+    document = json.loads(coco.read_text())
+    for item in document["images"]:
+        item["file_name"] = f"sub\\{item['file_name']}"
+    (coco.parent / "sub").mkdir()
+    for file in coco.parent.glob("*.png"):
+        file.rename(coco.parent / "sub" / file.name)
+    coco.write_text(json.dumps(document), encoding=encoding)
+    assert len(list(opened(coco, task="detection", strict=True))) == len(document["images"])
+
+
 def test_coco_pictures_that_are_broken_or_of_another_size(coco: Path) -> None:
     (coco.parent / "a.png").write_bytes(b"\x89PNG no more")
     data = opened(coco, task="detection")

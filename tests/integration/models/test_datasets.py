@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from deployx_edge.evaluation.arrays import hash_arrays
 from deployx_edge.evaluation.datasets import Dataset, open_dataset
 from deployx_edge.model import AxisRange, PreProcessing
 from deployx_edge.preprocessing import load_picture
+from deployx_edge.workflows.samples import read_arrays, read_samples
 from tests.unit.models.bundles import spec
 
 INPUT = spec()  # image: 1x3x8x6
@@ -135,11 +137,39 @@ def test_pictures_without_labels(tmp_path: Path) -> None:
     picture(tmp_path / "b.png", 1)
     picture(tmp_path / "a.png", 2)
     refused(tmp_path, "pictures in .* have no labels. Put them into one sub-folder a class")
+    for task, words in (("detection", "no boxes. .*COCO's .json"), ("segmentation", "no masks. ")):
+        refused(tmp_path, words, task=task)
+        listed = tmp_path / "list.csv"
+        listed.write_text("file\na.png\n")
+        refused(listed, f"has no label. .*{words[9:]}", task=task)
+        (tmp_path / task).mkdir()
+        refused(tmp_path / task, f"holds no pictures. .*{words[9:]}", task=task)
     dataset = opened(tmp_path, labels=ANIMALS, labelled=False)
     assert (dataset.kind, dataset.labels) == ("pictures", None)
     assert labels_of(dataset) == {"a.png": None, "b.png": None}
     refused(tmp_path, "need classes, and these samples have none", labelled=False, per_class=1)
     assert len(opened(animals(tmp_path), labelled=False)) == 14
+
+
+def test_a_folder_of_samples_goes_on_behind_what_cannot_be_read(tmp_path: Path) -> None:
+    for index in range(20):
+        picture(tmp_path / f"{index:02}.png", index)
+    for name in ("00.png", "07.png"):
+        (tmp_path / name).write_bytes(b"\x89PNG no more")
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "09.tif")
+    Image.new("RGB", (7, 9)).save(tmp_path / "03.png")
+    told: list[str] = []
+    found = read_samples([tmp_path], [INPUT], [STEP], lambda event: told.append(event.text))
+    assert len(found) == 16  # as many as there are at most, whatever was left out
+    assert found[0]["image"] == pytest.approx(load_picture(tmp_path / "01.png", STEP))
+    assert ["00.png" in told[0], "07.png" in told[1], "09.tif" in told[2]] == [True] * 3
+    assert len(told) == 3
+    with pytest.raises(UsageError, match=r"07.png cannot be read"):
+        read_samples([tmp_path / "07.png"], [INPUT], [STEP])
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "a.png").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"a.png cannot be read"):
+        read_samples([tmp_path / "none"], [INPUT], [STEP])
 
 
 def test_folders_that_cannot_be(tmp_path: Path) -> None:
@@ -186,6 +216,17 @@ def test_a_list(tmp_path: Path, text: str) -> None:
     dataset = opened(tmp_path / "list.csv", labels=ANIMALS)
     assert (dataset.kind, dataset.classes, dataset.notes) == ("csv", ANIMALS, ())
     assert labels_of(dataset) == {"a.png": 1, "sub/b.png": 0}
+
+
+def test_a_list_that_was_written_on_windows(tmp_path: Path) -> None:
+    animals(tmp_path)
+    picture(tmp_path / "dog\\9.png", 9)  # a name of this system, with a backslash in it
+    lines = ("file,label", "Cat\\0.png,cat", "dog\\9.png,dog", "polar_bear\\1.png,polar bear")
+    (tmp_path / "l.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    samples = list(opened(tmp_path / "l.csv", labels=ANIMALS))
+    assert [sample.target.label for sample in samples] == [0, 1, 2]
+    for sample, file in zip(samples, ("Cat/0.png", "dog\\9.png", "polar_bear/1.png"), strict=True):
+        assert np.array_equal(sample.inputs["image"], load_picture(tmp_path / file, STEP))
 
 
 def test_a_list_without_labels_or_class_names(tmp_path: Path) -> None:
@@ -326,6 +367,26 @@ def test_several_inputs_and_other_batch_axes(tmp_path: Path) -> None:
     for sample in samples:
         for entry in inputs:
             entry.check(sample.inputs[entry.name])
+
+
+@pytest.mark.parametrize("content", ["objects", "pickle", "npy of objects"])
+def test_nobody_is_advised_to_unpickle(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "data.npz"
+    things = np.array([{"a": 1}, None], dtype=object)
+    if content == "objects":
+        np.savez(path, image=things, labels=things)
+    else:
+        with path.open("wb") as file:
+            if content == "pickle":
+                pickle.dump({"image": 1}, file)
+            else:
+                np.save(file, things)
+    with pytest.raises(UsageError, match=r"numpy\.savez") as caught:
+        opened(path)
+    with pytest.raises(UsageError, match=r"numpy\.savez") as other:
+        read_arrays([path], [])
+    for error in (caught, other):
+        assert "pickle" not in str(error.value).casefold()
 
 
 def test_arrays_without_labels(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from PIL import Image
 
 from deployx_edge.errors import UsageError
+from deployx_edge.evaluation.datasets import open_dataset
 from deployx_edge.geometry import IGNORED
-from tests.integration.models.things import HEIGHT, WIDTH, opened, picture, refused
+from tests.integration.models.things import HEIGHT, INPUT, STEP, WIDTH, opened, picture, refused
+from tests.unit.models.picture_files import write_png
 
 
 def voc(folder: Path, names: tuple[str, str] = ("JPEGImages", "SegmentationClass")) -> Path:
@@ -77,6 +80,56 @@ def test_masks_that_do_not_fit(tmp_path: Path) -> None:
     assert "has 20x3 pixels, its picture 20x10" in data.skipped[1].reason
     (tmp_path / "JPEGImages" / "1.png").unlink()
     refused(tmp_path, "The mask '1.png' has no picture")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_masks_of_every_depth_are_taken_as_they_are(tmp_path: Path, bits: int) -> None:
+    voc(tmp_path, ("images", "masks"))
+    classes = np.random.default_rng(bits).integers(0, min(2**bits, 200), (HEIGHT, WIDTH))
+    write_png(tmp_path / "masks" / "0.png", classes, bits)
+    dataset = opened(tmp_path, task="segmentation")
+    first = next(iter(dataset)).target.mask
+    assert first is not None
+    assert np.array_equal(first, classes)
+    if bits == 16:
+        write_png(tmp_path / "masks" / "0.png", classes + 100, bits)
+        assert len(list(dataset)) == 1
+        assert "a pixel's class is 0 … 254, or 255" in dataset.skipped[0].reason
+
+
+def test_sixteen_bits_of_gray_in_every_kind_of_data_set(tmp_path: Path) -> None:
+    """As files, with masks and as an array the same values, by their own range or one said."""
+    values = np.random.default_rng(0).integers(0, 4096, (2, HEIGHT, WIDTH)).astype(np.uint16)
+    for index, one in enumerate(values):
+        for name in ("a/1", "images", "masks"):
+            (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(one).save(tmp_path / "a" / "1" / f"{index}.png")
+        Image.fromarray(one).save(tmp_path / "images" / f"{index}.png")
+        Image.fromarray(one > 9).save(tmp_path / "masks" / f"{index}.png")
+    np.savez(tmp_path / "p.npz", pixels=values, labels=np.array([0, 1]))
+    (tmp_path / "l.csv").write_text("a/1/0.png,0\na\\1\\1.png,0\n")
+    step = replace(STEP, width=WIDTH, height=HEIGHT, fit="stretch")
+    model_input = replace(INPUT, shape=(1, 3, HEIGHT, WIDTH))
+    for path in (tmp_path / "a", tmp_path, tmp_path / "p.npz", tmp_path / "l.csv"):
+        for value_range, white, told in (
+            (None, 65535, "no value above 4095"),
+            ((0.0, 4095.0), 4095, ""),
+        ):
+            dataset = open_dataset(
+                path,
+                inputs=[model_input],
+                preprocessing=[replace(step, range=value_range)],
+                task="segmentation" if path == tmp_path else "classification",
+            )
+            for sample, one in zip(dataset, values, strict=True):
+                found = sample.inputs["image"][0]
+                assert np.abs(found - one * (255.0 / white)).max() <= 1e-4
+            shown = dataset.read_again(1).picture
+            assert shown is not None
+            assert np.abs(np.asarray(shown.convert("L")) - values[1] * (255.0 / white)).max() <= 1
+            counted = [note for note in dataset.notes if note.startswith("2 of 2 pictures")]
+            assert len(counted) == bool(told)
+            assert told in " ".join(counted)
 
 
 def pixels(path: Path, **arrays: np.ndarray) -> Path:

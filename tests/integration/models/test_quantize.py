@@ -387,8 +387,12 @@ def test_data_that_cannot_calibrate_is_refused(tmp_path: Path) -> None:
     assert "There are 3 samples" in refuse(pictures(tmp_path / "few", 3), output)
     assert "only 1 differ" in refuse(arrays("same", np.repeat(random[:1], 9, axis=0)), output)
     flat = random.copy()
-    flat[4] = 0.5
-    assert "[4]' to calibrate on holds one value only" in refuse(arrays("flat", flat), output)
+    flat[4:6] = 0.5
+    assert "There are 7 samples" in refuse(arrays("flat", flat), output)
+    flat[:] = 0.5
+    told = refuse(arrays("flat", flat), output)
+    assert "None of the 9 samples can be used" in told
+    assert "'flat.npz[0]' holds one value only" in told
     broken = random.copy()
     broken[2, 0, 1, 1] = np.nan
     assert "Sample 2" in refuse(arrays("nan", broken), output)
@@ -401,8 +405,22 @@ def test_pictures_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "pictures", 40)
     for name in ("broken.png", "zz.png"):
         (folder / name).write_bytes(b"\x89PNG no more")
-    made = quantize(MODEL, folder, tmp_path / "int8", replace(FAST, count=64))
-    assert (made.report.calibration.samples, made.report.calibration.skipped) == (40, 2)
+    for name, value in (("0 black.png", 0), ("zz white.png", 255)):
+        Image.new("L", (16, 16), value).save(folder / name)
+    for file in sorted(folder.glob("1?.png")):  # of any depth
+        Image.fromarray(np.asarray(Image.open(file)).astype(np.uint16) * 257).save(file)
+    told: list[str] = []
+    made = quantize(
+        MODEL,
+        folder,
+        tmp_path / "int8",
+        replace(FAST, count=64),
+        progress=lambda event: told.append(event.text),
+    )
+    assert (made.report.calibration.samples, made.report.calibration.skipped) == (40, 4)
+    left_out = [text for text in told if text.startswith("Left out")]
+    assert len(left_out) == 4
+    assert sum("holds one value only" in text for text in left_out) == 2
     assert made.report.compared == 32
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from deployx_edge.bundle import load_bundle, write_bundle
+from deployx_edge.errors import BundleError
 from deployx_edge.model import BoxDecoding, MaskDecoding, PostProcessing, PreProcessing
 from tests.unit.models.bundles import bundle_value, sources
 
@@ -16,7 +20,13 @@ def test_every_kind_of_step_comes_back(tmp_path: Path) -> None:
         bundle_value(tmp_path, files),
         preprocessing=(
             PreProcessing(
-                input="image", width=6, height=8, fit="letterbox", fill=3, place="corner"
+                input="image",
+                width=6,
+                height=8,
+                fit="letterbox",
+                fill=3,
+                place="corner",
+                range=(-40.5, 4095.0),
             ),
         ),
         postprocessing=(
@@ -36,3 +46,21 @@ def test_every_kind_of_step_comes_back(tmp_path: Path) -> None:
     made = write_bundle(value, files, tmp_path / "bundle")
     assert load_bundle(tmp_path / "bundle") == made
     assert made.postprocessing == value.postprocessing
+
+
+def test_a_range_is_written_only_where_there_is_one(tmp_path: Path) -> None:
+    """Bundles of before have none, and keep their digest."""
+    files = sources(tmp_path / "sources")
+    step = PreProcessing(input="image", width=6, height=8)
+    plain = write_bundle(
+        replace(bundle_value(tmp_path, files), preprocessing=(step,)), files, tmp_path / "bundle"
+    )
+    path = plain.folder / "bundle.json"
+    document = json.loads(path.read_text())
+    assert "range" not in document["preprocessing"][0]
+    assert load_bundle(plain.folder).preprocessing[0].range is None
+    for value in (None, [1.0], [2.0, 1.0], [1.0, 1.0], [0.0, 1.0, 2.0], "0/1", ["0", "1"]):
+        document["preprocessing"][0]["range"] = value
+        path.write_text(json.dumps(document))
+        with pytest.raises(BundleError, match="range"):
+            load_bundle(plain.folder)

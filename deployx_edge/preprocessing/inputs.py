@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.geometry import Geometry
+from deployx_edge.preprocessing.opening import open_picture, plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,15 +16,17 @@ if TYPE_CHECKING:
 
     from deployx_edge.model import PreProcessing
 
-_LARGEST_PICTURE = 100_000_000  # pixels
-
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedPicture:
-    """One sample made of a picture, (1, C, H, W) or (1, H, W, C), and where the picture lies."""
+    """One sample made of a picture, (1, C, H, W) or (1, H, W, C), and where the picture lies.
+
+    ``notes`` are those of ``OpenedPicture``.
+    """
 
     array: NDArray[Any]
     geometry: Geometry
+    notes: tuple[str, ...] = ()
 
 
 def load_picture(path: Path, step: PreProcessing) -> NDArray[Any]:
@@ -36,49 +39,15 @@ def load_picture(path: Path, step: PreProcessing) -> NDArray[Any]:
 
 def load_with_geometry(path: Path, step: PreProcessing) -> LoadedPicture:
     """The picture as an input, and how to find the way back; raises as ``load_picture``."""
-    return input_from_picture(open_picture(path), step)
-
-
-def open_picture(path: Path) -> Picture:
-    """The picture as it is to be seen: turned as its EXIF says, decoded; UsageError where not."""
-    import warnings
-
-    from PIL import Image, ImageOps
-
-    try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
-            warnings.simplefilter("ignore")  # Pillow warns of odd but readable files
-            if opened.width * opened.height > _LARGEST_PICTURE:
-                raise UsageError(f"{path} has more than {_LARGEST_PICTURE} pixels.")
-            turned = ImageOps.exif_transpose(opened)
-            turned.load()
-            return turned
-    except FileNotFoundError as error:
-        raise UsageError(f"The picture {path} does not exist.") from error
-    except UsageError:
-        raise
-    except Exception as error:  # Pillow's plug-ins raise whatever their formats led them to
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"{path} cannot be read as a picture: {reason}.") from error
-
-
-def picture_of_pixels(pixels: NDArray[Any]) -> Picture:
-    """A picture of an array of uint8: (H, W), (H, W, 1) gray or (H, W, 3) RGB."""
-    from PIL import Image
-
-    colours = pixels.shape[2:]
-    if pixels.dtype != "uint8" or pixels.ndim < 2 or colours not in ((), (1,), (3,)):
-        raise UsageError(
-            f"Pixels are height x width x 1 or 3 of uint8, not {pixels.shape} {pixels.dtype}."
-        )
-    return Image.fromarray(pixels[:, :, 0] if colours == (1,) else pixels)
+    opened = open_picture(path, step.range)
+    return replace(input_from_picture(opened.picture, step), notes=opened.notes)
 
 
 def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
-    """What the pre-processing makes of a picture.
+    """What the pre-processing makes of a picture with values of 0 … 255 (``open_picture``).
 
-    Resizing is Pillow's, value by value; colours become gray as Pillow does it (ITU-R 601-2).
-    Raises UsageError for a picture without pixels.
+    Resizing is Pillow's, value by value; colours become gray as Pillow does it (ITU-R 601-2), and
+    gray stands for each colour. Raises UsageError for a picture without pixels.
     """
     import warnings
 
@@ -87,33 +56,43 @@ def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of transparency, which has no place in an input
-            coloured = picture.convert("L" if step.colour == "gray" else "RGB")
+            coloured = plain(picture, "L" if step.colour == "gray" else "RGB")
         geometry = geometry_of(step, coloured.width, coloured.height)
         resized = _resized(coloured, step)
     except (OSError, ValueError, MemoryError) as error:
         raise UsageError(f"The picture cannot be converted: {error}.") from error
-    pixels = np.asarray(resized).reshape(step.height, step.width, step.channels)
-    if step.colour == "bgr":
-        pixels = pixels[:, :, ::-1]
-    values = [table[pixels[:, :, channel]] for channel, table in enumerate(_values(step))]
+    pixels = np.asarray(resized)
+    if pixels.dtype == np.uint8:
+        values = _looked_up(pixels.reshape(step.height, step.width, step.channels), step)
+    else:
+        values = _computed(pixels[:, :, None], step)
     array = np.stack(values, axis=0 if step.layout == "NCHW" else -1)[None]
     return LoadedPicture(array=array, geometry=geometry)
 
 
-def _values(step: PreProcessing) -> NDArray[Any]:
-    """(C, 256): what the input holds for each of a pixel's 256 values, by channel.
+def _looked_up(pixels: NDArray[Any], step: PreProcessing) -> list[NDArray[Any]]:
+    """What the input holds, by channel, of pixels (H, W, C) of 256 values.
 
     To look values up costs a fifth of computing each pixel's.
     """
     import numpy as np
 
-    levels = np.arange(256, dtype=np.float64)[:, None]
-    values = (levels * step.scale - np.asarray(step.mean)) / np.asarray(step.std)
+    if step.colour == "bgr":
+        pixels = pixels[:, :, ::-1]
+    tables = _computed(np.arange(256)[:, None, None], step)
+    return [table[:, 0][pixels[:, :, channel]] for channel, table in enumerate(tables)]
+
+
+def _computed(levels: NDArray[Any], step: PreProcessing) -> list[NDArray[Any]]:
+    """What the input holds, by channel, of levels (H, W, 1) that are the same in all of them."""
+    import numpy as np
+
+    values = (levels * float(step.scale) - np.asarray(step.mean)) / np.asarray(step.std)
     dtype = np.dtype(step.dtype)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
-    return np.ascontiguousarray(np.broadcast_to(values.T, (step.channels, 256)), dtype=dtype)
+    return list(np.moveaxis(np.asarray(values, dtype=dtype), -1, 0))
 
 
 def geometry_of(step: PreProcessing, width: int, height: int) -> Geometry:
