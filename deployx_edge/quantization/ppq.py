@@ -7,14 +7,15 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError
 from deployx_edge.process import run_lines
+from deployx_edge.quantization.ppq_telling import PHASE, SHARE
 from deployx_edge.quantization.values import QuantizationSettings, QuantizedLayer, WeightLayout
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, NDArray[Any]]
 
-_PHASE = "phase: "
+_RESULT = "result.json"
 _TAIL = 12  # lines of its output in an error
 
 
@@ -42,7 +43,8 @@ class PpqResult:
 
     ``layers`` by node; ``floats`` the parameters that equalization changed, by node and place
     among its inputs (None where it was not asked for); ``exported`` the model with Q and DQ nodes
-    where that was asked for. ``seconds`` is the whole time, ``peak_bytes`` the process's memory.
+    where that was asked for. ``foreign`` are the nodes that PPQ does not compute itself, with the
+    reason. ``seconds`` is the whole time, ``peak_bytes`` the process's memory.
     """
 
     layers: Mapping[str, QuantizedLayer]
@@ -50,6 +52,17 @@ class PpqResult:
     exported: bytes | None
     seconds: float
     peak_bytes: int
+    foreign: Mapping[str, str] = field(default_factory=dict)
+
+
+class PpqProgress(Protocol):
+    """Told how far PPQ is."""
+
+    def phase(self, text: str) -> None:
+        """A phase begins."""
+
+    def share(self, done: int, total: int) -> None:
+        """So much of it is done."""
 
 
 def ppq_version() -> str:
@@ -71,20 +84,21 @@ def quantize_for_ncnn(
     samples: Iterable[Arrays],
     layers: Mapping[str, WeightLayout],
     settings: QuantizationSettings,
-    on_phase: Callable[[str], None],
+    progress: PpqProgress,
 ) -> PpqResult:
     """Scales and weights for the layers of those nodes, as ncnn's int8 layers take them.
 
     Raises ModelError where PPQ cannot run the model, or not as ONNX Runtime does.
     """
     job = {"platform": "ncnn", "layers": {name: asdict(entry) for name, entry in layers.items()}}
-    with _worked(model, samples, job, settings, on_phase) as (folder, result, seconds):
+    with _worked(model, samples, job, settings, progress) as (folder, result, seconds):
         return PpqResult(
             layers=_layers(folder, layers, result["activation_steps"]),
             floats=_floats(folder, result["changed"]),
             exported=None,
             seconds=seconds,
             peak_bytes=result["peak_bytes"],
+            foreign=result["foreign"],
         )
 
 
@@ -93,17 +107,18 @@ def quantize_for_onnxruntime(
     samples: Iterable[Arrays],
     keep_float: Sequence[str],
     settings: QuantizationSettings,
-    on_phase: Callable[[str], None],
+    progress: PpqProgress,
 ) -> PpqResult:
     """The model with QuantizeLinear and DequantizeLinear nodes (see ``quantize_for_ncnn``)."""
     job = {"platform": "onnxruntime", "layers": {}, "keep_float": list(keep_float)}
-    with _worked(model, samples, job, settings, on_phase) as (folder, result, seconds):
+    with _worked(model, samples, job, settings, progress) as (folder, result, seconds):
         return PpqResult(
             layers={},
             floats={},
             exported=(folder / "exported.onnx").read_bytes(),
             seconds=seconds,
             peak_bytes=result["peak_bytes"],
+            foreign=result["foreign"],
         )
 
 
@@ -113,7 +128,7 @@ def _worked(
     samples: Iterable[Arrays],
     job: Mapping[str, Any],
     settings: QuantizationSettings,
-    on_phase: Callable[[str], None],
+    progress: PpqProgress,
 ) -> Iterator[tuple[Path, dict[str, Any], float]]:
     """The folder in which PPQ did the job, what it says of it, and the seconds it took."""
     import numpy as np
@@ -138,16 +153,20 @@ def _worked(
         }
         (folder / "job.json").write_text(json.dumps(whole), encoding="utf-8")
         started = time.monotonic()
-        result = _run_child(folder, on_phase)
-        yield folder, result, time.monotonic() - started
+        run_child(folder, progress)
+        yield folder, _result(folder), time.monotonic() - started
 
 
-def _run_child(folder: Path, on_phase: Callable[[str], None]) -> dict[str, Any]:
+def run_child(folder: Path, progress: PpqProgress) -> None:
+    """Have the job in ``folder`` done in a process of its own; DeployxError where that died."""
     said: list[str] = []
 
     def on_line(line: str) -> None:
-        if line.startswith(_PHASE):
-            on_phase(line.removeprefix(_PHASE))
+        if line.startswith(PHASE):
+            progress.phase(line.removeprefix(PHASE))
+        elif line.startswith(SHARE):
+            done, total = line.removeprefix(SHARE).split()
+            progress.share(int(done), int(total))
         elif line.strip():
             said.append(line.strip())
 
@@ -160,18 +179,29 @@ def _run_child(folder: Path, on_phase: Callable[[str], None]) -> dict[str, Any]:
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             # Threads that wait for work by turning round take it from whatever else is running.
             "OMP_WAIT_POLICY": "PASSIVE",
+            "ORT_DISABLE_TELEMETRY": "1",
         },
     )
-    file = folder / "result.json"
-    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if (folder / _RESULT).is_file():
+        return
+    if code < 0:
+        raise DeployxError(
+            f"The process with PPQ was ended by signal {-code}.",
+            remedy="Where memory ran out, take fewer samples: --count 32.",
+        )
+    raise DeployxError(
+        f"The process with PPQ ended with exit code {code}: {' '.join(said[-_TAIL:])[-800:]}"
+    )
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
     if "error" in result:
         raise ModelError(
             f"PPQ cannot quantize the model: {result['error']}.",
             remedy="Cut off what it does not need (deployx-edge extract), or rewrite it "
             "(docs/write-a-rewriter.md).",
         )
-    if code != 0:
-        raise DeployxError(f"PPQ ended with exit code {code}: {' '.join(said[-_TAIL:])[-800:]}")
     return result
 
 

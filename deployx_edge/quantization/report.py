@@ -52,8 +52,24 @@ class CalibrationData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForeignNode:
+    """A node that PPQ cannot compute, for the ``reason``.
+
+    ONNX Runtime computed it while scales were found. It stays in float, unless the runtime finds
+    its scales itself, and is not tuned through.
+    """
+
+    node: str
+    type: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class QuantizationReport:
-    """All that is told of a quantization. ``compared`` samples went into the costs."""
+    """All that is told of a quantization.
+
+    ``compared`` samples went into the costs; ``foreign`` are the nodes that PPQ cannot compute.
+    """
 
     runtime: str
     preset: str | None
@@ -66,6 +82,7 @@ class QuantizationReport:
     bytes_after: int
     seconds: float
     peak_bytes: int
+    foreign: tuple[ForeignNode, ...] = ()
 
     def worst(self, count: int) -> tuple[LayerReport, ...]:
         """The int8 layers whose outputs are furthest from the float model's."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
 
 _WORST = 5
+_NAMED = 3
 
 
 def quantization_document(
@@ -83,8 +84,22 @@ def _facts(report: QuantizationReport) -> Table:
     words += ["biases corrected"] if settings.correct_bias else []
     words += [f"tuned ({settings.tuning})"] if settings.tuning != "none" else []
     table.add_row("preset", f"{report.preset or 'own settings'}: {', '.join(words)}")
+    for text in _foreign(report):
+        table.add_row("not computed by PPQ", text)
     table.add_row("PPQ took", f"{report.seconds:.1f} s, {size(report.peak_bytes)} of memory")
     return table
+
+
+def _foreign(report: QuantizationReport) -> list[str]:
+    """What was left to ONNX Runtime, by operator and reason."""
+    nodes: dict[tuple[str, str], list[str]] = {}
+    for item in report.foreign:
+        nodes.setdefault((item.type, item.reason), []).append(item.node)
+    texts = []
+    for (type, reason), names in nodes.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        texts.append(f"{type}: {', '.join(names[:_NAMED])}{more} ({reason})")
+    return texts
 
 
 def _damages(sensitivity: Sensitivity) -> Table:

@@ -15,9 +15,10 @@ from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.datasets import Dataset, open_dataset
 from deployx_edge.model import PostProcessing, PreProcessing, parse_inputs
-from deployx_edge.quantization.ppq import ppq_version
+from deployx_edge.quantization.ppq import PpqResult, ppq_version
 from deployx_edge.quantization.report import (
     CalibrationData,
+    ForeignNode,
     QuantizationReport,
     TensorCost,
     too_few,
@@ -34,7 +35,7 @@ from deployx_edge.workflows.conversion import (
     source_preprocessing,
 )
 from deployx_edge.workflows.models import OpenedModel, opened_model
-from deployx_edge.workflows.progress import Progress, Stage, silent
+from deployx_edge.workflows.progress import Progress, Share, Stage, silent
 
 if TYPE_CHECKING:
     import onnx
@@ -96,6 +97,21 @@ class Material:
     def compared_samples(self) -> int:
         """How many samples a report's figures come from."""
         return min(_COMPARED, self.calibration.samples)
+
+
+@dataclass(frozen=True)
+class PpqTold:
+    """Passes on how far PPQ is."""
+
+    progress: Progress
+
+    def phase(self, text: str) -> None:
+        """A phase begins."""
+        self.progress(Stage(text=f"PPQ: {text}"))
+
+    def share(self, done: int, total: int) -> None:
+        """So much of it is done."""
+        self.progress(Share(done=done, total=total))
 
 
 @contextmanager
@@ -218,6 +234,15 @@ def _cost(name: str, first: float, second: float, product: float, error: float) 
         tensor=name,
         snr_db=10.0 * math.log10(max(first, 1e-30) / error) if error > 0 else None,
         cosine=float(product / norm) if norm > 0 else 1.0,
+    )
+
+
+def foreign_nodes(model: onnx.ModelProto, result: PpqResult) -> tuple[ForeignNode, ...]:
+    """What a report says of the nodes that PPQ cannot compute."""
+    return tuple(
+        ForeignNode(node=node.name, type=node.op_type, reason=result.foreign[node.name])
+        for node in model.graph.node
+        if node.name in result.foreign
     )
 
 

@@ -37,9 +37,11 @@ from deployx_edge.sources.onnx_file import OnnxSource
 from deployx_edge.workflows.bundle import write_made
 from deployx_edge.workflows.calibration import (
     Material,
+    PpqTold,
     Quantized,
     QuantizeOptions,
     check_layers,
+    foreign_nodes,
     fresh,
     notes_of,
     saved,
@@ -248,7 +250,7 @@ def _scales(
         (sample.inputs for sample in material.data),
         wanted,
         settings,
-        lambda phase: progress(Stage(text=f"PPQ: {phase}")),
+        PpqTold(progress),
     )
 
 
@@ -260,7 +262,7 @@ def _report(
     sizes: tuple[int, int],
 ) -> QuantizationReport:
     data = found.material.data
-    tops = {node.name: node.output[0] for node in found.model.graph.node}
+    tops = {node.name: _first_output(node) for node in found.model.graph.node}
     names = [tops[layer.node] for layer in found.layers]
     ends = [tensor.name for tensor in found.material.outputs]
     costs = tensor_costs(plain, int8.reference, list(dict.fromkeys([*names, *ends])), data)
@@ -279,6 +281,7 @@ def _report(
         bytes_after=sizes[1],
         seconds=found.result.seconds,
         peak_bytes=found.result.peak_bytes,
+        foreign=foreign_nodes(found.model, found.result),
     )
 
 
@@ -314,6 +317,11 @@ def _weights(model: onnx.ModelProto) -> dict[tuple[str, int], NDArray[Any]]:
         for place, name in enumerate(node.input)
         if name in constants
     }
+
+
+def _first_output(node: onnx.NodeProto) -> str:
+    """The first that is not left out; a recurrent layer may give its last state only."""
+    return next(name for name in node.output if name)
 
 
 def _loaded(source: OnnxSource) -> onnx.ModelProto:

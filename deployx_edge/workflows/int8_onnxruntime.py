@@ -32,9 +32,11 @@ from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
 from deployx_edge.workflows.bundle import write_made
 from deployx_edge.workflows.calibration import (
     Material,
+    PpqTold,
     Quantized,
     QuantizeOptions,
     check_layers,
+    foreign_nodes,
     notes_of,
     saved,
     tensor_costs,
@@ -100,7 +102,7 @@ def _by_ppq(
         (sample.inputs for sample in material.data),
         options.keep_float,
         options.settings,
-        lambda phase: progress(Stage(text=f"PPQ: {phase}")),
+        PpqTold(progress),
     )
 
 
@@ -127,7 +129,8 @@ def _report(
         settings=options.settings,
         calibration=material.calibration,
         layers=tuple(
-            _layer_report(node, modes, options.keep_float, costs) for node in layers.values()
+            _layer_report(node, modes, options.keep_float, costs, result.foreign)
+            for node in layers.values()
         ),
         outputs=tuple(costs[tensor.name] for tensor in material.outputs),
         compared=material.compared_samples,
@@ -135,6 +138,7 @@ def _report(
         bytes_after=int8.path.stat().st_size,
         seconds=result.seconds,
         peak_bytes=result.peak_bytes,
+        foreign=foreign_nodes(_loaded(plain.path), result),
     )
 
 
@@ -173,14 +177,17 @@ def _layer_report(
     modes: Mapping[str, str],
     keep_float: tuple[str, ...],
     costs: Mapping[str, TensorCost],
+    foreign: Mapping[str, str],
 ) -> LayerReport:
     mode = modes.get(node.name, "float")
-    kept = "kept in float on demand" if node.name in keep_float else "PPQ leaves it in float"
+    reason = foreign.get(node.name, "PPQ leaves it in float")
+    if node.name in keep_float:
+        reason = "kept in float on demand"
     return LayerReport(
         layer=node.name,
         type=node.op_type,
         mode=mode,
-        reason=kept if mode == "float" else "",
+        reason=reason if mode == "float" else "",
         activation_step=None,
         cost=costs.get(node.output[0]),
     )

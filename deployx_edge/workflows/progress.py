@@ -54,6 +54,23 @@ class Runs:
         return f"{self.done}{whole} runs, last {duration(self.last_ns)}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """How much of the step is done, in whatever it is counted in; ``of`` says what that is."""
+
+    done: int
+    total: int
+    of: str = ""
+
+    @property
+    def text(self) -> str:
+        """A bar, the share, and what was counted where that has a name."""
+        share = min(self.done / self.total, 1.0) if self.total else 1.0
+        filled = round(_BAR_WIDTH * share)
+        counted = f" ({self.done} of {self.total} {self.of})" if self.of else ""
+        return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {share:.0%}{counted}"
+
+
 # Builds tell their own events (crossbuild's) through the same callable.
 Progress = Callable[[Any], None]
 

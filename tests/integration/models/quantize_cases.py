@@ -1,0 +1,123 @@
+"""The matrix of single operators, each between layers that can be int8.
+
+An operator alone has nothing to quantize. So what it gives goes through a Gemm, whose scale comes
+from what the operator computes on the calibration data; an image comes to it through a depthwise
+convolution that changes nothing but that it is int8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.integration.models.operator_cases import Case
+
+SAMPLES = 8
+_OUTPUTS = 3
+_OLD_GEMM = 7  # below it a bias is as large as the output
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeCase:
+    """``layers`` are the nodes that are to be int8, each with the tensor that goes into it."""
+
+    name: str
+    model: onnx.ModelProto
+    layers: dict[str, str]
+    interval: tuple[float, float] | None
+
+
+def between_layers(case: Case) -> QuantizeCase | None:
+    """The case between int8 layers; None where ONNX Runtime cannot say what it gives."""
+    sizes = _output_sizes(case)
+    if sizes is None:
+        return None
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    graph, layers = model.graph, {}
+    for value in list(graph.input):
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        if case.interval is None and len(shape) == 4 and shape[0] == 1:
+            layers[_identity(graph, value.name, shape[1])] = value.name
+    opset = next(e.version for e in model.opset_import if e.domain == "")
+    for name, size in sizes.items():
+        layers[_gemm(graph, name, size, opset)] = name
+    return QuantizeCase(name=case.name, model=model, layers=layers, interval=case.interval)
+
+
+def arrays(case: QuantizeCase, seed: int) -> dict[str, np.ndarray]:
+    """One sample's inputs."""
+    random = np.random.default_rng([seed, *case.name.encode()])
+    made = {}
+    for value in case.model.graph.input:
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        low_high = case.interval
+        drawn = (
+            random.standard_normal(shape) if low_high is None else random.uniform(*low_high, shape)
+        )
+        made[value.name] = np.asarray(drawn, dtype=np.float32)
+    return made
+
+
+def _output_sizes(case: Case) -> dict[str, int] | None:
+    import onnxruntime
+
+    plain = QuantizeCase(name=case.name, model=case.model, layers={}, interval=case.interval)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            case.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        found = session.run(None, arrays(plain, 0))
+    except Exception:  # it has no base of its own; such a case is for the matrix of `convert`
+        return None
+    return {
+        value.name: array.size
+        for value, array in zip(case.model.graph.output, found, strict=True)
+        if array.dtype == np.float32
+    }
+
+
+def _identity(graph: onnx.GraphProto, name: str, channels: int) -> str:
+    """The input as it is, through a convolution of one weight a channel."""
+    weight = f"{name}/ones"
+    ones = np.ones((channels, 1, 1, 1), dtype=np.float32)
+    graph.initializer.append(numpy_helper.from_array(ones, weight))
+    for node in graph.node:
+        for place, read in enumerate(node.input):
+            if read == name:
+                node.input[place] = f"{name}/passed"
+    node = helper.make_node(
+        "Conv", [name, weight], [f"{name}/passed"], name=f"{name}/before", group=channels
+    )
+    graph.node.insert(0, node)
+    return node.name
+
+
+def _gemm(graph: onnx.GraphProto, name: str, size: int, opset: int) -> str:
+    """Three sums over the output, as one more output of the model."""
+    random = np.random.default_rng(size)
+    weight = (random.standard_normal((size, _OUTPUTS)) / np.sqrt(size)).astype(np.float32)
+    bias = random.standard_normal((1, _OUTPUTS) if opset < _OLD_GEMM else _OUTPUTS)
+    flat = {"flat": np.array([1, -1]), "weight": weight, "bias": bias.astype(np.float32)}
+    graph.initializer.extend(
+        numpy_helper.from_array(array, f"{name}/{key}") for key, array in flat.items()
+    )
+    graph.node.append(
+        helper.make_node("Reshape", [name, f"{name}/flat"], [f"{name}/row"], name=f"{name}/reshape")
+    )
+    gemm = helper.make_node(
+        "Gemm",
+        [f"{name}/row", f"{name}/weight", f"{name}/bias"],
+        [f"{name}/sums"],
+        name=f"{name}/after",
+    )
+    graph.node.append(gemm)
+    graph.output.append(
+        helper.make_tensor_value_info(f"{name}/sums", TensorProto.FLOAT, [1, _OUTPUTS])
+    )
+    return gemm.name
