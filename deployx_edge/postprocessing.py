@@ -53,6 +53,12 @@ class Detections:
             boxes=self.boxes[kept], scores=self.scores[kept], classes=self.classes[kept]
         )
 
+    def best(self, count: int) -> Detections:
+        """The first so many."""
+        return Detections(
+            boxes=self.boxes[:count], scores=self.scores[:count], classes=self.classes[:count]
+        )
+
 
 def classify(step: PostProcessing, scores: NDArray[Any], count: int = 5) -> tuple[ClassScore, ...]:
     """The ``count`` best classes of one sample's scores (any shape, flattened), best first."""

@@ -3,6 +3,10 @@
 T.-Y. Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; cocodataset.org, "Detection
 evaluation": the mean over classes and over intersections over union of 0.5, 0.55 … 0.95 of the
 precision at 101 recalls, of at most 100 boxes a picture. Boxes of a crowd count neither way.
+
+A high recall is reached by boxes of low scores. What a deployment shows begins at a score at which
+few boxes are wrong; a figure of those alone would tell less of the model than of that score. So it
+is of all boxes from ``LEAST_SCORE`` on, where the usual evaluations of detectors begin.
 """
 
 from __future__ import annotations
@@ -24,7 +28,8 @@ from deployx_edge.postprocessing import Detections
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST = 100  # boxes a picture
+LEAST_SCORE = 0.001
+MOST_BOXES = 100  # a picture
 _RECALLS = np.linspace(0.0, 1.0, 101)
 # A bootstrap of fewer draws says little about the ends of an interval.
 _DRAWS, _FEWEST_DRAWS = 500, 100
@@ -50,19 +55,20 @@ class BoxLedger:
             raise UsageError(
                 "Average precision needs the boxes of every sample, and these have none."
             )
-        if answer.detections is None:
+        found = answer.detections if answer.candidates is None else answer.candidates
+        if found is None:
             raise UsageError("Average precision needs boxes, and the model gives none.")
         for what, classes in (
             ("The data set", target.boxes.classes),
-            ("The model", answer.detections.classes),
+            ("The model", found.classes),
         ):
             if len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < self.classes:
                 raise UsageError(
                     f"{what} has a box of class {int(classes.max())}; there are {self.classes}.",
                     remedy="Name all classes: --postprocess detection,labels=….",
                 )
-        self.found.append(answer.detections)
-        self.boxes += len(answer.detections)
+        self.found.append(found)
+        self.boxes += len(found)
         self.true.append(target.boxes)
 
     def matches(self) -> Matches:
@@ -190,7 +196,7 @@ def _matched(found: Sequence[Detections], true: Sequence[TrueBoxes], classes: in
         truth.createIndex()
         answers.createIndex()
         run = evaluator.COCOeval(truth, answers, "bbox")
-        run.params.maxDets = [_MOST]
+        run.params.maxDets = [MOST_BOXES]
         run.params.areaRng, run.params.areaRngLbl = [[0.0, 1e10]], ["all"]
         run.evaluate()
         run.accumulate()
@@ -250,7 +256,7 @@ def _true_entries(true: Sequence[TrueBoxes]) -> list[dict[str, Any]]:
 def _found_entries(found: Sequence[Detections]) -> list[dict[str, Any]]:
     entries = []
     for sample, item in enumerate(found):
-        for index in range(min(len(item), _MOST)):
+        for index in range(min(len(item), MOST_BOXES)):
             sides = _sides(item.boxes[index])
             entries.append(
                 {

@@ -10,13 +10,18 @@ from deployx_edge.evaluation.values import Skipped
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A metric's value; ``interval`` (95 %): Wilson's for shares of samples, or bootstrapped."""
+    """A metric's value; ``interval`` (95 %): Wilson's for shares of samples, or bootstrapped.
+
+    ``least_score`` is that of the boxes it is of, whatever the post-processing keeps; None for
+    what is no figure of boxes.
+    """
 
     metric: str
     unit: str
     higher_is_better: bool | None
     value: float
     interval: Interval | None
+    least_score: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

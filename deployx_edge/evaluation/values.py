@@ -64,11 +64,13 @@ class Answer:
     """What a model gave for one sample: its ``outputs`` by name, with batch size 1.
 
     ``detections`` and ``mask`` (height, width) are what they mean on the sample's picture, where
-    the post-processing says so.
+    the post-processing says so. ``candidates`` begin with the detections and go on with boxes of
+    lower scores, which figures of the whole curve need; None where there are no others.
     """
 
     outputs: Mapping[str, NDArray[Any]]
     detections: Detections | None = None
+    candidates: Detections | None = None
     mask: NDArray[Any] | None = None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deployx_edge.bundle import Bundle, bundle_digest
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.average_precision import BoxLedger
+from deployx_edge.evaluation.average_precision import MOST_BOXES, BoxLedger
 from deployx_edge.evaluation.datasets import Dataset, open_dataset
 from deployx_edge.evaluation.metrics import (
     Metric,
@@ -319,6 +319,7 @@ def _evaluation(
         notes=(
             *data.notes,
             *_overlap(case.bundle, data),
+            *_curve_note(case.meaning, [metric.name for metric in case.metrics()]),
             *(f"{place.name}: {place.warning}" for place in ran.done if place.warning),
         ),
         reference=None if reference is None else accuracy_of(reference, None, data, seed),
@@ -337,6 +338,26 @@ def _overlap(bundle: Bundle, data: Dataset) -> tuple[str, ...]:
     return (
         f"The bundle was calibrated on {len(shared)} of these samples (by their content): its "
         "accuracy on them says less about others.",
+    )
+
+
+def _curve_note(meaning: Meaning, names: Sequence[str]) -> tuple[str, ...]:
+    """Where figures are of other boxes than the deployment shows."""
+    told = " and ".join(name for name in names if name in ("map", "map50"))
+    score, boxes = meaning.curve_score, meaning.step.boxes if meaning.step is not None else None
+    if not told or score is None or boxes is None:
+        return ()
+    if boxes.format == "rows":
+        return (
+            f"{told}: the model suppresses its boxes itself, so that the curve ends with the "
+            "lowest score that it gives.",
+        )
+    if boxes.score <= score and boxes.most >= MOST_BOXES:
+        return ()
+    return (
+        f"{told}: of boxes with a score of at least {score:g} and {MOST_BOXES} a picture, as COCO "
+        f"counts; the post-processing keeps {boxes.most} from {boxes.score:g} on, and agreement, "
+        "pictures and csv files are of those.",
     )
 
 

@@ -83,8 +83,9 @@ def write_predictions(
 ) -> None:
     """What a place says of every sample, as one file that appears whole.
 
-    ``coco-results``: a list of image_id, category_id, bbox (x, y, width, height), score. ``csv``: a
-    line a sample (file, class, label, score), or a line a box (and x0, y0, x1, y1).
+    ``coco-results``: a list of image_id, category_id, bbox (x, y, width, height), score, of all
+    boxes that average precision is of. ``csv``: a line a sample (file, class, label, score), or a
+    line a box that the post-processing keeps (and x0, y0, x1, y1).
     """
     make: Callable[[Meaning, Dataset, PredictionStore], str]
     if form == "coco-results":
@@ -99,7 +100,7 @@ def _coco_results(meaning: Meaning, data: Dataset, store: PredictionStore) -> st
     assert numbers is not None  # as check_format made sure
     entries = []
     for index in range(len(store)):
-        found = detections_of(store.read(index))
+        found = detections_of(store.read_candidates(index))
         for box, score, word in zip(found.boxes, found.scores, found.classes, strict=True):
             entries.append(
                 {

@@ -10,6 +10,7 @@ import numpy
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.evaluation.accumulators import TopK
+from deployx_edge.evaluation.average_precision import AveragePrecision
 from deployx_edge.evaluation.bootstrap import Resampled, bootstrap_interval
 from deployx_edge.evaluation.datasets import Dataset
 from deployx_edge.evaluation.intersections import MeanIntersection
@@ -113,7 +114,7 @@ def accuracy_of(place: Place, reference: Place | None, data: Dataset, seed: int)
     found = Accuracy(
         place=place.name,
         precision=place.precision,
-        figures=tuple(_figure(metric, seed) for metric in tally.metrics),
+        figures=tuple(_figure(metric, tally.meaning, seed) for metric in tally.metrics),
         samples_per_second=place.rate,
         resumed=place.resumed,
         per_class=_per_class(first, tally.meaning),
@@ -136,7 +137,7 @@ def accuracy_of(place: Place, reference: Place | None, data: Dataset, seed: int)
     )
 
 
-def _figure(metric: Metric, seed: int) -> Figure:
+def _figure(metric: Metric, meaning: Meaning, seed: int) -> Figure:
     interval = None
     if isinstance(metric, TopK):
         interval = wilson_interval(sum(metric.hits), metric.count)
@@ -148,6 +149,7 @@ def _figure(metric: Metric, seed: int) -> Figure:
         higher_is_better=metric.higher_is_better,
         value=metric.value,
         interval=interval,
+        least_score=meaning.curve_score if isinstance(metric, AveragePrecision) else None,
     )
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy
 
 from deployx_edge.errors import UsageError
+from deployx_edge.evaluation.average_precision import LEAST_SCORE, MOST_BOXES
 from deployx_edge.evaluation.scores import NO_CLASS
 from deployx_edge.evaluation.values import Answer, Sample, Target
 from deployx_edge.geometry import IGNORED
-from deployx_edge.model import PostProcessing
+from deployx_edge.model import BoxDecoding, PostProcessing
 from deployx_edge.postprocessing import (
     Detections,
     class_map,
@@ -50,28 +51,47 @@ class Meaning:
         """The outputs with what they say of the sample's picture."""
         if self.step is None or sample.geometry is None:
             return Answer(outputs=outputs)
-        if self.task == "detection":
-            return Answer(outputs=outputs, detections=detect(self.step, outputs, sample.geometry))
+        if self.task == "detection" and self.step.boxes is not None:
+            boxes = self.step.boxes
+            candidates = detect(_for_curve(self.step, boxes), outputs, sample.geometry)
+            # Boxes of lower scores suppress none of higher ones: what is shown is their beginning.
+            shown = candidates.above(boxes.score).best(boxes.most)
+            return Answer(outputs=outputs, detections=shown, candidates=candidates)
         if self.task == "segmentation":
             return Answer(outputs=outputs, mask=class_map(self.step, outputs, sample.geometry))
         return Answer(outputs=outputs)
+
+    @property
+    def curve_score(self) -> float | None:
+        """The least score of the boxes that average precision is of; None without boxes."""
+        if self.task != "detection" or self.step is None or self.step.boxes is None:
+            return None
+        return min(self.step.boxes.score, LEAST_SCORE)
 
     def word(self, index: int) -> str:
         """What a class is called; its number where it has no name."""
         return self.classes[index] if 0 <= index < len(self.classes) else str(index)
 
 
+def _for_curve(step: PostProcessing, boxes: BoxDecoding) -> PostProcessing:
+    """The post-processing with the score from which average precision counts, and its boxes."""
+    score, most = min(boxes.score, LEAST_SCORE), max(boxes.most, MOST_BOXES)
+    return replace(step, boxes=replace(boxes, score=score, most=most))
+
+
 class PredictionStore:
     """One array a sample, in a file: memory stays as it is while a data set grows.
 
     Of a classification the five best classes (5, 2: index, score), of a detection the boxes
-    (N, 6: x0, y0, x1, y1, score, class), of a segmentation the class of each pixel.
+    (N, 6: x0, y0, x1, y1, score, class), of a segmentation the class of each pixel. Of boxes those
+    of low scores are kept as well, which only ``read_candidates`` gives.
     """
 
     def __init__(self, path: Path, meaning: Meaning) -> None:
         self._path = path
         self._meaning = meaning
         self._ends = [0]
+        self._shown: list[int] = []  # of each sample's rows, those that are no mere candidates
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -85,10 +105,15 @@ class PredictionStore:
         with self._path.open("ab") as file:
             file.write(content)
         self._ends.append(self._ends[-1] + len(content))
-        return array
+        self._shown.append(len(array if answer.detections is None else answer.detections))
+        return self._cut(array, -1)
 
     def read(self, index: int) -> NDArray[numpy.generic]:
-        """What was kept of that sample."""
+        """What was kept of that sample, without boxes below the post-processing's score."""
+        return self._cut(self.read_candidates(index), index)
+
+    def read_candidates(self, index: int) -> NDArray[numpy.generic]:
+        """What was kept of that sample, boxes of low scores among it."""
         with self._path.open("rb") as file:
             file.seek(self._ends[index])
             content = file.read(self._ends[index + 1] - self._ends[index])
@@ -97,11 +122,14 @@ class PredictionStore:
         )
         return found
 
+    def _cut(self, array: NDArray[numpy.generic], index: int) -> NDArray[numpy.generic]:
+        return array[: self._shown[index]] if self._meaning.task == "detection" else array
+
     def _array(self, answer: Answer) -> NDArray[numpy.generic]:
         if answer.mask is not None:
             return answer.mask
-        if answer.detections is not None:
-            found = answer.detections
+        found = answer.detections if answer.candidates is None else answer.candidates
+        if found is not None:
             return numpy.column_stack([found.boxes, found.scores, found.classes])
         if self._meaning.task != "classification":
             return numpy.zeros(0)

@@ -174,6 +174,27 @@ def test_coco_with_a_cut_and_its_results_file(detector: Path, tmp_path: Path) ->
     assert figures[1].value == pytest.approx(run.stats[1], abs=2e-3)
 
 
+def test_average_precision_does_not_know_the_score_of_the_deployment(
+    detector: Path, tmp_path: Path
+) -> None:
+    """It is told where boxes are counted that the post-processing drops; the others are not."""
+    path = coco_of_shapes(tmp_path / "coco")
+    figures, boxes = [], []
+    for score in ("0.001", "0.8"):
+        lines = tmp_path / "boxes.csv"
+        chosen = options(f"{BOXES},score={score}", predictions=lines, report=tmp_path / "page")
+        found = evaluate(detector, path, [], options=replace(chosen, limit=3))
+        figure = found.places[0].figures[0]
+        figures.append(figure.value)
+        assert figure.least_score == 0.001
+        boxes.append(len(lines.read_text().splitlines()))
+        page = (tmp_path / "page" / "index.html").read_text()
+        for told in (" ".join(found.notes), page):
+            assert ("as COCO counts" in told) == (score == "0.8")
+    assert figures[0] == figures[1]
+    assert boxes[0] > boxes[1]
+
+
 def test_pictures_of_which_nobody_says_what_is_right(detector: Path, tmp_path: Path) -> None:
     """As evaluation servers hand them out: predictions, and agreement with the reference."""
     path = coco_of_shapes(tmp_path / "coco")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deployx_edge.errors import UsageError
+from deployx_edge.evaluation.average_precision import AveragePrecision, BoxLedger
 from deployx_edge.evaluation.values import Answer, Sample, Target, TrueBoxes
 from deployx_edge.geometry import Geometry
 from deployx_edge.model import BoxDecoding, MaskDecoding, PostProcessing
-from deployx_edge.postprocessing import Detections
+from deployx_edge.postprocessing import Detections, detect
 from deployx_edge.workflows.evaluation_files import folder_name
 from deployx_edge.workflows.predictions import (
     Meaning,
@@ -118,6 +120,78 @@ def test_outputs_get_their_meaning() -> None:
     assert found is not None
     assert found.shape == (10, 10)
     assert found.all()
+
+
+def outputs_of(form: str, seed: int) -> dict[str, np.ndarray]:
+    """Boxes that overlap a good deal, of any scores; six decimal digits, so that none is equal."""
+    random = np.random.default_rng(seed)
+    middles, sizes = random.uniform(0, 10, (120, 2)), random.uniform(1, 6, (120, 2))
+    scores = random.random((120, 3)) ** 6
+    corners = np.concatenate([middles - sizes / 2, middles + sizes / 2], axis=1)
+    if form == "pairs":
+        return {"b": corners, "s": scores}
+    if form == "yolo":
+        return {"b": np.concatenate([middles, sizes, scores], axis=1).T[None]}
+    classes = random.integers(0, 3, (120, 1))
+    return {"b": np.concatenate([corners, scores[:, :1], classes], axis=1)}
+
+
+@pytest.mark.parametrize("form", ["pairs", "yolo", "rows"])
+@pytest.mark.parametrize(
+    ("score", "most"), [(0.9, 100), (0.25, 100), (0.25, 3), (0.01, 7), (0.0, 9)]
+)
+def test_what_is_shown_is_the_beginning_of_what_is_counted(
+    tmp_path: Path, form: str, score: float, most: int
+) -> None:
+    """What lies below a deployment's score suppresses nothing above it, and is no part of it."""
+    sample = Sample(name="s", inputs={}, target=Target(), geometry=SAME)
+
+    def step_of(score: float, most: int) -> PostProcessing:
+        scores = "s" if form == "pairs" else ""
+        boxes = BoxDecoding(format=form, scores=scores, score=score, most=most)
+        return PostProcessing(output="b", kind="detection", boxes=boxes)
+
+    meaning = Meaning(task="detection", step=step_of(score, most), classes=("a", "b", "c"))
+    store = PredictionStore(tmp_path / "boxes", meaning)
+    for seed in range(5):
+        outputs = outputs_of(form, seed)
+        answer = meaning.answer(sample, outputs)
+        kept = store.append(answer)
+        shown = detect(step_of(score, most), outputs, SAME)
+        counted = detect(step_of(min(score, 0.001), 100), outputs, SAME)
+        for rows_of, wanted in (
+            (kept, shown),
+            (store.read(seed), shown),
+            (store.read_candidates(seed), counted),
+        ):
+            found = detections_of(rows_of)
+            assert np.allclose(found.boxes, wanted.boxes)
+            assert np.array_equal(found.scores, wanted.scores)
+            assert np.array_equal(found.classes, wanted.classes)
+        assert len(counted) > len(shown) or score < 0.001
+
+
+def test_the_whole_curve_counts_whatever_a_deployment_shows() -> None:
+    """Half of the things are found with a score of 0.9, half with 0.1: by closed form 1 and 0.5."""
+    pytest.importorskip("pycocotools")
+    true = TrueBoxes(
+        boxes=np.asarray([[0.0, 0, 4, 4], [5, 5, 9, 9]]),
+        classes=np.zeros(2, np.int64),
+        crowd=np.zeros(2, bool),
+        areas=np.full(2, 16.0),
+    )
+    sample = Sample(name="s", inputs={}, target=Target(boxes=true), geometry=SAME)
+    rows_of_both = np.asarray([[0, 0, 4, 4, 0.9, 0], [5, 5, 9, 9, 0.1, 0]])
+    for score in (0.0, 0.05, 0.25, 0.95):
+        boxes = BoxDecoding(format="rows", score=score)
+        step = PostProcessing(output="o", kind="detection", boxes=boxes)
+        meaning = Meaning(task="detection", step=step, classes=("a",))
+        answer = meaning.answer(sample, {"o": rows_of_both})
+        whole, cut = (AveragePrecision("map", BoxLedger(1)) for _ in range(2))
+        whole.update(answer, sample.target)
+        cut.update(replace(answer, candidates=None), sample.target)
+        assert whole.value == pytest.approx(1.0)
+        assert cut.value == pytest.approx({0.25: 51 / 101, 0.95: 0.0}.get(score, 1.0))
 
 
 def test_folders_appear_whole_or_not_at_all(tmp_path: Path) -> None:
