@@ -6,6 +6,7 @@ import os
 import sys
 
 from deployx_edge.errors import DeployxError
+from deployx_edge.resources import cache_error
 
 _DEBUG = "--debug"
 
@@ -30,6 +31,10 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        known = cache_error(error) if isinstance(error, OSError) else None
+        if known is not None:
+            print(f"error: {known}", file=sys.stderr)
+            sys.exit(known.exit_code)
         print(
             f"error: internal: {type(error).__name__}: {error} "
             "This is a defect of deployx-edge; run again with --debug and report what it prints.",

@@ -11,6 +11,8 @@ import platform
 import sys
 from pathlib import Path
 
+from deployx_edge.errors import DeployxError
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -37,6 +39,20 @@ def cache_folder() -> Path:
         return Path.home() / "Library" / "Caches" / "deployx-edge"
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "deployx-edge"
+
+
+def cache_error(error: OSError) -> DeployxError | None:
+    """What to tell where the cache refused to be read or written; None for any other error."""
+    folder = cache_folder()
+    named = (error.filename, error.filename2)
+    paths = [Path(os.fsdecode(name)) for name in named if isinstance(name, (str, bytes))]
+    # Making the folder fails at the first of its parents that cannot be made.
+    if not any(path.is_relative_to(folder) or folder.is_relative_to(path) for path in paths):
+        return None
+    return DeployxError(
+        f"The cache folder {folder} cannot be used: {error.strerror} ('{paths[0]}').",
+        remedy="Name a folder that can be written: DEPLOYX_EDGE_CACHE=FOLDER, or free some space.",
+    )
 
 
 def dist_folder(target_id: str) -> Path:

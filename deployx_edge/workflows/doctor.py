@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 
 from deployx_edge import process
+from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError
 from deployx_edge.resources import cache_folder, dist_folder
-from deployx_edge.target import targets
+from deployx_edge.target import Target, find_target, targets
 from deployx_edge.workflows.devices import known_devices
 
 
@@ -148,13 +151,15 @@ def _cache() -> Check:
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(existing).free
     enough = free > 6 << 30
+    usable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    wanted = "Cold builds want 6 GiB" if usable else "It is needed by nearly every command"
     return Check(
         group="disk",
         name="cache",
-        present=enough,
-        needed=False,
-        found=f"{folder}, {free >> 30} GiB free",
-        remedy="" if enough else "Cold builds want 6 GiB; DEPLOYX_EDGE_CACHE names another place.",
+        present=enough and usable,
+        needed=not usable,
+        found=f"{folder}, {free >> 30} GiB free" if usable else f"{folder} cannot be written",
+        remedy="" if enough and usable else f"{wanted}; DEPLOYX_EDGE_CACHE names another place.",
     )
 
 
@@ -172,7 +177,47 @@ def _devices() -> list[Check]:
                 remedy=error.remedy,
             )
         ]
-    return [
-        Check(group="devices", name=device.name, present=True, needed=False, found=device.uri)
-        for device in devices
-    ]
+    return [_device(device) for device in devices]
+
+
+def _device(device: Device) -> Check:
+    """Whether this computer has what a link to the device needs; the device is not asked."""
+    missing = next((check for check in _link_tools(device.uri) if not check.present), None)
+    return Check(
+        group="devices",
+        name=device.name,
+        present=missing is None,
+        needed=False,
+        found=device.uri if missing is None else f"{device.uri} needs {missing.name}",
+        remedy="" if missing is None else missing.remedy,
+    )
+
+
+def _link_tools(uri: str) -> list[Check]:
+    scheme, _, rest = uri.partition(":")
+    programs = {row[0]: row for row in _PROGRAMS}
+    if scheme == "adb":
+        return [_program(*programs["adb"])]
+    if scheme == "labgrid":
+        return [_package(*row) for row in _EXTRAS if row[0] == "labgrid"]
+    if scheme != "virtual":
+        return []
+    target = find_target(rest.partition("?")[0])
+    tools = [_emulator(target.qemu)]
+    if target.system == "android":
+        tools.append(_program(*programs["adb"]))
+    if target.dynamic_workers:
+        tools.append(_libraries(target))
+    return tools
+
+
+def _libraries(target: Target) -> Check:
+    """The C library that a target's dynamic workers run with under qemu."""
+    return Check(
+        group="programs",
+        name=target.qemu_libraries,
+        present=Path(target.qemu_libraries).is_dir(),
+        needed=False,
+        found=target.qemu_libraries,
+        remedy="apt-get install g++-aarch64-linux-gnu",
+    )
