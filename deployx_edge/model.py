@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deployx_edge.errors import UsageError
@@ -30,7 +30,12 @@ _SHAPE = re.compile(rf"{_SIZE}(x{_SIZE})*")
 _AXIS = rf"(?:{_SIZE}|\{{{_SIZE}\.\.(?:{_SIZE}\.\.)?{_SIZE}\}})"
 # Element types by NumPy's names, as far as runtimes take them.
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "int8", "uint8", "bool")
-_INPUT = re.compile(rf"(?P<axes>{_AXIS}(?:x{_AXIS})*)(?::(?P<dtype>{'|'.join(DTYPES)}))?")
+_AXES = rf"scalar|{_AXIS}(?:x{_AXIS})*"
+_TYPE = rf"(?::(?P<dtype>{'|'.join(DTYPES)}))?"
+_NUMBER = r"(?:[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?inf|nan|true|false)"
+_VALUES = rf"{_NUMBER}(?:,{_NUMBER})*"
+# What stands behind an input's name: a shape, a value, or both
+_INPUT = re.compile(rf":(?P<axes>{_AXES}){_TYPE}(?:=(?P<values>{_VALUES}))?|=(?P<only>{_VALUES})")
 
 
 class NamedShape(Protocol):
@@ -67,12 +72,18 @@ class InputRequest:
     """What the user says of an input.
 
     ``shape`` has the best size on axes that stay open, which ``ranges`` names; ``dtype`` is
-    one of DTYPES, None where it is the model's to say.
+    one of DTYPES, None where it is the model's to say. ``values`` fix the input, which then is
+    none any more: one number for all of its elements, or one for each. Where they were given
+    without a shape (not ``has_shape``), the model's counts, and ``shape`` is theirs. ``word`` is
+    what the user wrote.
     """
 
     shape: tuple[int, ...]
     ranges: tuple[AxisRange, ...] = ()
     dtype: str | None = None
+    values: tuple[int | float, ...] = ()
+    has_shape: bool = True
+    word: str = field(default="", compare=False)
 
     def shape_at(self, sizes: str) -> tuple[int, ...]:
         """The shape with the ``minimum``, ``best`` or ``maximum`` size on every open axis."""
@@ -237,39 +248,69 @@ def at_sizes(shape: Sequence[int], ranges: Sequence[AxisRange], sizes: str) -> t
 
 
 def is_input_request(word: str) -> bool:
-    """Whether ``word`` has the form ``NAME:1x3x224x224``, with ranges and a type or without."""
+    """Whether ``word`` has the form ``NAME:1x3x224x224`` or ``NAME=0``."""
     return _split_request(word) is not None
 
 
 def parse_inputs(words: Sequence[str]) -> dict[str, InputRequest]:
-    """``NAME:1x3x{224..640}x224:float32`` words by input name; UsageError for anything else."""
+    """``NAME:1x3x{224..640}x224:float32``, ``NAME=16000`` or ``NAME:2x1x128=0`` by input name.
+
+    UsageError for anything else.
+    """
     requests: dict[str, InputRequest] = {}
     for word in words:
         found = _split_request(word)
         if found is None:
             raise UsageError(
-                f"'{word}' does not say an input's shape.",
+                f"'{word}' does not say an input's shape or value.",
                 remedy="Write --input NAME:1x3x224x224, with :int64 behind it where it is no "
-                "float32; {224..640} is an axis that stays open.",
+                "float32; {224..640} is an axis that stays open. NAME=16000 or NAME=1,1 fixes an "
+                "input to a value.",
             )
         name, match = found
         if name in requests:
-            raise UsageError(f"The shape of input '{name}' is given twice.")
-        requests[name] = _request(word, match)
+            raise UsageError(f"The input '{name}' is given twice.")
+        requests[name] = replace(_request(word, match), word=word)
     return requests
 
 
 def _split_request(word: str) -> tuple[str, re.Match[str]] | None:
-    for colon in (index for index, letter in enumerate(word) if letter == ":" and index):
-        match = _INPUT.fullmatch(word, colon + 1)
+    for place in (index for index, letter in enumerate(word) if letter in ":=" and index):
+        match = _INPUT.fullmatch(word, place)
         if match:
-            return word[:colon], match
+            return word[:place], match
     return None
 
 
 def _request(word: str, match: re.Match[str]) -> InputRequest:
-    shape, ranges = [], []
-    for axis, text in enumerate(match["axes"].split("x")):
+    values = tuple(
+        _number(text) for text in (match["values"] or match["only"] or "").split(",") if text
+    )
+    if match["axes"] is None:
+        shape = () if len(values) == 1 else (len(values),)
+        return InputRequest(shape=shape, values=values, has_shape=False)
+    request = _shape_request(word, match)
+    if values and request.ranges:
+        raise UsageError(f"'{word}' fixes an input, and leaves an axis of it open.")
+    if values and len(values) not in (1, math.prod(request.shape)):
+        raise UsageError(
+            f"'{word}' gives {len(values)} values for {math.prod(request.shape)} elements.",
+            remedy="Give one for all of them, or one for each.",
+        )
+    return replace(request, values=values)
+
+
+def _number(text: str) -> int | float:
+    if text in ("true", "false"):
+        return int(text == "true")
+    return int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else float(text)
+
+
+def _shape_request(word: str, match: re.Match[str]) -> InputRequest:
+    shape: list[int] = []
+    ranges = []
+    axes = [] if match["axes"] == "scalar" else match["axes"].split("x")
+    for axis, text in enumerate(axes):
         sizes = [int(size) for size in text.strip("{}").split("..")]
         if sizes != sorted(sizes):
             raise UsageError(f"The sizes {text} in '{word}' do not grow from left to right.")

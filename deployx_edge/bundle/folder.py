@@ -173,7 +173,9 @@ def _fill(bundle: Bundle, sources: Mapping[str, Path]) -> None:
         _flush(target)
         _check_file(bundle.folder, file)
     manifest = bundle.folder / MANIFEST_NAME
-    manifest.write_text(manifest_text(bundle), encoding="utf-8")
+    text = manifest_text(bundle)
+    parse_manifest(text.encode(), bundle.folder)  # what is written can be read
+    manifest.write_text(text, encoding="utf-8")
     _flush(manifest)
 
 

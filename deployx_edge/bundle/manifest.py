@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from deployx_edge.bundle.values import (
     Provenance,
     Verification,
 )
-from deployx_edge.errors import BundleError
+from deployx_edge.errors import BundleError, UsageError
 from deployx_edge.model import (
     DTYPES,
     AxisRange,
     PreProcessing,
     TensorSpec,
     at_sizes,
+    parse_inputs,
 )
 
 MANIFEST_NAME = "bundle.json"
@@ -39,6 +41,7 @@ VERDICTS = ("same", "differs", "unproven")
 STATUSES = ("passed", "accepted", "skipped", "no-reference")
 
 _MANY = 4096
+_LONGEST_INPUT = 65536
 _LARGEST = 2**53 - 1  # JSON numbers are whole up to here everywhere
 _NAME = r"[A-Za-z0-9._-]{1,128}"
 _SHA256 = r"[0-9a-f]{64}"
@@ -120,6 +123,8 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
             "source_file": provenance.source_file,
             "source_sha256": provenance.source_sha256,
             "notes": list(provenance.notes),
+            # Written only where there are any, so that other bundles stay what they were.
+            **({"fixed_inputs": list(provenance.fixed_inputs)} if provenance.fixed_inputs else {}),
             "verification": _listed(provenance.verification),
         },
     }
@@ -168,7 +173,7 @@ def _read_file(reader: ObjectReader) -> BundleFile:
 def _read_tensor(reader: ObjectReader) -> TensorSpec:
     spec = TensorSpec(
         name=reader.text("name", pattern=_TENSOR, meaning="a tensor's name"),
-        blob=reader.text("blob", pattern=_BLOB, meaning="a blob's name without spaces"),
+        blob=reader.text("blob", pattern=_TENSOR, meaning="the runtime's name of a tensor"),
         dtype=reader.choice("dtype", DTYPES),
         shape=reader.integers("shape", 1, 2**31 - 1, 8),
         layout=reader.choice("layout", LAYOUTS),
@@ -210,7 +215,17 @@ def _read_provenance(reader: ObjectReader) -> Provenance:
         source_sha256=reader.text("source_sha256", pattern=_SHA256, meaning="64 hex digits"),
         notes=reader.texts("notes", _MANY),
         verification=reader.object("verification", _read_verification),
+        fixed_inputs=_read_fixed_inputs(reader),
     )
+
+
+def _read_fixed_inputs(reader: ObjectReader) -> tuple[str, ...]:
+    words = reader.optional_texts("fixed_inputs", _MANY, length=_LONGEST_INPUT)
+    try:
+        parse_inputs(words)
+    except UsageError as error:
+        raise BundleError(f"The fixed inputs in {MANIFEST_NAME} cannot be read: {error}") from error
+    return words
 
 
 def _read_verification(reader: ObjectReader) -> Verification:
@@ -258,13 +273,18 @@ def _check_consistency(bundle: Bundle) -> None:
     tensors = (*bundle.inputs, *bundle.outputs)
     if bundle.runtime == "ncnn" and any(s.dtype != "float32" or s.ranges for s in tensors):
         raise BundleError("A bundle for ncnn has float32 tensors of fixed shapes only.")
+    if bundle.runtime == "ncnn" and any(not re.fullmatch(_BLOB, s.blob) for s in tensors):
+        raise BundleError("The blobs of a bundle for ncnn are words of at most 255 characters.")
     if not bundle.inputs or not bundle.outputs:
         raise BundleError("A bundle has at least one input and one output.")
     for what, names in (
         ("path", [file.path for file in bundle.files]),
         ("tensor name", [spec.name for spec in bundle.inputs]),
         ("tensor name", [spec.name for spec in bundle.outputs]),
-        ("blob", [spec.blob for spec in (*bundle.inputs, *bundle.outputs)]),
+        ("blob", [spec.blob for spec in bundle.inputs]),
+        ("blob", [spec.blob for spec in bundle.outputs]),
+        # ONNX lets an input be an output as well.
+        ("blob", [spec.blob for spec in tensors] if bundle.runtime == "ncnn" else []),
     ):
         if len(set(names)) != len(names):
             raise BundleError(f"The same {what} occurs twice in {MANIFEST_NAME}.")

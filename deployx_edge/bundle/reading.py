@@ -73,13 +73,17 @@ class ObjectReader:
         """A list of at most ``longest`` finite numbers."""
         return tuple(self._number(key, value) for value in self._list(key, longest))
 
-    def texts(self, key: str, longest: int) -> tuple[str, ...]:
-        """A list of at most ``longest`` strings."""
+    def texts(self, key: str, longest: int, *, length: int = 4096) -> tuple[str, ...]:
+        """A list of at most ``longest`` strings of at most ``length`` characters."""
         values = self._list(key, longest)
         for value in values:
-            if not isinstance(value, str) or len(value) > 4096 or not _encodable(value):
+            if not isinstance(value, str) or len(value) > length or not _encodable(value):
                 raise self._wrong(key, "a list of texts", value)
         return tuple(values)
+
+    def optional_texts(self, key: str, longest: int, *, length: int = 4096) -> tuple[str, ...]:
+        """Like ``texts``; none where the field is not there, as in files of earlier versions."""
+        return self.texts(key, longest, length=length) if key in self._data else ()
 
     def objects(self, key: str, longest: int, read: Callable[[ObjectReader], T]) -> tuple[T, ...]:
         """A list of at most ``longest`` objects, each read by ``read`` to its end."""

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.errors import BundleError
-from deployx_edge.model import PostProcessing, PreProcessing, TensorSpec
+from deployx_edge.model import (
+    InputRequest,
+    PostProcessing,
+    PreProcessing,
+    TensorSpec,
+    parse_inputs,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +86,8 @@ class Provenance:
     """What made the bundle: tools as (name, version), the source, the verification.
 
     ``notes`` are what the user was told aloud while it was made: layers that stay fp32,
-    another exporter than the first, rewriters that found nothing to do.
+    another exporter than the first, rewriters that found nothing to do. ``fixed_inputs`` are the
+    source's inputs that were given a value, as ``--input`` takes them (``sr=16000``).
     """
 
     tools: tuple[tuple[str, str], ...]
@@ -88,6 +95,7 @@ class Provenance:
     source_sha256: str
     notes: tuple[str, ...]
     verification: Verification
+    fixed_inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +116,13 @@ class Bundle:
     preprocessing: tuple[PreProcessing, ...]
     postprocessing: tuple[PostProcessing, ...]
     provenance: Provenance
+
+    def input_requests(self) -> dict[str, InputRequest]:
+        """What the source is read with to be what the bundle holds, by input name."""
+        shapes = {
+            spec.name: InputRequest(shape=spec.shape, ranges=spec.ranges) for spec in self.inputs
+        }
+        return {**shapes, **parse_inputs(self.provenance.fixed_inputs)}
 
     def file(self, role: str) -> BundleFile:
         """The file of that role; BundleError where there is none."""

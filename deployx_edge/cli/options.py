@@ -95,9 +95,10 @@ InputShapeOption = Annotated[
     list[str] | None,
     typer.Option(
         "--input",
-        metavar="NAME:SHAPE",
-        help="An input's shape where the model leaves it open, e.g. image:1x3x224x224; :int64 "
-        "behind it where it is no float32; {224..640} for an axis that stays open.",
+        metavar="NAME:SHAPE|NAME=VALUE",
+        help="An input's shape where the model leaves it open, or another than it says, e.g. "
+        "image:1x3x224x224; :int64 behind it where it is no float32; {224..640} for an axis that "
+        "stays open. Or a value that an input is fixed to: sr=16000, scale=1,1, state=0.",
     ),
 ]
 SamplesOption = Annotated[

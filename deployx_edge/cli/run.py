@@ -34,9 +34,9 @@ def run(
         typer.Option(
             "--input",
             "-i",
-            metavar="FILE|NAME:SHAPE",
+            metavar="FILE|NAME:SHAPE|NAME=VALUE",
             help="An .npz with arrays named like the inputs, a picture, or an input's shape where "
-            "the model leaves it open; may be repeated.",
+            "the model leaves it open, or a value that it is fixed to; may be repeated.",
         ),
     ],
     device: OptionalDeviceOption = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,6 +37,13 @@ class ConvertedModel:
         return dict(self.files)[role]
 
 
+def layout_of(tensor: SourceTensor, channels_last: Collection[str]) -> str:
+    """The names of the tensor's axes, "" where there are none for it."""
+    if tensor.name in channels_last and len(tensor.shape) > 2:
+        return "NHWC" if len(tensor.shape) == 4 else ""
+    return LAYOUTS.get(len(tensor.shape), "")
+
+
 def tensor_spec(
     source: OnnxSource, tensor: SourceTensor, blob: str, batch_axis: int | None
 ) -> TensorSpec:
@@ -46,7 +53,7 @@ def tensor_spec(
         blob=blob,
         dtype="float32",
         shape=tensor.shape,
-        layout=LAYOUTS.get(len(tensor.shape), "") if batch_axis == 0 else "",
+        layout=layout_of(tensor, source.channels_last) if batch_axis == 0 else "",
         batch_axis=batch_axis,
     )
     if len(spec.sample_shape) > MAX_RUNTIME_DIMS:

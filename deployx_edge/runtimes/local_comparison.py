@@ -54,7 +54,7 @@ def compare_locally(
         raise UsageError("No tensor of the source kept its name in the converted model.")
     seen = Reference(source, tensors=tuple(makers)).run(inputs[0])
     like = {name: array for name, array in seen.items() if array.dtype == "float32" and array.ndim}
-    session = open_model(_cut_apart(source, like), folder=source.path.parent)
+    session = open_model(_cut_apart(source, like), folder=source.data_folder)
     blobs = tuple(dict.fromkeys(makers[name].blob for name in like))
     scales = code_scales(model)
     computed, found = [], []

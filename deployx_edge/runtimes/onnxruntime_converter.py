@@ -9,7 +9,7 @@ from deployx_edge import __version__
 from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.errors import ModelError
 from deployx_edge.model import TensorSpec
-from deployx_edge.runtimes.converter import LAYOUTS, ConversionRequest, ConvertedModel
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, layout_of
 from deployx_edge.sources.canonical import simplified
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
 
@@ -60,7 +60,7 @@ class OnnxRuntimeConverter:
             precision=request.precision,
             files=(("onnx", path),),
             inputs=input_specs(source),
-            outputs=output_specs(request.outputs),
+            outputs=output_specs(request.outputs, source.channels_last),
             kept_float=kept,
         )
 
@@ -71,21 +71,23 @@ class OnnxRuntimeConverter:
 
 def input_specs(source: OnnxSource) -> tuple[TensorSpec, ...]:
     """The source's inputs as a bundle describes them, with their own names."""
-    return tuple(_spec(tensor) for tensor in source.inputs)
+    return tuple(_spec(tensor, source.channels_last) for tensor in source.inputs)
 
 
-def output_specs(outputs: Sequence[SourceTensor]) -> tuple[TensorSpec, ...]:
+def output_specs(
+    outputs: Sequence[SourceTensor], channels_last: Collection[str] = ()
+) -> tuple[TensorSpec, ...]:
     """The outputs likewise."""
-    return tuple(_spec(tensor) for tensor in outputs)
+    return tuple(_spec(tensor, channels_last) for tensor in outputs)
 
 
-def _spec(tensor: SourceTensor) -> TensorSpec:
+def _spec(tensor: SourceTensor, channels_last: Collection[str]) -> TensorSpec:
     return TensorSpec(
         name=tensor.name,
         blob=tensor.name,
         dtype=tensor.dtype,
         shape=tensor.shape,
-        layout=LAYOUTS.get(len(tensor.shape), ""),
+        layout=layout_of(tensor, channels_last),
         batch_axis=0 if len(tensor.shape) > 1 and tensor.shape[0] == 1 else None,
         ranges=tensor.ranges,
     )

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx_file import OnnxSource, one_line, with_outputs
-from deployx_edge.sources.onnx_runtime import open_model
+from deployx_edge.sources.onnx_file import OnnxSource, with_outputs
+from deployx_edge.sources.onnx_runtime import is_newer, open_model, plain_reason
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -29,15 +29,12 @@ class Reference:
         try:
             self._session = open_model(
                 with_outputs(source, tensors or source.output_names).SerializeToString()
-                if tensors or source.is_marked
+                if tensors or not source.as_filed
                 else str(source.path),
-                folder=source.path.parent,
+                folder=source.data_folder,
             )
         except Exception as error:  # its exceptions share no other base
-            raise ModelError(
-                f"{source.path.name} is broken, or newer than the ONNX Runtime here, which refuses "
-                f"it: {_reason(error)}."
-            ) from error
+            raise refusal(source, error) from error
         self._outputs = list(tensors or source.output_names)
 
     @staticmethod
@@ -53,12 +50,17 @@ class Reference:
             results = self._session.run(self._outputs, dict(arrays))
         except Exception as error:  # as above
             raise ModelError(
-                f"{self._name} does not run in ONNX Runtime: {_reason(error)}."
+                f"{self._name} does not run in ONNX Runtime: {plain_reason(error)}."
             ) from error
         return dict(zip(self._outputs, results, strict=True))
 
 
-def _reason(error: Exception) -> str:
-    """The end of what ONNX Runtime says; it starts with addresses in its own source."""
-    text = " ".join(str(error).split())
-    return one_line(text if len(text) <= 200 else f"… {text[-200:]}")
+def refusal(source: OnnxSource, error: Exception) -> ModelError:
+    """What to tell where ONNX Runtime does not take the model."""
+    name, here = source.path.name, Reference.version().replace("onnxruntime", "ONNX Runtime")
+    if is_newer(error):
+        return ModelError(
+            f"{name} is newer than the {here} here: {plain_reason(error)}.",
+            remedy="Export it with an older opset, or update the package onnxruntime.",
+        )
+    return ModelError(f"{here} refuses {name}: {plain_reason(error)}.")

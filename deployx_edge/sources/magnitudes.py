@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx_file import OnnxSource, one_line, tensor_names, with_outputs
-from deployx_edge.sources.onnx_runtime import open_model
+from deployx_edge.sources.onnx_file import OnnxSource, tensor_names, with_outputs
+from deployx_edge.sources.onnx_runtime import open_model, plain_reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,14 +40,16 @@ def wide_tensors(
     makers = {name: node for node in model.graph.node for name in node.output if name}
     largest = dict.fromkeys(makers, 0.0)
     try:
-        session = open_model(model.SerializeToString(), folder=source.path.parent)
+        session = open_model(model.SerializeToString(), folder=source.data_folder)
         for arrays in inputs:
             for name, array in zip(makers, session.run(list(makers), dict(arrays)), strict=True):
                 if isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size:
                     peak = float(np.nanmax(np.abs(array), initial=0.0, where=np.isfinite(array)))
                     largest[name] = max(largest[name], peak)
     except Exception as error:  # ONNX Runtime's exceptions share no base
-        raise ModelError(f"{source.path.name} does not run: {one_line(error)}.") from error
+        raise ModelError(
+            f"{source.path.name} does not run in ONNX Runtime: {plain_reason(error)}."
+        ) from error
     return tuple(
         WideTensor(
             tensor=name,

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.errors import DeployxError, ModelError, UsageError
 from deployx_edge.model import AxisRange, InputRequest, format_shape, too_large
+from deployx_edge.sources.cleaning import clean, readable_name
+from deployx_edge.sources.external_data import ExternalData, find_external_data
+from deployx_edge.sources.fixed_inputs import fix_inputs, fixed_values
+from deployx_edge.sources.graph_values import dtype_of, sizes_of
+from deployx_edge.sources.layouts import channels_last
 from deployx_edge.sources.marks import find_marks, without_marks
+from deployx_edge.sources.reshaping import check_new_shapes, reshaped_inputs
+from deployx_edge.sources.subgraphs import all_names, tensors_read
 
 if TYPE_CHECKING:
     import onnx
+    from numpy.typing import NDArray
 
 
 # The prepared copy says this IR version: pnnx knows none above 13, and from 4 on the
 # initializers need not be listed among the inputs.
 _IR_VERSION = 8
+_LEAST_IR_VERSION = 4
 DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
@@ -48,8 +57,11 @@ class OnnxSource:
     """What an ONNX file says: its inputs and outputs, its metadata, and its nodes.
 
     ``nodes`` are those of the graph and of the functions that it calls; ``data_files`` the
-    external data files beside it. ``is_marked``: the file holds marks, which only this package
-    reads; they are no part of what is said here.
+    external data files, which the prepared model names from ``data_folder`` on. ``is_marked``:
+    the file holds marks, which only this package reads; they are no part of what is said here.
+    ``notes`` say what is not as in the file. ``fixed`` are inputs that have a value instead, and
+    are none any more. ``as_filed``: the file itself is what is meant; else only ``prepared`` is.
+    ``channels_last`` names the inputs and outputs whose channels come behind height and width.
     """
 
     path: Path
@@ -58,7 +70,12 @@ class OnnxSource:
     metadata: Mapping[str, str]
     nodes: tuple[SourceNode, ...]
     data_files: tuple[Path, ...]
+    data_folder: Path
     is_marked: bool = False
+    fixed: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    as_filed: bool = True
+    notes: tuple[str, ...] = ()
+    channels_last: frozenset[str] = frozenset()
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -69,50 +86,64 @@ class OnnxSource:
 def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
     """Read an ONNX file without its external data.
 
-    ``requests`` gives the shapes of inputs with dynamic axes. Raises ModelError where the
-    file is broken, newer than the ``onnx`` package, or has an input with dynamic axes and no
-    shape given; UsageError where ``requests`` contradicts it.
+    ``requests`` gives the shapes of inputs with dynamic axes, other shapes where the graph
+    allows them, and values of inputs that are to be none. Raises ModelError where the file is
+    broken, newer than the ``onnx`` package, has an input with dynamic axes and no shape given, or
+    a node that forbids a shape; UsageError where ``requests`` contradicts it.
     """
-    whole = _load(path, external=False)
+    loaded = _load(path, external=False)
+    whole = loaded.model
     model = without_marks(whole) if find_marks(whole) else whole
     graph = model.graph
     nodes = _nodes(model)
-    output_dtypes = {value.name: _dtype(path, "output", value) for value in graph.output}
-    fixed = {tensor.name for tensor in graph.initializer}
-    fixed |= {tensor.values.name for tensor in graph.sparse_initializer}
-    variables = [value for value in graph.input if value.name not in fixed]
-    unknown = [name for name in requests if name not in {value.name for value in variables}]
+    output_dtypes = {value.name: dtype_of(path, "output", value) for value in graph.output}
+    requests = {readable_name(name): request for name, request in requests.items()}
+    fixed = fixed_values(path, graph, requests)
+    constants = {tensor.name for tensor in graph.initializer} | fixed.keys()
+    variables = [value for value in graph.input if value.name not in constants]
+    unknown = requests.keys() - fixed.keys() - {value.name for value in variables}
     if unknown:
         names = ", ".join(value.name for value in variables)
-        raise UsageError(f"{path.name} has no input '{unknown[0]}'; its inputs are {names}.")
+        raise UsageError(f"{path.name} has no input '{min(unknown)}'; its inputs are {names}.")
     if not variables:
         raise ModelError(f"{path.name} has no inputs: its output is always the same.")
     _refuse_unused(path, graph, [value.name for value in variables])
-    return OnnxSource(
+    inputs = tuple(_input(path, value, requests.get(value.name)) for value in variables)
+    reshaped = reshaped_inputs(variables, inputs)
+    source = OnnxSource(
         path=path,
-        inputs=tuple(_input(path, value, requests.get(value.name)) for value in variables),
+        inputs=inputs,
         output_dtypes=output_dtypes,
         metadata={entry.key: entry.value for entry in model.metadata_props},
         nodes=nodes,
-        data_files=_data_files(path, model),
+        data_files=loaded.data.files,
+        data_folder=loaded.data.folder,
         is_marked=model is not whole,
+        fixed=fixed,
+        as_filed=model is whole and not (loaded.is_changed or fixed or reshaped),
+        notes=(*loaded.notes, *_notes(requests, fixed, reshaped)),
+        channels_last=channels_last(graph),
     )
+    if reshaped:
+        check_new_shapes(path.name, prepared(source), inputs, reshaped)
+    return source
 
 
 def prepared(source: OnnxSource, *, external: bool = True) -> onnx.ModelProto:
     """The model with fixed shapes, and with an IR version that everything here reads.
 
     Without its ``external`` data where that is False.
-    Initializers are taken off the list of inputs, and shapes that were inferred for
-    dynamic axes are dropped. What the model computes is not touched.
+    Initializers are taken off the list of inputs, inputs with a fixed value become some, and
+    shapes that were inferred for others are dropped. What the model computes is not touched.
     """
-    model = _load(source.path, external=external)
+    model = _load(source.path, external=external).model
     if source.is_marked:
         model = without_marks(model)
     graph = model.graph
+    fix_inputs(graph, source.fixed)
     wanted = {tensor.name: tensor for tensor in source.inputs}
     kept = [value for value in graph.input if value.name in wanted]
-    dynamic = any(_dims(value) != wanted[value.name].shape for value in kept)
+    dynamic = source.fixed or any(sizes_of(value) != wanted[value.name].shape for value in kept)
     for value in kept:
         open_axes = {entry.axis for entry in wanted[value.name].ranges}
         dims = value.type.tensor_type.shape.dim
@@ -130,18 +161,23 @@ def prepared(source: OnnxSource, *, external: bool = True) -> onnx.ModelProto:
         del graph.value_info[:]
         for value in graph.output:
             value.type.tensor_type.ClearField("shape")
-    model.ir_version = min(model.ir_version, _IR_VERSION)
+    model.ir_version = max(_LEAST_IR_VERSION, min(model.ir_version, _IR_VERSION))
     return model
 
 
-def load_whole(path: Path) -> onnx.ModelProto:
-    """The model with its external data; ModelError where the file is broken."""
-    return _load(path, external=True)
+def load_whole(path: Path, requests: Mapping[str, InputRequest] | None = None) -> onnx.ModelProto:
+    """The model with its external data, and without the inputs that ``requests`` fixes.
+
+    ModelError where the file is broken.
+    """
+    model = _load(path, external=True).model
+    fix_inputs(model.graph, fixed_values(path, model.graph, requests or {}))
+    return model
 
 
 def tensor_names(source: OnnxSource) -> tuple[str, ...]:
     """The names of all tensors that the model's nodes make, in the file's order."""
-    model = _load(source.path, external=False)
+    model = _load(source.path, external=False).model
     if source.is_marked:
         model = without_marks(model)
     return tuple(name for node in model.graph.node for name in node.output if name)
@@ -169,12 +205,27 @@ def write_prepared(source: OnnxSource, target: Path) -> None:
         ) from error
 
 
-def _load(path: Path, *, external: bool) -> onnx.ModelProto:
+@dataclass(frozen=True, kw_only=True)
+class _Loaded:
+    """What a file holds, cleaned; ``is_changed`` where it is not as others would read it."""
+
+    model: onnx.ModelProto
+    data: ExternalData
+    is_changed: bool
+    notes: tuple[str, ...]
+
+
+def _load(path: Path, *, external: bool) -> _Loaded:
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(path, load_external_data=external)
+        model = onnx.load(path, load_external_data=False)
+        data = find_external_data(path, model)
+        if external:
+            onnx.load_external_data_for_model(model, str(data.folder))
+    except DeployxError:
+        raise
     except DecodeError as error:
         raise ModelError(
             f"{path} is not an ONNX file, or only a part of one.",
@@ -189,7 +240,18 @@ def _load(path: Path, *, external: bool) -> onnx.ModelProto:
             f"{path} is not a whole ONNX model: it has no nodes or no outputs.",
             remedy="Export or copy it again.",
         )
-    return model
+    if not all(isinstance(name, str) for name in all_names(model.graph)):
+        raise ModelError(
+            f"{path} holds names that are no text in UTF-8.", remedy="Export or copy it again."
+        )
+    cleaned = clean(model)
+    is_old = model.ir_version < _LEAST_IR_VERSION
+    return _Loaded(
+        model=model,
+        data=data,
+        is_changed=cleaned.changed or data.moved or is_old,
+        notes=cleaned.notes,
+    )
 
 
 def _nodes(model: onnx.ModelProto) -> tuple[SourceNode, ...]:
@@ -213,19 +275,37 @@ def _nodes(model: onnx.ModelProto) -> tuple[SourceNode, ...]:
     return tuple(nodes)
 
 
+def _notes(
+    requests: Mapping[str, InputRequest],
+    fixed: Mapping[str, NDArray[Any]],
+    reshaped: Mapping[str, tuple[int | None, ...]],
+) -> list[str]:
+    notes = [
+        f"The input '{name}' is fixed by --input {requests[name].word}: it is a constant of "
+        f"{format_shape(array.shape)} {array.dtype} now."
+        for name, array in fixed.items()
+    ]
+    return notes + [
+        f"The input '{name}' is {format_shape(requests[name].shape)} instead of "
+        f"{'x'.join('?' if size is None else str(size) for size in dims)} as in the file."
+        for name, dims in reshaped.items()
+    ]
+
+
 def _refuse_unused(path: Path, graph: onnx.GraphProto, names: Sequence[str]) -> None:
-    used = {name for node in graph.node for name in node.input}
+    used = {name for node in graph.node for name in tensors_read(node)}
+    used |= {value.name for value in graph.output}
     for name in names:
         if name not in used:
             raise ModelError(
                 f"The input '{name}' of {path.name} is used by no node.",
-                remedy="Export the model without it.",
+                remedy=f"Export the model without it, or leave it out here: --input {name}=0.",
             )
 
 
 def _input(path: Path, value: onnx.ValueInfoProto, request: InputRequest | None) -> SourceTensor:
-    dtype = _dtype(path, "input", value)
-    dims = _dims(value)
+    dtype = dtype_of(path, "input", value)
+    dims = sizes_of(value)
     if request is None:
         if dims is None or any(size is None for size in dims):
             raise ModelError(
@@ -256,38 +336,11 @@ def _check_request(
     request: InputRequest,
 ) -> None:
     given = request.shape
-    fits = dims is None or (
-        len(dims) == len(given)
-        and all(size in (None, wanted) for size, wanted in zip(dims, given, strict=True))
-        and all(dims[entry.axis] is None for entry in request.ranges)
-    )
-    if not fits:
+    if dims is not None and len(dims) != len(given):
         raise UsageError(
             f"The input '{value.name}' of {path.name} is {_spelled(value)}, "
             f"the shape given for it {format_shape(given)}."
         )
-
-
-def _dtype(path: Path, kind: str, value: onnx.ValueInfoProto) -> str:
-    """The element type by NumPy's name; ModelError for what is no tensor."""
-    import onnx
-
-    if not value.type.HasField("tensor_type"):
-        raise ModelError(f"The {kind} '{value.name}' of {path.name} is not a tensor.")
-    found = value.type.tensor_type.elem_type
-    word = onnx.TensorProto.DataType.Name(found).lower()
-    return {"float": "float32", "double": "float64"}.get(word, word)
-
-
-def _dims(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
-    """The axes' sizes, None for a dynamic one; None where not even their number is known."""
-    tensor = value.type.tensor_type
-    if not tensor.HasField("shape"):
-        return None
-    return tuple(
-        int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value >= 0 else None
-        for dim in tensor.shape.dim
-    )
 
 
 def _spelled(value: onnx.ValueInfoProto) -> str:
@@ -306,23 +359,6 @@ def _suggestion(dims: tuple[int | None, ...] | None) -> str:
     return "x".join(
         str(size if size is not None else 1 if axis == 0 else 224) for axis, size in enumerate(dims)
     )
-
-
-def _data_files(path: Path, model: onnx.ModelProto) -> tuple[Path, ...]:
-    locations = {
-        entry.value
-        for tensor in model.graph.initializer
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    files = tuple(path.parent / location for location in sorted(locations))
-    for file in files:
-        if not file.is_file():
-            raise ModelError(
-                f"{path.name} keeps its weights in '{file.name}', which is not beside it.",
-                remedy="Copy that file as well.",
-            )
-    return files
 
 
 def one_line(error: object) -> str:

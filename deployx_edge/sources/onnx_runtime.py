@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,3 +46,37 @@ def open_with_outputs(path: Path, names: Sequence[str]) -> Any:
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     return open_model(model.SerializeToString(), folder=path.parent, optimized=True)
+
+
+_NEWER = re.compile(r"Unsupported model IR version|is under development and support for this")
+# What it says of newer models, and of a node that fails; in our own words, as it goes on and on.
+_REWORDED = (
+    (
+        re.compile(r".*Opset (\d+) is under development.*domain (\S+) is till opset (\d+).*"),
+        r"its opset for \2 is \1, the newest one known here \3",
+    ),
+    (
+        re.compile(r".*while running (\S+) node\. Name:'([^']*)' Status Message: "),
+        r"the node '\2' (\1) fails: ",
+    ),
+)
+# Codes, the file, and places in its own source, which stand before what it means.
+_PLACE = r"\S*\.(?:cc|h):\d+ (?:[^()]*(?:\(\))?\([^()]*\)|\w+)(?: const)?"
+_PREAMBLE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed: ?|Fatal error: |"
+    rf"Exception during initialization: |This is an invalid model\. |{_PLACE} |"
+    r"[^.':]{1,200} was false\. (?=\S)"
+)
+
+
+def plain_reason(error: Exception) -> str:
+    """What ONNX Runtime says, on one line, without where in itself it found that out."""
+    text = _PREAMBLE.sub("", " ".join(str(error).split()))
+    for pattern, words in _REWORDED:
+        text = pattern.sub(words, text)
+    return text[:300].rstrip(" .")
+
+
+def is_newer(error: Exception) -> bool:
+    """Whether the model is newer than this ONNX Runtime."""
+    return _NEWER.search(str(error)) is not None

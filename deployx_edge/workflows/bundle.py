@@ -31,6 +31,8 @@ from deployx_edge.workflows.progress import Progress, silent
 if TYPE_CHECKING:
     from deployx_edge.workflows.conversion import Made
 
+_LONGEST_NOTE = 4096
+
 __all__ = ["BundleOptions", "TorchOptions", "make_bundle"]
 
 # What is converted as it lies; other models are exported first.
@@ -144,13 +146,19 @@ def write_made(made: Made, model: OpenedModel, output: Path, name: str | None) -
         postprocessing=made.postprocessing,
         provenance=Provenance(
             tools=made.tools,
-            source_file=model.source_file,
+            source_file=_on_one_line(model.source_file),
             source_sha256=model.source_sha256,
-            notes=made.notes,
+            notes=tuple(_on_one_line(note) for note in made.notes),
             verification=made.verification,
+            fixed_inputs=model.fixed_inputs,
         ),
     )
     return write_bundle(bundle, {named: path for _, path, named in files}, output)
+
+
+def _on_one_line(text: str) -> str:
+    """As the manifest takes it: no line breaks nor other control characters, not too long."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_LONGEST_NOTE]
 
 
 def _file_name(stem: str, role: str, path: Path) -> str:

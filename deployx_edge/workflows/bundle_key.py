@@ -84,6 +84,9 @@ def _source_files(model: OpenedModel, options: BundleOptions) -> Sequence[Path]:
     try:
         names = json.loads(known.read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        names = None
+    # The same file elsewhere may have them beside it in another way: by links.
+    if names is None or not all((model.path.parent / name).is_file() for name in names):
         from deployx_edge.sources.onnx_file import read_onnx
 
         source = read_onnx(model.path, parse_inputs(options.input_shapes))

@@ -14,12 +14,13 @@ class BundleOptions:
 
     ``runtime``: one of ``conversion.CONVERTERS``, ``via`` one of its converters (None: the first).
     ``precision``: "fp32", "fp16", "bf16", or None for fp32, or for what the files already are.
-    ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes, see
-    ``model.parse_inputs``. ``preprocess`` and ``postprocess``: see ``preprocessing``; where
-    empty, what the ONNX file says in its metadata. ``samples``: ``.npz`` files or pictures to
-    compare on, beside the inputs made up for it. ``verify`` False skips the comparison with
-    the source, and ``accept_unproven`` accepts outputs that hardly depend on the input; the
-    manifest records either. ``name``: the bundle's, None for the file's.
+    ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes or another shape,
+    ``NAME=16000`` for inputs with a fixed value, see ``model.parse_inputs``. ``preprocess`` and
+    ``postprocess``: see ``preprocessing``; where empty, what the ONNX file says in its metadata.
+    ``samples``: ``.npz`` files or pictures to compare on, beside the inputs made up for it.
+    ``verify`` False skips the comparison with the source, and ``accept_unproven`` accepts
+    outputs that hardly depend on the input; the manifest records either. ``name``: the bundle's,
+    None for the file's.
     """
 
     runtime: str = "ncnn"

@@ -13,7 +13,7 @@ from deployx_edge.comparison import LayerCheck, structured_inputs
 from deployx_edge.config import load_config
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import RunOptions
-from deployx_edge.model import InputRequest, format_shape
+from deployx_edge.model import format_shape
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.hosts import HOSTS, Arrays
 from deployx_edge.runtimes.layerwise import (
@@ -97,9 +97,7 @@ def _reference(
         _check_outputs([spec.name for spec in other.outputs], bundle)
         yield _bundle_side(converted(other))
         return
-    requests = {
-        spec.name: InputRequest(shape=spec.shape, ranges=spec.ranges) for spec in bundle.inputs
-    }
+    requests = bundle.input_requests()
     with opened_model(path, torch, requests, runtime=bundle.runtime, progress=progress) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{path} is not an .onnx file, one of PyTorch's models, or a bundle.")

@@ -97,6 +97,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     converter.check(source)
     refuse_too_large(source)
     preprocessing = source_preprocessing(source, options)
+    source = _with_layouts(source, preprocessing)
     samples = read_samples(options.samples, source.inputs, preprocessing, progress)
     inputs = (*samples, *structured_inputs(source.inputs, preprocessing))
     reference = Reference(source)
@@ -113,7 +114,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
         wide=frozenset(item.tensor for item in wide),
     )
     converted = converter.convert(source, request)
-    notes = [*noted(source.metadata), *_kept_note(converted, wide)]
+    notes = [*source.notes, *noted(source.metadata), *_kept_note(converted, wide)]
     for note in notes:
         progress(Stage(text=note))
     if options.verify:
@@ -145,6 +146,11 @@ def from_pair(model: Path, options: BundleOptions, progress: Progress) -> Made:
     requests = parse_inputs(options.input_shapes)
     if any(request.ranges for request in requests.values()):
         raise UsageError(f"The shapes of {model.name} are fixed; give one size an axis.")
+    if any(request.values for request in requests.values()):
+        raise UsageError(
+            f"{model.name} is a model of ncnn, whose inputs cannot be fixed to a value.",
+            remedy="Fix it when the model is converted from its source.",
+        )
     pair = read_pair(model, {name: request.shape for name, request in requests.items()})
     if options.precision not in (None, pair.precision):
         raise UsageError(
@@ -211,6 +217,13 @@ def _postprocessing(
     if len({step.output for step in steps}) != len(steps):
         raise UsageError("--postprocess is given twice for the same output.")
     return steps
+
+
+def _with_layouts(source: OnnxSource, steps: Sequence[PreProcessing]) -> OnnxSource:
+    """What the user says of the channels' place counts for more than what the graph shows."""
+    last = {step.input for step in steps if step.layout == "NHWC"}
+    first = {step.input for step in steps} - last
+    return replace(source, channels_last=(source.channels_last | last) - first)
 
 
 def source_outputs(source: OnnxSource, arrays: Mapping[str, Array]) -> tuple[SourceTensor, ...]:

@@ -26,10 +26,8 @@ from deployx_edge.evaluation.datasets import Dataset
 from deployx_edge.evaluation.values import Sample
 from deployx_edge.measurement.values import BenchPlan, Limits, PrecisionCount, RunOptions
 from deployx_edge.model import (
-    InputRequest,
     PreProcessing,
     from_runtime_array,
-    parse_inputs,
     to_runtime_arrays,
 )
 from deployx_edge.resources import cache_folder
@@ -113,11 +111,10 @@ def reference_runner(
     source: Path, bundle: Bundle, torch: TorchOptions, progress: Progress
 ) -> Iterator[Runner]:
     """Outputs of the source in ONNX Runtime; UsageError where it is not the bundle's."""
-    spelled = [f"{s.name}:{'x'.join(map(str, s.shape))}" for s in bundle.inputs]
-    with opened_model(source, torch, parse_inputs(spelled), progress=progress) as opened:
+    requests = bundle.input_requests()
+    with opened_model(source, torch, requests, progress=progress) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{source} is no ONNX model, which a reference has to be.")
-        requests = {spec.name: InputRequest(shape=spec.shape) for spec in bundle.inputs}
         model = read_onnx(opened.path, requests)
         if set(model.output_names) != {spec.name for spec in bundle.outputs}:
             raise UsageError(f"{source} is not what the bundle {bundle.name} was made from.")

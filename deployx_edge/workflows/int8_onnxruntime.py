@@ -68,7 +68,7 @@ def quantized(
         precision="int8",
         files=(("onnx", int8.path),),
         inputs=input_specs(material.source),
-        outputs=output_specs(material.outputs),
+        outputs=output_specs(material.outputs, material.source.channels_last),
     )
     progress(Stage(text="Comparing int8 in ONNX Runtime with the same model in floats"))
     reference = Reference(int8)

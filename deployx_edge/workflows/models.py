@@ -53,12 +53,16 @@ class TorchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedModel:
-    """A file to convert, what it is called, and the sha256 of what the user named."""
+    """A file to convert, what it is called, and the sha256 of what the user named.
+
+    ``fixed_inputs`` are the words that give inputs of it a value.
+    """
 
     path: Path
     name: str
     source_file: str
     source_sha256: str
+    fixed_inputs: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -87,7 +91,13 @@ def opened_model(
             raise UsageError(f"The model {model} {what}.")
         digest = sha256_of(model)
         stem = model.name.removesuffix(model.suffix)
-        yield OpenedModel(path=model, name=stem, source_file=model.name, source_sha256=digest)
+        yield OpenedModel(
+            path=model,
+            name=stem,
+            source_file=model.name,
+            source_sha256=digest,
+            fixed_inputs=_fixed(inputs),
+        )
         return
     source = TorchSource(
         reference=reference,
@@ -100,9 +110,9 @@ def opened_model(
         with tempfile.TemporaryDirectory(prefix="deployx-edge-export-") as folder:
             path = Path(folder) / f"{source.name}.onnx"
             _export(source, options, inputs, runtime, path, progress)
-            yield _opened(source, path)
+            yield _opened(source, path, inputs)
         return
-    yield _opened(source, _kept_export(source, options, inputs, runtime, progress))
+    yield _opened(source, _kept_export(source, options, inputs, runtime, progress), inputs)
 
 
 def noted(metadata_of_model: Mapping[str, str]) -> tuple[str, ...]:
@@ -110,13 +120,18 @@ def noted(metadata_of_model: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(json.loads(metadata_of_model.get(NOTES_KEY, "[]")))
 
 
-def _opened(source: TorchSource, path: Path) -> OpenedModel:
+def _fixed(inputs: Mapping[str, InputRequest]) -> tuple[str, ...]:
+    return tuple(request.word for request in inputs.values() if request.values)
+
+
+def _opened(source: TorchSource, path: Path, inputs: Mapping[str, InputRequest]) -> OpenedModel:
     from_file = not source.is_factory
     return OpenedModel(
         path=path,
         name=source.name,
         source_file=Path(source.reference).name if from_file else source.reference,
         source_sha256=sha256_of(Path(source.reference) if from_file else path),
+        fixed_inputs=_fixed(inputs),
     )
 
 

@@ -21,7 +21,7 @@ from deployx_edge.bundle import (
 )
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import UsageError
-from deployx_edge.model import InputRequest, parse_inputs
+from deployx_edge.model import InputRequest, format_shape, parse_inputs
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import load_whole, read_onnx
 from deployx_edge.sources.partition import Part, partition
@@ -85,7 +85,7 @@ def make_sequence(
     ):
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{model} cannot be cut: it is neither ONNX nor from PyTorch.")
-        parts = partition(load_whole(opened.path), [cut.tensors for cut in parsed])
+        parts = partition(load_whole(opened.path, requests), [cut.tensors for cut in parsed])
         runtimes = [chosen.runtime, *(cut.runtime for cut in parsed)]
         name = safe_name(chosen.name or opened.name)
         sequence = BundleSequence(
@@ -161,7 +161,7 @@ def _make_part(
         precision=options.precision if runtime == options.runtime else None,
         via=options.via if options.via in converters else None,
         input_shapes=tuple(
-            f"{name}:{'x'.join(map(str, array.shape))}" for name, array in given[0].items()
+            f"{name}:{format_shape(array.shape)}" for name, array in given[0].items()
         ),
         preprocess=options.preprocess if index == 0 else (),
         postprocess=options.postprocess if index == len(sequence.parts) - 1 else (),

@@ -36,7 +36,13 @@ from deployx_edge.workflows.conversion import (
 )
 from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Runs, Stage, silent
-from deployx_edge.workflows.samples import Arrays, join_samples, read_arrays, split_samples
+from deployx_edge.workflows.samples import (
+    Arrays,
+    check_fixed,
+    join_samples,
+    read_arrays,
+    split_samples,
+)
 from deployx_edge.workflows.session import Session, open_session
 
 # The runtimes that have a worker for boards.
@@ -142,6 +148,7 @@ def run_anywhere(
         model, options=BundleOptions(input_shapes=tuple(shapes), torch=chosen), progress=progress
     )
     inputs = read_arrays(files, bundle.preprocessing, progress)
+    check_fixed(inputs, bundle.input_requests())
     with _runner(device, options, limits, wait, progress) as runner:
         return Outputs(arrays=runner(bundle, inputs, dump), meanings=bundle.postprocessing)
 
@@ -244,6 +251,7 @@ def _run_source(
         source = read_onnx(opened.path, requests)
         steps = source_preprocessing(source)
         inputs = read_arrays(files, steps, progress)
+        check_fixed(inputs, requests)
         progress(Stage(text=f"Running {opened.name} in ONNX Runtime"))
         arrays = _reference_outputs(source, inputs, dump)
         outputs = {name: arrays[name] for name in source.output_names}

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy
 
 from deployx_edge.errors import UsageError
-from deployx_edge.model import NamedShape, PreProcessing, TensorSpec
+from deployx_edge.model import InputRequest, NamedShape, PreProcessing, TensorSpec
 from deployx_edge.preprocessing import SUFFIXES, load_with_geometry, read_content
+from deployx_edge.sources.cleaning import readable_name
 from deployx_edge.workflows.progress import Progress, Stage, silent
 
 Arrays = dict[str, numpy.ndarray]
@@ -39,7 +40,7 @@ def read_arrays(
         if read == most:
             break
         if path.suffix.lower() == ".npz":
-            arrays.update(read_content(path))
+            arrays.update({readable_name(n): array for n, array in read_content(path).items()})
             read += 1
             continue
         if len(preprocessing) != 1:
@@ -65,6 +66,19 @@ def read_arrays(
     for name, loaded_pictures in pictures.items():
         arrays[name] = numpy.concatenate(loaded_pictures, axis=0)
     return arrays
+
+
+def check_fixed(arrays: Mapping[str, numpy.ndarray], requests: Mapping[str, InputRequest]) -> None:
+    """UsageError where an array says something else of an input than what it is fixed to."""
+    for name, request in requests.items():
+        if request.values and name in arrays:
+            given = arrays[name]
+            if not numpy.array_equal(numpy.resize(request.values, given.shape), given):
+                raise UsageError(
+                    f"The input '{name}' is fixed by {request.word}; the array given for it holds "
+                    "other values.",
+                    remedy="Leave that array out, or fix the input to its values.",
+                )
 
 
 def read_samples(

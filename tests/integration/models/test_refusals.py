@@ -94,7 +94,7 @@ def test_a_model_that_onnx_runtime_refuses(tmp_path: Path) -> None:
     broken = small_cnn()
     broken.graph.node[0].input[1] = "no_such_weight"
     text = refuse(save(broken, tmp_path / "m.onnx"))
-    assert "m.onnx is broken" in text
+    assert "refuses m.onnx" in text and "newer" not in text
     assert "no_such_weight" in text
 
 
@@ -168,7 +168,7 @@ def test_dynamic_axes_and_the_way_round_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shapes", "words"),
     [
-        (("image:1x3x16x17",), "is 1x3x16x16, the shape given for it 1x3x16x17"),
+        (("image:3x16x16",), "is 1x3x16x16, the shape given for it 3x16x16"),
         (("picture:1x3x16x16",), "no input 'picture'; its inputs are image"),
         (("image",), "does not say an input's shape"),
         (("image:1x3xax16",), "does not say an input's shape"),

@@ -1,0 +1,33 @@
+"""What an ONNX graph says of an input or output: its element type and its sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def dtype_of(path: Path, kind: str, value: onnx.ValueInfoProto) -> str:
+    """The element type by NumPy's name; ModelError for what is no tensor."""
+    import onnx
+
+    if not value.type.HasField("tensor_type"):
+        raise ModelError(f"The {kind} '{value.name}' of {path.name} is not a tensor.")
+    found = value.type.tensor_type.elem_type
+    word = onnx.TensorProto.DataType.Name(found).lower()
+    return {"float": "float32", "double": "float64"}.get(word, word)
+
+
+def sizes_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
+    """The axes' sizes, None for a dynamic one; None where not even their number is known."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(
+        int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value >= 0 else None
+        for dim in tensor.shape.dim
+    )
