@@ -19,6 +19,7 @@ from deployx_edge.cli.options import (
     InputShapeOption,
     IterationsOption,
     JsonOption,
+    KeepFloatOption,
     MemoryLimitOption,
     ModelArgument,
     PauseOption,
@@ -66,6 +67,7 @@ def bench(
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    keep_float: KeepFloatOption = None,
     batch: BatchOption = 1,
     warmup: WarmupOption = 10,
     iterations: IterationsOption = 100,
@@ -104,7 +106,11 @@ def bench(
     old = read_samples(compare) if compare else []
     with show_progress() as progress:
         torch = torch_options(checkpoint, factory_args, "auto", None, "{}")
-        wanted = BundleOptions(input_shapes=tuple(input_shape or ()), torch=torch)
+        wanted = BundleOptions(
+            input_shapes=tuple(input_shape or ()),
+            torch=torch,
+            keep_float=tuple(keep_float or ()),
+        )
         bundle = make_bundle(model, options=wanted, progress=progress)
     job = BenchJob(
         bundle=bundle,

@@ -101,6 +101,14 @@ InputShapeOption = Annotated[
         "stays open. Or a value that an input is fixed to: sr=16000, scale=1,1, state=0.",
     ),
 ]
+KeepFloatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-float",
+        metavar="LAYER",
+        help="A layer that stays fp32 where the rest has 16 bits; may be repeated.",
+    ),
+]
 SamplesOption = Annotated[
     list[Path] | None,
     typer.Option(

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deployx_edge.errors import ModelError
+from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_CLOSE = 0.6  # of difflib: what still looks like a misspelling
 LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW", 5: "NCDHW"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptFloat:
+    """A layer that stays fp32 where the rest has fewer bits.
+
+    ``why``: "asked" for by its name, as its "sums" inside reach ``largest``, as its "values", of
+    which ``tensor`` reaches ``largest`` (where that was measured), or as its "weights" are beyond
+    half floats.
+    """
+
+    layer: str
+    why: str
+    tensor: str = ""
+    largest: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfOverflows:
+    """What is beyond half floats in runs of a model, with its largest absolute value.
+
+    ``tensors`` by the names that the runtime's files have for them; ``sums`` are the layers that
+    add up more inside than half floats hold, though what goes in and comes out may be small.
+    """
+
+    tensors: Mapping[str, float] = field(default_factory=dict)
+    sums: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +50,7 @@ class ConvertedModel:
     """A runtime's files, in the folder that was given, and what goes in and out of them.
 
     ``files`` are (role, path); ``kept_float`` are the layers that stay fp32 where the rest has
-    fewer bits. Nothing is said yet about whether they compute the same.
+    fewer bits, and why. Nothing is said yet about whether they compute the same.
     """
 
     runtime: str
@@ -30,7 +58,7 @@ class ConvertedModel:
     files: tuple[tuple[str, Path], ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    kept_float: tuple[str, ...] = ()
+    kept_float: tuple[KeptFloat, ...] = ()
 
     def path(self, role: str) -> Path:
         """The file of that role."""
@@ -81,8 +109,9 @@ class ConversionRequest:
     """What is to come of a model.
 
     ``outputs`` are the source's, with the shapes that they have for its inputs' shapes.
-    ``precision`` is one of the converter's; ``wide`` are tensors with values beyond what 16
-    bits hold, whose layers stay fp32. ``scales`` names the nodes whose layers become int8
+    ``precision`` is one of the converter's; ``wide`` are tensors of the source with values beyond
+    what 16 bits hold, ``overflows`` what the converter found so itself, ``keep_float`` layers by
+    their names: all of these stay fp32. ``scales`` names the nodes whose layers become int8
     (``precision`` "int8"). ``folder`` is empty, and the caller's to delete.
     """
 
@@ -90,7 +119,22 @@ class ConversionRequest:
     precision: str
     folder: Path
     wide: frozenset[str] = frozenset()
+    overflows: HalfOverflows = field(default_factory=HalfOverflows)
+    keep_float: tuple[str, ...] = ()
     scales: Mapping[str, LayerScales] = field(default_factory=dict)
+
+
+def refuse_unknown(names: Sequence[str], known: Sequence[str], *, remedy: str) -> None:
+    """UsageError for a name that is no layer's, with the nearest that are."""
+    import difflib
+
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=_CLOSE) or known[:1]
+            question = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(
+                f"There is no layer '{name}' to keep in float.{question}", remedy=remedy
+            )
 
 
 class Converter(Protocol):
@@ -112,6 +156,15 @@ class Converter(Protocol):
 
     def check(self, source: OnnxSource) -> None:
         """Raise ModelError where the runtime can in no way have the model."""
+        ...
+
+    def find_overflows(
+        self, source: OnnxSource, inputs: Sequence[Mapping[str, NDArray[Any]]], precision: str
+    ) -> HalfOverflows:
+        """What boards would overflow in half floats, by runs on ``inputs``, which map names.
+
+        Nothing for files of ``precision`` that never run in half floats.
+        """
         ...
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:

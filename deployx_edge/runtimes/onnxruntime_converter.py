@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge import __version__
 from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.errors import ModelError
 from deployx_edge.model import TensorSpec
-from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, layout_of
+from deployx_edge.runtimes.converter import (
+    ConversionRequest,
+    ConvertedModel,
+    HalfOverflows,
+    KeptFloat,
+    layout_of,
+    refuse_unknown,
+)
+from deployx_edge.runtimes.graph_sums import graph_overflows
 from deployx_edge.sources.canonical import simplified
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
 
 if TYPE_CHECKING:
     import onnx
+    from numpy.typing import NDArray
 
+_NAMES_REMEDY = "`deployx-edge inspect` and the names of the model's nodes tell the layers."
 # One file may not be larger (protobuf); weights then go into a second.
 _ONE_FILE = 2**31 - 2**20
 
@@ -44,10 +54,12 @@ class OnnxRuntimeConverter:
         import onnx
 
         model = simplified(source)
-        kept: tuple[str, ...] = ()
+        kept: tuple[KeptFloat, ...] = ()
         if request.precision == "fp16":
-            kept = _wide_nodes(model, request.wide)
-            model = _halved(model, kept)
+            names = [node.name for node in model.graph.node]
+            refuse_unknown(request.keep_float, names, remedy=_NAMES_REMEDY)
+            kept = _kept_nodes(model, request)
+            model = _halved(model, [item.layer for item in kept])
         if model.ByteSize() > _ONE_FILE:
             raise ModelError(
                 f"{source.path.name} is larger than one ONNX file may be (2 GB).",
@@ -63,6 +75,14 @@ class OnnxRuntimeConverter:
             outputs=output_specs(request.outputs, source.channels_last),
             kept_float=kept,
         )
+
+    def find_overflows(
+        self, source: OnnxSource, inputs: Sequence[Mapping[str, NDArray[Any]]], precision: str
+    ) -> HalfOverflows:
+        """See ``Converter``; a file in fp32 always runs so."""
+        if precision != "fp16" or not inputs:
+            return HalfOverflows()
+        return graph_overflows(simplified(source), inputs, source.path)
 
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None are known."""
@@ -93,9 +113,11 @@ def _spec(tensor: SourceTensor, channels_last: Collection[str]) -> TensorSpec:
     )
 
 
-def _wide_nodes(model: onnx.ModelProto, wide: Collection[str]) -> tuple[str, ...]:
-    """The nodes that read or make wide tensors, or hold wide weights."""
+def _kept_nodes(model: onnx.ModelProto, request: ConversionRequest) -> tuple[KeptFloat, ...]:
+    """The nodes that were asked for, that overflow inside, or read, make or hold what is wide."""
     from onnx import numpy_helper
+
+    found = request.overflows
 
     large = {
         tensor.name
@@ -103,12 +125,20 @@ def _wide_nodes(model: onnx.ModelProto, wide: Collection[str]) -> tuple[str, ...
         if tensor.data_type == tensor.FLOAT
         and abs(numpy_helper.to_array(tensor)).max(initial=0.0) > FP16_LARGEST
     }
-    names = {*wide, *large}
-    return tuple(
-        node.name
-        for node in model.graph.node
-        if names.intersection(node.input) or names.intersection(node.output)
-    )
+    kept = []
+    for node in model.graph.node:
+        touched = {*node.input, *node.output}
+        tensor = max(touched & found.tensors.keys(), key=found.tensors.__getitem__, default="")
+        if node.name in request.keep_float:
+            kept.append(KeptFloat(layer=node.name, why="asked"))
+        elif tensor or touched & request.wide:
+            largest = found.tensors.get(tensor, 0.0)
+            kept.append(KeptFloat(layer=node.name, why="values", tensor=tensor, largest=largest))
+        elif node.name in found.sums:
+            kept.append(KeptFloat(layer=node.name, why="sums", largest=found.sums[node.name]))
+        elif touched & large:
+            kept.append(KeptFloat(layer=node.name, why="weights"))
+    return tuple(kept)
 
 
 def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:

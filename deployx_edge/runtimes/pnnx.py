@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata, util
 from pathlib import Path
+from typing import Any
 
 from deployx_edge.errors import MissingToolError, ModelError
 from deployx_edge.model import TensorSpec
 from deployx_edge.ncnn_format import Layer, read_param
 from deployx_edge.process import Completed, find_program, run
-from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, tensor_spec
+from deployx_edge.runtimes.converter import (
+    ConversionRequest,
+    ConvertedModel,
+    HalfOverflows,
+    tensor_spec,
+)
 from deployx_edge.runtimes.ncnn import unknown_layers
 from deployx_edge.runtimes.ncnn import version as ncnn_version
 from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
@@ -93,6 +99,12 @@ class PnnxConverter:
     def check(self, source: OnnxSource) -> None:
         """Raise ModelError for what ncnn has in no form (see ``Converter``)."""
         refuse_for_ncnn(source)
+
+    def find_overflows(
+        self, source: OnnxSource, inputs: Sequence[Mapping[str, Any]], precision: str
+    ) -> HalfOverflows:
+        """Nothing: no layer of pnnx's files is kept in fp32 (see ``Converter``)."""
+        return HalfOverflows()
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``model.ncnn.param`` and ``model.ncnn.bin`` (see ``Converter``)."""

@@ -19,8 +19,8 @@ class BundleOptions:
     ``postprocess``: see ``preprocessing``; where empty, what the ONNX file says in its metadata.
     ``samples``: ``.npz`` files or pictures to compare on, beside the inputs made up for it.
     ``verify`` False skips the comparison with the source, and ``accept_unproven`` accepts
-    outputs that hardly depend on the input; the manifest records either. ``name``: the bundle's,
-    None for the file's.
+    outputs that hardly depend on the input; the manifest records either. ``keep_float`` names
+    layers that stay fp32 where the rest has 16 bits. ``name``: the bundle's, None for the file's.
     """
 
     runtime: str = "ncnn"
@@ -31,6 +31,7 @@ class BundleOptions:
     samples: tuple[Path, ...] = ()
     verify: bool = True
     accept_unproven: bool = False
+    keep_float: tuple[str, ...] = ()
     name: str | None = None
     via: str | None = None
     torch: TorchOptions = field(default_factory=TorchOptions)

@@ -24,6 +24,7 @@ from deployx_edge.quantization.report import (
     too_few,
 )
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings
+from deployx_edge.runtimes.converter import refuse_unknown
 from deployx_edge.runtimes.emitter.converter import takes_batches
 from deployx_edge.runtimes.onnxruntime_converter import input_specs
 from deployx_edge.runtimes.reference import Reference
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 LEAST_SAMPLES = 8
 _COMPARED = 32  # samples that a report's figures come from
 _VERIFIED = 4  # of the calibration data, beside the inputs made up for it
-_CLOSE = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,17 +197,9 @@ def _calibration_data(
 
 
 def check_layers(names: Sequence[str], known: Sequence[str]) -> None:
-    """UsageError for a name that is no layer's, with the nearest that is one."""
-    import difflib
-
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=_CLOSE) or known[:1]
-            raise UsageError(
-                f"There is no layer '{name}' to keep in float."
-                f"{f' Did you mean {near[0]}?' if near else ''}",
-                remedy="`deployx-edge quantize` lists the layers by name.",
-            )
+    """UsageError for a name that is no layer's, with the nearest that are."""
+    remedy = "`deployx-edge quantize` lists the layers by name."
+    refuse_unknown(names, known, remedy=remedy)
 
 
 def tensor_costs(

@@ -22,11 +22,12 @@ from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.pnnx import PnnxConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
-from deployx_edge.sources.magnitudes import WideTensor, wide_tensors
+from deployx_edge.sources.magnitudes import wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.workflows.bundle_options import BundleOptions
+from deployx_edge.workflows.kept_float import kept_notes, telling_inputs
 from deployx_edge.workflows.models import EXPORTER_KEY, noted
 from deployx_edge.workflows.progress import Progress, Stage
 from deployx_edge.workflows.samples import read_samples
@@ -47,7 +48,6 @@ PRECISIONS = ("fp32", "fp16", "bf16")
 # What the model's author says of pictures and scores travels in the ONNX file's metadata.
 _PREPROCESS_KEY = "deployx-edge.preprocess"
 _POSTPROCESS_KEY = "deployx-edge.postprocess"
-_NAMED_LAYERS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,16 @@ def check_options(options: BundleOptions) -> None:
             f"{options.precision} cannot be had for {options.runtime} by this converter, "
             f"which writes {' or '.join(converter.precisions)}."
         )
+    if options.keep_float and options.via == "pnnx":
+        raise UsageError(
+            "--keep-float needs layers by the names of the model's nodes, and pnnx renames them.",
+            remedy="Leave out --via pnnx.",
+        )
+    if options.keep_float and options.runtime == "onnxruntime" and options.precision != "fp16":
+        raise UsageError(
+            "--keep-float is for files of 16 bits; one for ONNX Runtime is fp32 throughout.",
+            remedy="Add --precision fp16, or leave it out.",
+        )
 
 
 def converter_for(options: BundleOptions) -> Converter:
@@ -112,9 +122,11 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
         precision=precision,
         folder=work,
         wide=frozenset(item.tensor for item in wide),
+        overflows=converter.find_overflows(source, telling_inputs(inputs), precision),
+        keep_float=options.keep_float,
     )
     converted = converter.convert(source, request)
-    notes = [*source.notes, *noted(source.metadata), *_kept_note(converted, wide)]
+    notes = [*source.notes, *noted(source.metadata), *kept_notes(converted, wide)]
     for note in notes:
         progress(Stage(text=note))
     if options.verify:
@@ -236,20 +248,6 @@ def source_outputs(source: OnnxSource, arrays: Mapping[str, Array]) -> tuple[Sou
         if 0 in tensor.shape:
             raise ModelError(f"The output '{tensor.name}' of {source.path.name} is empty.")
     return outputs
-
-
-def _kept_note(model: ConvertedModel, wide: Sequence[WideTensor]) -> tuple[str, ...]:
-    if not model.kept_float:
-        return ()
-    more = len(model.kept_float) - _NAMED_LAYERS
-    layers = ", ".join(model.kept_float[:_NAMED_LAYERS]) + (f" and {more} more" if more > 0 else "")
-    largest = max(wide, key=lambda item: item.largest, default=None)
-    why = (
-        "their weights are beyond what fp16 holds (65504)"
-        if largest is None
-        else f"'{largest.tensor}' reaches {largest.largest:.3g}, fp16 ends at 65504"
-    )
-    return (f"These layers stay fp32 where half floats are used: {layers}; {why}.",)
 
 
 def _verify_in_fp32(

@@ -20,7 +20,12 @@ from deployx_edge.quantization.report import (
 )
 from deployx_edge.quantization.values import QuantizationSettings, WeightLayout
 from deployx_edge.rewriting.passes import NCNN_PASSES
-from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, LayerScales
+from deployx_edge.runtimes.converter import (
+    ConversionRequest,
+    ConvertedModel,
+    HalfOverflows,
+    LayerScales,
+)
 from deployx_edge.runtimes.emitter.converter import EmitterConverter, quantizable_layers
 from deployx_edge.runtimes.emitter.quantized import QuantizableLayer
 from deployx_edge.runtimes.int8_reference import (
@@ -48,6 +53,7 @@ from deployx_edge.workflows.calibration import (
     tensor_costs,
 )
 from deployx_edge.workflows.conversion import Made, versions
+from deployx_edge.workflows.kept_float import kept_notes, telling_inputs
 from deployx_edge.workflows.progress import Progress, Stage, silent
 
 if TYPE_CHECKING:
@@ -60,7 +66,7 @@ class Calibrated:
     """A model with scales for all its layers, before it is decided which of them are used.
 
     ``model`` is the float model as the emitter reads it, equalized where that was asked for;
-    ``wide`` are its tensors beyond what half floats hold.
+    ``wide`` are its tensors beyond what half floats hold, ``overflows`` what that is in ncnn.
     """
 
     material: Material
@@ -68,6 +74,7 @@ class Calibrated:
     layers: tuple[QuantizableLayer, ...]
     result: PpqResult
     wide: frozenset[str]
+    overflows: HalfOverflows
 
     @property
     def able(self) -> tuple[str, ...]:
@@ -88,7 +95,8 @@ def calibrated(
     material: Material, options: QuantizeOptions, *, progress: Progress = silent
 ) -> Calibrated:
     """Find the scales of all layers; ModelError where ncnn or PPQ cannot have the model."""
-    EmitterConverter().check(material.source)
+    converter = EmitterConverter()
+    converter.check(material.source)
     prepared = saved(
         canonical(material.source, NCNN_PASSES).model, material.folder, material.opened.name
     )
@@ -96,11 +104,15 @@ def calibrated(
     check_layers(options.keep_float, [layer.node for layer in layers])
     _check_able(layers, options.keep_float, material)
     result = _scales(prepared, layers, material, options.settings, progress)
+    model = with_parameters(_loaded(prepared), result.floats)
+    plain = saved(model, fresh(material.folder, "halves"), material.opened.name)
+    inputs = telling_inputs(material.inputs())
     return Calibrated(
         material=material,
-        model=with_parameters(_loaded(prepared), result.floats),
+        model=model,
         layers=layers,
         result=result,
+        overflows=converter.find_overflows(plain, inputs, "int8"),
         wide=frozenset(i.tensor for i in wide_tensors(material.source, material.inputs())),
     )
 
@@ -139,7 +151,7 @@ def finished(
             postprocessing=own.postprocessing,
             verification=replace(verification, intermediates=inside, samples=own.verified_samples),
             tools=(*versions(EmitterConverter()), ("esp-ppq", ppq_version())),
-            notes=notes_of(report),
+            notes=(*notes_of(report), *kept_notes(after, ())),
         )
         bundle = write_made(made, own.opened, output, options.bundle.name)
         return Quantized(bundle=bundle, report=report)
@@ -213,6 +225,7 @@ def _converted(
         precision="int8" if scales else "fp32",
         folder=folder,
         wide=found.wide,
+        overflows=found.overflows,
         scales=scales,
     )
     return EmitterConverter().convert(model, request)

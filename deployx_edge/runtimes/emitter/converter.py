@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge import __version__
 from deployx_edge.errors import ModelError
 from deployx_edge.model import TensorSpec
 from deployx_edge.ncnn_format import STORED_PRECISIONS
 from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES, widened
-from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, tensor_spec
-from deployx_edge.runtimes.emitter.emit import Emitted, Refusal, emit, find_quantizable
-from deployx_edge.runtimes.emitter.graph import read_graph
+from deployx_edge.runtimes.converter import (
+    ConversionRequest,
+    ConvertedModel,
+    HalfOverflows,
+    refuse_unknown,
+    tensor_spec,
+)
+from deployx_edge.runtimes.emitter.axes import natural_dims
+from deployx_edge.runtimes.emitter.emit import (
+    Emitted,
+    Refusal,
+    emit,
+    find_quantizable,
+    float_layers,
+)
+from deployx_edge.runtimes.emitter.graph import Graph, read_graph
 from deployx_edge.runtimes.emitter.quantized import QuantizableLayer
+from deployx_edge.runtimes.half_sums import half_overflows
 from deployx_edge.runtimes.ncnn import version as ncnn_version
 from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.canonical import canonical
+from deployx_edge.sources.canonical import CanonicalModel, canonical
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _NAMED = 3
+_NAMES_REMEDY = "`deployx-edge profile` and the bundle's .param file show the layers by name."
 
 
 class EmitterConverter:
@@ -28,6 +48,10 @@ class EmitterConverter:
 
     runtime = "ncnn"
     precisions = STORED_PRECISIONS
+
+    def __init__(self) -> None:
+        # What the last source became: a conversion asks for it again and again.
+        self._last: tuple[OnnxSource, CanonicalModel] | None = None
 
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The versions of ncnn, and of what simplifies the model first."""
@@ -43,15 +67,31 @@ class EmitterConverter:
         """Raise ModelError for what ncnn has in no form (see ``Converter``)."""
         refuse_for_ncnn(source)
 
+    def find_overflows(
+        self, source: OnnxSource, inputs: Sequence[Mapping[str, NDArray[Any]]], precision: str
+    ) -> HalfOverflows:
+        """See ``Converter``; boards run fp32 files in half floats too, where that is wanted."""
+        if precision == "bf16" or not inputs:
+            return HalfOverflows()
+        # Layers and blobs have the same names whether all samples run at once or one by one.
+        for each in (source, _for_one_sample(source)):
+            graph = self._graph(each)
+            layers, blobs = float_layers(graph)
+            if layers:
+                runs = [_blob_arrays(graph, blobs, arrays) for arrays in inputs]
+                return half_overflows(layers, runs)
+        return HalfOverflows()
+
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``<stem>.param``, ``<stem>.bin``, of int8 ``<stem>.table`` (see ``Converter``)."""
         # ncnn runs one sample at a time.
         is_batch = takes_batches(source, request.outputs)
-        emitted = _emit(_for_one_sample(source) if is_batch else source, request)
+        emitted = self._emit(_for_one_sample(source) if is_batch else source, request)
         if is_batch and emitted.refusals:
-            is_batch, emitted = False, _emit(source, request)
+            is_batch, emitted = False, self._emit(source, request)
         if emitted.refusals:
             raise refused(source, emitted.refusals)
+        refuse_unknown(request.keep_float, emitted.layers, remedy=_NAMES_REMEDY)
         for tensor in source.inputs:
             if tensor.name not in emitted.blobs:
                 raise ModelError(
@@ -76,6 +116,26 @@ class EmitterConverter:
             kept_float=emitted.kept_float,
         )
 
+    def _canonical(self, source: OnnxSource) -> CanonicalModel:
+        if self._last is None or self._last[0] != source:
+            self._last = source, canonical(source, NCNN_PASSES, NCNN_FUSIONS)
+        return self._last[1]
+
+    def _graph(self, source: OnnxSource) -> Graph:
+        model = self._canonical(source)
+        return read_graph(model.model, model.shapes)
+
+    def _emit(self, source: OnnxSource, request: ConversionRequest) -> Emitted:
+        wide = widened(self._canonical(source).model, request.wide)
+        return emit(
+            self._graph(source),
+            request.precision,
+            wide,
+            request.scales,
+            overflows=request.overflows,
+            keep_float=request.keep_float,
+        )
+
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None: what is in doubt is refused."""
         return ()
@@ -93,12 +153,6 @@ def refused(source: OnnxSource, refusals: Sequence[Refusal]) -> ModelError:
         remedy="Rewrite it while exporting, or cut it off the model "
         "(docs/when-an-operator-is-missing.md).",
     )
-
-
-def _emit(source: OnnxSource, request: ConversionRequest) -> Emitted:
-    model = canonical(source, NCNN_PASSES, NCNN_FUSIONS)
-    wide = widened(model.model, request.wide)
-    return emit(read_graph(model.model, model.shapes), request.precision, wide, request.scales)
 
 
 def quantizable_layers(source: OnnxSource) -> tuple[QuantizableLayer, ...]:
@@ -138,6 +192,20 @@ def takes_batches(source: OnnxSource, outputs: Sequence[SourceTensor]) -> bool:
         and np.allclose(first[name][-1], third[name][-1], rtol=1e-4)
         for name in first
     )
+
+
+def _blob_arrays(
+    graph: Graph, blobs: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """The arrays as the graph's input blobs; of several samples those that it takes at once."""
+    import numpy as np
+
+    found = {}
+    for tensor, blob in blobs.items():
+        shape = graph.shape(tensor)
+        values = arrays[tensor].reshape(-1)[: math.prod(shape)]
+        found[blob] = np.ascontiguousarray(values.reshape(natural_dims(shape)), dtype=np.float32)
+    return found
 
 
 def _for_one_sample(source: OnnxSource) -> OnnxSource:

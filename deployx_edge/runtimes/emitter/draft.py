@@ -40,14 +40,14 @@ class Weight:
 class DraftLayer:
     """A layer with its weights, and the node that it is named by ("" for what comes between).
 
-    ``float32`` where it stays so in a model of 16 bits; ``no_winograd`` where it may not be
-    computed so.
+    ``float32`` says why it stays so in a model of 16 bits ("": it does not, see ``KeptFloat``);
+    ``no_winograd`` where it may not be computed so.
     """
 
     layer: Layer
     weights: tuple[Weight, ...]
     node: str = ""
-    float32: bool = False
+    float32: str = ""
     no_winograd: bool = False
 
 

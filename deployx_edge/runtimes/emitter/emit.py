@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from deployx_edge.ncnn_format import Layer, encode_weights, format_param
-from deployx_edge.runtimes.converter import LayerScales
+from deployx_edge.runtimes.converter import HalfOverflows, KeptFloat, LayerScales
 
 # Each enters its operators into the table when it is imported.
 from deployx_edge.runtimes.emitter import (  # noqa: F401
@@ -38,7 +38,14 @@ from deployx_edge.runtimes.emitter.quantized import (
     table_of,
 )
 from deployx_edge.runtimes.emitter.table import TABLE
-from deployx_edge.runtimes.emitter.wide import fenced, has_wide_weights, masked, touches
+from deployx_edge.runtimes.emitter.wide import (
+    fenced,
+    has_wide_weights,
+    kept_float,
+    masked,
+    reasons,
+    touches,
+)
 
 _OWN_DOMAINS = ("", "ai.onnx")
 
@@ -56,15 +63,17 @@ class Refusal:
 class Emitted:
     """What became of a graph; files only where nothing was refused.
 
-    ``blobs`` maps the graph's inputs and outputs to ncnn's blobs; ``kept_float`` names the
-    layers that stay fp32 in a model of 16 bits; ``table`` are the scales of int8 layers.
+    ``blobs`` maps the graph's inputs and outputs to ncnn's blobs; ``layers`` are the names that a
+    layer can be kept fp32 by, ``kept_float`` those that stay so in a model of 16 bits; ``table``
+    are the scales of int8 layers.
     """
 
     param: str
     weights: bytes
     blobs: dict[str, str]
     refusals: tuple[Refusal, ...]
-    kept_float: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    kept_float: tuple[KeptFloat, ...] = ()
     table: str = ""
 
 
@@ -83,20 +92,26 @@ def emit(
     precision: str,
     wide: Collection[str] = (),
     scales: Mapping[str, LayerScales] | None = None,
+    *,
+    overflows: HalfOverflows | None = None,
+    keep_float: Collection[str] = (),
 ) -> Emitted:
     """Write the graph for ncnn.
 
     ``precision`` is that of stored weights: one of STORED_PRECISIONS, or "int8" for fp32 but
     for the layers of the nodes in ``scales``. In fp16 layers that read or make one of the tensors
-    ``wide`` compute and store in fp32; also where a board runs stored fp32 weights in fp16.
+    ``wide``, or that ``overflows`` names, compute and store in fp32; also where a board runs
+    stored fp32 weights in fp16. So do the layers ``keep_float`` in all formats of 16 bits.
     """
+    found = HalfOverflows() if overflows is None or precision == "bf16" else overflows
     drafted = _drafted(graph, precision, wide)
     if drafted.refusals:
         return Emitted(param="", weights=b"", blobs={}, refusals=drafted.refusals)
     outputs = drafted.outputs
     names = drafted.draft.names
     inputs = {tensor: drafted.draft.take(tensor) for tensor in graph.inputs}
-    layers = quantized(drafted.layers, scales or {}, graph)
+    layers = kept_float(drafted.layers, found, keep_float, scales or {})
+    layers = quantized(layers, scales or {}, graph)
     table = table_of(layers, scales or {})
     layers = split_shared(joined_heads(layers, outputs.values()), outputs.values(), names)
     layers = fenced(requantized(layers, scales or {}, outputs.values()), names)
@@ -110,9 +125,20 @@ def emit(
         ),
         blobs={**inputs, **outputs},
         refusals=(),
-        kept_float=tuple(entry.layer.name for entry in layers if entry.float32),
+        layers=tuple(entry.layer.name for entry in drafted.layers if entry.layer.type != "Input"),
+        kept_float=reasons(layers, found),
         table=table,
     )
+
+
+def float_layers(graph: Graph) -> tuple[list[DraftLayer], dict[str, str]]:
+    """The graph in fp32 with every layer apart, to be measured, and the blobs of its inputs.
+
+    No layer where ncnn cannot run the graph.
+    """
+    drafted = _drafted(graph, "fp32", ())
+    blobs = {tensor: drafted.draft.take(tensor) for tensor in graph.inputs}
+    return split_shared(drafted.layers, drafted.outputs.values(), drafted.draft.names), blobs
 
 
 def find_quantizable(graph: Graph) -> tuple[tuple[QuantizableLayer, ...], tuple[Refusal, ...]]:
@@ -130,11 +156,11 @@ def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
         before, absorbed = len(draft.layers), set(draft.absorbed)
         try:
             _write(draft, node)
-            if precision != "bf16" and (
-                touches(graph, node, draft.absorbed - absorbed, wide)
-                or any(has_wide_weights(entry) for entry in draft.layers[before:])
-            ):
-                draft.layers[before:] = [replace(e, float32=True) for e in draft.layers[before:]]
+            is_wide = touches(graph, node, draft.absorbed - absorbed, wide)
+            has_weights = any(has_wide_weights(entry) for entry in draft.layers[before:])
+            if precision != "bf16" and (is_wide or has_weights):
+                why = "values" if is_wide else "weights"
+                draft.layers[before:] = [replace(e, float32=why) for e in draft.layers[before:]]
         except RefusedError as refused:
             refusals.append(Refusal(operator=node.operator, node=node.name, reason=str(refused)))
             for tensor in node.outputs:
