@@ -152,8 +152,21 @@ def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
         halved: onnx.ModelProto = convert_float_to_float16(
             model, keep_io_types=True, node_block_list=list(kept)
         )
+    _drop_copies(halved)
     _drop_detours(halved)
     return halved
+
+
+def _drop_copies(model: onnx.ModelProto) -> None:
+    """Take away all but one of the casts that are put before each of several fp32 readers."""
+    seen: set[str] = set()
+    kept = []
+    for node in model.graph.node:
+        if node.op_type != "Cast" or node.output[0] not in seen:
+            kept.append(node)
+        seen.update(node.output)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
 
 
 def _drop_detours(model: onnx.ModelProto) -> None:
