@@ -37,7 +37,7 @@ ROLES = {"ncnn": ("param", "bin"), "onnxruntime": ("onnx",)}
 EXTRA_ROLES = ("table", "quantization")
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 LAYOUTS = ("", "NC", "NCW", "NCHW", "NHWC", "NCDHW")
-VERDICTS = ("same", "differs", "unproven")
+VERDICTS = ("same", "rounded", "differs", "unproven")
 STATUSES = ("passed", "accepted", "skipped", "no-reference")
 
 _MANY = 4096

@@ -27,6 +27,16 @@ PlotOption = Annotated[
 ]
 
 
+# What can be done, by the precision whose limits were passed.
+_REMEDIES = {
+    "fp32": "Convert the model again; where that does not help, report the operator.",
+    "fp16": "See whether it is rounding: compare with --precision fp32, and a bundle of fp32 "
+    "weights. Where these agree, the layer needs fp32; where not, report the operator.",
+    "int8": "Where `quantize` passed, its layers are right and this is what eight bits cost there: "
+    "keep the layer in float (quantize --keep-float LAYER), or see by `evaluate` what it matters.",
+}
+
+
 def compare(
     model: Annotated[
         Path,
@@ -77,12 +87,19 @@ def compare(
             progress=progress,
         )
     where = f" on {found.device}" if found.device else ""
+    where += f" in {found.ran}" if found.ran else ""
     title = f"{found.bundle}{where} beside {found.source}, {found.inputs} inputs"
     report = comparison_report(title, found.precision, found.layers)
     if json:
-        print_json(comparison_document(title, found.precision, found.layers))
+        print_json(
+            comparison_document(
+                title, found.precision, found.layers, ran=found.ran, warning=found.warning
+            )
+        )
     else:
         print_report(report)
+        if found.warning:
+            print_report(found.warning)
     if picture:
         draw_report(report, picture)
     if plot:
@@ -92,5 +109,5 @@ def compare(
         raise VerificationError(
             f"'{first.check.output}' of the layer '{first.layer}' ({first.type}) is the first to "
             "differ from the source.",
-            remedy="Convert the model again; where that does not help, report the operator.",
+            remedy=_REMEDIES.get(found.precision, _REMEDIES["fp16"]),
         )

@@ -12,21 +12,36 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from deployx_edge.bundle import OutputCheck
 from deployx_edge.comparison import LIMITS, LayerCheck, first_difference
 from deployx_edge.errors import UsageError
 
+_COLOURS = {"differs": "red", "unproven": "yellow", "rounded": "yellow"}
 # The bar runs from an error of 1e-8 of the variation to the whole of it.
 _DECADES = 8
 _WIDTH = 16
 
 
-def comparison_document(title: str, precision: str, layers: Sequence[LayerCheck]) -> dict[str, Any]:
-    """Each tensor with its layer, and the first that differs (null: none does)."""
+def comparison_document(
+    title: str,
+    precision: str,
+    layers: Sequence[LayerCheck],
+    *,
+    ran: str | None = None,
+    warning: str | None = None,
+) -> dict[str, Any]:
+    """Each tensor with its layer, and the first that differs (null: none does).
+
+    ``precision`` is the one whose limits hold, ``ran`` what a board says of its layers, and
+    ``warning`` where that is not what was asked for.
+    """
     first = first_difference(layers)
     return {
         "kind": "comparison",
         "title": title,
         "precision": precision,
+        "ran": ran,
+        "warning": warning,
         "first_difference": None if first is None else first.check.output,
         "layers": [{"layer": row.layer, "type": row.type, **asdict(row.check)} for row in layers],
     }
@@ -34,7 +49,7 @@ def comparison_document(title: str, precision: str, layers: Sequence[LayerCheck]
 
 def comparison_report(title: str, precision: str, layers: Sequence[LayerCheck]) -> RenderableType:
     """One row a tensor in the order of the layers, with the growth of the error as bars."""
-    table = Table(title=f"{title} ({precision})")
+    table = Table(title=f"{title} (limits of {precision})")
     for heading in ("layer", "type", "tensor", "verdict"):
         table.add_column(heading)
     for heading in ("error / variation", "SNR", "largest", "cosine"):
@@ -46,9 +61,7 @@ def comparison_report(title: str, precision: str, layers: Sequence[LayerCheck]) 
             row.layer,
             row.type,
             check.output,
-            Text(
-                check.verdict, style={"differs": "red", "unproven": "yellow"}.get(check.verdict, "")
-            ),
+            Text(check.verdict, style=_COLOURS.get(check.verdict, "")),
             f"{check.relative_error:.1e}",
             "exact" if check.snr_db is None else f"{check.snr_db:.0f} dB",
             f"{check.max_abs_error:.2e}",
@@ -57,9 +70,17 @@ def comparison_report(title: str, precision: str, layers: Sequence[LayerCheck]) 
         )
     first = first_difference(layers)
     if first is None:
-        return Group(table, Text(f"No tensor of {len(layers)} differs."))
+        rounded = [row.check for row in layers if row.check.verdict == "rounded"]
+        more = f" by more than {precision} may cost; {_worst(rounded)}." if rounded else "."
+        return Group(table, Text(f"No tensor of {len(layers)} differs{more}"))
     words = f"The first to differ is '{first.check.output}' of the layer '{first.layer}'."
     return Group(table, Text(words, style="red"))
+
+
+def _worst(rounded: Sequence[OutputCheck]) -> str:
+    worst = max(rounded, key=lambda check: check.relative_error)
+    snr = "" if worst.snr_db is None else f" ({worst.snr_db:.0f} dB)"
+    return f"{len(rounded)} are rounded, '{worst.output}' most{snr}"
 
 
 def bar(error: float) -> str:
@@ -86,6 +107,7 @@ def plot_comparison(title: str, precision: str, layers: Sequence[LayerCheck], pa
     axes.plot(places, errors, color="0.6", linewidth=1, zorder=1)
     for verdict, colour in (
         ("same", "tab:green"),
+        ("rounded", "tab:olive"),
         ("unproven", "tab:orange"),
         ("differs", "tab:red"),
     ):

@@ -130,7 +130,7 @@ def verify_layers(
 
 def intermediate_check(checks: Sequence[LayerCheck]) -> IntermediateCheck:
     """What comparisons found, in short; none of them differs."""
-    proven = [item.check for item in checks if item.check.verdict == "same"]
+    proven = [item.check for item in checks if item.check.verdict in ("same", "rounded")]
     worst = max(proven, key=lambda check: check.relative_error, default=None)
     return IntermediateCheck(
         compared=len(checks),

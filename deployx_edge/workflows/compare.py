@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import Bundle, load_bundle
-from deployx_edge.comparison import LayerCheck, structured_inputs
+from deployx_edge.comparison import LIMITS, LayerCheck, structured_inputs
 from deployx_edge.config import load_config
 from deployx_edge.errors import UsageError
-from deployx_edge.measurement.values import RunOptions
+from deployx_edge.measurement.values import (
+    BenchPlan,
+    Limits,
+    PrecisionCount,
+    RunOptions,
+    precision_that_ran,
+    precision_warning,
+)
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.hosts import HOSTS, Arrays
@@ -23,6 +30,7 @@ from deployx_edge.runtimes.layerwise import (
     source_side,
 )
 from deployx_edge.sources.onnx_file import read_onnx
+from deployx_edge.workflows.bench import loaded, random_inputs
 from deployx_edge.workflows.conversion import converted
 from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent
@@ -38,7 +46,9 @@ if TYPE_CHECKING:
 class Comparison:
     """What was compared, on how many inputs, and every tensor in the order of the layers.
 
-    ``device`` is where the second ran, None for this computer; ``precision`` what it ran in.
+    ``device`` is where the second ran, None for this computer, and ``ran`` in which precisions, as
+    a board told; ``precision`` is the one whose limits hold. ``warning`` says where it did not run
+    as it was asked to.
     """
 
     source: str
@@ -47,6 +57,8 @@ class Comparison:
     device: str | None
     inputs: int
     layers: tuple[LayerCheck, ...]
+    ran: str | None = None
+    warning: str | None = None
 
 
 def compare(
@@ -73,18 +85,21 @@ def compare(
         own = read_samples(samples, bundle.inputs, bundle.preprocessing, progress)
         inputs = (*own, *structured_inputs(bundle.inputs, bundle.preprocessing))
         chosen = options or RunOptions()
-        precision = bundle.precision if device is None else _coarser(bundle, chosen)
         shapes = ", ".join(f"{spec.name} {format_shape(spec.shape)}" for spec in bundle.inputs)
         progress(Stage(text=f"Running both on {len(inputs)} inputs ({shapes})"))
-        with _runner(bundle, device, chosen, wait, progress) as runner:
-            layers = compare_layers(model, reference, inputs, run=runner, precision=precision)
+        with _place(bundle, device, chosen, wait, progress) as place:
+            layers = compare_layers(
+                model, reference, inputs, run=place.run, precision=place.precision
+            )
     return Comparison(
         source=first.name,
         bundle=bundle.name,
-        precision=precision,
+        precision=place.precision,
         device=device,
         inputs=len(inputs),
         layers=layers,
+        ran=place.ran,
+        warning=place.warning,
     )
 
 
@@ -116,13 +131,22 @@ def _bundle_side(model: ConvertedModel) -> ReferenceSide:
     return ReferenceSide(names=host.blobs(model), run=run_bundle, matched=lambda _: {})
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """How to have the blobs' values (None for this computer), and whose limits hold for them."""
+
+    run: BlobRunner | None
+    precision: str
+    ran: str | None = None
+    warning: str | None = None
+
+
 @contextmanager
-def _runner(
+def _place(
     bundle: Bundle, device: str | None, options: RunOptions, wait: bool, progress: Progress
-) -> Iterator[BlobRunner | None]:
-    """How to have the blobs' values: None for this computer."""
+) -> Iterator[_Place]:
     if device is None:
-        yield None
+        yield _Place(run=None, precision=bundle.precision)
         return
     board, purpose = load_config().find_device(device), f"compare {bundle.name}"
     with open_session(board, purpose=purpose, wait=wait, progress=progress) as session:
@@ -130,12 +154,26 @@ def _runner(
         def run_there(inputs: Sequence[Arrays], blobs: Sequence[str]) -> list[dict[str, Array]]:
             return [run(session, bundle, arrays, options=options, dump=blobs) for arrays in inputs]
 
-        yield run_there
+        session.push(bundle)
+        one = BenchPlan(warmup=0, iterations=1)
+        with loaded(session, bundle, options, Limits()) as load:
+            ran = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
+        yield _Place(
+            run=run_there,
+            precision=coarsest(bundle.precision, options.precision, ran),
+            ran=precision_that_ran(ran) if ran else None,
+            warning=precision_warning(options.precision, bundle.precision, ran) if ran else None,
+        )
 
 
-def _coarser(bundle: Bundle, options: RunOptions) -> str:
-    """The precision whose limits hold: stored weights or arithmetic, whichever has fewer bits."""
-    return bundle.precision if bundle.precision != "fp32" else options.precision
+def coarsest(stored: str, asked: str, ran: Sequence[PrecisionCount]) -> str:
+    """The precision whose limits hold: of stored weights, of what layers ran in, the coarsest.
+
+    What was ``asked`` for counts as well: a processor without half floats computes in fp32, and
+    ncnn still rounds weights to them there (an output of the digits was off by 1.3e-4).
+    """
+    there = [count.precision for count in ran if count.layers and count.precision in LIMITS]
+    return max((stored, asked, *there), key=tuple(LIMITS).index)
 
 
 def _check_outputs(names: Sequence[str], bundle: Bundle) -> None:

@@ -12,13 +12,14 @@ import pytest
 
 from deployx_edge.comparison import LayerCheck, first_difference, structured_inputs
 from deployx_edge.errors import BundleError, UsageError, VerificationError
+from deployx_edge.measurement.values import PrecisionCount
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
 from deployx_edge.runtimes.layerwise import compare_layers, source_side
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.workflows import conversion
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.compare import compare
+from deployx_edge.workflows.compare import coarsest, compare
 from tests.integration.models.onnx_models import (
     bypass,
     initializer,
@@ -135,6 +136,43 @@ def test_two_bundles_of_one_model(tmp_path: Path) -> None:
     assert (found.precision, len(found.layers)) == ("bf16", 6)
     assert first_difference(found.layers) is None
     assert max(item.check.relative_error for item in found.layers) > 1e-4
+
+
+def test_to_convert_again_is_no_remedy_for_rounding(tmp_path: Path) -> None:
+    path = save(small_cnn(), tmp_path / "m.onnx")
+    make_bundle(path, tmp_path / "b", BundleOptions(precision="bf16"))
+    wrong = save(mutated("relu2"), tmp_path / "wrong.onnx")
+    done = subprocess.run(
+        [COMMAND, "compare", wrong, tmp_path / "b"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 12
+    assert "compare with --precision fp32" in done.stderr
+    assert "onvert the model again" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "ran", "limits"),
+    [
+        ("fp32", "fp32", {"fp32": 5}, "fp32"),
+        ("fp32", "fp16", {"fp16": 4, "fp32": 1}, "fp16"),
+        ("fp32", "fp16", {"fp32": 5}, "fp16"),  # a processor without half floats
+        ("fp32", "fp16", {"bf16": 3, "fp32": 2}, "bf16"),
+        ("fp16", "fp32", {"fp32": 5}, "fp16"),
+        ("fp32", "fp32", {"fp16": 1, "fp32": 9}, "fp16"),
+        ("fp32", "fp32", {"fp32": 9}, "fp32"),
+        ("int8", "fp32", {"int8": 2, "fp16": 3}, "int8"),
+        ("int8", "fp16", {"fp16": 3}, "int8"),
+        ("bf16", "fp16", {"fp16": 3}, "bf16"),
+        ("fp32", "fp16", {}, "fp16"),
+        ("fp16", "fp32", {"int32": 2}, "fp16"),
+    ],
+)
+def test_limits_are_those_of_what_ran(
+    stored: str, asked: str, ran: dict[str, int], limits: str
+) -> None:
+    counts = [PrecisionCount(precision=name, layers=count) for name, count in ran.items()]
+    counts.append(PrecisionCount(precision="int8", layers=0))
+    assert coarsest(stored, asked, counts) == limits
 
 
 def test_what_cannot_be_compared(tmp_path: Path) -> None:

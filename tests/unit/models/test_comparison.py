@@ -54,6 +54,13 @@ def test_identical_outputs() -> None:
         ("fp32", 1.2e-3, "differs"),
         ("fp16", 1.9e-2, "same"),
         ("fp16", 2.2e-2, "differs"),
+        ("bf16", 1.9e-2, "same"),
+        ("bf16", 2.2e-2, "rounded"),
+        ("bf16", 1.1e-1, "differs"),
+        ("int8", 1.9e-2, "same"),
+        ("int8", 2.2e-2, "rounded"),
+        ("int8", 2.2e-1, "rounded"),  # 13 dB
+        ("int8", 3.2e-1, "differs"),
     ],
 )
 def test_the_limit_is_where_it_is_documented(precision: str, error: float, verdict: str) -> None:
@@ -61,6 +68,24 @@ def test_the_limit_is_where_it_is_documented(precision: str, error: float, verdi
     variation = math.sqrt(2 / 3)
     converted = [array + error * variation for array in reference]
     assert compare_output("y", reference, converted, LIMITS[precision]).verdict == verdict
+
+
+@pytest.mark.parametrize("precision", LIMITS)
+@pytest.mark.parametrize("seed", range(4))
+def test_same_is_said_of_what_half_floats_may_cost_at_most(precision: str, seed: int) -> None:
+    """Noise at every ratio from 60 dB to 0 dB: the words come in their order, none too early."""
+    random = np.random.default_rng(seed)
+    reference = [random.standard_normal((1, 4, 8, 8)) for _ in range(6)]
+    noise = [random.standard_normal((1, 4, 8, 8)) for _ in range(6)]
+    words = []
+    for snr in range(60, -1, -1):
+        found = [one + 10 ** (-snr / 20) * two for one, two in zip(reference, noise, strict=True)]
+        check = compare_output("y", reference, found, LIMITS[precision])
+        words.append(check.verdict)
+        assert check.verdict != "same" or check.snr_db is None or check.snr_db > 33.5
+    order = ["same", "rounded", "differs"]
+    assert words == sorted(words, key=order.index)
+    assert {"fp32", "fp16"} >= {precision} or "rounded" in words
 
 
 def test_a_large_offset_does_not_hide_an_error() -> None:
