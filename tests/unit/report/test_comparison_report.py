@@ -28,7 +28,7 @@ def text_of(*layers: LayerCheck) -> str:
 
 
 def test_thirteen_decibels_are_not_the_same() -> None:
-    right, noisy, worst = layer("a", 50), layer("b", 13), layer("c", 12)
+    right, noisy, worst = layer("a", 50), layer("b", 13), layer("c", 12.5)
     assert "No tensor of 1 differs." in text_of(right)
     told = text_of(right, worst, noisy)
     assert "differs by more than int8 may cost; 2 are rounded, 'c' most (12 dB)." in told
