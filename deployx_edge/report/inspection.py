@@ -31,7 +31,7 @@ def inspection_tables(inspection: Inspection) -> Group:
     facts.add_row("opset", str(inspection.opset))
     facts.add_row("nodes", f"{inspection.nodes}, {used} when simplified")
     facts.add_row("parameters", f"{inspection.parameters:,}")
-    facts.add_row("multiply-accumulates", f"{inspection.macs:,}")
+    facts.add_row("multiply-accumulates", _macs(inspection))
     for runtime, reason in inspection.refused.items():
         if reason:
             facts.add_row(f"{runtime} cannot", reason)
@@ -47,10 +47,18 @@ def inspection_tables(inspection: Inspection) -> Group:
         right = title in ("nodes", "multiply-accumulates")
         operators.add_column(title, justify="right" if right else "left")
     for use in inspection.operators:
-        share = f"{use.macs:,}" if use.macs else "-"
+        share = "unknown" if use.macs is None else f"{use.macs:,}" if use.macs else "-"
         verdicts = [_verdict(use, runtime) for runtime in runtimes]
         operators.add_row(use.operator, str(use.count), share, *verdicts)
     return Group(facts, operators)
+
+
+def _macs(inspection: Inspection) -> str:
+    if inspection.macs is not None:
+        return f"{inspection.macs:,}"
+    unknown = ", ".join(use.operator for use in inspection.operators if use.macs is None)
+    known = sum(use.macs or 0 for use in inspection.operators)
+    return f"{known:,} and what is unknown: {unknown}"
 
 
 def _verdict(use: OperatorUse, runtime: str) -> str:

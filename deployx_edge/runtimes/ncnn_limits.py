@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx_file import DEFAULT_DOMAINS, OnnxSource, SourceNode
+from deployx_edge.sources.foreign import refuse_foreign
+from deployx_edge.sources.onnx_file import DEFAULT_DOMAINS, OnnxSource
 
 # Operators whose results are no dense arrays of fixed shape.
 _IMPOSSIBLE = frozenset(
@@ -35,11 +36,6 @@ _IMPOSSIBLE = frozenset(
         "Unique",
     }
 )
-_CUT = "Move it out of the model, before or behind (docs/when-an-operator-is-missing.md)."
-_CUSTOM = (
-    "Write it as standard operators by a symbolic rewriter, or cut it off by --partition; a custom "
-    "operator in ops/ would serve too, but there is none for ncnn yet."
-)
 
 
 def refuse_for_ncnn(source: OnnxSource) -> None:
@@ -51,27 +47,19 @@ def refuse_for_ncnn(source: OnnxSource) -> None:
                 "ncnn are fixed when it is converted.",
                 remedy="Give one size an axis, or convert for --runtime onnxruntime.",
             )
-    for node in source.nodes:
-        reason = impossible(node)
-        if reason:
-            raise ModelError(
-                f"Operator '{node.operator}' (node '{node.name}') {reason}.",
-                remedy=_CUT if node.domain in DEFAULT_DOMAINS else _CUSTOM,
-            )
+    refuse_foreign(source)
     for tensor in source.inputs:
         _refuse_type(source, "input", tensor.name, tensor.dtype)
     for name, dtype in source.output_dtypes.items():
         _refuse_type(source, "output", name, dtype)
 
 
-def impossible(node: SourceNode) -> str:
-    """Why ncnn can in no way run this node; empty where that is for the converter to say."""
-    if node.domain not in DEFAULT_DOMAINS:
-        return (
-            f"of the domain '{node.domain}' is not a standard ONNX operator; ncnn does not have it"
-        )
-    if node.operator in _IMPOSSIBLE:
-        return "has no counterpart in ncnn, which knows dense arrays of fixed shape only"
+def impossible(operator: str, domain: str) -> str:
+    """Why ncnn can in no way run such a node; empty where that is for the converter to say."""
+    if domain not in DEFAULT_DOMAINS:
+        return f"ncnn has no operator of the domain '{domain}'"
+    if operator in _IMPOSSIBLE:
+        return "it has no counterpart in ncnn, which knows dense arrays of fixed shape only"
     return ""
 
 

@@ -19,6 +19,7 @@ from deployx_edge.runtimes.converter import (
 )
 from deployx_edge.runtimes.graph_sums import graph_overflows
 from deployx_edge.sources.canonical import simplified
+from deployx_edge.sources.foreign import refuse_foreign
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class OnnxRuntimeConverter:
         return (("deployx-edge", __version__), *((name, metadata.version(name)) for name in names))
 
     def check(self, source: OnnxSource) -> None:
-        """Nothing to refuse here: ONNX Runtime itself says what it cannot load."""
+        """Raise ModelError for an unknown operator; else ONNX Runtime says what it cannot load."""
+        refuse_foreign(source)
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``<stem>.onnx`` (see ``Converter``)."""

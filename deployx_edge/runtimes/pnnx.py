@@ -25,7 +25,7 @@ from deployx_edge.runtimes.converter import (
 )
 from deployx_edge.runtimes.ncnn import unknown_layers
 from deployx_edge.runtimes.ncnn import version as ncnn_version
-from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
+from deployx_edge.runtimes.ncnn_limits import impossible, refuse_for_ncnn
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, write_prepared
 
 _LONGEST_CONVERSION = 3600.0  # seconds; large models take minutes
@@ -99,6 +99,14 @@ class PnnxConverter:
     def check(self, source: OnnxSource) -> None:
         """Raise ModelError for what ncnn has in no form (see ``Converter``)."""
         refuse_for_ncnn(source)
+        for node in source.nodes:
+            reason = impossible(node.operator, node.domain)
+            if reason:
+                raise ModelError(
+                    f"'{node.operator}' (node '{node.name}') cannot run in ncnn: {reason}.",
+                    remedy="Leave out --via pnnx: the converter of this project first folds what "
+                    "is constant. Else cut it off (docs/when-an-operator-is-missing.md).",
+                )
 
     def find_overflows(
         self, source: OnnxSource, inputs: Sequence[Mapping[str, Any]], precision: str

@@ -8,8 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from deployx_edge.sources.branches import write_out_branches
+from deployx_edge.sources.folding import drop_unread, fold_constants, fold_shapes
+from deployx_edge.sources.functions import inline_functions
 from deployx_edge.sources.onnx_file import OnnxSource, prepared
 from deployx_edge.sources.onnx_runtime import open_model
+from deployx_edge.sources.sequences import write_out_sequences
+from deployx_edge.sources.training import refuse_training_mode
 
 if TYPE_CHECKING:
     import onnx
@@ -53,11 +58,9 @@ def canonical(
     tensors that remain stay as they are. A model on which the
     simplifier fails, as it does on opsets below 7, is taken as it is.
     """
-    import onnx.inliner
-
-    model = prepared(source)
-    if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+    model = inline_functions(prepared(source))
+    _write_out(model, {})
+    refuse_training_mode(model, source.path.name)
     simplified = _simplified(model)
     shapes = _shapes(simplified, source)
     # Shapes that onnxslim could not tell may be known now, and with them what follows.
@@ -65,7 +68,7 @@ def canonical(
     while True:
         found = Counter({each.name: each(simplified, shapes) for each in rewrites})
         applied += found
-        if not _fold_shapes(simplified, shapes) + found.total():
+        if not _write_out(simplified, shapes) + found.total():
             break
         simplified = _simplified(simplified)
         shapes = _shapes(simplified, source)
@@ -78,7 +81,10 @@ def simplified(source: OnnxSource) -> onnx.ModelProto:
 
     Axes that the source leaves open stay so. Every node has a name.
     """
-    model = _simplified(prepared(source))
+    model = inline_functions(prepared(source))
+    drop_unread(model)
+    refuse_training_mode(model, source.path.name)
+    model = _simplified(model)
     names = {node.name for node in model.graph.node}
     for index, node in enumerate(model.graph.node):
         if not node.name:
@@ -89,25 +95,18 @@ def simplified(source: OnnxSource) -> onnx.ModelProto:
     return model
 
 
-def _fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Replace Shape nodes of known tensors by constants; how many there were."""
-    import numpy as np
-    from onnx import helper, numpy_helper
+def _write_out(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Fold what is constant, and write out the branches and sequences that it decides on.
 
-    kept = []
-    for node in model.graph.node:
-        known = shapes.get(node.input[0]) if node.op_type == "Shape" else None
-        if known is None:
-            kept.append(node)
-            continue
-        cut = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-        sizes = np.asarray(known[cut.get("start", 0) : cut.get("end")], dtype=np.int64)
-        model.graph.initializer.append(numpy_helper.from_array(sizes, node.output[0]))
-    changed = len(model.graph.node) - len(kept)
-    if changed:
-        del model.graph.node[:]
-        model.graph.node.extend(kept)
-    return changed
+    Again and again, as one makes room for the other; gives the number of places changed.
+    """
+    total, changed = 0, 1
+    while changed:
+        changed = fold_shapes(model, shapes) + fold_constants(model)
+        changed += write_out_branches(model) + write_out_sequences(model, shapes)
+        changed += drop_unread(model)
+        total += changed
+    return total
 
 
 def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -162,4 +161,5 @@ def _measured(
         results = open_model(shown.SerializeToString()).run(names, inputs)
     except Exception:  # its exceptions share no base; the emitter names what has no shape
         return {}
-    return {name: array.shape for name, array in zip(names, results, strict=True)}
+    found = zip(names, results, strict=True)
+    return {name: array.shape for name, array in found if isinstance(array, np.ndarray)}

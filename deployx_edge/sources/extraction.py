@@ -13,10 +13,10 @@ from deployx_edge.sources.marks import (
     find_marks,
     is_mark_reference,
     marks_meant,
-    rename_tensors,
     without_marks,
 )
 from deployx_edge.sources.onnx_file import one_line
+from deployx_edge.sources.subgraphs import rename_tensors, tensors_read
 
 if TYPE_CHECKING:
     import onnx
@@ -210,7 +210,7 @@ def _reached(graph: onnx.GraphProto, starts: set[str], ends: Iterable[str]) -> s
             continue
         reached.add(name)
         if name not in starts and name in makers:
-            waiting.extend(makers[name].input)
+            waiting.extend(tensors_read(makers[name]))
     return reached
 
 

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deployx_edge.sources.canonical import CanonicalModel
 from deployx_edge.sources.magnitudes import WideTensor
-from deployx_edge.sources.onnx_file import SourceTensor
+from deployx_edge.sources.onnx_file import DEFAULT_DOMAINS, SourceTensor
 
 if TYPE_CHECKING:
     import onnx
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+# Where the weights, or what stands for them, are among a node's inputs.
+_WEIGHTS = {
+    "Attention": 1,
+    "Conv": 1,
+    "ConvInteger": 1,
+    "ConvTranspose": 1,
+    "DeformConv": 1,
+    "GRU": 1,
+    "Gemm": 1,
+    "LSTM": 1,
+    "MatMul": 1,
+    "MatMulInteger": 1,
+    "QLinearConv": 3,
+    "QLinearMatMul": 3,
+    "RNN": 1,
+}
+# What these multiply is in a graph of their own, or in their equation.
+_UNKNOWN = frozenset({"DFT", "Einsum", "If", "Loop", "STFT", "Scan", "SequenceMap"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +48,15 @@ class RefusedNode:
 class OperatorUse:
     """How often a model holds an operator, and what that computes.
 
-    ``macs`` are multiply-accumulates of one run; ``refused`` the nodes of it by runtime.
+    ``macs`` are multiply-accumulates of one run, None where they are not known; ``refused`` the
+    nodes of it by runtime.
     ``rewritten``: the file has it, the canonical model not: it was folded into constants or
     its neighbours, or a pass wrote it as other operators.
     """
 
     operator: str
     count: int
-    macs: int
+    macs: int | None
     refused: Mapping[str, tuple[RefusedNode, ...]] = field(default_factory=dict)
     rewritten: bool = False
 
@@ -64,9 +84,9 @@ class Inspection:
     passes: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def macs(self) -> int:
-        """Multiply-accumulates of one run."""
-        return sum(use.macs for use in self.operators)
+    def macs(self) -> int | None:
+        """Multiply-accumulates of one run; None where those of an operator are not known."""
+        return _total(use.macs for use in self.operators)
 
 
 def count_parameters(canonical: CanonicalModel) -> int:
@@ -83,44 +103,57 @@ def operator_uses(canonical: CanonicalModel) -> tuple[OperatorUse, ...]:
     graph = canonical.model.graph
     shapes = dict(canonical.shapes)
     shapes.update({tensor.name: tuple(tensor.dims) for tensor in graph.initializer})
-    counts: dict[str, int] = {}
-    macs: dict[str, int] = {}
+    macs: dict[str, list[int | None]] = {}
     for node in graph.node:
-        counts[node.op_type] = counts.get(node.op_type, 0) + 1
-        macs[node.op_type] = macs.get(node.op_type, 0) + count_macs(node, shapes)
+        macs.setdefault(node.op_type, []).append(count_macs(node, shapes))
     uses = [
-        OperatorUse(operator=operator, count=count, macs=macs[operator])
-        for operator, count in counts.items()
+        OperatorUse(operator=operator, count=len(counts), macs=_total(counts))
+        for operator, counts in macs.items()
     ]
-    return tuple(sorted(uses, key=lambda use: (-use.macs, -use.count, use.operator)))
+    return tuple(sorted(uses, key=lambda use: (-(use.macs or 0), -use.count, use.operator)))
 
 
-def count_macs(node: onnx.NodeProto, shapes: Shapes) -> int:
+def _total(counts: Iterable[int | None]) -> int | None:
+    """The sum, None where a part of it is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def count_macs(node: onnx.NodeProto, shapes: Shapes) -> int | None:
     """Multiply-accumulates of a node; 0 for what only adds, compares or moves.
 
     A convolution takes (channels / group × kernel) for each element of its output, a
     transposed one for each element of its input, a product of matrices its inner size for
     each element of its output, an attention twice the number of its keys for each element of
-    its queries. 0 where a shape is not known.
+    its queries. None where that is not known: a shape is not, or what the node holds or does.
     """
+    if node.domain not in DEFAULT_DOMAINS or node.op_type in _UNKNOWN:
+        return None
+    if node.op_type not in _WEIGHTS:
+        return 0
     names = [*node.input, *node.output]
     if any(name and name not in shapes for name in names):
-        return 0
-    if node.op_type == "Conv":
-        return math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
+        return None
+    return _known_macs(node, shapes)
+
+
+def _known_macs(node: onnx.NodeProto, shapes: Shapes) -> int:
+    first, second = (shapes[node.input[index]] for index in (0, _WEIGHTS[node.op_type]))
+    result = shapes[next(filter(None, node.output))]
     if node.op_type == "ConvTranspose":
-        return math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
-    if node.op_type in ("MatMul", "Gemm"):
-        transposed = any(entry.name == "transA" and entry.i for entry in node.attribute)
-        inner = shapes[node.input[0]][0 if transposed else -1]
-        return math.prod(shapes[node.output[0]]) * inner
+        return math.prod(first) * math.prod(second[1:])
+    if node.op_type.endswith(("Conv", "ConvInteger")):
+        return math.prod(result) * math.prod(second[1:])
     if node.op_type == "Attention":
         # Scores of every query by every key, and their sums of the values.
-        keys = shapes[node.input[1]][-2] if len(shapes[node.input[1]]) > 2 else 0
-        queries, values = shapes[node.input[0]], shapes[node.output[0]]
-        return (math.prod(queries) + math.prod(values)) * keys
+        keys = second[-2] if len(second) > 2 else 0
+        return (math.prod(first) + math.prod(shapes[node.output[0]])) * keys
     if node.op_type in ("LSTM", "GRU", "RNN"):
-        steps, batch, _ = shapes[node.input[0]]
-        weights = math.prod(shapes[node.input[1]]) + math.prod(shapes[node.input[2]])
-        return steps * batch * weights
-    return 0
+        steps, batch, _ = first
+        return steps * batch * (math.prod(second) + math.prod(shapes[node.input[2]]))
+    transposed = any(entry.name == "transA" and entry.i for entry in node.attribute)
+    return math.prod(result) * first[0 if transposed else -1]

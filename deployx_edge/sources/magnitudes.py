@@ -37,7 +37,7 @@ def wide_tensors(
 
     names = tensor_names(source)
     model = with_outputs(source, names)
-    makers = {name: node for node in model.graph.node for name in node.output if name}
+    makers = {name: node for node in model.graph.node for name in node.output if name in names}
     largest = dict.fromkeys(makers, 0.0)
     try:
         session = open_model(model.SerializeToString(), folder=source.data_folder)

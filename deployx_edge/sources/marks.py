@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import MARK_DOMAIN, MARK_OPERATOR
+from deployx_edge.sources.subgraphs import graphs_in, nodes_within, rename_tensors
 
 if TYPE_CHECKING:
     import onnx
@@ -146,20 +147,6 @@ def drop_marks(model: onnx.ModelProto, chosen: Callable[[onnx.NodeProto], bool])
         model.opset_import.extend(domains)
 
 
-def rename_tensors(graph: onnx.GraphProto, names: dict[str, str]) -> None:
-    """Give tensors other names, in the graph and in all graphs within its nodes."""
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-        for inner in _graphs_in(node):
-            rename_tensors(inner, names)
-    for values in (graph.input, graph.output, graph.value_info):
-        for value in values:
-            value.name = names.get(value.name, value.name)
-    for tensor in graph.initializer:
-        tensor.name = names.get(tensor.name, tensor.name)
-
-
 def _drop(
     graph: onnx.GraphProto, names: dict[str, str], chosen: Callable[[onnx.NodeProto], bool]
 ) -> None:
@@ -170,7 +157,7 @@ def _drop(
     kept: list[onnx.NodeProto] = []
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
-        for inner in _graphs_in(node):
+        for inner in graphs_in(node):
             _drop(inner, names, chosen)
         if not (is_mark(node) and chosen(node)):
             kept.append(node)
@@ -191,19 +178,9 @@ def _drop(
     graph.node.extend(kept)
 
 
-def _graphs_in(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    single = [entry.g for entry in node.attribute if entry.HasField("g")]
-    return single + [graph for entry in node.attribute for graph in entry.graphs]
-
-
 def _all_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    waiting = [*model.graph.node, *(node for body in model.functions for node in body.node)]
-    found = []
-    while waiting:
-        node = waiting.pop()
-        found.append(node)
-        waiting.extend(inner for graph in _graphs_in(node) for inner in graph.node)
-    return found
+    bodies = [model.graph.node, *(body.node for body in model.functions)]
+    return [node for body in bodies for node in nodes_within(body)]
 
 
 def _listed(marks: Iterable[Mark]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,13 @@ from deployx_edge.model import AxisRange, InputRequest, format_shape, too_large
 from deployx_edge.sources.cleaning import clean, readable_name
 from deployx_edge.sources.external_data import ExternalData, find_external_data
 from deployx_edge.sources.fixed_inputs import fix_inputs, fixed_values
+from deployx_edge.sources.functions import refuse_mixed_opsets
 from deployx_edge.sources.graph_values import dtype_of, sizes_of
 from deployx_edge.sources.layouts import channels_last
 from deployx_edge.sources.marks import find_marks, without_marks
 from deployx_edge.sources.reshaping import check_new_shapes, reshaped_inputs
-from deployx_edge.sources.subgraphs import all_names, tensors_read
+from deployx_edge.sources.subgraphs import all_names, nodes_within, tensors_read
+from deployx_edge.sources.training import refuse_training_mode
 
 if TYPE_CHECKING:
     import onnx
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 _IR_VERSION = 8
 _LEAST_IR_VERSION = 4
 DEFAULT_DOMAINS = ("", "ai.onnx")
+_MAKES_NO_TENSOR = re.compile("Sequence|Optional|ZipMap")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +60,7 @@ class SourceNode:
 class OnnxSource:
     """What an ONNX file says: its inputs and outputs, its metadata, and its nodes.
 
-    ``nodes`` are those of the graph and of the functions that it calls; ``data_files`` the
+    ``nodes`` are those of the graph, of graphs within nodes and of functions; ``data_files`` the
     external data files, which the prepared model names from ``data_folder`` on. ``is_marked``:
     the file holds marks, which only this package reads; they are no part of what is said here.
     ``notes`` say what is not as in the file. ``fixed`` are inputs that have a value instead, and
@@ -96,6 +100,8 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
     model = without_marks(whole) if find_marks(whole) else whole
     graph = model.graph
     nodes = _nodes(model)
+    refuse_mixed_opsets(model, path.name)
+    refuse_training_mode(model, path.name)
     output_dtypes = {value.name: dtype_of(path, "output", value) for value in graph.output}
     requests = {readable_name(name): request for name, request in requests.items()}
     fixed = fixed_values(path, graph, requests)
@@ -176,11 +182,29 @@ def load_whole(path: Path, requests: Mapping[str, InputRequest] | None = None) -
 
 
 def tensor_names(source: OnnxSource) -> tuple[str, ...]:
-    """The names of all tensors that the model's nodes make, in the file's order."""
+    """The names of all tensors that the model's nodes make, in the file's order.
+
+    Sequences, optional values and maps are none.
+    """
     model = _load(source.path, external=False).model
     if source.is_marked:
         model = without_marks(model)
-    return tuple(name for node in model.graph.node for name in node.output if name)
+    others = no_tensors(model)
+    made = (name for node in model.graph.node for name in node.output)
+    return tuple(name for name in made if name and name not in others)
+
+
+def no_tensors(model: onnx.ModelProto) -> set[str]:
+    """The names of the graph's values that are sequences, optional values or maps."""
+    import onnx
+
+    bodies = (model.graph.node, *(function.node for function in model.functions))
+    if not any(_MAKES_NO_TENSOR.search(n.op_type) for body in bodies for n in nodes_within(body)):
+        return set()
+    inferred = onnx.shape_inference.infer_shapes(model)
+    values = (*inferred.graph.value_info, *inferred.graph.output)
+    kinds = {value.name: value.type.WhichOneof("value") for value in values}
+    return {name for name, kind in kinds.items() if kind not in (None, "tensor_type")}
 
 
 def with_outputs(source: OnnxSource, tensors: Sequence[str]) -> onnx.ModelProto:
@@ -262,7 +286,7 @@ def _nodes(model: onnx.ModelProto) -> tuple[SourceNode, ...]:
     versions = {entry.domain: entry.version for entry in model.opset_import}
     nodes = []
     bodies = [model.graph.node, *(function.node for function in model.functions)]
-    for node in (node for body in bodies for node in body):
+    for node in (node for body in bodies for node in nodes_within(body)):
         name = node.name or (node.output[0] if node.output else "?")
         if (node.domain, node.op_type) in functions:
             continue

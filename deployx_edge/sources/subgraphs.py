@@ -31,6 +31,17 @@ def tensors_read(node: onnx.NodeProto) -> list[str]:
     return found
 
 
+def read_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes of the graph that its outputs depend on, in order."""
+    read = {value.name for value in model.graph.output}
+    found = []
+    for node in reversed(model.graph.node):
+        if any(name and name in read for name in node.output):
+            found.append(node)
+            read.update(tensors_read(node))
+    return found[::-1]
+
+
 def read_outside(graph: onnx.GraphProto) -> list[str]:
     """The tensors that a graph within a node reads and does not make itself."""
     own = {value.name for value in graph.input}

@@ -9,12 +9,13 @@ from pathlib import Path
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest, parse_inputs
-from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES
-from deployx_edge.runtimes.emitter import Refusal, emit
+from deployx_edge.runtimes.converter import ConversionRequest
+from deployx_edge.runtimes.emitter import Refusal
+from deployx_edge.runtimes.emitter.converter import EmitterConverter
 from deployx_edge.runtimes.emitter.graph import read_graph
-from deployx_edge.runtimes.ncnn_limits import refuse_for_ncnn
+from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.canonical import CanonicalModel, canonical
+from deployx_edge.sources.canonical import CanonicalModel
 from deployx_edge.sources.inspection import (
     Inspection,
     OperatorUse,
@@ -25,7 +26,8 @@ from deployx_edge.sources.inspection import (
 from deployx_edge.sources.magnitudes import WideTensor, wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.size import refuse_too_large
-from deployx_edge.workflows.conversion import source_preprocessing
+from deployx_edge.sources.subgraphs import nodes_within
+from deployx_edge.workflows.conversion import source_outputs, source_preprocessing
 from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent
 from deployx_edge.workflows.samples import read_samples
@@ -60,12 +62,12 @@ def _inspected(
     source = read_onnx(path, requests)
     refuse_too_large(source)
     fixed = replace(source, inputs=tuple(replace(each, ranges=()) for each in source.inputs))
+    in_runtime, outputs = _onnx_runtime(source, fixed)
     progress(Stage(text=f"Simplifying {path.name}"))
-    made = canonical(fixed, NCNN_PASSES, NCNN_FUSIONS)
-    progress(Stage(text="Looking up its operators"))
+    request = ConversionRequest(outputs=outputs, precision="fp32", folder=path.parent)
+    examined = EmitterConverter().examine(fixed, request)
+    made, refusals = examined.canonical, examined.emitted.refusals
     graph = read_graph(made.model, made.shapes)
-    refusals = emit(graph, "fp32").refusals
-    in_runtime = _onnx_runtime_refusal(source)
     progress(Stage(text="Running it for values beyond fp16's range"))
     wide = () if in_runtime else _wide(source, samples)
     return Inspection(
@@ -75,7 +77,7 @@ def _inspected(
         inputs=source.inputs,
         outputs=tuple(
             SourceTensor(
-                name=name, shape=made.shapes.get(name, ()), dtype=source.output_dtypes[name]
+                name=name, shape=graph.shapes.get(name, ()), dtype=source.output_dtypes[name]
             )
             for name in graph.outputs
         ),
@@ -84,26 +86,29 @@ def _inspected(
             *(_with_refusals(use, refusals, in_runtime) for use in operator_uses(made)),
             *_rewritten(source, made),
         ),
-        refused={"ncnn": _ncnn_refusal(source), "onnxruntime": in_runtime},
+        refused={"ncnn": _ncnn(source, refusals) or in_runtime, "onnxruntime": in_runtime},
         wide=wide,
         passes=made.applied,
     )
 
 
-def _ncnn_refusal(source: OnnxSource) -> str:
+def _ncnn(source: OnnxSource, refusals: Sequence[Refusal]) -> str:
+    """Why ncnn cannot have the model as a whole; what single nodes forbid is in their rows."""
     try:
-        refuse_for_ncnn(source)
+        EmitterConverter().check(source)
     except ModelError as error:
         return error.message
-    return ""
+    return "; ".join(refusal.reason for refusal in refusals if not refusal.operator)
 
 
-def _onnx_runtime_refusal(source: OnnxSource) -> str:
+def _onnx_runtime(source: OnnxSource, fixed: OnnxSource) -> tuple[str, tuple[SourceTensor, ...]]:
+    """Why ONNX Runtime cannot run the model, without which no runtime gets it, and its outputs."""
     try:
-        Reference(source)
+        OnnxRuntimeConverter().check(source)
+        given = Reference(source).run(structured_inputs(fixed.inputs)[-1])
+        return "", source_outputs(source, given)
     except ModelError as error:
-        return error.message
-    return ""
+        return error.message, ()
 
 
 def _wide(source: OnnxSource, samples: Sequence[Path]) -> tuple[WideTensor, ...]:
@@ -117,7 +122,7 @@ def _wide(source: OnnxSource, samples: Sequence[Path]) -> tuple[WideTensor, ...]
 
 def _rewritten(source: OnnxSource, made: CanonicalModel) -> tuple[OperatorUse, ...]:
     """The file's operators of which the canonical model has none."""
-    left = {node.op_type for node in made.model.graph.node}
+    left = {node.op_type for node in nodes_within(made.model.graph.node)}
     gone: dict[str, int] = {}
     for node in source.nodes:
         if node.operator not in left:

@@ -12,7 +12,7 @@ from deployx_edge.runtimes.emitter.axes import (
     place_of,
     positive,
 )
-from deployx_edge.runtimes.emitter.draft import Draft, Parameter, Weight, clip_bounds
+from deployx_edge.runtimes.emitter.draft import LARGEST, Draft, Parameter, Weight, clip_bounds
 from deployx_edge.runtimes.emitter.graph import Node
 from deployx_edge.runtimes.emitter.table import writes
 
@@ -55,6 +55,9 @@ def with_parameters(draft: Draft, node: Node) -> None:
 def clip(draft: Draft, node: Node) -> None:
     """Clip with constant bounds, else the larger and the smaller of two tensors."""
     bounds = clip_bounds(draft.graph, node)
+    if bounds is not None and bounds[0] <= -LARGEST and bounds[1] >= LARGEST:
+        draft.view(node.outputs[0], node.input(0))
+        return
     if bounds is not None:
         _emit(draft, node, "Clip", {0: bounds[0], 1: bounds[1]})
         return

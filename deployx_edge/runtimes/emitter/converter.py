@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge import __version__
@@ -41,6 +41,18 @@ if TYPE_CHECKING:
 
 _NAMED = 3
 _NAMES_REMEDY = "`deployx-edge profile` and the bundle's .param file show the layers by name."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """A model as the emitter reads it, and what becomes of it: files, or why there are none.
+
+    ``is_batch``: axis 0 counts samples, and ``emitted`` is for one of them.
+    """
+
+    canonical: CanonicalModel
+    emitted: Emitted
+    is_batch: bool
 
 
 class EmitterConverter:
@@ -84,20 +96,11 @@ class EmitterConverter:
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``<stem>.param``, ``<stem>.bin``, of int8 ``<stem>.table`` (see ``Converter``)."""
-        # ncnn runs one sample at a time.
-        is_batch = takes_batches(source, request.outputs)
-        emitted = self._emit(_for_one_sample(source) if is_batch else source, request)
-        if is_batch and emitted.refusals:
-            is_batch, emitted = False, self._emit(source, request)
+        examined = self.examine(source, request)
+        emitted, is_batch = examined.emitted, examined.is_batch
         if emitted.refusals:
             raise refused(source, emitted.refusals)
         refuse_unknown(request.keep_float, emitted.layers, remedy=_NAMES_REMEDY)
-        for tensor in source.inputs:
-            if tensor.name not in emitted.blobs:
-                raise ModelError(
-                    f"The input '{tensor.name}' of {source.path.name} decides on no output.",
-                    remedy="Export the model without it.",
-                )
         stem = source.path.stem
         param, weights = request.folder / f"{stem}.param", request.folder / f"{stem}.bin"
         param.write_text(emitted.param, encoding="utf-8")
@@ -115,6 +118,29 @@ class EmitterConverter:
             outputs=_specs(source, request.outputs, emitted.blobs, is_batch=is_batch),
             kept_float=emitted.kept_float,
         )
+
+    def examine(self, source: OnnxSource, request: ConversionRequest) -> Examined:
+        """Write the model for ncnn, without writing a file; whoever asks is told the same.
+
+        Without ``request.outputs`` (where the source does not run) no samples are counted. Raises
+        ModelError for a model in training mode.
+        """
+        # ncnn runs one sample at a time.
+        if request.outputs and takes_batches(source, request.outputs):
+            found = self._examine(_for_one_sample(source), request, is_batch=True)
+            if not found.emitted.refusals:
+                return found
+        return self._examine(source, request, is_batch=False)
+
+    def _examine(
+        self, source: OnnxSource, request: ConversionRequest, *, is_batch: bool
+    ) -> Examined:
+        emitted = self._emit(source, request)
+        unread = [tensor.name for tensor in source.inputs if tensor.name not in emitted.blobs]
+        if unread and not emitted.refusals:
+            reason = f"the input '{unread[0]}' decides on no output; export the model without it"
+            emitted = replace(emitted, refusals=(Refusal(operator="", node="", reason=reason),))
+        return Examined(canonical=self._canonical(source), emitted=emitted, is_batch=is_batch)
 
     def _canonical(self, source: OnnxSource) -> CanonicalModel:
         if self._last is None or self._last[0] != source:

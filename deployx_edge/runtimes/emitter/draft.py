@@ -20,6 +20,7 @@ Parameter = int | float | Sequence[int] | Sequence[float]
 
 # The ids of sizes in Input, Reshape and MemoryData: fastest axis first, by number of dims.
 _SIZE_IDS = {1: (0,), 2: (0, 1), 3: (0, 1, 2), 4: (0, 1, 11, 2)}
+LARGEST = 3.4028234e38  # of float32
 # The ids by which convolutions and inner products name a fused activation.
 _ACTIVATION = 9
 _ACTIVATION_PARAMS = 10
@@ -246,10 +247,17 @@ def _word(key: int, value: Parameter) -> tuple[int, str]:
     if isinstance(value, bool | int):
         return key, str(int(value))
     if isinstance(value, float):
-        return key, format_float(value)
+        return key, format_float(_finite(value))
     if all(isinstance(item, int) for item in value):
         return integer_list(key, [int(item) for item in value])
-    return float_list(key, value)
+    return float_list(key, [_finite(item) for item in value])
+
+
+def _finite(value: float) -> float:
+    """The float32 next to the value: ncnn's reader knows no word for infinity."""
+    if math.isnan(value):
+        raise RefusedError("one of its constants is NaN")
+    return max(-LARGEST, min(LARGEST, value))
 
 
 def _activation(graph: Graph, node: Node) -> tuple[int, tuple[float, ...]] | None:
@@ -273,7 +281,7 @@ def _activation(graph: Graph, node: Node) -> tuple[int, tuple[float, ...]] | Non
 def clip_bounds(graph: Graph, node: Node) -> tuple[float, float] | None:
     """The bounds of a Clip, float32's own where left out; None where they are computed."""
     bounds = []
-    for name, index, default in (("min", 1, -3.4028234e38), ("max", 2, 3.4028234e38)):
+    for name, index, default in (("min", 1, -LARGEST), ("max", 2, LARGEST)):
         if node.input(index):
             if node.input(index) not in graph.constants:
                 return None

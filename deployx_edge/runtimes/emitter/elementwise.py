@@ -55,7 +55,7 @@ _UNARY = {
     "Atanh": 26,
 }
 _SQUARE, _SQRT, _RECIPROCAL = 4, 5, 15
-_ADD, _MUL, _MAX, _FROM = 0, 2, 4, 7
+_ADD, _MUL, _MAX, _MIN, _FROM = 0, 2, 4, 5, 7
 _HIGHEST_POWER = 32  # by products; more would be more layers than it is worth
 
 
@@ -234,6 +234,9 @@ def _refuse_powers(draft: Draft, node: Node) -> None:
 
 
 def _with_number(draft: Draft, node: Node, tensor: str, kind: int, number: float) -> None:
+    if (kind, number) in ((_MAX, -math.inf), (_MIN, math.inf)):
+        draft.view(node.outputs[0], tensor)
+        return
     if node.operator == "Pow" and kind == _BINARY["Pow"][0]:
         if number == 0.5:
             _unary(draft, node, _SQRT)

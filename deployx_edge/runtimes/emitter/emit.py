@@ -46,8 +46,7 @@ from deployx_edge.runtimes.emitter.wide import (
     reasons,
     touches,
 )
-
-_OWN_DOMAINS = ("", "ai.onnx")
+from deployx_edge.runtimes.ncnn_limits import impossible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +151,12 @@ def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
     for tensor in graph.inputs:
         draft.input(tensor)
     refusals = []
+    lost: set[str] = set()
     for node in graph.nodes:
+        if lost.intersection(node.inputs):
+            # Its shapes are not known for the reason that was given already.
+            lost.update(filter(None, node.outputs))
+            continue
         before, absorbed = len(draft.layers), set(draft.absorbed)
         try:
             _write(draft, node)
@@ -165,6 +169,7 @@ def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
             refusals.append(Refusal(operator=node.operator, node=node.name, reason=str(refused)))
             for tensor in node.outputs:
                 draft.unknown(tensor)
+            lost.update(name for name in node.outputs if name and name not in graph.shapes)
     outputs: dict[str, str] = {}
     if not refusals:
         try:
@@ -182,10 +187,12 @@ def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
 def _write(draft: Draft, node: Node) -> None:
     if node.name in draft.absorbed:
         return
-    writer = TABLE.get(node.operator) if node.domain in _OWN_DOMAINS else None
+    reason = impossible(node.operator, node.domain)
+    if reason:
+        raise RefusedError(reason)
+    writer = TABLE.get(node.operator)
     if writer is None:
-        domain = f" of the domain '{node.domain}'" if node.domain not in _OWN_DOMAINS else ""
-        raise RefusedError(f"the operator{domain} is not in the table of what ncnn can run")
+        raise RefusedError("the operator is not in the table of what ncnn can run")
     writer(draft, node)
 
 
