@@ -23,7 +23,7 @@ from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import UsageError
 from deployx_edge.model import InputRequest, format_shape, parse_inputs
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import load_whole, read_onnx
+from deployx_edge.sources.onnx_file import OnnxSource, load_whole, read_onnx
 from deployx_edge.sources.partition import Part, partition
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.bundle_options import BundleOptions
@@ -70,9 +70,10 @@ def make_sequence(
 ) -> BundleSequence:
     """Cut the model, and make a bundle of each part in a folder of its own in ``output``.
 
-    ``cuts`` are as ``parse_cut`` takes them; the first part is for ``options.runtime``. Each
-    part is compared with its source on what the parts before it give. Nothing is left
-    behind on failure. Raises UsageError, ModelError or VerificationError.
+    ``cuts`` are as ``parse_cut`` takes them; the first part is for ``options.runtime``, or for
+    ONNX Runtime where it takes integers and a later one is for ncnn. Each part is compared with
+    its source on what the parts before it give. Nothing is left behind on failure. Raises
+    UsageError, ModelError or VerificationError.
     """
     chosen = options or BundleOptions()
     parsed = [parse_cut(word) for word in cuts]
@@ -86,7 +87,8 @@ def make_sequence(
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{model} cannot be cut: it is neither ONNX nor from PyTorch.")
         parts = partition(load_whole(opened.path, requests), [cut.tensors for cut in parsed])
-        runtimes = [chosen.runtime, *(cut.runtime for cut in parsed)]
+        source = read_onnx(opened.path, requests)
+        runtimes = _runtimes(source, parts[0], chosen.runtime, parsed, progress)
         name = safe_name(chosen.name or opened.name)
         sequence = BundleSequence(
             name=name,
@@ -107,6 +109,35 @@ def make_sequence(
         _make_parts(opened, parts, sequence, runtimes, chosen, folder, progress)
         write_sequence_file(sequence, folder)
     return load_sequence(output.absolute())
+
+
+def _runtimes(
+    source: OnnxSource, first: Part, wanted: str, cuts: Sequence[Cut], progress: Progress
+) -> list[str]:
+    """The runtime of each part.
+
+    A first part that takes integers, which ``wanted`` does not, is for ONNX Runtime where a part
+    behind it is for ``wanted``: that is what it was cut off for.
+    """
+    behind = [cut.runtime for cut in cuts]
+    odd = [
+        tensor
+        for tensor in source.inputs
+        if tensor.name in first.extraction.input_tensors and tensor.dtype != "float32"
+    ]
+    if wanted != "ncnn" or not odd:
+        return [wanted, *behind]
+    if wanted not in behind:
+        raise UsageError(
+            f"The part before the cut takes '{odd[0].name}', which is {odd[0].dtype}; ncnn takes "
+            "float32 only.",
+            remedy=f"Cut behind what makes floats of it, and give the rest to ncnn: --partition "
+            f"{','.join(cuts[0].tensors)}=ncnn.",
+        )
+    progress(
+        Stage(text=f"The first part is for {_BEHIND}: its input '{odd[0].name}' is {odd[0].dtype}")
+    )
+    return [_BEHIND, *behind]
 
 
 def _make_parts(

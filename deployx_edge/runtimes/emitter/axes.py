@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge.model import MAX_RUNTIME_DIMS, format_shape
 from deployx_edge.runtimes.emitter.graph import RefusedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Dims = tuple[int, ...]
 Grouping = tuple[tuple[int, ...], ...]
@@ -71,8 +75,23 @@ def place_of(axis: int, grouping: Grouping) -> int:
 
 
 def aligned(shape: Sequence[int], rank: int) -> tuple[int, ...]:
-    """The shape with axes of size 1 put before it, as broadcasting sees it."""
-    return (*[1] * (rank - len(shape)), *shape)
+    """The shape with axes of size 1 put before it, or taken off there, as broadcasting sees it."""
+    surplus = max(0, len(shape) - rank)
+    if any(size != 1 for size in shape[:surplus]):
+        raise RefusedError(f"its operand {format_shape(shape)} has more axes than its result")
+    return (*[1] * (rank - len(shape)), *shape[surplus:])
+
+
+def spread(values: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+    """Constant values broadcast to the shape; refuses where they do not."""
+    import numpy as np
+
+    try:
+        return np.broadcast_to(values.reshape(aligned(values.shape, len(shape))), shape)
+    except ValueError as error:
+        raise RefusedError(
+            f"its constant {format_shape(values.shape)} does not broadcast to {format_shape(shape)}"
+        ) from error
 
 
 def broadcast_grouping(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> Grouping:
@@ -82,6 +101,11 @@ def broadcast_grouping(shape: Sequence[int], operands: Sequence[Sequence[int]]) 
     """
     rank = len(shape)
     sizes = [aligned(operand, rank) for operand in operands]
+    for size in sizes:
+        if any(one not in (1, whole) for one, whole in zip(size, shape, strict=True)):
+            raise RefusedError(
+                f"its operand {format_shape(size)} does not broadcast to {format_shape(shape)}"
+            )
     axes = [axis for axis in range(rank) if axis > 0 or shape[0] != 1]
     groups: list[tuple[int, ...]] = [(axis,) for axis in axes]
     if len(groups) > MAX_RUNTIME_DIMS:

@@ -226,6 +226,8 @@ class Draft:
         weights: Sequence[Weight],
         node: str = "",
     ) -> None:
+        if any(weight.values.size == 0 for weight in weights):
+            raise RefusedError("one of its constants is empty, which no blob of ncnn is")
         layer = Layer(
             type=type,
             name=name,

@@ -48,6 +48,8 @@ from deployx_edge.runtimes.emitter.wide import (
 )
 from deployx_edge.runtimes.ncnn_limits import impossible
 
+UNFORESEEN = "its operands have a form that is not known here"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
@@ -193,7 +195,14 @@ def _write(draft: Draft, node: Node) -> None:
     writer = TABLE.get(node.operator)
     if writer is None:
         raise RefusedError("the operator is not in the table of what ncnn can run")
-    writer(draft, node)
+    for tensor in (*node.inputs, *node.outputs):
+        if tensor not in draft.graph.constants and 0 in draft.graph.shapes.get(tensor, ()):
+            raise RefusedError(f"its tensor '{tensor}' is empty, which no blob of ncnn is")
+    try:
+        writer(draft, node)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # Constants in a form that its writer was not made for: the node is named, not a defect.
+        raise RefusedError(f"{UNFORESEEN} ({' '.join(str(error).split())})") from error
 
 
 def used_only(layers: list[DraftLayer], outputs: Iterable[str]) -> list[DraftLayer]:

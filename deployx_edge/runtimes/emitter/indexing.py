@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from deployx_edge.model import format_shape
 from deployx_edge.runtimes.emitter.arrangement import crop_to, cut
 from deployx_edge.runtimes.emitter.axes import group_axes, grouped, place_of, positive
 from deployx_edge.runtimes.emitter.draft import Draft
@@ -29,6 +30,8 @@ def gather(draft: Draft, node: Node) -> None:
         raise RefusedError("it looks up a table by computed indices, which must be integers")
     indices = graph.constant(node.input(1), "indices").reshape(-1)
     chosen = [positive(int(index), shape[axis]) for index in indices]
+    if any(not 0 <= index < shape[axis] for index in chosen):
+        raise RefusedError(f"its indices lead out of an axis of {shape[axis]}")
     step = chosen[1] - chosen[0] if len(chosen) > 1 else 1
     even = step != 0 and all(b - a == step for a, b in pairwise(chosen))
     if even:
@@ -64,6 +67,8 @@ def gather_by_tuples(draft: Draft, node: Node) -> None:
     depth = tuples.shape[-1]
     sizes = np.asarray(shape[:depth])
     tuples = np.where(tuples < 0, tuples + sizes, tuples)
+    if (tuples < 0).any() or (tuples >= sizes).any():
+        raise RefusedError(f"its indices lead out of {format_shape(shape[:depth])}")
     chosen = _by_axis(tuples)
     if chosen is None:
         flat = np.ravel_multi_index(tuple(np.moveaxis(tuples, -1, 0)), tuple(sizes))

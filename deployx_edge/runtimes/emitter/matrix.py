@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.model import MAX_RUNTIME_DIMS, format_shape
-from deployx_edge.runtimes.emitter.axes import Dims, aligned
+from deployx_edge.runtimes.emitter.axes import Dims, aligned, spread
 from deployx_edge.runtimes.emitter.draft import Draft, Parameter, Weight
 from deployx_edge.runtimes.emitter.graph import Graph, Node, RefusedError
 from deployx_edge.runtimes.emitter.table import writes
@@ -47,7 +47,7 @@ def _bias_of_gemm(graph: Graph, node: Node) -> NDArray[Any] | None:
     if values is None:
         return None
     scaled = np.asarray(values, dtype=np.float32) * np.float32(node.number("beta", 1.0))
-    full = np.broadcast_to(scaled, graph.shape(node.outputs[0]))
+    full = spread(scaled, graph.shape(node.outputs[0]))
     return np.ascontiguousarray(full[0]) if (full == full[:1]).all() else None
 
 

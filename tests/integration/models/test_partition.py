@@ -152,3 +152,35 @@ def test_the_commands_say_what_a_sequence_is(tmp_path: Path) -> None:
     )
     assert refused.returncode == BundleError.exit_code
     assert "is a sequence of bundles, which only `run` takes as a whole" in refused.stderr
+
+
+@pytest.mark.parametrize("kind", ["cast", "lookup"])
+def test_what_takes_integers_is_cut_off_for_onnx_runtime(tmp_path: Path, kind: str) -> None:
+    """The part behind is float, and is what the board gets."""
+    first = {
+        "cast": [helper.make_node("Cast", ["x"], ["t"], to=1, name="cast")],
+        "lookup": [
+            helper.make_node("Gather", ["table", "x"], ["rows"], name="lookup"),
+            helper.make_node("Reshape", ["rows", "sizes"], ["t"], name="shape"),
+        ],
+    }[kind]
+    made = model(
+        [*first, helper.make_node("Conv", ["t", "w"], ["y"], name="conv")],
+        {"x": (1, 3, 8, 8) if kind == "cast" else (1, 64)},
+        {"y": (1, 4, 8, 8)},
+        [
+            weights("w", 4, 3, 1, 1),
+            weights("table", 9, 3),
+            constant("sizes", np.asarray([1, 3, 8, 8])),
+        ],
+        input_type=6,
+    )
+    path = save(made, tmp_path / "m.onnx")
+    told: list[str] = []
+    sequence = make_sequence(
+        path, tmp_path / "s", ["t=ncnn"], progress=lambda stage: told.append(stage.text)
+    )
+    assert [bundle.runtime for bundle in sequence.bundles] == ["onnxruntime", "ncnn"]
+    assert "The first part is for onnxruntime: its input 'x' is int32" in told
+    with pytest.raises(UsageError, match="--partition t=ncnn"):
+        make_sequence(path, tmp_path / "s2", ["t"])
