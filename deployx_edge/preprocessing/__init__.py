@@ -1,6 +1,6 @@
 """Pictures to a model's input: one way for every command."""
 
-from deployx_edge.preprocessing.arrays import read_content
+from deployx_edge.preprocessing.arrays import read_content, write_content
 from deployx_edge.preprocessing.inputs import (
     LoadedPicture,
     geometry_of,
@@ -30,4 +30,5 @@ __all__ = [
     "open_pixels",
     "picture_of_pixels",
     "read_content",
+    "write_content",
 ]

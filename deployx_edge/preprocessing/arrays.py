@@ -1,9 +1,11 @@
-"""The user's own arrays, out of ``.npz`` files."""
+"""Arrays out of ``.npz`` files, and into them."""
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from deployx_edge.errors import UsageError
 
@@ -30,3 +32,16 @@ def read_content(path: Path) -> dict[str, NDArray[Any]]:
             f"{path} cannot be read as .npz: {reason}.",
             remedy="Write it by numpy.savez(FILE, NAME=ARRAY), with arrays of numbers.",
         ) from error
+
+
+def write_content(
+    target: Path | IO[bytes], arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False
+) -> None:
+    """Write an ``.npz`` of arrays with any names; ``numpy.savez`` takes no ``file`` among them."""
+    import numpy as np
+
+    kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(target, "w", compression=kind) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)

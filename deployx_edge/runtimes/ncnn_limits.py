@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from deployx_edge.errors import ModelError
 from deployx_edge.sources.foreign import refuse_foreign
 from deployx_edge.sources.onnx_file import DEFAULT_DOMAINS, OnnxSource
@@ -67,7 +69,8 @@ def _refuse_type(source: OnnxSource, kind: str, name: str, dtype: str) -> None:
     if dtype == "float32":
         return
     remedy = (
-        "Export the model with a float32 input."
+        "Export the model with a float32 input, or fix it to a value: --input "
+        f"{shlex.quote(name)}=VALUE."
         if kind == "input"
         else "Export the model without the operator that makes it (often Cast or ArgMax)."
     )

@@ -14,6 +14,7 @@ import numpy
 
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.datasets import Dataset
+from deployx_edge.preprocessing import write_content
 from deployx_edge.workflows.predictions import (
     Arrays,
     Meaning,
@@ -43,7 +44,7 @@ class OutputSaver:
     def save(self, name: str, outputs: Arrays) -> None:
         """Keep the next sample's outputs."""
         path = self._folder / f"{len(self._names):0{_DIGITS}}.npz"
-        numpy.savez_compressed(path, **outputs)  # type: ignore[arg-type]
+        write_content(path, outputs, compressed=True)
         self._names.append(name)
 
     def discard(self) -> None:

@@ -30,6 +30,7 @@ from deployx_edge.model import (
     from_runtime_array,
     to_runtime_arrays,
 )
+from deployx_edge.preprocessing import write_content
 from deployx_edge.resources import cache_folder
 from deployx_edge.runtimes.hosts import HOSTS
 from deployx_edge.runtimes.reference import Reference
@@ -276,7 +277,7 @@ class _Journal:
     def write(self, outputs: Arrays) -> None:
         """Add the next sample's outputs."""
         buffer = io.BytesIO()
-        numpy.savez(buffer, **outputs)  # type: ignore[arg-type]
+        write_content(buffer, outputs)
         content = buffer.getvalue()
         header = self._HEADER.pack(self.count, zlib.crc32(content), len(content))
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from deployx_edge.bundle import (
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import UsageError
 from deployx_edge.model import InputRequest, format_shape, parse_inputs
+from deployx_edge.preprocessing import write_content
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import OnnxSource, load_whole, read_onnx
 from deployx_edge.sources.partition import Part, partition
@@ -184,7 +185,7 @@ def _make_part(
 ) -> Bundle:
     samples = path.with_name(f"samples-{index}.npz")
     stacked = {name: numpy.concatenate([run[name] for run in given]) for name in given[0]}
-    numpy.savez(samples, **stacked)  # type: ignore[arg-type]
+    write_content(samples, stacked)
     converters = CONVERTERS[runtime]
     chosen = replace(
         options,

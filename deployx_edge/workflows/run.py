@@ -21,6 +21,7 @@ from deployx_edge.model import (
     parse_inputs,
     to_runtime_arrays,
 )
+from deployx_edge.preprocessing import write_content
 from deployx_edge.runtimes.emitter.names import readable
 from deployx_edge.runtimes.hosts import HOSTS, check_arrays
 from deployx_edge.runtimes.reference import Reference
@@ -173,7 +174,7 @@ def write_outputs(outputs: Mapping[str, numpy.ndarray], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as file:
-        numpy.savez(file, **outputs)  # type: ignore[arg-type]
+        write_content(file, outputs)
     temporary.replace(path)
 
 

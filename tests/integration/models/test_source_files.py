@@ -14,13 +14,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from deployx_edge.bundle import load_bundle
 from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.preprocessing import read_content
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.extract import extract_model
 from deployx_edge.workflows.inspect import inspect_model
 from deployx_edge.workflows.partition import make_sequence
-from deployx_edge.workflows.run import run_bundle_here
+from deployx_edge.workflows.run import run_bundle_here, write_outputs
+from deployx_edge.workflows.samples import read_arrays
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 
 RUNTIMES = ("ncnn", "onnxruntime")
@@ -376,3 +378,13 @@ def test_an_unused_input_can_be_left_out(tmp_path: Path) -> None:
     assert [spec.name for spec in bundle.inputs] == ["image"]
     with pytest.raises(UsageError, match="no input 'spars'"):
         make_bundle(path, tmp_path / "b", input_shapes=("spars=0",))
+
+
+def test_arrays_of_any_name_are_written_and_read(tmp_path: Path) -> None:
+    """``numpy.savez`` has arguments of its own, which are names like any other in a model."""
+    names = ["file", "allow_pickle", "args", "self", "a/b", "../c", "x.npy", "é 🐟", "y"]
+    arrays = {name: np.full((2, 3), index, np.float32) for index, name in enumerate(names)}
+    write_outputs(arrays, tmp_path / "out.npz")
+    assert list(read_content(tmp_path / "out.npz")) == names
+    for name, array in read_arrays([tmp_path / "out.npz"], ()).items():
+        np.testing.assert_array_equal(array, arrays[name])
