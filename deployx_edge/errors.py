@@ -8,6 +8,7 @@ DeployxError                 1   anything without a class of its own
 │   ├── BundleError         11   a bundle folder that is incomplete, altered or of another schema
 │   └── VerificationError   12   the converted model computes something else than its source
 ├── AccuracyError           13   the accuracy is below what was demanded
+├── NotFiniteError          14   a device gives NaN or infinity where the model itself does not
 ├── BuildError              20   a compile, link or binary check failed
 │   └── SourceError         21   a source archive cannot be had
 ├── TransportError          30   the link to a device failed
@@ -74,6 +75,10 @@ class VerificationError(ModelError):
 
 class AccuracyError(DeployxError):
     exit_code = 13
+
+
+class NotFiniteError(DeployxError):
+    exit_code = 14
 
 
 class BuildError(DeployxError):

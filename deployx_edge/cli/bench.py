@@ -93,6 +93,7 @@ def bench(
     from deployx_edge.workflows.bench import BenchJob
     from deployx_edge.workflows.bundle import BundleOptions, make_bundle
     from deployx_edge.workflows.devices import chosen_devices
+    from deployx_edge.workflows.finiteness import refuse_not_finite
 
     options = run_options(
         threads=threads,
@@ -125,6 +126,7 @@ def bench(
     _show(results, failures, len(devices), old, output, picture, json)
     for failure in failures:
         raise typer.Exit(failure.exit_code)
+    refuse_not_finite([sentence for result in results for sentence in result.not_finite])
 
 
 def _run(devices: Sequence[Device], job: BenchJob) -> tuple[list[BenchResult], list[FailedRun]]:

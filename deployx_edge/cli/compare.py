@@ -71,6 +71,7 @@ def compare(
         plot_comparison,
     )
     from deployx_edge.workflows.compare import compare as compare_workflow
+    from deployx_edge.workflows.finiteness import refuse_not_finite
 
     options = single_run_options(
         threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None
@@ -104,6 +105,7 @@ def compare(
         draw_report(report, picture)
     if plot:
         plot_comparison(title, found.precision, found.layers, plot)
+    refuse_not_finite(found.not_finite)
     first = first_difference(found.layers)
     if first is not None:
         raise VerificationError(

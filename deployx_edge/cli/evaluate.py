@@ -168,6 +168,7 @@ def evaluate(
     from deployx_edge.config import load_config
     from deployx_edge.workflows.evaluate import EvaluationOptions
     from deployx_edge.workflows.evaluate import evaluate as evaluate_workflow
+    from deployx_edge.workflows.finiteness import refuse_not_finite, samples_sentence
     from deployx_edge.workflows.thresholds import check_thresholds, parse_thresholds
 
     if form is not None and predictions is None:
@@ -215,6 +216,8 @@ def evaluate(
         webbrowser.open((report / "index.html").resolve().as_uri())
     for failure in found.failures:
         print(f"error: {failure.place}: {failure.error}", file=sys.stderr)
+    broken = [place for place in found.places if place.not_finite]
+    refuse_not_finite([samples_sentence(each.not_finite, each.place) for each in broken])
     if found.places:
         check_thresholds(found, least, drops)
     for failure in found.failures:

@@ -58,6 +58,7 @@ def profile(
     from deployx_edge.report.profile import profile_report
     from deployx_edge.workflows.bench import profile as profile_workflow
     from deployx_edge.workflows.bundle import make_bundle
+    from deployx_edge.workflows.finiteness import refuse_not_finite
     from deployx_edge.workflows.session import open_session
 
     options = single_run_options(
@@ -89,3 +90,4 @@ def profile(
         print_json(document)
     else:
         print_report(profile_report(result))
+    refuse_not_finite(result.not_finite)

@@ -68,6 +68,7 @@ def run(
     """
     from deployx_edge.cli.console import print_json, print_report, show_progress
     from deployx_edge.report.outputs import outputs_document, outputs_table
+    from deployx_edge.workflows.finiteness import refuse_not_finite
     from deployx_edge.workflows.run import run_anywhere, write_outputs
 
     options = single_run_options(
@@ -93,7 +94,8 @@ def run(
         write_outputs(outputs.arrays, output)
     if json:
         print_json(outputs_document(outputs.arrays))
-        return
-    print_report(outputs_table(outputs.arrays, outputs.meanings))
-    if output:
-        print_report(f"Outputs: {output}")
+    else:
+        print_report(outputs_table(outputs.arrays, outputs.meanings))
+        if output:
+            print_report(f"Outputs: {output}")
+    refuse_not_finite(outputs.not_finite)

@@ -80,7 +80,8 @@ class Accuracy:
     the reference says: the same class or not, the share of boxes that have a counterpart, the
     share of pixels of the same class. ``changed`` are the samples that differ, least alike first
     where that is no yes or no. ``per_class`` is the first metric's; ``confusion`` holds all
-    pairs of classes that occur.
+    pairs of classes that occur. ``not_finite`` samples have NaN or infinity in an output, and none
+    in the reference's.
     """
 
     place: str
@@ -88,6 +89,7 @@ class Accuracy:
     figures: tuple[Figure, ...]
     samples_per_second: float
     resumed: int = 0
+    not_finite: int = 0
     differences: tuple[Difference, ...] = ()
     agreement: float | None = None
     changed: tuple[Changed, ...] = ()

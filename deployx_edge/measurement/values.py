@@ -217,6 +217,8 @@ class BenchResult:
     push: PushCost | None
     measured_at: str
     warnings: tuple[str, ...] = ()
+    # What one checked run gave that the model does not: NaN and infinity, a sentence.
+    not_finite: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +255,7 @@ class ProfileResult:
     load: LoadResult
     profile: ProfileSamples
     measured_at: str
+    not_finite: tuple[str, ...] = ()
 
 
 def precision_that_ran(counts: tuple[PrecisionCount, ...]) -> str:

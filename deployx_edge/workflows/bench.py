@@ -34,7 +34,8 @@ from deployx_edge.measurement.values import (
     TransportCost,
     precision_warning,
 )
-from deployx_edge.model import to_runtime_array
+from deployx_edge.model import from_runtime_array, to_runtime_array
+from deployx_edge.workflows.finiteness import broken_outputs, is_finite, not_finite_sentence
 from deployx_edge.workflows.incidents import Watch, watched
 from deployx_edge.workflows.progress import Progress, Runs, Stage, silent
 from deployx_edge.workflows.session import Session, open_session
@@ -151,6 +152,7 @@ def profile(
     session.push(bundle)
     chosen = options or RunOptions()
     with loaded(session, bundle, chosen, limits or Limits()) as load:
+        broken = _broken(session, bundle, load.model_id, 1)
         session.progress(Stage(text="Profiling"))
         samples = session.client.profile(
             load.model_id, random_inputs(bundle), warmup=warmup, iterations=iterations
@@ -162,6 +164,7 @@ def profile(
         load=load,
         profile=samples,
         measured_at=_now(),
+        not_finite=broken,
     )
 
 
@@ -196,16 +199,37 @@ def identity_of(bundle: Bundle) -> ModelIdentity:
 
 def random_inputs(bundle: Bundle, batch: int = 1) -> list[InputTensor]:
     """Seeded noise in [0, 1) for every input: what a bench computes on."""
-    generator = numpy.random.default_rng(_SEED)
+    arrays = _noise(bundle, batch)
     tensors = []
+    for spec in bundle.inputs:
+        array, batched = to_runtime_array(spec, arrays[spec.name])
+        tensors.append(InputTensor(blob=spec.blob, array=array, batched=batched))
+    return tensors
+
+
+def _noise(bundle: Bundle, batch: int) -> dict[str, numpy.ndarray]:
+    generator = numpy.random.default_rng(_SEED)
+    arrays = {}
     for spec in bundle.inputs:
         shape = tuple(
             batch if axis == spec.batch_axis else size for axis, size in enumerate(spec.shape)
         )
-        noise = generator.random(shape, dtype=numpy.float32)
-        array, batched = to_runtime_array(spec, noise)
-        tensors.append(InputTensor(blob=spec.blob, array=array, batched=batched))
-    return tensors
+        arrays[spec.name] = generator.random(shape, dtype=numpy.float32)
+    return arrays
+
+
+def _broken(session: Session, bundle: Bundle, model_id: str, batch: int) -> tuple[str, ...]:
+    """What is not finite in the outputs of one run, as a sentence; nothing where all is well."""
+    requests = iter([random_inputs(bundle, batch)])
+    (reply,) = session.client.infer(model_id, requests)
+    if is_finite(reply.outputs.values()):
+        return ()
+    found = {
+        spec.name: from_runtime_array(spec, reply.outputs[spec.blob], batched=batch > 1)
+        for spec in bundle.outputs
+    }
+    broken = broken_outputs(bundle, _noise(bundle, batch), found)
+    return (not_finite_sentence(broken, session.identity.name),) if broken else ()
 
 
 def _bench_one(
@@ -225,6 +249,7 @@ def _bench_one(
                 Runs(done=done, expected=plan.iterations or None, last_ns=group[-1] if group else 0)
             )
 
+        broken = _broken(session, bundle, load.model_id, job.batch)
         samples = session.client.bench(load.model_id, inputs, plan, count)
         transport = measure_transport(session, load.model_id, inputs)
     warning = precision_warning(options.precision, bundle.precision, samples.precisions)
@@ -238,7 +263,8 @@ def _bench_one(
         transport=transport,
         push=push,
         measured_at=_now(),
-        warnings=(warning,) if warning else (),
+        warnings=((warning,) if warning else ()) + broken,
+        not_finite=broken,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from deployx_edge.runtimes.layerwise import (
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bench import loaded, random_inputs
 from deployx_edge.workflows.conversion import converted
+from deployx_edge.workflows.finiteness import broken_outputs, not_finite_sentence
 from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent
 from deployx_edge.workflows.run import run
@@ -48,7 +49,7 @@ class Comparison:
 
     ``device`` is where the second ran, None for this computer, and ``ran`` in which precisions, as
     a board told; ``precision`` is the one whose limits hold. ``warning`` says where it did not run
-    as it was asked to.
+    as it was asked to, ``not_finite`` where its outputs there hold NaN or infinity and here none.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Comparison:
     layers: tuple[LayerCheck, ...]
     ran: str | None = None
     warning: str | None = None
+    not_finite: tuple[str, ...] = ()
 
 
 def compare(
@@ -100,6 +102,7 @@ def compare(
         layers=layers,
         ran=place.ran,
         warning=place.warning,
+        not_finite=tuple(place.broken[:1]),
     )
 
 
@@ -139,6 +142,8 @@ class _Place:
     precision: str
     ran: str | None = None
     warning: str | None = None
+    # Told while it runs.
+    broken: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -151,8 +156,17 @@ def _place(
     board, purpose = load_config().find_device(device), f"compare {bundle.name}"
     with open_session(board, purpose=purpose, wait=wait, progress=progress) as session:
 
+        broken: list[str] = []
+
         def run_there(inputs: Sequence[Arrays], blobs: Sequence[str]) -> list[dict[str, Array]]:
-            return [run(session, bundle, arrays, options=options, dump=blobs) for arrays in inputs]
+            results = []
+            for arrays in inputs:
+                found = run(session, bundle, arrays, options=options, dump=blobs)
+                missed = broken_outputs(bundle, arrays, found)
+                if missed:
+                    broken.append(not_finite_sentence(missed, board.name))
+                results.append(found)
+            return results
 
         session.push(bundle)
         one = BenchPlan(warmup=0, iterations=1)
@@ -163,6 +177,7 @@ def _place(
             precision=coarsest(bundle.precision, options.precision, ran),
             ran=precision_that_ran(ran) if ran else None,
             warning=precision_warning(options.precision, bundle.precision, ran) if ran else None,
+            broken=broken,
         )
 
 

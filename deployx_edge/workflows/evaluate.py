@@ -39,6 +39,7 @@ from deployx_edge.workflows.evaluation_page import PAGE, write_page
 from deployx_edge.workflows.evaluation_places import Places, run_places
 from deployx_edge.workflows.evaluation_results import Place, Tally, accuracy_of
 from deployx_edge.workflows.evaluation_runners import Work, feed, reference_runner
+from deployx_edge.workflows.finiteness import samples_sentence
 from deployx_edge.workflows.predictions import Meaning
 from deployx_edge.workflows.progress import Progress, Stage, silent
 from deployx_edge.workflows.staging import check_replaceable, staged_folder
@@ -308,6 +309,7 @@ def _evaluation(
     case: _Case, dataset: Path, reference: Place | None, ran: Places, seed: int
 ) -> Evaluation:
     data = ran.data
+    places = tuple(accuracy_of(place, reference, data, seed) for place in ran.done)
     return Evaluation(
         model=case.bundle.name,
         bundle_sha256=bundle_digest(case.bundle),
@@ -321,9 +323,10 @@ def _evaluation(
             *_overlap(case.bundle, data),
             *_curve_note(case.meaning, [metric.name for metric in case.metrics()]),
             *(f"{place.name}: {place.warning}" for place in ran.done if place.warning),
+            *(samples_sentence(p.not_finite, p.place) for p in places if p.not_finite),
         ),
         reference=None if reference is None else accuracy_of(reference, None, data, seed),
-        places=tuple(accuracy_of(place, reference, data, seed) for place in ran.done),
+        places=places,
         failures=ran.failed,
     )
 

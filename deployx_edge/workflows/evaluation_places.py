@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from deployx_edge.config import load_config
 from deployx_edge.device import Device
@@ -13,6 +14,7 @@ from deployx_edge.evaluation.results import FailedPlace
 from deployx_edge.measurement.values import precision_warning
 from deployx_edge.workflows.evaluation_results import Place, Tally, precision_of
 from deployx_edge.workflows.evaluation_runners import Work, run_on
+from deployx_edge.workflows.finiteness import is_finite_here
 from deployx_edge.workflows.many import on_each
 from deployx_edge.workflows.progress import Progress
 
@@ -78,6 +80,11 @@ def run_places(
 def _place(work: Work, device: str | None, tally: Tally, progress: Progress) -> Place:
     ran = run_on(device, work, tally, progress)
     tally.finish()
+    if device is not None and tally.broken:
+        # The data set knows what its latest iteration read: this one is another's.
+        first = next(islice(iter(copy.copy(work.data)), min(tally.broken), None))
+        if not is_finite_here(work.bundle, first.inputs):
+            tally.broken.clear()
     asked, stored = work.run.precision, work.bundle.precision
     return Place(
         name=device or "this computer",

@@ -29,6 +29,7 @@ from deployx_edge.evaluation.values import Sample
 from deployx_edge.measurement.values import precision_that_ran
 from deployx_edge.workflows.evaluation_files import OutputSaver
 from deployx_edge.workflows.evaluation_runners import Ran
+from deployx_edge.workflows.finiteness import is_finite
 from deployx_edge.workflows.predictions import (
     SURE,
     Arrays,
@@ -55,6 +56,8 @@ class Tally:
         self.store = PredictionStore(path, meaning)
         # Sample by sample, how right it was, 0 … 1.
         self.qualities: list[float] = []
+        # The samples with NaN or infinity in an output, by their number.
+        self.broken: set[int] = set()
         self._saver = saver
 
     @property
@@ -69,6 +72,8 @@ class Tally:
 
     def take(self, sample: Sample, outputs: Arrays) -> None:
         """Take in the next sample."""
+        if not is_finite(outputs.values()):
+            self.broken.add(self.count)
         answer = self.meaning.answer(sample, outputs)
         for metric in self.metrics:
             metric.update(answer, sample.target)
@@ -120,6 +125,8 @@ def accuracy_of(place: Place, reference: Place | None, data: Dataset, seed: int)
         per_class=_per_class(first, tally.meaning),
         confusion=_confusion(first, tally.meaning),
     )
+    broken = tally.broken - (reference.tally.broken if reference is not None else set())
+    found = replace(found, not_finite=len(broken))
     if reference is None:
         return found
     pairs = zip(tally.metrics, reference.tally.metrics, strict=True)

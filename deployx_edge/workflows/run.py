@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy
@@ -35,6 +35,7 @@ from deployx_edge.workflows.conversion import (
     source_postprocessing,
     source_preprocessing,
 )
+from deployx_edge.workflows.finiteness import broken_outputs, not_finite_sentence
 from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Runs, Stage, silent
 from deployx_edge.workflows.samples import (
@@ -55,10 +56,14 @@ BundleRunner = Callable[[Bundle, Mapping[str, numpy.ndarray], Sequence[str]], Ar
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """Arrays by the names of outputs and dumped tensors, and what outputs mean."""
+    """Arrays by the names of outputs and dumped tensors, and what outputs mean.
+
+    ``not_finite`` says where a device gave NaN or infinity that the model itself does not.
+    """
 
     arrays: Arrays
     meanings: tuple[PostProcessing, ...]
+    not_finite: tuple[str, ...] = ()
 
 
 def run(
@@ -140,9 +145,11 @@ def run_anywhere(
     """
     shapes, files = split_inputs(words)
     chosen = torch or TorchOptions()
+    broken: list[str] = []
     if is_sequence(model):
-        with _runner(device, options, limits, wait, progress) as runner:
-            return _run_sequence(load_sequence(model), files, dump, runner)
+        with _runner(device, options, limits, wait, progress, broken) as runner:
+            found = _run_sequence(load_sequence(model), files, dump, runner)
+            return replace(found, not_finite=tuple(broken))
     if device is None and not model.is_dir():
         return _run_source(model, shapes, files, dump, chosen, progress)
     bundle = make_bundle(
@@ -150,8 +157,9 @@ def run_anywhere(
     )
     inputs = read_arrays(files, bundle.preprocessing, progress)
     check_fixed(inputs, bundle.input_requests())
-    with _runner(device, options, limits, wait, progress) as runner:
-        return Outputs(arrays=runner(bundle, inputs, dump), meanings=bundle.postprocessing)
+    with _runner(device, options, limits, wait, progress, broken) as runner:
+        arrays = runner(bundle, inputs, dump)
+    return Outputs(arrays=arrays, meanings=bundle.postprocessing, not_finite=tuple(broken))
 
 
 def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -185,8 +193,12 @@ def _runner(
     limits: Limits | None,
     wait: bool,
     progress: Progress,
+    broken: list[str],
 ) -> Iterator[BundleRunner]:
-    """How bundles run: on the device where it has their runtime, else on this computer."""
+    """How bundles run: on the device where it has their runtime, else on this computer.
+
+    ``broken`` is told what a device gives that is not finite where the model itself is.
+    """
 
     def here(bundle: Bundle, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]) -> Arrays:
         progress(Stage(text=f"Running {bundle.name} in {bundle.runtime} on this computer"))
@@ -201,7 +213,11 @@ def _runner(
         def there(
             bundle: Bundle, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]
         ) -> Arrays:
-            return run(session, bundle, inputs, options=options, limits=limits, dump=dump)
+            found = run(session, bundle, inputs, options=options, limits=limits, dump=dump)
+            missed = broken_outputs(bundle, inputs, found)
+            if missed:
+                broken.append(not_finite_sentence(missed, board.name))
+            return found
 
         yield there
 
