@@ -155,7 +155,6 @@ def _place(
         return
     board, purpose = load_config().find_device(device), f"compare {bundle.name}"
     with open_session(board, purpose=purpose, wait=wait, progress=progress) as session:
-
         broken: list[str] = []
 
         def run_there(inputs: Sequence[Arrays], blobs: Sequence[str]) -> list[dict[str, Array]]:

@@ -22,11 +22,13 @@ from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.pnnx import PnnxConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
+from deployx_edge.sources.broken_weights import refuse_broken_weights
 from deployx_edge.sources.magnitudes import wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.workflows.bundle_options import BundleOptions
+from deployx_edge.workflows.finiteness import is_finite
 from deployx_edge.workflows.kept_float import kept_notes, telling_inputs
 from deployx_edge.workflows.models import EXPORTER_KEY, noted
 from deployx_edge.workflows.progress import Progress, Stage
@@ -239,7 +241,12 @@ def _with_layouts(source: OnnxSource, steps: Sequence[PreProcessing]) -> OnnxSou
 
 
 def source_outputs(source: OnnxSource, arrays: Mapping[str, Array]) -> tuple[SourceTensor, ...]:
-    """The outputs with the shapes of a run's; ModelError where one is empty."""
+    """The outputs with the shapes of a run's; ModelError where one is empty.
+
+    Also where one is not finite, if weights are not: then everything that follows is in vain.
+    """
+    if not is_finite(arrays.values()):
+        refuse_broken_weights(source)
     outputs = tuple(
         SourceTensor(name=name, shape=array.shape, dtype=source.output_dtypes[name])
         for name, array in arrays.items()
