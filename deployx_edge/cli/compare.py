@@ -27,16 +27,6 @@ PlotOption = Annotated[
 ]
 
 
-# What can be done, by the precision whose limits were passed.
-_REMEDIES = {
-    "fp32": "Convert the model again; where that does not help, report the operator.",
-    "fp16": "See whether it is rounding: compare with --precision fp32, and a bundle of fp32 "
-    "weights. Where these agree, the layer needs fp32; where not, report the operator.",
-    "int8": "Where `quantize` passed, its layers are right and this is what eight bits cost there: "
-    "keep the layer in float (quantize --keep-float LAYER), or see by `evaluate` what it matters.",
-}
-
-
 def compare(
     model: Annotated[
         Path,
@@ -111,5 +101,21 @@ def compare(
         raise VerificationError(
             f"'{first.check.output}' of the layer '{first.layer}' ({first.type}) is the first to "
             "differ from the source.",
-            remedy=_REMEDIES.get(found.precision, _REMEDIES["fp16"]),
+            remedy=_remedy(found.precision, first.layer),
         )
+
+
+def _remedy(precision: str, layer: str) -> str:
+    """What can be done where the limits of that precision were passed."""
+    if precision == "fp32":
+        return "Convert the model again; where that does not help, report the operator."
+    if precision == "int8":
+        return (
+            "Where `quantize` passed, its layers are right, and this is what eight bits cost: keep "
+            f"the layer in float (quantize --keep-float {layer}), or see by `evaluate` what it "
+            "matters."
+        )
+    return (
+        "See whether it is rounding: compare with --precision fp32. Where that agrees, keep the "
+        f"layer in fp32 (convert --keep-float {layer}); where not, report the operator."
+    )

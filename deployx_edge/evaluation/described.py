@@ -72,6 +72,8 @@ def _path(path: Path, data: dict[str, Any], key: str) -> Path | None:
     if not isinstance(word, str) or not word:
         raise UsageError(f"'{key}' in {path} is no path.")
     found = path.parent / word
+    if "\\" in word and not found.exists():  # written on Windows
+        found = path.parent / word.replace("\\", "/")
     if not found.exists():
         raise UsageError(f"{path} names {found} as its {key}, and there is nothing.")
     return found

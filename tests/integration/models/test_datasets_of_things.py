@@ -50,7 +50,7 @@ def test_masks_with_an_order_of_their_own(tmp_path: Path) -> None:
     voc(tmp_path / "data", ("pictures", "truth"))
     described = tmp_path / "dataset.yaml"
     described.write_text(
-        "kind: masks\nimages: data/pictures\nlabels: data/truth\nclasses: [thing, ground]\n"
+        "kind: masks\nimages: data/pictures\nlabels: data\\truth\nclasses: [thing, ground]\n"
     )
     dataset = opened(described, labels=("ground", "thing"), task="segmentation")
     mask = next(iter(dataset)).target.mask

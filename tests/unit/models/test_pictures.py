@@ -224,6 +224,48 @@ def test_every_mode_of_eight_bits(mode: str, colour: str) -> None:
     assert np.abs(found - wanted.astype(np.float64)).max() <= 1
 
 
+CONTAINERS = [
+    *(("RGB", form, 0) for form in ("PNG", "TIFF", "BMP", "PPM", "JPEG2000")),
+    *(("RGBA", form, 0) for form in ("PNG", "TIFF", "BMP", "JPEG2000")),
+    *(("P", form, 0) for form in ("PNG", "TIFF", "BMP", "GIF")),
+    *(("1", form, 0) for form in ("PNG", "TIFF", "BMP", "PPM", "GIF")),
+    *(("L", form, 0) for form in ("PNG", "TIFF", "BMP", "PPM", "GIF", "JPEG2000")),
+    *(("LA", form, 0) for form in ("PNG", "TIFF")),
+    *((mode, "WEBP", 2) for mode in ("RGB", "RGBA", "L", "LA", "P")),
+    *((mode, "JPEG", 8) for mode in ("RGB", "L", "CMYK", "YCbCr")),
+    *((mode, "TIFF", 2) for mode in ("CMYK", "YCbCr")),
+]
+
+
+@pytest.mark.parametrize(("mode", "form", "near"), CONTAINERS)
+@pytest.mark.parametrize("transparent", [False, True])
+def test_modes_in_their_containers(
+    mode: str, form: str, near: int, transparent: bool, tmp_path: Path
+) -> None:
+    """Smooth colours; what is transparent keeps the colour below, as it always did."""
+    down, across = np.mgrid[0:HEIGHT, 0:WIDTH]
+    smooth = np.stack([8 * down, 250 - 9 * across, 5 * down + 4 * across], axis=-1).astype(np.uint8)
+    picture = Image.fromarray(smooth)
+    if mode in ("1", "L", "LA", "P"):
+        picture = picture.convert("L")
+    picture = picture.convert(mode)
+    options: dict[str, object] = {"JPEG": {"quality": 100, "subsampling": 0}}.get(form, {})
+    options |= {"lossless": True, "exact": True} if form == "WEBP" else {}
+    if transparent:
+        if mode not in ("RGBA", "LA") and (mode != "P" or form not in ("PNG", "GIF")):
+            return
+        if mode == "P":
+            options["transparency"] = 3
+        else:
+            picture.putalpha(Image.fromarray((7 * down + across).astype(np.uint8)))
+    wanted = np.asarray(picture.convert("RGB"), dtype=np.float64)
+    picture.save(tmp_path / "p", form, **options)
+    found = load_picture(tmp_path / "p", RGB)[0].transpose(1, 2, 0)
+    assert np.abs(found - wanted).max() <= near
+    gray = load_picture(tmp_path / "p", GRAY)[0, 0]
+    assert np.abs(gray - wanted @ (0.299, 0.587, 0.114)).max() <= near + 1
+
+
 @pytest.mark.parametrize("mode", ["nearest", "area", "bilinear", "bicubic", "opencv-bilinear"])
 @pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox"])
 @pytest.mark.parametrize("colour", ["gray", "rgb", "bgr"])
