@@ -10,6 +10,7 @@ import typer
 
 from deployx_edge.cli.options import (
     AcceleratorOption,
+    AcceptFrozenOption,
     AllOption,
     CheckpointOption,
     CoresOption,
@@ -67,6 +68,7 @@ def bench(
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    accept_frozen: AcceptFrozenOption = False,
     keep_float: KeepFloatOption = None,
     batch: BatchOption = 1,
     warmup: WarmupOption = 10,
@@ -106,7 +108,7 @@ def bench(
     devices = chosen_devices(device, everyone)
     old = read_samples(compare) if compare else []
     with show_progress() as progress:
-        torch = torch_options(checkpoint, factory_args, "auto", None, "{}")
+        torch = torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen)
         wanted = BundleOptions(
             input_shapes=tuple(input_shape or ()),
             torch=torch,

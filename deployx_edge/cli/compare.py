@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deployx_edge.cli.options import (
+    AcceptFrozenOption,
     CheckpointOption,
     FactoryArgumentsOption,
     JsonOption,
@@ -41,6 +42,7 @@ def compare(
     samples: SamplesOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    accept_frozen: AcceptFrozenOption = False,
     wait: WaitOption = True,
     picture: PictureOption = None,
     plot: PlotOption = None,
@@ -73,7 +75,7 @@ def compare(
             device=device,
             options=options,
             samples=samples or (),
-            torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
+            torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
             wait=wait,
             progress=progress,
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deployx_edge.cli.options import (
+    AcceptFrozenOption,
     CheckpointOption,
     ExporterOption,
     FactoryArgumentsOption,
@@ -79,6 +80,7 @@ def convert(
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    accept_frozen: AcceptFrozenOption = False,
     exporter: ExporterOption = "auto",
     rewriter: RewriterOption = None,
     settings: SettingsOption = "{}",
@@ -119,7 +121,7 @@ def convert(
         keep_float=tuple(keep_float or ()),
         name=name,
         via=via,
-        torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings),
+        torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings, accept_frozen),
     )
     with show_progress() as progress:
         if partition:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deployx_edge.cli.options import (
+    AcceptFrozenOption,
     CheckpointOption,
     FactoryArgumentsOption,
     ForceOption,
@@ -148,6 +149,7 @@ def evaluate(
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    accept_frozen: AcceptFrozenOption = False,
     report: ReportOption = None,
     show: ShowOption = False,
     save_outputs: SaveOutputsOption = None,
@@ -206,7 +208,7 @@ def evaluate(
             names,
             reference=reference,
             input_shapes=input_shape or (),
-            torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
+            torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
             options=options,
             progress=progress,
             progress_of=progress_of,

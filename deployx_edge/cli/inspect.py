@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deployx_edge.cli.options import (
+    AcceptFrozenOption,
     CheckpointOption,
     FactoryArgumentsOption,
     InputShapeOption,
@@ -24,6 +25,7 @@ def inspect(
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    accept_frozen: AcceptFrozenOption = False,
     samples: SamplesOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -42,7 +44,7 @@ def inspect(
             model,
             input_shapes=tuple(input_shape or ()),
             samples=samples or (),
-            torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
+            torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
             progress=progress,
         )
     if json:

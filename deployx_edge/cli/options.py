@@ -124,6 +124,14 @@ CheckpointOption = Annotated[
 FactoryArgumentsOption = Annotated[
     str, typer.Option("--factory-args", metavar="JSON", help="E.g. '{\"classes\": 10}'.")
 ]
+AcceptFrozenOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-frozen",
+        help="Accept that a trace keeps one value of what depends on the inputs (a branch, a "
+        "count, a size). The bundle names each.",
+    ),
+]
 ExporterOption = Annotated[
     str,
     typer.Option("--exporter", help="PyTorch's: dynamo, torchscript, or auto for what works."),
@@ -195,6 +203,7 @@ def torch_options(
     exporter: str,
     rewriters: list[str] | None,
     settings: str,
+    accept_frozen: bool,
 ) -> TorchOptions:
     """The options that say how a model comes out of PyTorch."""
     from deployx_edge.workflows.models import TorchOptions
@@ -205,6 +214,7 @@ def torch_options(
         exporter=exporter,
         rewriters=tuple(rewriters or ()),
         settings=settings,
+        accept_frozen=accept_frozen,
     )
 
 

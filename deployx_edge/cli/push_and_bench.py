@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployx_edge.cli.bench import OutputOption, bench
 from deployx_edge.cli.options import (
+    AcceptFrozenOption,
     AllOption,
     CheckpointOption,
     DevicesOption,
@@ -30,6 +31,7 @@ def push_and_bench(
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    accept_frozen: AcceptFrozenOption = False,
     wait: WaitOption = True,
     force: ForceOption = False,
     output: OutputOption = None,
@@ -50,6 +52,7 @@ def push_and_bench(
         input_shape=input_shape,
         checkpoint=checkpoint,
         factory_args=factory_args,
+        accept_frozen=accept_frozen,
         wait=wait,
         force=force,
         output=output,

@@ -15,6 +15,7 @@ from deployx_edge.cli.convert import (
     PreprocessOption,
 )
 from deployx_edge.cli.options import (
+    AcceptFrozenOption,
     CheckpointOption,
     ExporterOption,
     FactoryArgumentsOption,
@@ -99,6 +100,7 @@ def quantize(
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    accept_frozen: AcceptFrozenOption = False,
     exporter: ExporterOption = "auto",
     rewriter: RewriterOption = None,
     settings: SettingsOption = "{}",
@@ -137,7 +139,9 @@ def quantize(
             postprocess=tuple(postprocess or ()),
             accept_unproven=accept_unproven,
             name=name,
-            torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings),
+            torch=torch_options(
+                checkpoint, factory_args, exporter, rewriter, settings, accept_frozen
+            ),
         ),
     )
     found = None

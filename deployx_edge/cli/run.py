@@ -9,6 +9,7 @@ import typer
 
 from deployx_edge.cli.options import (
     AcceleratorOption,
+    AcceptFrozenOption,
     CheckpointOption,
     CoresOption,
     FactoryArgumentsOption,
@@ -56,6 +57,7 @@ def run(
     watchdog: WatchdogOption = 60.0,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
+    accept_frozen: AcceptFrozenOption = False,
     wait: WaitOption = True,
     json: JsonOption = False,
 ) -> None:
@@ -86,7 +88,7 @@ def run(
             options=options,
             limits=limits(memory_limit=memory_limit, watchdog=watchdog),
             dump=dump or (),
-            torch=torch_options(checkpoint, factory_args, "auto", None, "{}"),
+            torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
             wait=wait,
             progress=progress,
         )

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.model import InputRequest
-from deployx_edge.sources.marks import without_marks
-from deployx_edge.sources.onnx_file import load_whole, one_line
-from deployx_edge.sources.onnx_runtime import open_model
+from deployx_edge.errors import ModelError
+from deployx_edge.sources.onnx_file import SourceTensor, one_line
+from deployx_edge.sources.torch_function import example_inputs, function_of, silence
+from deployx_edge.sources.torch_state import StatefulError, refuse_state
+from deployx_edge.sources.torch_trials import size_variants
+from deployx_edge.sources.torch_watch import FrozenValue, Watch
 
 if TYPE_CHECKING:
     import onnx
-    import torch
-    from numpy.typing import NDArray
 
 EXPORTERS = ("dynamo", "torchscript")
 # With it layer norms and GELU are operators of their own; ONNX Runtime and ncnn know all of it.
@@ -33,8 +30,6 @@ _OPSET = 20
 # Weights of more bytes go into a file of their own: a protobuf ends at 2 GiB.
 _LARGE = 2**30
 _SCOPES = "pkg.torch.onnx.name_scopes"
-# fp32 on both sides, in another order of sums; folded batch norms were seen to cost 1e-5.
-_EXPORT_LIMIT = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +39,7 @@ class ExportRequest:
     ``arguments`` are more keyword arguments for torch.onnx.export.
     """
 
-    inputs: Mapping[str, InputRequest]
+    inputs: Sequence[SourceTensor]
     exporter: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -58,138 +53,41 @@ def exporters_for(model: Any) -> tuple[str, ...]:
     return ("torchscript",) if isinstance(model, torch.jit.ScriptModule) else EXPORTERS
 
 
-def example_outputs(model: Any, inputs: Mapping[str, InputRequest]) -> dict[str, NDArray[Any]]:
-    """What the module gives for ``example_inputs``, by the names that the outputs will have.
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What is to be told of an export: the values that it keeps, and other notes."""
 
-    The keys of a dictionary, the fields of a named tuple; ``output`` for a single tensor,
-    ``output_0`` … for several. Raises UsageError where the module does not run on these inputs.
-    """
-    import torch
-
-    if not inputs:
-        raise UsageError(
-            "A model from PyTorch does not say the shapes of its inputs.",
-            remedy="Give each: --input NAME:1x3x224x224, with :int64 behind it where it is "
-            "no float32.",
-        )
-    flat = flattened(model, tuple(inputs))
-    try:
-        with torch.no_grad(), _silence():
-            given = flat(*example_inputs(inputs))
-    except Exception as error:  # the user's code may raise anything
-        shapes = ", ".join(f"{name} {tuple(entry.shape)}" for name, entry in inputs.items())
-        raise UsageError(
-            f"The model does not run on {shapes}: {type(error).__name__}: {one_line(error)}.",
-            remedy="Give other --input NAME:SHAPE:TYPE, in the order of its arguments.",
-        ) from error
-    return {
-        f"{name}_out" if name in inputs else name: tensor.numpy(force=True)
-        for name, tensor in zip(flat.output_names, given, strict=True)
-    }
+    frozen: tuple[FrozenValue, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def check_export(
-    path: Path, inputs: Mapping[str, InputRequest], expected: Mapping[str, NDArray[Any]]
-) -> str:
-    """Compare what was exported with what the module gave; a note where that cannot be done.
-
-    Raises ModelError where an output is off by more than 0.1 % of its largest value: an
-    exporter, or a rewriter, made another model of it.
-    """
-    import numpy as np
-
-    arrays = {
-        name: tensor.numpy(force=True)
-        for name, tensor in zip(inputs, example_inputs(inputs), strict=True)
-    }
-    try:
-        model = without_marks(load_whole(path))
-        found = open_model(model.SerializeToString()).run(list(expected), arrays)
-    except Exception as error:  # ONNX Runtime's exceptions share no base
-        return f"What was exported could not be compared with PyTorch: {one_line(error)}."
-    for (name, wanted), given in zip(expected.items(), found, strict=True):
-        largest = float(np.abs(wanted).max(initial=0.0)) if wanted.size else 0.0
-        if not np.isfinite(largest):
-            continue
-        off = float(np.abs(wanted - given).max(initial=0.0)) if wanted.shape == given.shape else 1.0
-        if wanted.shape != given.shape or not off <= _EXPORT_LIMIT * max(largest, 1e-6):
-            raise ModelError(
-                f"What was exported computes something else than the module: the output '{name}' "
-                f"is off by {off:.3g}, its largest value is {largest:.3g}.",
-                remedy="Look at your rewriters, or try the other --exporter.",
-            )
-    return ""
-
-
-def export_torch(model: Any, request: ExportRequest, outputs: Sequence[str], path: Path) -> None:
+def export_torch(
+    model: Any, request: ExportRequest, outputs: Sequence[str], path: Path
+) -> Exported:
     """Write the model as ONNX to ``path``; ModelError where torch cannot export it.
 
-    ``outputs`` are their names, as ``example_outputs`` gives them (not used for an exported
+    ``outputs`` are their names, as ``output_names`` gives them (not used for an exported
     program, which has its own).
     """
     import onnx
     import torch
 
-    arguments: dict[str, Any] = {"verbose": False, **request.arguments}
     try:
-        with torch.no_grad(), _silence():
-            if isinstance(model, torch.export.ExportedProgram):
-                _save(torch.onnx.export(model, dynamo=True, **arguments), path)
-            elif request.exporter == "dynamo":
-                _save(_by_dynamo(model, request, outputs, arguments), path)
-            else:
-                _by_torchscript(model, request, outputs, arguments, path)
+        with torch.no_grad(), silence():
+            by = _by_dynamo if request.exporter == "dynamo" else _by_torchscript
+            exported = by(model, request, outputs, path)
+    except StatefulError:
+        raise
     except Exception as error:  # the exporters raise all kinds
         raise ModelError(
             f"torch's exporter ({request.exporter}) cannot export the model: {_cause(error)}.",
             remedy="Rewrite what it stumbles over while exporting (docs/write-a-rewriter.md), or "
             "export it to ONNX by hand.",
         ) from error
-    exported = onnx.load(path, load_external_data=False)
-    name_by_modules(exported)
-    onnx.save(exported, path)
-
-
-def example_inputs(inputs: Mapping[str, InputRequest]) -> tuple[torch.Tensor, ...]:
-    """Noise of the inputs' best shapes; zeros where the type is no float."""
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    return tuple(
-        torch.rand(entry.shape, generator=generator).to(getattr(torch, entry.dtype or "float32"))
-        for entry in inputs.values()
-    )
-
-
-def flattened(model: Any, names: Sequence[str]) -> Any:
-    """The module behind another that takes and gives nothing but tensors, in order.
-
-    Where all ``names`` are arguments of the module they are given by name, else in order.
-    """
-    import inspect
-
-    import torch
-
-    by_name = not isinstance(model, torch.jit.ScriptModule) and set(names) <= set(
-        inspect.signature(model.forward).parameters
-    )
-
-    class Flattened(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = model
-            self.output_names: tuple[str, ...] = ()
-
-        def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            if by_name:
-                given = self.module(**dict(zip(names, tensors, strict=True)))
-            else:
-                given = self.module(*tensors)
-            found = dict(_leaves("", given))
-            self.output_names = tuple(found)
-            return tuple(found.values())
-
-    return Flattened().eval()
+    written = onnx.load(path, load_external_data=False)
+    name_by_modules(written)
+    onnx.save(written, path)
+    return exported
 
 
 def name_by_modules(model: onnx.ModelProto) -> None:
@@ -197,7 +95,7 @@ def name_by_modules(model: onnx.ModelProto) -> None:
 
     The older exporter's way: ``/features/0/Conv`` gives ``/features/0/Conv_output_0``. Inputs
     and outputs keep their names; what the exporter notes beside that is dropped, and so is
-    the name of the module that ``flattened`` puts around.
+    the name of the module that ``function_of`` puts around.
     """
     graph = model.graph
     kept = {value.name for value in (*graph.input, *graph.output)}
@@ -247,75 +145,88 @@ def _unused(name: str, used: set[str]) -> str:
     return candidate
 
 
-def _by_dynamo(
-    model: Any, request: ExportRequest, outputs: Sequence[str], arguments: Mapping[str, Any]
-) -> Any:
+def _by_dynamo(model: Any, request: ExportRequest, outputs: Sequence[str], path: Path) -> Exported:
     import torch
 
-    axes = tuple(
-        {e.axis: torch.export.Dim(f"{name}_{e.axis}", min=e.minimum, max=e.maximum) for e in ranges}
-        for name, ranges in ((n, entry.ranges) for n, entry in request.inputs.items())
-    )
-    return torch.onnx.export(
-        flattened(model, tuple(request.inputs)),
-        example_inputs(request.inputs),
-        input_names=list(request.inputs),
-        output_names=list(outputs),
-        dynamic_shapes={"tensors": axes} if any(axes) else None,
-        opset_version=_OPSET,
-        dynamo=True,
-        **arguments,
-    )
+    arguments = {"dynamo": True, "verbose": False, **request.arguments}
+    if isinstance(model, torch.export.ExportedProgram):
+        program = torch.onnx.export(model, **arguments)
+    else:
+        axes = tuple(
+            {
+                e.axis: torch.export.Dim(f"{tensor.name}_{e.axis}", min=e.minimum, max=e.maximum)
+                for e in tensor.ranges
+            }
+            for tensor in request.inputs
+        )
+        names = [tensor.name for tensor in request.inputs]
+        program = torch.onnx.export(
+            function_of(model, names),
+            example_inputs(request.inputs),
+            input_names=names,
+            output_names=list(outputs),
+            dynamic_shapes={"tensors": axes} if any(axes) else None,
+            opset_version=_OPSET,
+            **arguments,
+        )
+    assert program is not None and program.exported_program is not None  # dynamo gives them
+    notes = refuse_state(program.exported_program)
+    _save(program, path)
+    return Exported(notes=notes)
 
 
 def _by_torchscript(
-    model: Any,
-    request: ExportRequest,
-    outputs: Sequence[str],
-    arguments: Mapping[str, Any],
-    path: Path,
-) -> None:
+    model: Any, request: ExportRequest, outputs: Sequence[str], path: Path
+) -> Exported:
     import torch
 
+    names = [tensor.name for tensor in request.inputs]
     axes = {
-        name: {e.axis: f"{name}_{e.axis}" for e in entry.ranges}
-        for name, entry in request.inputs.items()
-        if entry.ranges
+        tensor.name: {e.axis: f"{tensor.name}_{e.axis}" for e in tensor.ranges}
+        for tensor in request.inputs
+        if tensor.ranges
     }
     # A trace cannot go through another module into what was traced before.
     scripted = isinstance(model, torch.jit.ScriptModule)
     torch.onnx.export(
-        model if scripted else flattened(model, tuple(request.inputs)),
+        model if scripted else function_of(model, names),
         example_inputs(request.inputs),
         str(path),
-        input_names=list(request.inputs),
+        input_names=names,
         output_names=list(outputs),
         dynamic_axes=axes or None,
         opset_version=_OPSET,
         dynamo=False,
-        **arguments,
+        **{"verbose": False, **request.arguments},
     )
+    return Exported(frozen=() if scripted else _frozen(model, request.inputs))
+
+
+def _frozen(model: Any, inputs: Sequence[SourceTensor]) -> tuple[FrozenValue, ...]:
+    """What a trace keeps that depends on the inputs: on their values, or on open sizes."""
+    best, *others = [sized for sized, _ in size_variants(inputs)]
+    watch = _watch(model, best)
+    watches = [_watch(model, sized) for sized in others] if watch.sized() else []
+    # Where the model does not run, nothing can be wrong.
+    return (*watch.by_values(), *watch.by_sizes([each for each in watches if each.is_whole]))
+
+
+def _watch(model: Any, inputs: Sequence[SourceTensor]) -> Watch:
+    """What is read while the model is traced at these sizes, as the exporter traces it."""
+    import torch
+
+    watch, function = Watch(), function_of(model, [tensor.name for tensor in inputs])
+    watch.attach(function)
+    with contextlib.suppress(Exception):  # it ends in one, whatever happens
+        torch.onnx.export(
+            function, example_inputs(inputs), os.devnull, opset_version=_OPSET, dynamo=False
+        )
+    return watch
 
 
 def _save(program: Any, path: Path) -> None:
     size = sum(value.const_value.nbytes for value in program.model.graph.initializers.values())
     program.save(str(path), external_data=size > _LARGE)
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors in a nest of tuples, lists and dictionaries, with names; None is left out."""
-    import torch
-
-    if torch.is_tensor(value):
-        yield name or "output", value
-    elif isinstance(value, Mapping) or hasattr(value, "_asdict"):  # a named tuple
-        for key, item in (value if isinstance(value, Mapping) else value._asdict()).items():
-            yield from _leaves(f"{name}.{key}" if name else str(key), item)
-    elif isinstance(value, (tuple, list)):
-        for index, item in enumerate(value):
-            yield from _leaves(f"{name or 'output'}_{index}" if len(value) > 1 else name, item)
-    elif value is not None:
-        raise TypeError(f"it gives {type(value).__name__} among its tensors")
 
 
 def _cause(error: BaseException) -> str:
@@ -324,20 +235,3 @@ def _cause(error: BaseException) -> str:
         error = error.__cause__
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {one_line(lines[0] if lines else '')}"
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Without what the exporters print, log and warn of: failures come as exceptions."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

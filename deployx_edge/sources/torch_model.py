@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _NAMED = 3
 # Where trainers put the weights in a checkpoint that also holds other things.
 _STATE_KEYS = ("state_dict", "model_state_dict", "model", "ema", "net")
+_COLUMN = re.compile(r" # .+:\d+:(\d+)$", re.MULTILINE)
 _WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
@@ -84,6 +86,22 @@ def load_torch(source: TorchSource) -> Any:
     if not path.is_file():
         raise UsageError(f"The model {path} does not exist.")
     return _exported(path) if path.suffix == ".pt2" else _script(path)
+
+
+def traced_note(name: str, model: Any) -> tuple[str, ...]:
+    """A warning where TorchScript was traced: nobody can see any more what that froze."""
+    import torch
+
+    if not isinstance(model, torch.jit.ScriptModule):
+        return ()
+    # A trace knows no columns of the Python code that it comes from; a script does.
+    columns = set(_COLUMN.findall(str(model.inlined_graph)))
+    if columns != {"0"}:
+        return ()
+    return (
+        f"{name} was traced: where its Python code went several ways, by values or by sizes, it "
+        "holds only the way that its example took.",
+    )
 
 
 def _require_torch() -> None:

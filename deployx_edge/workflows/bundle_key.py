@@ -14,19 +14,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import SCHEMA, sha256_of
 from deployx_edge.model import parse_inputs
 from deployx_edge.resources import cache_folder
-from deployx_edge.workflows.bundle_options import BundleOptions
-from deployx_edge.workflows.models import OpenedModel
+
+if TYPE_CHECKING:
+    from deployx_edge.workflows.bundle_options import BundleOptions
+    from deployx_edge.workflows.models import OpenedModel
 
 # The parts of this package that no conversion imports; whatever else there is, counts.
 NO_PART_OF_CONVERSIONS = ("agent", "cli", "crossbuild", "evaluation", "quantization", "transport")
 # The distributions that conversions import or run.
 TOOLS = (
-    *("deployx-edge", "ml_dtypes", "ncnn", "numpy", "onnx", "onnxruntime", "onnxscript"),
-    *("onnxslim", "packaging", "pillow", "pnnx", "protobuf", "pyyaml", "torch"),
+    *("deployx-edge", "ml_dtypes", "ncnn", "numpy", "onnx", "onnxruntime", "onnx_ir"),
+    *("onnxscript", "onnxslim", "packaging", "pillow", "pnnx", "protobuf", "pyyaml", "torch"),
 )
 
 

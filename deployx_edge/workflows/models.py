@@ -12,20 +12,23 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from deployx_edge import __version__
 from deployx_edge.bundle import sha256_of
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest
 from deployx_edge.resources import cache_folder
+from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.sources.torch_export import (
     EXPORTERS,
+    Exported,
     ExportRequest,
-    check_export,
-    example_outputs,
     export_torch,
     exporters_for,
 )
-from deployx_edge.sources.torch_model import TorchSource, is_torch, load_torch
+from deployx_edge.sources.torch_function import function_of, is_program, output_names
+from deployx_edge.sources.torch_model import TorchSource, is_torch, load_torch, traced_note
+from deployx_edge.sources.torch_state import StatefulError
+from deployx_edge.sources.torch_trials import input_tensors
+from deployx_edge.workflows.bundle_key import code_digest, tool_versions
 from deployx_edge.workflows.locking import locked
 from deployx_edge.workflows.progress import Progress, Stage, silent
 
@@ -41,7 +44,8 @@ class TorchOptions:
     ``checkpoint`` and ``factory_arguments`` (a JSON object) are for ``package.module:factory``.
     ``exporter``: "dynamo", "torchscript", or "auto" for the first that can do it.
     ``rewriters``: modules or ``.py`` files that register rewriters; ``settings`` (a JSON object)
-    is what these find in ``context.config``.
+    is what these find in ``context.config``. ``accept_frozen``: a trace may keep one value of
+    what depends on the inputs; the bundle's notes name each.
     """
 
     checkpoint: Path | None = None
@@ -49,6 +53,7 @@ class TorchOptions:
     exporter: str = "auto"
     rewriters: tuple[str, ...] = ()
     settings: str = "{}"
+    accept_frozen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +150,7 @@ def _kept_export(
     path = Path(source.reference)
     if not path.is_file():
         raise UsageError(f"The model {path} does not exist.")
-    parts = [sha256_of(path), repr(inputs), options.exporter, __version__, *_versions()]
+    parts = [sha256_of(path), repr(inputs), repr(options), repr(tool_versions()), code_digest()]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
     folder = cache_folder() / "exports" / key
     kept = folder / f"{source.name}.onnx"
@@ -158,18 +163,6 @@ def _kept_export(
                 for file in sorted(Path(work).iterdir(), reverse=True):
                     file.replace(folder / file.name)
     return kept
-
-
-def _versions() -> tuple[str, ...]:
-    return tuple(metadata.version(name) for name in ("torch", "onnxscript") if _installed(name))
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _export(
@@ -189,28 +182,59 @@ def _export(
     if options.exporter != "auto" and options.exporter not in possible:
         raise UsageError(f"{source.reference} can only be exported by {possible[0]}.")
     wanted = possible if options.exporter == "auto" else (options.exporter,)
+    tensors = input_tensors(inputs)
     # An exported program says itself what goes in and out.
-    outputs = example_outputs(model, inputs) if "torchscript" in possible else {}
+    outputs = output_names(model, tensors) if "torchscript" in possible else ()
     notes: list[str] = []
     for exporter in wanted:
         progress(Stage(text=f"Exporting {source.name} to ONNX ({exporter})"))
-        request = ExportRequest(inputs=inputs, exporter=exporter)
+        request = ExportRequest(inputs=tensors, exporter=exporter)
         try:
             if _is_python(model) or options.rewriters:
-                notes += _export_rewritten(model, request, tuple(outputs), path, runtime, options)
+                exported = _export_rewritten(model, request, outputs, path, runtime, options)
             else:
-                export_torch(model, request, tuple(outputs), path)
-            if outputs:
-                progress(Stage(text="Comparing what was exported with PyTorch"))
-                notes += filter(None, [check_export(path, inputs, outputs)])
+                exported = export_torch(model, request, outputs, path)
+            progress(Stage(text="Comparing what was exported with PyTorch"))
+            notes += _checked(exported, model, inputs, path, accept_frozen=options.accept_frozen)
+        except StatefulError:
+            raise
         except ModelError as error:
             if exporter == wanted[-1]:
                 raise
             notes.append(f"{error.message} The exporter {wanted[-1]} could.")
             progress(Stage(text=error.message))
             continue
-        _note(path, exporter, notes)
+        _note(path, exporter, [*notes, *traced_note(source.name, model)])
         return
+
+
+def _checked(
+    exported: Exported,
+    model: Any,
+    inputs: Mapping[str, InputRequest],
+    path: Path,
+    *,
+    accept_frozen: bool,
+) -> list[str]:
+    """What is to be told of an export; ModelError where it is another model than the module."""
+    from deployx_edge.sources.torch_check import check_export
+
+    frozen = "; ".join(map(str, exported.frozen))
+    if frozen and not accept_frozen:
+        raise ModelError(
+            f"The trace keeps one value of what depends on the inputs: {frozen}.",
+            remedy="Write it with tensors (torch.where, masks), or as a rewriter; "
+            "--accept-frozen says that every input goes the way of the example that is traced "
+            "(noise of 0 … 1, of the best sizes).",
+        )
+    # A program's inputs are named and sized by itself.
+    tensors = read_onnx(path, inputs).inputs if is_program(model) else input_tensors(inputs)
+    function = function_of(model, [tensor.name for tensor in tensors])
+    return [
+        *exported.notes,
+        *((f"The trace keeps, as accepted (--accept-frozen): {frozen}.",) if frozen else ()),
+        *check_export(path, function, tensors, accept_frozen=bool(frozen)),
+    ]
 
 
 def _is_python(model: Any) -> bool:
@@ -227,8 +251,8 @@ def _export_rewritten(
     path: Path,
     runtime: str,
     options: TorchOptions,
-) -> list[str]:
-    """Export under the rewriters for the runtime; gives what is to be told of them."""
+) -> Exported:
+    """Export under the rewriters for the runtime; what is to be told of them comes beside."""
     from deployx_edge.rewriting import RewriteRequest, rewriting
 
     rewriters = rewriting(
@@ -242,10 +266,11 @@ def _export_rewritten(
     )
     with rewriters as rewritten:
         arguments = rewriters.export_arguments()
-        export_torch(rewritten, replace(request, arguments=arguments), outputs, path)
-    return [
+        exported = export_torch(rewritten, replace(request, arguments=arguments), outputs, path)
+    unused = [
         f"The {use.kind} rewriter of {use.path} found nothing to do." for use in rewriters.unused()
     ]
+    return replace(exported, notes=(*exported.notes, *unused))
 
 
 def _note(path: Path, exporter: str, notes: list[str]) -> None:
