@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from deployx_edge.comparison import SEED
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.sources.marks import find_marks, without_marks
-from deployx_edge.sources.onnx_file import SourceTensor, one_line
+from deployx_edge.sources.onnx_file import one_line
 from deployx_edge.sources.onnx_runtime import open_model
 from deployx_edge.sources.torch_function import run
 from deployx_edge.sources.torch_state import StatefulError
-from deployx_edge.sources.torch_trials import Trial, trials
+from deployx_edge.sources.torch_trials import TorchInput, Trial, trials
 
 # fp32 on both sides, in another order of sums; folded batch norms were seen to cost 1e-5.
 _LIMIT = 1e-3
@@ -32,7 +32,7 @@ _ROOM = 4.0
 
 
 def check_export(
-    path: Path, function: Any, inputs: Sequence[SourceTensor], *, accept_frozen: bool = False
+    path: Path, function: Any, inputs: Sequence[TorchInput], *, accept_frozen: bool = False
 ) -> tuple[str, ...]:
     """Compare what was exported with the module on all ``trials``; gives what is to be told.
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx_file import SourceTensor, one_line
+from deployx_edge.sources.onnx_file import one_line
 from deployx_edge.sources.torch_function import example_inputs, function_of, silence
 from deployx_edge.sources.torch_state import StatefulError, refuse_state
-from deployx_edge.sources.torch_trials import size_variants
+from deployx_edge.sources.torch_trials import TorchInput, size_variants
 from deployx_edge.sources.torch_watch import FrozenValue, Watch
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ExportRequest:
     ``arguments`` are more keyword arguments for torch.onnx.export.
     """
 
-    inputs: Sequence[SourceTensor]
+    inputs: Sequence[TorchInput]
     exporter: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -202,7 +202,7 @@ def _by_torchscript(
     return Exported(frozen=() if scripted else _frozen(model, request.inputs))
 
 
-def _frozen(model: Any, inputs: Sequence[SourceTensor]) -> tuple[FrozenValue, ...]:
+def _frozen(model: Any, inputs: Sequence[TorchInput]) -> tuple[FrozenValue, ...]:
     """What a trace keeps that depends on the inputs: on their values, or on open sizes."""
     best, *others = [sized for sized, _ in size_variants(inputs)]
     watch = _watch(model, best)
@@ -211,12 +211,12 @@ def _frozen(model: Any, inputs: Sequence[SourceTensor]) -> tuple[FrozenValue, ..
     return (*watch.by_values(), *watch.by_sizes([each for each in watches if each.is_whole]))
 
 
-def _watch(model: Any, inputs: Sequence[SourceTensor]) -> Watch:
+def _watch(model: Any, inputs: Sequence[TorchInput]) -> Watch:
     """What is read while the model is traced at these sizes, as the exporter traces it."""
     import torch
 
     watch, function = Watch(), function_of(model, [tensor.name for tensor in inputs])
-    watch.attach(function)
+    watch.attach(function, [not tensor.values for tensor in inputs])
     with contextlib.suppress(Exception):  # it ends in one, whatever happens
         torch.onnx.export(
             function, example_inputs(inputs), os.devnull, opset_version=_OPSET, dynamo=False

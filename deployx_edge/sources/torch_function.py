@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import UsageError
-from deployx_edge.sources.onnx_file import SourceTensor, one_line
+from deployx_edge.sources.onnx_file import one_line
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
+
+    from deployx_edge.sources.torch_trials import TorchInput
 
 
 def function_of(model: Any, names: Sequence[str]) -> Any:
@@ -43,7 +45,7 @@ def function_of(model: Any, names: Sequence[str]) -> Any:
     return function if is_program(model) else function.eval()
 
 
-def example_inputs(inputs: Sequence[SourceTensor]) -> tuple[torch.Tensor, ...]:
+def example_inputs(inputs: Sequence[TorchInput]) -> tuple[torch.Tensor, ...]:
     """What a model is traced with: the first of its trials."""
     import torch
 
@@ -52,7 +54,7 @@ def example_inputs(inputs: Sequence[SourceTensor]) -> tuple[torch.Tensor, ...]:
     return tuple(torch.from_numpy(array) for array in next(trials(inputs)).arrays)
 
 
-def output_names(model: Any, inputs: Sequence[SourceTensor]) -> tuple[str, ...]:
+def output_names(model: Any, inputs: Sequence[TorchInput]) -> tuple[str, ...]:
     """The names that the outputs will have: keys of a dictionary, fields of a named tuple.
 
     ``output`` for a single tensor, ``output_0`` … for several. Raises UsageError where the module

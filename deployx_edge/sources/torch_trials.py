@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deployx_edge.comparison import SEED, structured_inputs
 from deployx_edge.model import InputRequest, format_shape
-from deployx_edge.sources.onnx_file import SourceTensor
+from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,17 +60,43 @@ class Trial:
         return f"{self.what} of the size {shapes}"
 
 
-def input_tensors(requests: Mapping[str, InputRequest]) -> tuple[SourceTensor, ...]:
+@dataclass(frozen=True, kw_only=True)
+class TorchInput(SourceTensor):
+    """An input; ``values`` are what the user fixed it to, one for all elements or one for each."""
+
+    values: tuple[int | float, ...] = ()
+
+
+def input_tensors(requests: Mapping[str, InputRequest]) -> tuple[TorchInput, ...]:
     """What the user says of inputs that the model says nothing of."""
     return tuple(
-        SourceTensor(
-            name=name, shape=entry.shape, dtype=entry.dtype or "float32", ranges=entry.ranges
+        TorchInput(
+            name=name,
+            shape=entry.shape,
+            dtype=entry.dtype or "float32",
+            ranges=entry.ranges,
+            values=entry.values,
         )
         for name, entry in requests.items()
     )
 
 
-def trials(inputs: Sequence[SourceTensor]) -> Iterator[Trial]:
+def exported_inputs(path: Path, requests: Mapping[str, InputRequest]) -> tuple[TorchInput, ...]:
+    """What an exported file says of its inputs, and the user of open and fixed ones."""
+    shaped = {name: entry for name, entry in requests.items() if not entry.values}
+    return tuple(
+        TorchInput(
+            name=tensor.name,
+            shape=tensor.shape,
+            dtype=tensor.dtype,
+            ranges=tensor.ranges,
+            values=requests[tensor.name].values if tensor.name in requests else (),
+        )
+        for tensor in read_onnx(path, shaped).inputs
+    )
+
+
+def trials(inputs: Sequence[TorchInput]) -> Iterator[Trial]:
     """All kinds at the best sizes; some at both ends of open axes, and between these.
 
     The first is what models are traced with.
@@ -81,12 +108,13 @@ def trials(inputs: Sequence[SourceTensor]) -> Iterator[Trial]:
             yield Trial(what=kind, arrays=arrays, must_run=asked and kind == EXAMPLE)
         if index == 0:
             for what, given in zip(_STRUCTURED, structured_inputs(sized), strict=True):
-                yield Trial(what=what, arrays=tuple(given.values()))
+                arrays = tuple(_fixed(t) if t.values else given[t.name] for t in sized)
+                yield Trial(what=what, arrays=arrays)
 
 
 def size_variants(
-    inputs: Sequence[SourceTensor],
-) -> Iterator[tuple[list[SourceTensor], bool]]:
+    inputs: Sequence[TorchInput],
+) -> Iterator[tuple[list[TorchInput], bool]]:
     """The inputs at fixed sizes, the best first; and whether the user named these.
 
     All open axes at their ends; one beside, as odd sizes may go another way than even ones;
@@ -111,8 +139,8 @@ def size_variants(
 
 
 def _at(
-    inputs: Sequence[SourceTensor], axes: Sequence[tuple[int, int]], sizes: Sequence[int]
-) -> list[SourceTensor]:
+    inputs: Sequence[TorchInput], axes: Sequence[tuple[int, int]], sizes: Sequence[int]
+) -> list[TorchInput]:
     shapes = [list(tensor.shape) for tensor in inputs]
     for (index, axis), size in zip(axes, sizes, strict=True):
         shapes[index][axis] = size
@@ -122,8 +150,15 @@ def _at(
     ]
 
 
-def _noise(kind: str, place: int, tensor: SourceTensor) -> NDArray[Any]:
+def _fixed(tensor: TorchInput) -> NDArray[Any]:
+    given = np.asarray(tensor.values, dtype=tensor.dtype)
+    return np.full(tensor.shape, given[0]) if given.size == 1 else given.reshape(tensor.shape)
+
+
+def _noise(kind: str, place: int, tensor: TorchInput) -> NDArray[Any]:
     """Seeded noise for the input at that place; whole numbers are from 0 on."""
+    if tensor.values:
+        return _fixed(tensor)
     generator = np.random.default_rng([SEED, list(_NOISE).index(kind), place])
     offset, scale, largest = _NOISE[kind]
     dtype = np.dtype(tensor.dtype)

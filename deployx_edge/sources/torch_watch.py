@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -101,9 +102,11 @@ class Watch:
         # Whether the function ran to its end.
         self.is_whole = False
 
-    def attach(self, function: torch.nn.Module) -> None:
-        """Watch every run of the function: what it is given is what the rest depends on."""
-        function.register_forward_pre_hook(lambda _, tensors: self._start(tensors))
+    def attach(self, function: torch.nn.Module, free: Sequence[bool]) -> None:
+        """Watch every run: what the rest may depend on is what it is given, where ``free``."""
+        function.register_forward_pre_hook(
+            lambda _, tensors: self._start(list(compress(tensors, free)))
+        )
         function.register_forward_hook(lambda *_: self._stack.close(), always_call=True)
         function.register_forward_hook(lambda *_: self._end())
 

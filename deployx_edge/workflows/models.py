@@ -16,7 +16,6 @@ from deployx_edge.bundle import sha256_of
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest
 from deployx_edge.resources import cache_folder
-from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.sources.torch_export import (
     EXPORTERS,
     Exported,
@@ -27,7 +26,7 @@ from deployx_edge.sources.torch_export import (
 from deployx_edge.sources.torch_function import function_of, is_program, output_names
 from deployx_edge.sources.torch_model import TorchSource, is_torch, load_torch, traced_note
 from deployx_edge.sources.torch_state import StatefulError
-from deployx_edge.sources.torch_trials import input_tensors
+from deployx_edge.sources.torch_trials import exported_inputs, input_tensors
 from deployx_edge.workflows.bundle_key import code_digest, tool_versions
 from deployx_edge.workflows.locking import locked
 from deployx_edge.workflows.progress import Progress, Stage, silent
@@ -228,7 +227,7 @@ def _checked(
             "(noise of 0 … 1, of the best sizes).",
         )
     # A program's inputs are named and sized by itself.
-    tensors = read_onnx(path, inputs).inputs if is_program(model) else input_tensors(inputs)
+    tensors = exported_inputs(path, inputs) if is_program(model) else input_tensors(inputs)
     function = function_of(model, [tensor.name for tensor in tensors])
     return [
         *exported.notes,

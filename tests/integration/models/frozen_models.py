@@ -238,6 +238,17 @@ def make(kind: str) -> nn.Module:
     return Looking(kind).eval()
 
 
+class Rated(nn.Module):
+    """A branch on an input that the user may fix."""
+
+    def forward(self, x: Tensor, rate: Tensor) -> Tensor:
+        return x * 2 if rate > 10000 else torch.sigmoid(x)
+
+
+def rated() -> nn.Module:
+    return Rated().eval()
+
+
 class Scripted(nn.Module):
     """For torch.jit.script, which keeps both ways."""
 

@@ -103,6 +103,23 @@ def test_a_module_that_remembers_is_refused(kind: str) -> None:
         exported(kind, FIXED).__enter__()
 
 
+@pytest.mark.parametrize(("rate", "factor"), [(16000, 2.0), (8000, None)])
+def test_a_fixed_input_has_one_way(rate: int, factor: float | None) -> None:
+    inputs = parse_inputs(["x:1x4", f"rate={rate}"])
+    model = Path("tests.integration.models.frozen_models:rated")
+    array = np.linspace(-2, 2, 4, dtype=np.float32).reshape(1, 4)
+    with story.opened_model(model, TorchOptions(exporter="torchscript"), inputs) as opened:
+        session = open_model(str(opened.path))
+        given = {"x": array, "rate": np.float32(rate)}
+        (found,) = session.run(None, {each.name: given[each.name] for each in session.get_inputs()})
+    wanted = array * factor if factor else 1 / (1 + np.exp(-array))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    with pytest.raises(ModelError, match="if rate > 10000"):
+        story.opened_model(
+            model, TorchOptions(exporter="torchscript"), parse_inputs(["x:1x4", "rate:1"])
+        ).__enter__()
+
+
 def test_accepted_values_are_named_in_the_bundle(tmp_path: Path) -> None:
     options = BundleOptions(
         input_shapes=(FIXED,),
