@@ -8,11 +8,12 @@ weights gives nearly the same numbers for every input, right or wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import OutputCheck
+from deployx_edge.differences import BEYOND, Differences, ratio
 from deployx_edge.model import NamedShape, PreProcessing, format_shape, same_but_for_ones
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ SEED = 20261121
 # The largest number of IEEE 754's binary16.
 FP16_LARGEST = 65504.0
 LEAST_INPUTS = 3
+# Elements of an output that are kept of each input to know its variation.
+WHOLE_OUTPUTS = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,57 +113,84 @@ def structured_inputs(
     return tuple(sets)
 
 
+class TensorComparison:
+    """One tensor of a model beside the reference's, over test inputs that come one by one.
+
+    ``kept``: see ``Differences``; the default keeps all of most outputs.
+    """
+
+    def __init__(self, name: str, *, kept: int = WHOLE_OUTPUTS) -> None:
+        self.name = name
+        self._differences = Differences(kept=kept)
+        self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+    def add(self, wanted: Array, found: Array) -> None:
+        """Take in what one input gives on both sides; the batch axis is a part of the tensors.
+
+        Shapes must agree but for axes of size 1.
+        """
+        if not same_but_for_ones(wanted.shape, found.shape):
+            self._shapes = self._shapes or (wanted.shape, found.shape)
+            found = wanted
+        self._differences.add(wanted, found)
+
+    def check(self, limits: Limits) -> OutputCheck:
+        """How far the two are apart, and whether that is within the limits (``OutputCheck``)."""
+        sums = self._differences
+        variation, magnitude = sums.variation, sums.magnitude
+        if self._shapes is not None or not sums.is_finite:
+            return _hopeless(self.name, variation, magnitude)
+        slice_error = sums.slice_error(limits.slice_rounding * magnitude)
+        if variation <= limits.proof * magnitude:
+            # Against the magnitude at least: wrong by more than that is wrong in any case.
+            same = sums.error <= limits.relative * magnitude
+            verdict = "unproven" if same else "differs"
+        elif _within(limits, sums.error, slice_error, variation, magnitude):
+            same = _within(LIMITS["fp16"], sums.error, slice_error, variation, magnitude)
+            verdict = "same" if same or limits.relative <= LIMITS["fp16"].relative else "rounded"
+        else:
+            verdict = "differs"
+        return OutputCheck(
+            output=self.name,
+            verdict=verdict,
+            relative_error=ratio(sums.error, variation),
+            slice_error=slice_error,
+            max_abs_error=sums.largest_error,
+            snr_db=_snr_db(sums.error, variation),
+            cosine=sums.cosine,
+            variation=variation,
+            magnitude=magnitude,
+        )
+
+    def describe(self, check: OutputCheck, limits: Limits) -> str:
+        """What is wrong where the verdict is not "same", in one clause with what decided."""
+        what = f"output '{self.name}'"
+        if self._shapes is not None:
+            wanted, found = self._shapes
+            return f"{what} has the shape {format_shape(found)} instead of {format_shape(wanted)}"
+        if not self._differences.is_finite:
+            return f"{what} holds NaN or infinite values"
+        if check.verdict == "unproven":
+            return (
+                f"{what} proves nothing: between inputs it varies by {check.variation:.1e}, "
+                f"its magnitude is {check.magnitude:.1e}"
+            )
+        return (
+            f"{what} is off by {_share(check.relative_error)} its variation between inputs "
+            f"(limit {limits.relative:.1%}), its worst slice by {_share(check.slice_error)} its "
+            f"own (limit {limits.slice:.0%}); largest error {check.max_abs_error:.3g}, "
+            f"cosine {check.cosine:.4f}"
+        )
+
+
 def compare_output(
     name: str, reference: Sequence[Array], converted: Sequence[Array], limits: Limits
 ) -> OutputCheck:
-    """Compare one output over all test inputs (one array each, batch axis included).
-
-    ``reference`` must be finite. Shapes must agree but for axes of size 1; a difference,
-    as any NaN or infinity in ``converted``, makes the verdict "differs". The verdicts are those of
-    ``OutputCheck``.
-    """
-    import numpy as np
-
-    wanted = np.stack([np.asarray(array, dtype=np.float64) for array in reference])
-    magnitude = _rms(wanted)
-    centre = wanted.mean(axis=0)
-    variation = _rms(wanted - centre)
-    alike = all(
-        same_but_for_ones(first.shape, second.shape) and bool(np.isfinite(second).all())
-        for first, second in zip(reference, converted, strict=True)
-    )
-    if not alike:
-        return _hopeless(name, variation, magnitude)
-    found = np.stack(
-        [
-            np.asarray(second, dtype=np.float64).reshape(first.shape)
-            for first, second in zip(reference, converted, strict=True)
-        ]
-    )
-    error = found - wanted
-    relative = _ratio(_rms(error), variation)
-    slice_error = _slice_error(error, wanted - centre, limits.slice_rounding * magnitude)
-    proves = variation > limits.proof * magnitude
-    if not proves:
-        # Against the magnitude at least: wrong by more than that is wrong in any case.
-        same = _rms(error) <= limits.relative * magnitude
-        verdict = "unproven" if same else "differs"
-    elif _within(limits, _rms(error), slice_error, variation, magnitude):
-        same = _within(LIMITS["fp16"], _rms(error), slice_error, variation, magnitude)
-        verdict = "same" if same or limits.relative <= LIMITS["fp16"].relative else "rounded"
-    else:
-        verdict = "differs"
-    return OutputCheck(
-        output=name,
-        verdict=verdict,
-        relative_error=relative,
-        slice_error=slice_error,
-        max_abs_error=float(np.abs(error).max(initial=0.0)),
-        snr_db=_snr_db(error, wanted - centre),
-        cosine=_cosine(found - found.mean(axis=0), wanted - centre),
-        variation=variation,
-        magnitude=magnitude,
-    )
+    """Compare one output over all test inputs (one array each, batch axis included)."""
+    comparison = TensorComparison(name)
+    for wanted, found in zip(reference, converted, strict=True):
+        comparison.add(wanted, found)
+    return comparison.check(limits)
 
 
 def _within(
@@ -170,64 +200,24 @@ def _within(
     return error <= allowed and slice_error <= limits.slice
 
 
-def describe_difference(
-    check: OutputCheck, reference: Sequence[Array], converted: Sequence[Array]
-) -> str:
-    """What is wrong with an output whose verdict is not "same", in one clause."""
+def is_finite(arrays: Iterable[Array]) -> bool:
+    """Whether there is neither NaN nor infinity in any of them."""
     import numpy as np
 
-    for first, second in zip(reference, converted, strict=True):
-        if not same_but_for_ones(first.shape, second.shape):
-            return (
-                f"output '{check.output}' has the shape {format_shape(second.shape)} "
-                f"instead of {format_shape(first.shape)}"
-            )
-        if not np.isfinite(second).all():
-            return f"output '{check.output}' holds NaN or infinite values"
-    if check.verdict == "unproven":
-        return (
-            f"output '{check.output}' proves nothing: between inputs it varies by "
-            f"{check.variation:.1e}, its magnitude is {check.magnitude:.1e}"
-        )
-    return (
-        f"output '{check.output}' is off by {_share(check.relative_error)} its variation between "
-        f"inputs (worst slice {_share(check.slice_error)} its own, largest error "
-        f"{check.max_abs_error:.3g}, cosine {check.cosine:.4f})"
-    )
-
-
-def finite_inputs(references: Sequence[Mapping[str, Array]]) -> tuple[int, ...]:
-    """The indices of those runs of the reference whose outputs are all finite."""
-    import numpy as np
-
-    return tuple(
-        index
-        for index, outputs in enumerate(references)
-        if all(bool(np.isfinite(array).all()) for array in outputs.values())
-    )
+    return all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in arrays)
 
 
 def _share(ratio: float) -> str:
     return f"{ratio:.1%} of" if ratio < 10.0 else f"{ratio:.2g} times"
 
 
-# A ratio with a denominator of 0 must stay finite, so that it can be written to JSON.
-_BEYOND = 1e9
-
-
-def _ratio(error: float, scale: float) -> float:
-    if error == 0.0:
-        return 0.0
-    return min(error / scale, _BEYOND) if scale > 0.0 else _BEYOND
-
-
 def _hopeless(name: str, variation: float, magnitude: float) -> OutputCheck:
     return OutputCheck(
         output=name,
         verdict="differs",
-        relative_error=_BEYOND,
-        slice_error=_BEYOND,
-        max_abs_error=_BEYOND,
+        relative_error=BEYOND,
+        slice_error=BEYOND,
+        max_abs_error=BEYOND,
         snr_db=-180.0,
         cosine=0.0,
         variation=variation,
@@ -235,43 +225,10 @@ def _hopeless(name: str, variation: float, magnitude: float) -> OutputCheck:
     )
 
 
-def _slice_error(error: NDArray[Any], deviation: NDArray[Any], floor: float) -> float:
-    """The worst rms(error) / rms(deviation) of a slice along the first axis of a sample.
-
-    Both arrays are (inputs, batch, slices, …); with fewer axes there are no slices.
-    ``floor`` is taken off the error.
-    """
-    import numpy as np
-
-    if error.ndim < 3:
-        return _ratio(_rms(error), _rms(deviation))
-    axes = tuple(axis for axis in range(error.ndim) if axis != 2)
-    errors = np.sqrt(np.mean(error**2, axis=axes))
-    scales = np.sqrt(np.mean(deviation**2, axis=axes))
-    excess = np.maximum(errors - floor, 0.0)
-    return max(
-        (_ratio(float(e), float(s)) for e, s in zip(excess, scales, strict=True)), default=0.0
-    )
-
-
-def _rms(values: NDArray[Any]) -> float:
-    import numpy as np
-
-    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
-
-
-def _snr_db(error: NDArray[Any], signal: NDArray[Any]) -> float | None:
-    noise, level = _rms(error), _rms(signal)
-    if noise == 0.0:
+def _snr_db(error: float, signal: float) -> float | None:
+    if error == 0.0:
         return None
-    return 20.0 * math.log10(max(level, 1e-30) / noise)
-
-
-def _cosine(first: NDArray[Any], second: NDArray[Any]) -> float:
-    import numpy as np
-
-    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
-    return float(np.vdot(first, second)) / norm if norm > 0.0 else 0.0
+    return 20.0 * math.log10(max(signal, 1e-30) / error)
 
 
 def _generator(*key: int) -> np.random.Generator:

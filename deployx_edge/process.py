@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from deployx_edge.errors import DeployxError, MissingToolError
 
@@ -139,9 +140,11 @@ def spawn(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     merge_stderr: bool = False,
+    errors: IO[bytes] | None = None,
 ) -> Child:
     """Start a program with pipes on its standard streams, in a process group of its own.
 
+    What it says on standard error goes into the file ``errors`` where that is given.
     A program that was just written may be busy for a moment: another thread's child holds the
     descriptor it was written through, between its fork and its exec.
     """
@@ -155,7 +158,7 @@ def spawn(
                 env=_environment(env),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if merge_stderr else subprocess.PIPE,
+                stderr=subprocess.STDOUT if merge_stderr else errors or subprocess.PIPE,
                 start_new_session=True,
             )
         except FileNotFoundError as error:

@@ -125,7 +125,7 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
             "notes": list(provenance.notes),
             # Written only where there are any, so that other bundles stay what they were.
             **({"fixed_inputs": list(provenance.fixed_inputs)} if provenance.fixed_inputs else {}),
-            "verification": _listed(provenance.verification),
+            "verification": _listed_verification(provenance.verification),
         },
     }
 
@@ -135,6 +135,14 @@ def _listed(value: Any) -> dict[str, Any]:
     return {
         key: list(item) if isinstance(item, tuple) else item for key, item in asdict(value).items()
     }
+
+
+def _listed_verification(verification: Verification) -> dict[str, Any]:
+    """Where no tensor was judged alone, nothing is said of it, as before that could be."""
+    document = _listed(verification)
+    if verification.intermediates is not None and not verification.intermediates.judged_alone:
+        del document["intermediates"]["judged_alone"]
+    return document
 
 
 def _listed_step(step: PreProcessing) -> dict[str, Any]:
@@ -245,6 +253,9 @@ def _read_intermediates(reader: ObjectReader) -> IntermediateCheck:
         unproven=reader.integer("unproven", 0, _LARGEST),
         worst=reader.text("worst"),
         worst_error=reader.number("worst_error"),
+        judged_alone=reader.integer("judged_alone", 0, _LARGEST)
+        if reader.given("judged_alone")
+        else 0,
     )
 
 

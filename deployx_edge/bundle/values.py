@@ -56,12 +56,15 @@ class IntermediateCheck:
 
     ``compared`` tensors kept their names; ``unproven`` of them hardly depend on the input.
     ``worst`` is the proven one with the largest relative error, ``worst_error``.
+    ``judged_alone`` were beyond the limits, and are right for what the model has before them:
+    what differs is rounding.
     """
 
     compared: int
     unproven: int
     worst: str
     worst_error: float
+    judged_alone: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

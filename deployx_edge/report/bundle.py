@@ -99,6 +99,8 @@ def _inside(check: IntermediateCheck) -> str:
     if not check.compared:
         return "no tensor kept its name"
     unproven = f", {check.unproven} of them hardly depend on the input" if check.unproven else ""
+    if check.judged_alone:
+        unproven += f", {check.judged_alone} differ by rounding alone"
     worst = f"; the worst is '{check.worst}': {check.worst_error:.1e}" if check.worst else ""
     return f"{check.compared} tensors{unproven}{worst}"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,14 +12,12 @@ from deployx_edge.model import TensorSpec, from_runtime_array, to_runtime_arrays
 from deployx_edge.ncnn_format import read_param
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.emitter.names import readable
-from deployx_edge.runtimes.ncnn import NcnnModel, run_ncnn
-from deployx_edge.runtimes.requantized import code_scales, restored
+from deployx_edge.runtimes.ncnn import NcnnModel, NcnnProcess, RuntimeArray
+from deployx_edge.runtimes.requantized import code_scales
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
 
-# An array and whether its first axis counts samples, as ``to_runtime_array`` gives them.
-RuntimeArray = tuple["Array", bool]
 Arrays = Mapping[str, "Array"]
 
 
@@ -31,14 +30,32 @@ class Maker:
     blob: str
 
 
+# Is given the runtime's name for a tensor and its values, in the runtime's own shape.
+Take = Callable[[str, "Array"], None]
+
+
+def take_nothing(blob: str, array: Array) -> None:
+    """Takes nothing."""
+
+
+class OpenModel(Protocol):
+    """A converted model that is loaded in its runtime."""
+
+    def run(
+        self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
+    ) -> dict[str, Array]:
+        """The model's outputs by name; ``take`` gets the ``blobs`` in the order of the layers.
+
+        Outputs have the source's shape where they fit it, else the runtime's own.
+        """
+        ...
+
+
 class HostRuntime(Protocol):
     """One runtime on this computer."""
 
-    def run(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> tuple[dict[str, Array], ...]:
-        """The model's outputs by name for each set of inputs.
-
-        They have the source's shape where they fit it, else the runtime's own.
-        """
+    def open(self, model: ConvertedModel) -> AbstractContextManager[OpenModel]:
+        """Load the model; ModelError where the runtime refuses it."""
         ...
 
     def makers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Maker]:
@@ -49,37 +66,57 @@ class HostRuntime(Protocol):
         """The names of all that the model's layers make."""
         ...
 
-    def tensors(
-        self, model: ConvertedModel, inputs: Sequence[Arrays], blobs: Sequence[str]
-    ) -> tuple[dict[str, Array], ...]:
-        """Any blobs, by their names, for each set of inputs; in the runtime's own shapes."""
-        ...
-
 
 def run_converted(model: ConvertedModel, inputs: Sequence[Arrays]) -> tuple[dict[str, Array], ...]:
-    """The converted model's outputs by name for each set of inputs (see ``HostRuntime``)."""
-    return HOSTS[model.runtime].run(model, inputs)
+    """The converted model's outputs by name for each set of inputs (see ``OpenModel``)."""
+    with open_converted(model) as opened:
+        return tuple(opened.run(arrays) for arrays in inputs)
+
+
+def open_converted(model: ConvertedModel) -> AbstractContextManager[OpenModel]:
+    """The converted model, loaded on this computer."""
+    return HOSTS[model.runtime].open(model)
+
+
+class _OpenNcnnModel:
+    def __init__(self, model: ConvertedModel, process: NcnnProcess) -> None:
+        self._model = model
+        self._process = process
+        self._scales = code_scales(model)
+        tops = [top for layer in read_param(model.path("param")) for top in layer.tops]
+        self._places = {top: place for place, top in enumerate(tops)}
+
+    def run(
+        self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
+    ) -> dict[str, Array]:
+        """See ``OpenModel``; a batch runs sample by sample, as on a board."""
+        outputs = [spec.blob for spec in self._model.outputs]
+        ready = to_runtime_arrays(self._model.inputs, arrays)
+        kept: list[dict[str, Array]] = []
+        for sample in [ready] if blobs else _samples(ready):
+            kept.append({})
+            for blob, array in self._process.run(sample, self._in_order([*outputs, *blobs])):
+                if blob in outputs:
+                    kept[-1][blob] = array
+                if blob in blobs:
+                    take(blob, array / self._scales[blob] if blob in self._scales else array)
+        return {
+            spec.name: _restored(spec, [run[spec.blob] for run in kept])
+            for spec in self._model.outputs
+        }
+
+    def _in_order(self, blobs: Sequence[str]) -> list[str]:
+        return sorted(dict.fromkeys(blobs), key=lambda blob: self._places.get(blob, -1))
 
 
 class NcnnHost:
     """ncnn's wheel, in a process of its own."""
 
-    def run(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> tuple[dict[str, Array], ...]:
-        """See ``HostRuntime``; a batch runs sample by sample, as on a board."""
-        sets = [_samples(to_runtime_arrays(model.inputs, arrays)) for arrays in inputs]
-        runs = [sample for samples in sets for sample in samples]
-        blobs = [spec.blob for spec in model.outputs]
-        done = iter(run_ncnn(_files(model), runs, outputs=blobs).runs)
-        results = []
-        for samples in sets:
-            found = [next(done) for _ in samples]
-            results.append(
-                {
-                    spec.name: _restored(spec, [run[spec.blob] for run in found])
-                    for spec in model.outputs
-                }
-            )
-        return tuple(results)
+    @contextmanager
+    def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
+        """See ``HostRuntime``."""
+        with NcnnProcess(_files(model)) as process:
+            yield _OpenNcnnModel(model, process)
 
     def makers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Maker]:
         """See ``HostRuntime``; none where a converter renamed what goes in."""
@@ -99,22 +136,56 @@ class NcnnHost:
         layers = read_param(model.path("param"))
         return tuple(top for layer in layers if layer.type != "Input" for top in layer.tops)
 
-    def tensors(
-        self, model: ConvertedModel, inputs: Sequence[Arrays], blobs: Sequence[str]
-    ) -> tuple[dict[str, Array], ...]:
-        """See ``HostRuntime``."""
-        runs = [to_runtime_arrays(model.inputs, arrays) for arrays in inputs]
-        found = run_ncnn(_files(model), runs, outputs=blobs, keep_all=True).runs
-        scales = code_scales(model)
-        return tuple(restored(scales, run) for run in found)
+
+class _OpenOnnxModel:
+    def __init__(self, model: ConvertedModel) -> None:
+        self._model = model
+        self._path = model.path("onnx")
+        self._sessions: dict[tuple[str, ...], Any] = {}
+
+    def run(
+        self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
+    ) -> dict[str, Array]:
+        """See ``OpenModel``; half floats are given as float32.
+
+        Outputs come from a session of their own: who asks for what is inside stops ONNX Runtime
+        from joining nodes, and it is to run as it does on a board.
+        """
+        check_arrays(self._model.inputs, [arrays])
+        outputs = self._tensors(arrays, [spec.name for spec in self._model.outputs])
+        if blobs:
+            for blob, array in self._tensors(arrays, blobs).items():
+                take(blob, array)
+        return outputs
+
+    def _tensors(self, arrays: Arrays, blobs: Sequence[str]) -> dict[str, Array]:
+        import numpy as np
+
+        names = list(dict.fromkeys(blobs))
+        try:
+            results = self._session(tuple(names)).run(names, dict(arrays))
+        except Exception as error:  # its exceptions share no other base
+            raise ModelError(f"{self._path.name} does not run in ONNX Runtime: {error}.") from error
+        return {
+            name: array.astype(np.float32) if array.dtype == np.float16 else array
+            for name, array in zip(names, results, strict=True)
+        }
+
+    def _session(self, names: tuple[str, ...]) -> Any:
+        from deployx_edge.sources.onnx_runtime import open_with_outputs
+
+        if names not in self._sessions:
+            self._sessions[names] = open_with_outputs(self._path, names)
+        return self._sessions[names]
 
 
 class OnnxRuntimeHost:
     """ONNX Runtime on the CPU, in this process."""
 
-    def run(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> tuple[dict[str, Array], ...]:
+    @contextmanager
+    def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
         """See ``HostRuntime``."""
-        return self.tensors(model, inputs, [spec.name for spec in model.outputs])
+        yield _OpenOnnxModel(model)
 
     def makers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Maker]:
         """See ``HostRuntime``."""
@@ -135,29 +206,6 @@ class OnnxRuntimeHost:
 
         graph = onnx.load(model.path("onnx"), load_external_data=False).graph
         return tuple(name for node in graph.node for name in node.output if name)
-
-    def tensors(
-        self, model: ConvertedModel, inputs: Sequence[Arrays], blobs: Sequence[str]
-    ) -> tuple[dict[str, Array], ...]:
-        """See ``HostRuntime``; half floats are given as float32."""
-        import numpy as np
-
-        from deployx_edge.sources.onnx_runtime import open_with_outputs
-
-        check_arrays(model.inputs, inputs)
-        path = model.path("onnx")
-        try:
-            session = open_with_outputs(path, blobs)
-            results = [session.run(list(blobs), dict(arrays)) for arrays in inputs]
-        except Exception as error:  # its exceptions share no other base
-            raise ModelError(f"{path.name} does not run in ONNX Runtime: {error}.") from error
-        return tuple(
-            {
-                name: array.astype(np.float32) if array.dtype == np.float16 else array
-                for name, array in zip(blobs, arrays, strict=True)
-            }
-            for arrays in results
-        )
 
 
 HOSTS: dict[str, HostRuntime] = {"ncnn": NcnnHost(), "onnxruntime": OnnxRuntimeHost()}

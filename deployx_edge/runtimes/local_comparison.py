@@ -11,22 +11,33 @@ is what it gives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import IntermediateCheck
-from deployx_edge.comparison import LIMITS, LayerCheck, Limits, compare_output
+from deployx_edge.comparison import (
+    LIMITS,
+    SEED,
+    LayerCheck,
+    Limits,
+    TensorComparison,
+)
+from deployx_edge.differences import BEYOND, Differences, ratio
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.emitter.quantized import RECURRENT
-from deployx_edge.runtimes.hosts import HOSTS, Arrays
+from deployx_edge.runtimes.hosts import HOSTS, Arrays, Maker, OpenModel, open_converted
 from deployx_edge.runtimes.layerwise import intermediate_check
-from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.requantized import code_scales, rounded
 from deployx_edge.sources.onnx_file import OnnxSource, prepared, tensor_names
 from deployx_edge.sources.onnx_runtime import open_model
+from deployx_edge.sources.walk import SourceWalk, names_read
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from deployx_edge.model import Array
 
 _COMPUTED = "deployx-computed/"
@@ -36,7 +47,17 @@ _COMPUTED = "deployx-computed/"
 # that is off by 10 % is at 2e-2.
 _LIMITS = Limits(relative=1e-2, slice=5e-2, rounding=1e-4, slice_rounding=2e-3, proof=1e-2)
 # Layers that quantize inside, at each step, are given bf16's.
-#
+# Elements of a tensor that are kept of each input, and of all that is computed at once.
+_KEPT = 2**16
+_MOST_ELEMENTS = 2**24
+# The unit of what a precision rounds to.
+_UNITS = {"fp32": 2.0**-23, "fp16": 2.0**-10, "bf16": 2.0**-7, "int8": 2.0**-7}
+# A right layer may be off by so many times what one rounding of its input changes: it rounds at
+# every operation, in another order of sums, and Winograd's transforms lose one to two digits.
+_ROUNDINGS = 32.0
+# Of layers in fp32, where outputs are beyond their limits: none of them may add to that but by
+# rounding. Right ones were measured at 4e-7 to 1e-5.
+ROUNDING_ONLY = Limits(relative=2e-5, slice=2e-4, rounding=3e-7, slice_rounding=1e-5, proof=1e-4)
 # Of outputs, once every layer was found right: what is left is how codes that tip over add up.
 END_TO_END = Limits(relative=1.0, slice=4.0, rounding=1e-2, slice_rounding=1e-1, proof=1e-2)
 
@@ -48,33 +69,140 @@ def compare_locally(
 
     Raises UsageError where no tensor kept its name.
     """
-    host = HOSTS[model.runtime]
-    makers = host.makers(model, tensor_names(source))
+    makers = HOSTS[model.runtime].makers(model, tensor_names(source))
     if not makers:
         raise UsageError("No tensor of the source kept its name in the converted model.")
-    seen = Reference(source, tensors=tuple(makers)).run(inputs[0])
-    like = {name: array for name, array in seen.items() if array.dtype == "float32" and array.ndim}
-    session = open_model(_cut_apart(source, like), folder=source.data_folder)
-    blobs = tuple(dict.fromkeys(makers[name].blob for name in like))
+    walk = SourceWalk(source)
+    like = _like(walk, makers, inputs[0])
+    apart = _CutApart(walk, like, tuple(like))
     scales = code_scales(model)
-    computed, found = [], []
-    for arrays, given in zip(inputs, host.tensors(model, inputs, blobs), strict=True):
-        own = {name: given[makers[name].blob].reshape(one.shape) for name, one in like.items()}
-        results = session.run([f"{_COMPUTED}{name}" for name in like], {**arrays, **own})
-        computed.append(rounded(scales, dict(zip(like, results, strict=True))))
-        found.append(own)
+    comparisons = {name: TensorComparison(name) for name in like}
+    with open_converted(model) as opened:
+        for arrays in inputs:
+            own = _own_values(opened, makers, like, arrays)
+            computed = rounded(scales, apart.run(arrays, own))
+            for name, comparison in comparisons.items():
+                comparison.add(computed[name], own[name])
     return tuple(
         LayerCheck(
             layer=makers[name].layer,
             type=makers[name].type,
-            check=compare_output(
-                name,
-                [each[name] for each in computed],
-                [each[name] for each in found],
+            check=comparison.check(
                 LIMITS["bf16"] if makers[name].type in RECURRENT else _LIMITS,
             ),
         )
-        for name in like
+        for name, comparison in comparisons.items()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AloneCheck:
+    """A tensor computed again by its layer alone.
+
+    ``error`` and ``variation`` as in ``OutputCheck``, ``by_rounding`` what a rounding of all that
+    goes in changes in it (rms). ``excess``: the error / what is allowed, of the whole or of the
+    slice where that is worst; right up to 1.
+    """
+
+    error: float
+    variation: float
+    by_rounding: float
+    excess: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the layer makes of its input what the source makes of it."""
+        return self.excess <= 1.0
+
+
+def check_alone(
+    model: OpenModel,
+    walk: SourceWalk,
+    makers: Mapping[str, Maker],
+    suspects: Sequence[str],
+    inputs: Sequence[Arrays],
+    precision: str,
+    limits: Limits,
+) -> dict[str, AloneCheck]:
+    """Are the ``suspects`` right for what the model has before them? By their names, in order.
+
+    Each is computed by the source's nodes from the model's own tensors before it, and once more
+    from those with a random error in their last bit: a sum whose terms cancel, or a tiny tensor,
+    differs by that much from itself, whatever the ``limits`` are. ``makers`` as ``find_makers``
+    gives them. Suspects of other element types than float32 are not computed, and missing in the
+    answer, as are those after a portion of them that holds one that is wrong.
+    """
+    like = _like(walk, makers, inputs[0])
+    found: dict[str, AloneCheck] = {}
+    for names in _portions([name for name in suspects if name in like], like):
+        apart = _CutApart(walk, like, names)
+        found.update(_check_portion(model, apart, makers, inputs, precision, limits))
+        if not all(check.is_right for check in found.values()):
+            break
+    return found
+
+
+def _portions(
+    names: Sequence[str], like: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[str, ...]]:
+    """The names in portions whose tensors fit into memory for all that is done with them."""
+    portion: list[str] = []
+    for name in names:
+        if portion and sum(math.prod(like[each]) for each in (*portion, name)) > _MOST_ELEMENTS:
+            yield tuple(portion)
+            portion = []
+        portion.append(name)
+    if portion:
+        yield tuple(portion)
+
+
+def _check_portion(
+    model: OpenModel,
+    apart: _CutApart,
+    makers: Mapping[str, Maker],
+    inputs: Sequence[Arrays],
+    precision: str,
+    limits: Limits,
+) -> dict[str, AloneCheck]:
+    import numpy as np
+
+    random = np.random.default_rng(SEED)
+    unit = _UNITS[precision]
+    errors = {name: Differences(kept=_KEPT) for name in apart.wanted}
+    shaken = {name: Differences(kept=0) for name in apart.wanted}
+    for arrays in inputs:
+        own = _own_values(model, makers, apart.like, arrays)
+        computed = apart.run(arrays, own)
+        moved = apart.run(_shaken(arrays, unit, random), _shaken(own, unit, random))
+        for name in apart.wanted:
+            errors[name].add(computed[name], own[name])
+            shaken[name].add(computed[name], moved[name])
+    return {name: _judged(errors[name], shaken[name], limits) for name in apart.wanted}
+
+
+def _judged(errors: Differences, shaken: Differences, limits: Limits) -> AloneCheck:
+    import numpy as np
+
+    def allowed(share: float, variation: Any, rounding: float, by_rounding: Any) -> Any:
+        usual = share * variation + rounding * errors.magnitude
+        return np.maximum(usual, _ROUNDINGS * by_rounding)
+
+    whole = allowed(limits.relative, errors.variation, limits.rounding, shaken.error)
+    slices = allowed(
+        limits.slice, errors.slice_variations(), limits.slice_rounding, shaken.slice_errors()
+    )
+    excesses = [
+        ratio(float(error), float(most))
+        for error, most in (
+            (errors.error, whole),
+            *zip(errors.slice_errors(), slices, strict=True),
+        )
+    ]
+    return AloneCheck(
+        error=errors.error,
+        variation=errors.variation,
+        by_rounding=shaken.error,
+        excess=max(excesses) if errors.is_finite else BEYOND,
     )
 
 
@@ -94,23 +222,92 @@ def verify_locally(
     return intermediate_check(checks)
 
 
-def _cut_apart(source: OnnxSource, like: Mapping[str, Array]) -> bytes:
-    """The model in which those tensors are read from inputs, and computed under other names."""
-    from onnx import helper
+def _like(
+    walk: SourceWalk, makers: Mapping[str, Maker], arrays: Arrays
+) -> dict[str, tuple[int, ...]]:
+    """The shapes that those of the source's tensors have which the model makes too."""
+    shapes: dict[str, tuple[int, ...]] = {}
 
-    model = prepared(source)
-    graph = model.graph
-    for node in graph.node:
-        for index, name in enumerate(node.output):
-            if name in like:
-                node.output[index] = f"{_COMPUTED}{name}"
-    del graph.output[:]
-    graph.output.extend(helper.make_empty_tensor_value_info(f"{_COMPUTED}{n}") for n in like)
-    graph.input.extend(
-        helper.make_tensor_value_info(
-            name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+    def watch(tensors: Mapping[str, Array]) -> None:
+        for name, array in tensors.items():
+            if name in makers and array.dtype == "float32" and array.ndim:
+                shapes[name] = array.shape
+
+    walk.run(arrays, watch)
+    return {name: shapes[name] for name in makers if name in shapes}
+
+
+def _own_values(
+    model: OpenModel,
+    makers: Mapping[str, Maker],
+    like: Mapping[str, tuple[int, ...]],
+    arrays: Arrays,
+) -> dict[str, Array]:
+    """The model's own values of those tensors, in the source's shapes."""
+    found: dict[str, Array] = {}
+    model.run(arrays, [makers[name].blob for name in like], found.__setitem__)
+    return {name: found[makers[name].blob].reshape(shape) for name, shape in like.items()}
+
+
+class _CutApart:
+    """The source cut at tensors, which are read from inputs and computed under other names.
+
+    Only what leads to ``wanted`` is left. ``like`` are the shapes of those that are read or wanted.
+    """
+
+    def __init__(
+        self, walk: SourceWalk, like: Mapping[str, tuple[int, ...]], wanted: Sequence[str]
+    ) -> None:
+        from onnx import TensorProto, helper
+
+        model = prepared(walk.source)
+        graph = model.graph
+        needed = _needed(walk, like, wanted)
+        kept = [node for node in graph.node if needed.intersection(node.output)]
+        read = {name for node in kept for name in names_read(node)}
+        reads = [name for name in like if name in read]
+        self.wanted = tuple(wanted)
+        self.like = {name: like[name] for name in dict.fromkeys((*reads, *wanted))}
+        for node in kept:
+            for index, name in enumerate(node.output):
+                if name in like:
+                    node.output[index] = f"{_COMPUTED}{name}"
+        del graph.node[:]
+        graph.node.extend(kept)
+        del graph.output[:]
+        graph.output.extend(helper.make_empty_tensor_value_info(f"{_COMPUTED}{n}") for n in wanted)
+        graph.input.extend(
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, like[name]) for name in reads
         )
-        for name, array in like.items()
-    )
-    del graph.value_info[:]
-    return bytes(model.SerializeToString())
+        self._reads = reads
+        del graph.value_info[:]
+        self._session = open_model(bytes(model.SerializeToString()), folder=walk.source.data_folder)
+
+    def run(self, arrays: Arrays, own: Arrays) -> dict[str, Array]:
+        """What the source makes of ``own`` tensors and of the model's inputs."""
+        given = {**arrays, **{name: own[name] for name in self._reads}}
+        results = self._session.run([f"{_COMPUTED}{name}" for name in self.wanted], given)
+        return dict(zip(self.wanted, results, strict=True))
+
+
+def _needed(walk: SourceWalk, like: Collection[str], wanted: Sequence[str]) -> set[str]:
+    """The tensors that lead to ``wanted``, not looking before those in ``like``."""
+    needed: set[str] = set()
+    waiting = list(wanted)
+    while waiting:
+        name = waiting.pop()
+        if name in needed or name not in walk.makers:
+            continue
+        needed.add(name)
+        waiting.extend(each for each in names_read(walk.makers[name]) if each not in like)
+    return needed
+
+
+def _shaken(arrays: Arrays, unit: float, random: np.random.Generator) -> dict[str, Array]:
+    """The values with a random error of at most one unit in their last place."""
+    return {
+        name: array * (1 + random.uniform(-unit, unit, array.shape)).astype("float32")
+        if array.dtype == "float32"
+        else array
+        for name, array in arrays.items()
+    }

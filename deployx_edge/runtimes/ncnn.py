@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.ncnn_format import Layer
-from deployx_edge.process import Completed, run
+from deployx_edge.process import Child, kill_group, spawn
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
 
-_LONGEST_JOB = 1800.0  # seconds; a run of seconds is slow, this is a hang
+# An array and whether its first axis counts samples, as ``to_runtime_array`` gives them.
+RuntimeArray = tuple["Array", bool]
+
+# Tensors come in pieces of this size instead of 64 KiB, each of which costs a change of process.
+_PIPE_BYTES = 2**20
+_LONGEST_RUN = 1800.0  # seconds; a run of seconds is slow, this is a hang
 
 
 def unknown_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
@@ -58,84 +66,169 @@ class NcnnRuns:
     runs: tuple[Mapping[str, Array], ...]
 
 
+class NcnnProcess:
+    """A model that is loaded in ncnn's wheel, in a process of its own; a context manager."""
+
+    def __init__(self, model: NcnnModel) -> None:
+        """Start the process; ModelError where ncnn refuses the files or dies of them."""
+        self._model = model
+        self._phase = ""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
+        self._child = _start_child(self._errors)
+        self.inputs: tuple[str, ...] = ()
+        self.outputs: tuple[str, ...] = ()
+
+    def __enter__(self) -> NcnnProcess:
+        try:
+            job = {
+                "param": str(self._model.param.absolute()),
+                "bin": str(self._model.bin.absolute()),
+                "precision": self._model.precision,
+                "threads": min(4, os.cpu_count() or 1),
+            }
+            with self._watched():
+                self._send(json.dumps(job).encode() + b"\n")
+                loaded = self._answer()
+        except BaseException:
+            self.close()
+            raise
+        self.inputs, self.outputs = tuple(loaded["inputs"]), tuple(loaded["outputs"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        for stream in (self._child.stdin, self._child.stdout, self._errors):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+        kill_group(self._child)
+
+    def run(
+        self, arrays: Mapping[str, RuntimeArray], blobs: Sequence[str]
+    ) -> Iterator[tuple[str, Array]]:
+        """Blobs by name, one after the other, of one run.
+
+        ``arrays`` maps blobs to (array, batched) as ``to_runtime_array`` gives them: the
+        model's inputs, or any others, from which the run then goes on. Arrays that come are in
+        ncnn's dimensions, slowest first; where the run was batched, their first axis counts
+        samples. Asked for in the order of the layers, no blob is kept in memory for longer than
+        ncnn needs it; in another order, one may be gone. Raises ModelError where ncnn refuses
+        something or dies of it.
+        """
+        import numpy as np
+
+        ready = {
+            blob: (np.ascontiguousarray(array, dtype=np.float32), batched)
+            for blob, (array, batched) in arrays.items()
+        }
+        entries = [
+            {"blob": blob, "shape": array.shape, "batched": batched}
+            for blob, (array, batched) in ready.items()
+        ]
+        with self._watched():
+            self._send(json.dumps({"inputs": entries, "blobs": list(blobs)}).encode() + b"\n")
+            for array, _ in ready.values():
+                self._send(array.data)
+            while "done" not in (answer := self._answer()):
+                array = np.empty(answer["shape"], dtype=np.float32)
+                if array.size and not _read_into(self._child.stdout, array.data.cast("B")):
+                    raise self._death()
+                yield answer["blob"], array
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """A run that takes far too long is a hang, and is ended."""
+        watch = threading.Timer(_LONGEST_RUN, kill_group, [self._child])
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    def _send(self, data: bytes | memoryview) -> None:
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the answer tells what it died of
+            self._child.stdin.write(data)
+            self._child.stdin.flush()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._child.stdout is not None
+        while True:
+            line = self._child.stdout.readline()
+            if not line.endswith(b"\n"):
+                raise self._death()
+            answer: dict[str, Any] = json.loads(line)
+            if "error" in answer:
+                tail = self._tail() or "no reason given"
+                raise ModelError(f"{answer['error']} ({self._model.param.name}): {tail}.")
+            if "phase" not in answer:
+                return answer
+            self._phase = answer["phase"]
+
+    def _tail(self) -> str:
+        self._child.wait()
+        self._errors.seek(0)
+        return " ".join(self._errors.read().decode(errors="replace").split())[-300:]
+
+    def _death(self) -> DeployxError:
+        tail, code = self._tail(), self._child.returncode
+        if not self._phase:  # it died before it came to the model
+            return DeployxError(f"ncnn's Python wheel could not be started: {tail}")
+        return ModelError(
+            f"ncnn died of {_cause(code)} on {self._model.param.name} "
+            f"in its phase '{self._phase}': {tail or 'it left no message'}."
+        )
+
+
 def run_ncnn(
     model: NcnnModel,
-    runs: Sequence[Mapping[str, tuple[Array, bool]]],
+    runs: Sequence[Mapping[str, RuntimeArray]],
     *,
     outputs: Sequence[str] | None = None,
-    keep_all: bool = False,
 ) -> NcnnRuns:
-    """Load the model in a process of its own and run it once for every element of ``runs``.
+    """Load the model and run it once for every element of ``runs`` (see ``NcnnProcess``).
 
-    Each run maps input blobs to (array, batched) as ``to_runtime_array`` gives them; an
-    empty ``runs`` only loads the model. ``outputs`` are the blobs wanted, None all of the
-    model's. ``keep_all`` keeps every blob of a run, so that any can be had. Raises
-    ModelError where ncnn refuses something or dies of it.
+    An empty ``runs`` only loads it. ``outputs`` are the blobs wanted, None all of the model's.
     """
-    import numpy as np
-
-    first = runs[0] if runs else {}
-    job = {
-        "param": str(model.param.absolute()),
-        "bin": str(model.bin.absolute()),
-        "precision": model.precision,
-        "threads": min(4, os.cpu_count() or 1),
-        "inputs": list(first),
-        "batched": [blob for blob, (_, batched) in first.items() if batched],
-        "outputs": None if outputs is None else list(outputs),
-        "runs": len(runs),
-        "keep_all": keep_all,
-    }
-    with tempfile.TemporaryDirectory(prefix="deployx-edge-ncnn-") as name:
-        folder = Path(name)
-        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        for index, arrays in enumerate(runs):
-            ordered = {f"input_{i}": array for i, (array, _) in enumerate(arrays.values())}
-            # Numbered, as a blob may have any name. The stub takes ** for allow_pickle.
-            np.savez(folder / f"run_{index}.npz", **ordered)  # type: ignore[arg-type]
-        completed = _start_child(folder)
-        result = _result(folder, model, completed)
-        wanted = tuple(result["outputs"]) if outputs is None else tuple(outputs)
-        loaded = [_load(folder / f"out_{index}.npz", wanted) for index in range(len(runs))]
-    return NcnnRuns(
-        inputs=tuple(result["inputs"]), outputs=tuple(result["outputs"]), runs=tuple(loaded)
-    )
+    with NcnnProcess(model) as process:
+        wanted = process.outputs if outputs is None else outputs
+        return NcnnRuns(
+            inputs=process.inputs,
+            outputs=process.outputs,
+            runs=tuple(dict(process.run(arrays, wanted)) for arrays in runs),
+        )
 
 
-def _start_child(folder: Path) -> Completed:
+def _read_into(stream: IO[bytes] | None, view: memoryview) -> bool:
+    """Fill the view; False where the stream ends before."""
+    assert stream is not None
+    while view:
+        count = stream.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            return False
+        view = view[count:]
+    return True
+
+
+def _start_child(errors: IO[bytes]) -> Child:
     package_parent = str(Path(__file__).resolve().parents[2])
     paths = [package_parent, os.environ.get("PYTHONPATH", "")]
-    return run(
-        [sys.executable, "-m", "deployx_edge.runtimes.ncnn_child", folder],
+    child = spawn(
+        [sys.executable, "-m", "deployx_edge.runtimes.ncnn_child"],
         env={
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             # On a busy computer threads that wait by turning round keep those off that have work.
             "OMP_WAIT_POLICY": "PASSIVE",
         },
-        timeout=_LONGEST_JOB,
-        check=False,
+        errors=errors,
     )
-
-
-def _result(folder: Path, model: NcnnModel, completed: Completed) -> dict[str, Any]:
-    file = folder / "result.json"
-    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    tail = " ".join(completed.stderr.decode(errors="replace").split())[-300:]
-    if completed.returncode == 0 and "error" not in result:
-        return result
-    if "error" in result:
-        raise ModelError(f"{result['error']} ({model.param.name}): {tail or 'no reason given'}.")
-    phases = [
-        line.removeprefix("phase: ")
-        for line in completed.stdout.decode(errors="replace").splitlines()
-        if line.startswith("phase: ")
-    ]
-    if not phases:  # it died before it came to the model
-        raise DeployxError(f"ncnn's Python wheel could not be started: {tail}")
-    raise ModelError(
-        f"ncnn died of {_cause(completed.returncode)} on {model.param.name} "
-        f"in its phase '{phases[-1]}': {tail or 'it left no message'}."
-    )
+    if hasattr(fcntl, "F_SETPIPE_SZ") and child.stdout is not None:
+        with contextlib.suppress(OSError):  # above what the system allows
+            fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return child
 
 
 def _cause(returncode: int) -> str:
@@ -145,10 +238,3 @@ def _cause(returncode: int) -> str:
         return signal.Signals(-returncode).name
     except ValueError:
         return f"signal {-returncode}"
-
-
-def _load(path: Path, blobs: Sequence[str]) -> dict[str, Array]:
-    import numpy as np
-
-    with np.load(path) as arrays:
-        return {blob: arrays[f"output_{index}"] for index, blob in enumerate(blobs)}

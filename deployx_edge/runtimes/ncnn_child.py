@@ -1,24 +1,26 @@
 """Run an ncnn model in a process of its own, where it may die alone.
 
-``python -m deployx_edge.runtimes.ncnn_child FOLDER`` reads ``job.json`` and
-``run_<i>.npz`` there and writes ``out_<i>.npz`` and ``result.json``. It says on standard
-output which phase it is in. It is started by ``runtimes/ncnn.py`` only.
+``python -m deployx_edge.runtimes.ncnn_child`` is started by ``runtimes/ncnn.py`` only, which
+talks to it over standard input and output. Each message is a line of JSON, after which the
+float32 bytes follow of the arrays that it announces:
+
+    to it:    {"param", "bin", "precision", "threads"}               first, once
+              {"inputs": [{"blob", "shape", "batched"}…], "blobs": […]} + arrays   for each run
+    from it:  {"phase": …}                                            before it begins something
+              {"inputs": […], "outputs": […]}                         once the model is loaded
+              {"blob": …, "shape": […]} + array                       in the order asked for
+              {"done": true}  or  {"error": …}, after which it ends
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import ncnn
 import numpy as np
-
-
-def _refuse(folder: Path, reason: str) -> int:
-    (folder / "result.json").write_text(json.dumps({"error": reason}), encoding="utf-8")
-    return 1
 
 
 def _configure(net: Any, precision: str, threads: int) -> None:
@@ -32,53 +34,84 @@ def _configure(net: Any, precision: str, threads: int) -> None:
     net.opt.use_bf16_storage = precision == "bf16"
 
 
-def _run(net: Any, job: dict[str, Any], arrays: list[Any]) -> list[Any] | str:
-    """The outputs of one run in the order asked for, or the reason why there are none."""
-    mats = []  # the extractor does not keep its inputs alive
-    with net.create_extractor() as extractor:
-        for blob, array in zip(job["inputs"], arrays, strict=True):
-            batched = blob in job["batched"]
-            mats.append(ncnn.Mat(array, batch_index=0 if batched else 233).clone())
-            if extractor.input(blob, mats[-1]) != 0:
-                return f"ncnn refused the input blob '{blob}'"
-        outputs = []
-        for blob in job["outputs"]:
-            code, mat = extractor.extract(blob)
-            if code != 0:
-                return f"ncnn could not compute the output blob '{blob}' (code {code})"
-            if mat.dims == 0:
-                return f"ncnn gave nothing for the output blob '{blob}'"
-            result = mat.numpy(batch_index=0) if mat.n > 1 else mat.numpy()
-            outputs.append(np.array(result, dtype=np.float32))
-    return outputs
+class _RefusedError(Exception):
+    """ncnn said no; the text is for the user."""
 
 
-def main(folder: Path) -> int:
-    """Do the job in ``folder``; 0 where every run gave its outputs."""
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    print("phase: load", flush=True)
-    net = ncnn.Net()
-    _configure(net, job["precision"], job["threads"])
-    net.opt.lightmode = not job["keep_all"]
-    if net.load_param(job["param"]) != 0:
-        return _refuse(folder, "ncnn refused the .param file")
-    if net.load_model(job["bin"]) != 0:
-        return _refuse(folder, "ncnn refused the .bin file")
-    result: dict[str, Any] = {"inputs": net.input_names(), "outputs": net.output_names()}
-    if job["outputs"] is None:
-        job["outputs"] = result["outputs"]
-    for index in range(job["runs"]):
-        print(f"phase: run {index + 1}", flush=True)
-        with np.load(folder / f"run_{index}.npz") as file:
-            arrays = [file[f"input_{i}"] for i in range(len(job["inputs"]))]
-        outputs = _run(net, job, arrays)
-        if isinstance(outputs, str):
-            return _refuse(folder, outputs)
-        named = {f"output_{i}": array for i, array in enumerate(outputs)}
-        np.savez(folder / f"out_{index}.npz", **named)
-    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
-    return 0
+class _Child:
+    def __init__(self, requests: IO[bytes], answers: IO[bytes]) -> None:
+        self._requests = requests
+        self._answers = answers
+        self._net = ncnn.Net()
+
+    def serve(self) -> int:
+        """Load the model and run it until nobody asks any more; the exit code."""
+        try:
+            self._load(json.loads(self._requests.readline()))
+            for count, line in enumerate(iter(self._requests.readline, b""), start=1):
+                self._run(count, json.loads(line))
+        except _RefusedError as refusal:
+            self._say({"error": str(refusal)})
+            return 1
+        return 0
+
+    def _say(self, message: dict[str, Any], array: Any = None) -> None:
+        self._answers.write(json.dumps(message).encode() + b"\n")
+        if array is not None:
+            self._answers.write(array.data)
+        self._answers.flush()
+
+    def _load(self, job: dict[str, Any]) -> None:
+        self._say({"phase": "load"})
+        _configure(self._net, job["precision"], job["threads"])
+        if self._net.load_param(job["param"]) != 0:
+            raise _RefusedError("ncnn refused the .param file")
+        if self._net.load_model(job["bin"]) != 0:
+            raise _RefusedError("ncnn refused the .bin file")
+        self._say({"inputs": self._net.input_names(), "outputs": self._net.output_names()})
+
+    def _run(self, count: int, request: dict[str, Any]) -> None:
+        self._say({"phase": f"run {count}"})
+        mats = []  # the extractor does not keep its inputs alive
+        with self._net.create_extractor() as extractor:
+            for entry in request["inputs"]:
+                mats.append(self._read(entry))
+                if extractor.input(entry["blob"], mats[-1]) != 0:
+                    raise _RefusedError(f"ncnn refused the input blob '{entry['blob']}'")
+            for blob in request["blobs"]:
+                # What is asked for in the order of the layers is let go once it is used.
+                array = _extracted(extractor, blob)
+                self._say({"blob": blob, "shape": array.shape}, array)
+        self._say({"done": True})
+
+    def _read(self, entry: dict[str, Any]) -> Any:
+        array = np.empty(entry["shape"], dtype=np.float32)
+        view = array.data.cast("B") if array.size else memoryview(b"")
+        got = 0
+        while got < array.nbytes:
+            count = self._requests.readinto(view[got:])  # type: ignore[attr-defined]
+            if not count:
+                raise _RefusedError("the input ended early")
+            got += count
+        return ncnn.Mat(array, batch_index=0 if entry["batched"] else 233).clone()
+
+
+def _extracted(extractor: Any, blob: str) -> Any:
+    code, mat = extractor.extract(blob)
+    if code != 0:
+        raise _RefusedError(f"ncnn could not compute the output blob '{blob}' (code {code})")
+    if mat.dims == 0:
+        raise _RefusedError(f"ncnn gave nothing for the output blob '{blob}'")
+    array = mat.numpy(batch_index=0) if mat.n > 1 else mat.numpy()
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def main() -> int:
+    """Serve on standard input and output; what ncnn prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return _Child(sys.stdin.buffer, answers).serve()
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main())

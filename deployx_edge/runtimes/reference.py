@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
 from deployx_edge.sources.onnx_file import OnnxSource, with_outputs
-from deployx_edge.sources.onnx_runtime import is_newer, open_model, plain_reason
+from deployx_edge.sources.onnx_runtime import open_model, plain_reason, refusal, version
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -34,15 +34,13 @@ class Reference:
                 folder=source.data_folder,
             )
         except Exception as error:  # its exceptions share no other base
-            raise refusal(source, error) from error
+            raise refusal(source.path.name, error) from error
         self._outputs = list(tensors or source.output_names)
 
     @staticmethod
     def version() -> str:
         """The reference's name and version, without importing it."""
-        from importlib import metadata
-
-        return f"onnxruntime {metadata.version('onnxruntime')}"
+        return f"onnxruntime {version()}"
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs for the inputs, all by name; ModelError where the model cannot run."""
@@ -53,14 +51,3 @@ class Reference:
                 f"{self._name} does not run in ONNX Runtime: {plain_reason(error)}."
             ) from error
         return dict(zip(self._outputs, results, strict=True))
-
-
-def refusal(source: OnnxSource, error: Exception) -> ModelError:
-    """What to tell where ONNX Runtime does not take the model."""
-    name, here = source.path.name, Reference.version().replace("onnxruntime", "ONNX Runtime")
-    if is_newer(error):
-        return ModelError(
-            f"{name} is newer than the {here} here: {plain_reason(error)}.",
-            remedy="Export it with an older opset, or update the package onnxruntime.",
-        )
-    return ModelError(f"{here} refuses {name}: {plain_reason(error)}.")

@@ -2,40 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from deployx_edge.bundle import OutputCheck, Verification
-from deployx_edge.comparison import (
-    LEAST_INPUTS,
-    LIMITS,
-    Limits,
-    compare_output,
-    describe_difference,
-    finite_inputs,
-)
+from deployx_edge.comparison import LEAST_INPUTS, LIMITS, Limits, TensorComparison, is_finite
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.hosts import run_converted
+from deployx_edge.runtimes.hosts import Arrays, open_converted
 from deployx_edge.runtimes.reference import Reference
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
 
 _NAMED_DOUBTS = 3
-_SKIP = "--no-verify makes the bundle all the same, and says so in it."
+SKIP = "--no-verify makes the bundle all the same, and says so in it."
+
+
+class Runs(Protocol):
+    """What gives the right outputs."""
+
+    def run(self, arrays: Arrays) -> Mapping[str, Array]:
+        """The outputs by name."""
+        ...
+
+
+class OutputsComparison:
+    """The outputs of a converted model beside the source's, over inputs that come one by one."""
+
+    def __init__(self, model: ConvertedModel, limits: Limits | None = None) -> None:
+        """``limits`` None are those of the model's precision."""
+        self.limits = limits or LIMITS[model.precision]
+        self._model = model
+        self._outputs = {spec.name: TensorComparison(spec.name) for spec in model.outputs}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._given = self._usable = 0
+
+    def add(self, wanted: Mapping[str, Array], found: Callable[[], Mapping[str, Array]]) -> None:
+        """Take in one input; ``found`` is only asked where the source's outputs are finite.
+
+        Raises VerificationError where a shape depends on the input's values.
+        """
+        for name in self._outputs:
+            if self._shapes.setdefault(name, wanted[name].shape) != wanted[name].shape:
+                raise _open_shape(name, self._model.runtime)
+        self._given += 1
+        if not is_finite(wanted.values()):
+            return
+        self._usable += 1
+        arrays = found()
+        for name, comparison in self._outputs.items():
+            comparison.add(wanted[name], arrays[name])
+
+    def checks(self) -> tuple[OutputCheck, ...]:
+        """What came of each output; VerificationError where too few inputs could be used."""
+        if self._usable < LEAST_INPUTS:
+            raise VerificationError(
+                f"The source model gives NaN or infinite values for {self._given - self._usable} "
+                f"of {self._given} test inputs, so that it cannot be compared with.",
+                remedy="Say what its input looks like with --preprocess. " + SKIP,
+            )
+        return tuple(each.check(self.limits) for each in self._outputs.values())
+
+    def failure(self, check: OutputCheck, doubts: Sequence[str] = ()) -> VerificationError:
+        """The error for an output that differs or proves nothing.
+
+        ``doubts`` are operators to suspect first, named in it.
+        """
+        what = self._outputs[check.output].describe(check, self.limits)
+        if check.verdict == "unproven":
+            return VerificationError(
+                f"The converted model cannot be verified: {what}.",
+                remedy="Compare an output before the saturation (the scores before a softmax), or "
+                f"accept it with --accept-unproven. {SKIP}",
+            )
+        return VerificationError(
+            f"The converted model ({self._model.precision}) computes something else than its "
+            f"source: {what}.",
+            remedy=f"{_advice(self._model.precision, doubts)} {SKIP}",
+        )
+
+    def verification(
+        self, checks: Sequence[OutputCheck], *, accept_unproven: bool, doubts: Sequence[str] = ()
+    ) -> Verification:
+        """What is written down; VerificationError for the first output that is not right."""
+        for check in checks:
+            if check.verdict == "differs" or (check.verdict == "unproven" and not accept_unproven):
+                raise self.failure(check, doubts)
+        unproven = any(check.verdict == "unproven" for check in checks)
+        return Verification(
+            status="accepted" if unproven else "passed",
+            reference=Reference.version(),
+            inputs=self._usable,
+            outputs=tuple(checks),
+        )
 
 
 def verify(
     model: ConvertedModel,
-    reference: Reference,
+    reference: Runs,
     inputs: Sequence[Mapping[str, Array]],
     *,
     accept_unproven: bool = False,
     doubts: Sequence[str] = (),
     limits: Limits | None = None,
 ) -> Verification:
-    """Compare the converted model with its source on ``inputs`` (at least three sets).
+    """Compare the converted model's outputs with its source's on ``inputs`` (at least three sets).
 
     ``doubts`` are operators to suspect first, named in the error where it differs.
     ``limits`` None are those of the model's precision.
@@ -43,63 +116,36 @@ def verify(
     Raises VerificationError where an output differs, or where one hardly depends on the
     inputs and ``accept_unproven`` does not say that this is known.
     """
+    check_inputs(inputs)
+    outputs = OutputsComparison(model, limits)
+    with open_converted(model) as opened:
+        for arrays in inputs:
+            outputs.add(reference.run(arrays), partial(opened.run, arrays))
+    return outputs.verification(outputs.checks(), accept_unproven=accept_unproven, doubts=doubts)
+
+
+def check_inputs(inputs: Sequence[Arrays]) -> None:
+    """UsageError where there are too few inputs for a comparison."""
     if len(inputs) < LEAST_INPUTS:
         raise UsageError(f"A comparison needs at least {LEAST_INPUTS} inputs, not {len(inputs)}.")
-    references = [reference.run(arrays) for arrays in inputs]
-    for spec in model.outputs:
-        if len({outputs[spec.name].shape for outputs in references}) > 1:
-            raise VerificationError(
-                f"The shape of the output '{spec.name}' depends on the input's values"
-                + ("; ncnn's shapes are fixed." if model.runtime == "ncnn" else ", as none may."),
-                remedy="Move what decides on it (often NonMaxSuppression) out of the model, for "
-                "instance by --partition, or keep a fixed number of its results.",
-            )
-    usable = finite_inputs(references)
-    if len(usable) < LEAST_INPUTS:
-        raise VerificationError(
-            f"The source model gives NaN or infinite values for {len(inputs) - len(usable)} of "
-            f"{len(inputs)} test inputs, so that it cannot be compared with.",
-            remedy="Say what its input looks like with --preprocess. " + _SKIP,
-        )
-    wanted = [references[index] for index in usable]
-    found = run_converted(model, [inputs[index] for index in usable])
-    limits = limits or LIMITS[model.precision]
-    checks = []
-    for spec in model.outputs:
-        pair = [outputs[spec.name] for outputs in wanted], [outputs[spec.name] for outputs in found]
-        check = compare_output(spec.name, *pair, limits)
-        if check.verdict == "differs" or (check.verdict == "unproven" and not accept_unproven):
-            raise _failure(check, describe_difference(check, *pair), model.precision, doubts)
-        checks.append(check)
-    unproven = any(check.verdict == "unproven" for check in checks)
-    return Verification(
-        status="accepted" if unproven else "passed",
-        reference=reference.version(),
-        inputs=len(usable),
-        outputs=tuple(checks),
+
+
+def _open_shape(output: str, runtime: str) -> VerificationError:
+    return VerificationError(
+        f"The shape of the output '{output}' depends on the input's values"
+        + ("; ncnn's shapes are fixed." if runtime == "ncnn" else ", as none may."),
+        remedy="Move what decides on it (often NonMaxSuppression) out of the model, for "
+        "instance by --partition, or keep a fixed number of its results.",
     )
 
 
-def _failure(
-    check: OutputCheck, what: str, precision: str, doubts: Sequence[str]
-) -> VerificationError:
-    if check.verdict == "unproven":
-        return VerificationError(
-            f"The converted model cannot be verified: {what}.",
-            remedy="Compare an output before the saturation (the scores before a softmax), or "
-            f"accept it with --accept-unproven. {_SKIP}",
-        )
-    if precision == "fp16":
-        remedy = "Try --precision fp32; where that passes, half precision is too coarse here."
-    elif doubts:
+def _advice(precision: str, doubts: Sequence[str]) -> str:
+    if precision in ("fp16", "bf16"):
+        return "Try --precision fp32; where that passes, this precision is too coarse here."
+    if doubts:
         more = f" and {len(doubts) - _NAMED_DOUBTS} more" if len(doubts) > _NAMED_DOUBTS else ""
-        remedy = (
+        return (
             f"The converter often gets these wrong: {', '.join(doubts[:_NAMED_DOUBTS])}{more}. "
             "Export the model without them."
         )
-    else:
-        remedy = "Simplify the model or export it with another opset: the converter got it wrong."
-    return VerificationError(
-        f"The converted model ({precision}) computes something else than its source: {what}.",
-        remedy=f"{remedy} {_SKIP}",
-    )
+    return "Simplify the model or export it with another opset: the converter got it wrong."

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.comparison import FP16_LARGEST
-from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx_file import OnnxSource, tensor_names, with_outputs
-from deployx_edge.sources.onnx_runtime import open_model, plain_reason
+from deployx_edge.sources.onnx_file import OnnxSource
+from deployx_edge.sources.walk import SourceWalk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,38 +24,52 @@ class WideTensor:
     largest: float
 
 
+class ValueRanges:
+    """The largest absolute value of every float32 tensor, over all runs that it is shown.
+
+    Infinite and NaN values count for themselves, not as large.
+    """
+
+    def __init__(self) -> None:
+        self.largest: dict[str, float] = {}
+
+    def take(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+        """Take in tensors of one run."""
+        for name, array in tensors.items():
+            if array.dtype == "float32" and array.size:
+                self.largest[name] = max(self.largest.get(name, 0.0), _peak(array))
+
+    def wide(self, walk: SourceWalk) -> tuple[WideTensor, ...]:
+        """Those beyond fp16's range, in the order of the model's nodes."""
+        return tuple(
+            WideTensor(
+                tensor=name,
+                operator=node.op_type,
+                node=node.name or name,
+                largest=self.largest[name],
+            )
+            for name, node in walk.makers.items()
+            if self.largest.get(name, 0.0) > FP16_LARGEST
+        )
+
+
 def wide_tensors(
     source: OnnxSource, inputs: Sequence[Mapping[str, NDArray[Any]]]
 ) -> tuple[WideTensor, ...]:
     """The tensors beyond fp16's range that runs of the model on ``inputs`` find.
 
-    Infinite and NaN values count for themselves, not as wide. Raises ModelError where
-    the model does not run.
+    Raises ModelError where the model does not run.
     """
+    walk, ranges = SourceWalk(source), ValueRanges()
+    for arrays in inputs:
+        walk.run(arrays, ranges.take)
+    return ranges.wide(walk)
+
+
+def _peak(array: NDArray[Any]) -> float:
     import numpy as np
 
-    names = tensor_names(source)
-    model = with_outputs(source, names)
-    makers = {name: node for node in model.graph.node for name in node.output if name in names}
-    largest = dict.fromkeys(makers, 0.0)
-    try:
-        session = open_model(model.SerializeToString(), folder=source.data_folder)
-        for arrays in inputs:
-            for name, array in zip(makers, session.run(list(makers), dict(arrays)), strict=True):
-                if isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size:
-                    peak = float(np.nanmax(np.abs(array), initial=0.0, where=np.isfinite(array)))
-                    largest[name] = max(largest[name], peak)
-    except Exception as error:  # ONNX Runtime's exceptions share no base
-        raise ModelError(
-            f"{source.path.name} does not run in ONNX Runtime: {plain_reason(error)}."
-        ) from error
-    return tuple(
-        WideTensor(
-            tensor=name,
-            operator=makers[name].op_type,
-            node=makers[name].name or name,
-            largest=value,
-        )
-        for name, value in largest.items()
-        if value > FP16_LARGEST
-    )
+    peak = max(float(array.max()), -float(array.min()))
+    if np.isfinite(peak):
+        return peak
+    return float(np.nanmax(np.abs(array), initial=0.0, where=np.isfinite(array)))

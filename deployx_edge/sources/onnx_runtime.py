@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deployx_edge.errors import ModelError
+
 
 def open_model(model: bytes | str, *, folder: Path | None = None, optimized: bool = False) -> Any:
     """A session for a model, given as its bytes or its path; ONNX Runtime's errors pass.
@@ -20,6 +22,10 @@ def open_model(model: bytes | str, *, folder: Path | None = None, optimized: boo
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    # Threads that wait by turning round took as much processor time again as the runs, and arenas
+    # of several sessions held several times what a run needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if folder is not None:
@@ -80,3 +86,21 @@ def plain_reason(error: Exception) -> str:
 def is_newer(error: Exception) -> bool:
     """Whether the model is newer than this ONNX Runtime."""
     return _NEWER.search(str(error)) is not None
+
+
+def version() -> str:
+    """The version of ONNX Runtime, without importing it."""
+    from importlib import metadata
+
+    return metadata.version("onnxruntime")
+
+
+def refusal(name: str, error: Exception) -> ModelError:
+    """What to tell where ONNX Runtime does not take the model in the file ``name``."""
+    here = f"ONNX Runtime {version()}"
+    if is_newer(error):
+        return ModelError(
+            f"{name} is newer than the {here} here: {plain_reason(error)}.",
+            remedy="Export it with an older opset, or update the package onnxruntime.",
+        )
+    return ModelError(f"{here} refuses {name}: {plain_reason(error)}.")

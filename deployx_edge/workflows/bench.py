@@ -14,6 +14,7 @@ import numpy
 
 from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle, bundle_digest
+from deployx_edge.comparison import is_finite
 from deployx_edge.device import Device
 from deployx_edge.errors import (
     AgentError,
@@ -35,7 +36,7 @@ from deployx_edge.measurement.values import (
     precision_warning,
 )
 from deployx_edge.model import from_runtime_array, to_runtime_array
-from deployx_edge.workflows.finiteness import broken_outputs, is_finite, not_finite_sentence
+from deployx_edge.workflows.finiteness import broken_outputs, not_finite_sentence
 from deployx_edge.workflows.incidents import Watch, watched
 from deployx_edge.workflows.progress import Progress, Runs, Stage, silent
 from deployx_edge.workflows.session import Session, open_session

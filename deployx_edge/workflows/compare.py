@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +22,8 @@ from deployx_edge.measurement.values import (
 )
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.hosts import HOSTS, Arrays
+from deployx_edge.runtimes.hosts import HOSTS, Arrays, OpenModel, Take, open_converted, take_nothing
 from deployx_edge.runtimes.layerwise import (
-    BlobRunner,
     ReferenceSide,
     compare_layers,
     source_side,
@@ -37,7 +36,7 @@ from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent
 from deployx_edge.workflows.run import run
 from deployx_edge.workflows.samples import read_samples
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.session import Session, open_session
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -91,7 +90,7 @@ def compare(
         progress(Stage(text=f"Running both on {len(inputs)} inputs ({shapes})"))
         with _place(bundle, device, chosen, wait, progress) as place:
             layers = compare_layers(
-                model, reference, inputs, run=place.run, precision=place.precision
+                model, reference, inputs, opened=place.model, precision=place.precision
             )
     return Comparison(
         source=first.name,
@@ -113,7 +112,9 @@ def _reference(
     if path.is_dir():
         other = load_bundle(path)
         _check_outputs([spec.name for spec in other.outputs], bundle)
-        yield _bundle_side(converted(other))
+        model = converted(other)
+        with open_converted(model) as runner:
+            yield _bundle_side(model, runner)
         return
     requests = bundle.input_requests()
     with opened_model(path, torch, requests, runtime=bundle.runtime, progress=progress) as opened:
@@ -124,21 +125,23 @@ def _reference(
         yield source_side(source)
 
 
-def _bundle_side(model: ConvertedModel) -> ReferenceSide:
+def _bundle_side(model: ConvertedModel, opened: OpenModel) -> ReferenceSide:
     """Another bundle on this computer; names are those of its blobs."""
-    host = HOSTS[model.runtime]
+    names = HOSTS[model.runtime].blobs(model)
 
-    def run_bundle(inputs: Sequence[Arrays], names: Sequence[str]) -> tuple[dict[str, Array], ...]:
-        return host.tensors(model, inputs, names)
+    def tensors(arrays: Arrays) -> Iterator[Mapping[str, Array]]:
+        found: dict[str, Array] = {}
+        opened.run(arrays, names, found.__setitem__)
+        yield found
 
-    return ReferenceSide(names=host.blobs(model), run=run_bundle, matched=lambda _: {})
+    return ReferenceSide(names=names, tensors=tensors, matched=lambda _: {})
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """How to have the blobs' values (None for this computer), and whose limits hold for them."""
+    """Where the bundle is loaded (None: on this computer yet to be), and whose limits hold."""
 
-    run: BlobRunner | None
+    model: OpenModel | None
     precision: str
     ran: str | None = None
     warning: str | None = None
@@ -151,33 +154,45 @@ def _place(
     bundle: Bundle, device: str | None, options: RunOptions, wait: bool, progress: Progress
 ) -> Iterator[_Place]:
     if device is None:
-        yield _Place(run=None, precision=bundle.precision)
+        yield _Place(model=None, precision=bundle.precision)
         return
     board, purpose = load_config().find_device(device), f"compare {bundle.name}"
     with open_session(board, purpose=purpose, wait=wait, progress=progress) as session:
-        broken: list[str] = []
-
-        def run_there(inputs: Sequence[Arrays], blobs: Sequence[str]) -> list[dict[str, Array]]:
-            results = []
-            for arrays in inputs:
-                found = run(session, bundle, arrays, options=options, dump=blobs)
-                missed = broken_outputs(bundle, arrays, found)
-                if missed:
-                    broken.append(not_finite_sentence(missed, board.name))
-                results.append(found)
-            return results
-
+        there = _BoardModel(session, bundle, options, board.name)
         session.push(bundle)
         one = BenchPlan(warmup=0, iterations=1)
         with loaded(session, bundle, options, Limits()) as load:
             ran = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
         yield _Place(
-            run=run_there,
+            model=there,
             precision=coarsest(bundle.precision, options.precision, ran),
             ran=precision_that_ran(ran) if ran else None,
             warning=precision_warning(options.precision, bundle.precision, ran) if ran else None,
-            broken=broken,
+            broken=there.broken,
         )
+
+
+class _BoardModel:
+    """A bundle on a board, as ``OpenModel``."""
+
+    def __init__(self, session: Session, bundle: Bundle, options: RunOptions, board: str) -> None:
+        self._session = session
+        self._bundle = bundle
+        self._options = options
+        self._board = board
+        self.broken: list[str] = []
+
+    def run(
+        self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
+    ) -> dict[str, Array]:
+        """See ``OpenModel``."""
+        found = run(self._session, self._bundle, arrays, options=self._options, dump=blobs)
+        missed = broken_outputs(self._bundle, arrays, found)
+        if missed:
+            self.broken.append(not_finite_sentence(missed, self._board))
+        for blob in blobs:
+            take(blob, found[blob])
+        return {spec.name: found[spec.name] for spec in self._bundle.outputs}
 
 
 def coarsest(stored: str, asked: str, ran: Sequence[PrecisionCount]) -> str:

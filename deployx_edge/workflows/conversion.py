@@ -9,29 +9,24 @@ from typing import TYPE_CHECKING
 
 from deployx_edge import __version__
 from deployx_edge.bundle import Bundle, Verification
-from deployx_edge.comparison import first_difference, structured_inputs
-from deployx_edge.errors import DeployxError, ModelError, UsageError, VerificationError
-from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, at_sizes, parse_inputs
+from deployx_edge.comparison import is_finite
+from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
-from deployx_edge.runtimes.hosts import run_converted
-from deployx_edge.runtimes.layerwise import compare_layers, source_side, verify_layers
 from deployx_edge.runtimes.ncnn import version as ncnn_version
 from deployx_edge.runtimes.ncnn_pair import read_pair
 from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.pnnx import PnnxConverter
-from deployx_edge.runtimes.reference import Reference
-from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.broken_weights import refuse_broken_weights
-from deployx_edge.sources.magnitudes import wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.workflows.bundle_options import BundleOptions
-from deployx_edge.workflows.finiteness import is_finite
 from deployx_edge.workflows.kept_float import kept_notes, telling_inputs
 from deployx_edge.workflows.models import EXPORTER_KEY, noted
 from deployx_edge.workflows.progress import Progress, Stage
+from deployx_edge.workflows.proving import SourceRuns, convert_proven, convert_unproven
 from deployx_edge.workflows.samples import read_samples
 
 if TYPE_CHECKING:
@@ -111,35 +106,27 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     preprocessing = source_preprocessing(source, options)
     source = _with_layouts(source, preprocessing)
     samples = read_samples(options.samples, source.inputs, preprocessing, progress)
-    inputs = (*samples, *structured_inputs(source.inputs, preprocessing))
-    reference = Reference(source)
-    given = reference.run(inputs[-1])
-    outputs = source_outputs(source, given)
-    postprocessing = source_postprocessing(source, given, options)
+    runs = SourceRuns(source, samples, preprocessing)
+    outputs = source_outputs(source, runs.first)
+    postprocessing = source_postprocessing(source, runs.first, options)
     precision = options.precision or "fp32"
-    wide = wide_tensors(source, inputs)
     progress(Stage(text=f"Converting {model.name} to {options.runtime} ({precision})"))
     request = ConversionRequest(
         outputs=outputs,
         precision=precision,
         folder=work,
-        wide=frozenset(item.tensor for item in wide),
-        overflows=converter.find_overflows(source, telling_inputs(inputs), precision),
+        overflows=converter.find_overflows(source, telling_inputs(runs.inputs), precision),
         keep_float=options.keep_float,
     )
-    converted = converter.convert(source, request)
-    notes = [*source.notes, *noted(source.metadata), *kept_notes(converted, wide)]
+    if options.verify:
+        converted, verification = convert_proven(
+            converter, runs, request, options.accept_unproven, progress
+        )
+    else:
+        converted, verification = convert_unproven(converter, runs, request, progress)
+    notes = [*source.notes, *noted(source.metadata), *kept_notes(converted, runs.wide())]
     for note in notes:
         progress(Stage(text=note))
-    if options.verify:
-        if precision != "fp32":
-            _verify_in_fp32(source, request, inputs, options, converter, progress)
-        verification = _verified(converted, source, inputs, options, converter, progress)
-        verification = replace(verification, samples=len(samples))
-    else:
-        progress(Stage(text=f"Loading it in {options.runtime}"))
-        run_converted(converted, inputs[:1])
-        verification = Verification(status="skipped")
     exporter = source.metadata.get(EXPORTER_KEY)
     tools = (*versions(converter), *((("torch", exporter),) if exporter else ()))
     return Made(
@@ -255,78 +242,3 @@ def source_outputs(source: OnnxSource, arrays: Mapping[str, Array]) -> tuple[Sou
         if 0 in tensor.shape:
             raise ModelError(f"The output '{tensor.name}' of {source.path.name} is empty.")
     return outputs
-
-
-def _verify_in_fp32(
-    source: OnnxSource,
-    request: ConversionRequest,
-    inputs: InputSets,
-    options: BundleOptions,
-    converter: Converter,
-    progress: Progress,
-) -> None:
-    """The same conversion in fp32, where mistakes show that fewer bits would hide."""
-    progress(Stage(text="Comparing the same conversion in fp32"))
-    folder = request.folder / "fp32"
-    folder.mkdir()
-    whole = converter.convert(source, replace(request, precision="fp32", folder=folder))
-    verify(
-        whole,
-        Reference(source),
-        inputs,
-        accept_unproven=options.accept_unproven,
-        doubts=converter.doubts(source),
-    )
-
-
-def _verified(
-    converted: ConvertedModel,
-    source: OnnxSource,
-    inputs: InputSets,
-    options: BundleOptions,
-    converter: Converter,
-    progress: Progress,
-) -> Verification:
-    """Compare at the best sizes, with all that is between; then at the ends of open axes."""
-    progress(Stage(text=f"Comparing with ONNX Runtime on {len(inputs)} inputs"))
-    reference = Reference(source)
-    open_axes = any(tensor.ranges for tensor in source.inputs)
-    ends = [_inputs_at(source, sizes) for sizes in ("minimum", "maximum")] if open_axes else []
-    try:
-        verification, *_ = [
-            verify(
-                converted,
-                reference,
-                arrays,
-                accept_unproven=options.accept_unproven,
-                doubts=converter.doubts(source),
-            )
-            for arrays in (inputs, *ends)
-        ]
-    except VerificationError as error:
-        raise _with_first_layer(error, converted, source, inputs) from error
-    progress(Stage(text="Comparing what is between inputs and outputs"))
-    return replace(verification, intermediates=verify_layers(converted, source, inputs))
-
-
-def _inputs_at(source: OnnxSource, sizes: str) -> InputSets:
-    return structured_inputs(
-        [
-            replace(tensor, shape=at_sizes(tensor.shape, tensor.ranges, sizes))
-            for tensor in source.inputs
-        ]
-    )
-
-
-def _with_first_layer(
-    error: VerificationError, converted: ConvertedModel, source: OnnxSource, inputs: InputSets
-) -> VerificationError:
-    """The error, with the first layer that differs where that can be told."""
-    try:
-        first = first_difference(compare_layers(converted, source_side(source), inputs))
-    except DeployxError:
-        return error
-    if first is None:
-        return error
-    where = f"The first to differ is '{first.check.output}' of the layer '{first.layer}'"
-    return VerificationError(f"{error.message} {where} ({first.type}).", remedy=error.remedy)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy
 
 from deployx_edge.bundle import Bundle
+from deployx_edge.comparison import is_finite
 from deployx_edge.evaluation.accumulators import TopK
 from deployx_edge.evaluation.average_precision import AveragePrecision
 from deployx_edge.evaluation.bootstrap import Resampled, bootstrap_interval
@@ -29,7 +30,6 @@ from deployx_edge.evaluation.values import Sample
 from deployx_edge.measurement.values import precision_that_ran
 from deployx_edge.workflows.evaluation_files import OutputSaver
 from deployx_edge.workflows.evaluation_runners import Ran
-from deployx_edge.workflows.finiteness import is_finite
 from deployx_edge.workflows.predictions import (
     SURE,
     Arrays,

@@ -32,7 +32,7 @@ from deployx_edge.model import (
 )
 from deployx_edge.preprocessing import write_content
 from deployx_edge.resources import cache_folder
-from deployx_edge.runtimes.hosts import HOSTS
+from deployx_edge.runtimes.hosts import open_converted
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bench import loaded, random_inputs
@@ -45,8 +45,6 @@ from deployx_edge.workflows.session import open_session
 
 # Enough that a board is never idle, few enough that large samples fit into memory.
 _IN_FLIGHT = 8
-# Samples for one start of a runtime on this computer.
-_AT_ONCE = 64
 # How often a link that broke is opened again before the command gives up.
 _TRIES = 3
 
@@ -174,12 +172,10 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
 
 
 def _here(work: Work) -> Iterator[tuple[Sample, Arrays]]:
-    """Samples with the outputs of the runtime's Python package, many at a start of it."""
-    model = converted(work.bundle)
-    samples = iter(work.data)
-    while group := list(islice(samples, _AT_ONCE)):
-        found = HOSTS[work.bundle.runtime].run(model, [sample.inputs for sample in group])
-        yield from zip(group, found, strict=True)
+    """Samples with the outputs of the runtime's Python package."""
+    with open_converted(converted(work.bundle)) as opened:
+        for sample in work.data:
+            yield sample, opened.run(sample.inputs)
 
 
 def streamed(

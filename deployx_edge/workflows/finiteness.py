@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy
 
 from deployx_edge.bundle import Bundle
+from deployx_edge.comparison import is_finite
 from deployx_edge.errors import DeployxError, NotFiniteError
 
 Arrays = Mapping[str, numpy.ndarray]
@@ -58,19 +59,14 @@ def is_finite_here(bundle: Bundle, inputs: Arrays) -> bool:
 
 def _outputs_here(bundle: Bundle, inputs: Arrays) -> Arrays:
     """The outputs of the bundle in fp32 on this computer; none where it cannot be run here."""
-    from deployx_edge.runtimes.hosts import HOSTS
+    from deployx_edge.runtimes.hosts import run_converted
     from deployx_edge.workflows.conversion import converted
 
     try:
-        (here,) = HOSTS[bundle.runtime].run(replace(converted(bundle), precision="fp32"), [inputs])
+        (here,) = run_converted(replace(converted(bundle), precision="fp32"), [inputs])
     except DeployxError:
         return {}
     return here
-
-
-def is_finite(arrays: Iterable[numpy.ndarray]) -> bool:
-    """Whether there is neither NaN nor infinity in any of them."""
-    return all(array.dtype.kind != "f" or bool(numpy.isfinite(array).all()) for array in arrays)
 
 
 def not_finite_sentence(broken: Sequence[NotFinite], device: str) -> str:

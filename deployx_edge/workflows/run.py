@@ -23,7 +23,7 @@ from deployx_edge.model import (
 )
 from deployx_edge.preprocessing import write_content
 from deployx_edge.runtimes.emitter.names import readable
-from deployx_edge.runtimes.hosts import HOSTS, check_arrays
+from deployx_edge.runtimes.hosts import HOSTS, check_arrays, open_converted
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.requantized import code_scales, restored
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
@@ -116,8 +116,13 @@ def run_bundle_here(
         raise UsageError(f"The bundle {bundle.name} has no tensor '{unknown[0]}'.")
     check_arrays(bundle.inputs, [inputs])
     samples = split_samples(bundle.inputs, inputs)
-    runs = host.run(model, samples)
-    inside = host.tensors(model, samples, [makers[name].blob for name in dump]) if dump else ()
+    blobs = [makers[name].blob for name in dump]
+    inside: list[dict[str, numpy.ndarray]] = [{} for _ in samples]
+    with open_converted(model) as opened:
+        runs = [
+            opened.run(sample, blobs, found.__setitem__)
+            for sample, found in zip(samples, inside, strict=True)
+        ]
     return {
         **{name: _stacked([found[makers[name].blob] for found in inside]) for name in dump},
         **{

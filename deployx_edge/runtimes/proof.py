@@ -1,0 +1,187 @@
+"""Is a converted model right, its outputs and all that is between? One pass over the inputs.
+
+Outputs are held against the source's, and so is every tensor inside that both sides have. What
+is beyond the limits is not wrong yet: in trained networks tensors are tiny, or what is left of
+sums that cancel, and differ by rounding. Each such tensor is computed again by its layer alone
+(``local_comparison.check_alone``), and only where that differs is it wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from deployx_edge.bundle import OutputCheck, Verification
+from deployx_edge.comparison import LIMITS, LayerCheck, Limits
+from deployx_edge.errors import UsageError, VerificationError
+from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.hosts import Arrays, OpenModel, open_converted
+from deployx_edge.runtimes.layerwise import (
+    LayersComparison,
+    find_makers,
+    intermediate_check,
+    source_side,
+)
+from deployx_edge.runtimes.local_comparison import ROUNDING_ONLY, AloneCheck, check_alone
+from deployx_edge.runtimes.verification import SKIP, OutputsComparison, check_inputs
+from deployx_edge.sources.walk import SourceWalk, Watch, watch_nothing
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
+    from deployx_edge.runtimes.hosts import Maker
+
+# An output of layers that are all right may be beyond its limit by so much: rounding adds up.
+_ADDED_UP = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofRequest:
+    """What a model is proven on.
+
+    ``inner`` are the places of those ``inputs`` on which all that is inside is compared too.
+    ``known`` are outputs of the source that are known already, by place. ``watch`` is shown the
+    source's tensors, ``progress`` how many of the inputs are done. ``limits`` None are those of
+    the model's precision; ``doubts`` see ``verify``.
+    """
+
+    inputs: Sequence[Arrays]
+    inner: Collection[int]
+    known: Mapping[int, Mapping[str, Array]]
+    watch: Watch = watch_nothing
+    progress: Callable[[int], None] = lambda done: None
+    accept_unproven: bool = False
+    doubts: Sequence[str] = ()
+    limits: Limits | None = None
+
+
+def prove(model: ConvertedModel, walk: SourceWalk, request: ProofRequest) -> Verification:
+    """Compare the model with its source; VerificationError where it is not right."""
+    check_inputs(request.inputs)
+    with open_converted(model) as opened:
+        return _Proof(model, opened, walk, request).verification()
+
+
+class _Proof:
+    def __init__(
+        self, model: ConvertedModel, opened: OpenModel, walk: SourceWalk, request: ProofRequest
+    ) -> None:
+        self._model = model
+        self._opened = opened
+        self._walk = walk
+        self._request = request
+        self._limits = request.limits or LIMITS[model.precision]
+        self._outputs = OutputsComparison(model, request.limits)
+        self._makers = self._find_makers()
+        self._layers = LayersComparison(self._makers)
+
+    def verification(self) -> Verification:
+        for place, arrays in enumerate(self._request.inputs):
+            self._request.progress(place)
+            self._take(place, arrays)
+        outputs, layers = self._outputs.checks(), self._layers.checks(self._limits)
+        alone = self._alone(_differing(item.check for item in layers), self._limits)
+        outputs = self._judge_outputs(outputs)
+        try:
+            verification = self._outputs.verification(
+                outputs,
+                accept_unproven=self._request.accept_unproven,
+                doubts=self._request.doubts,
+            )
+        except VerificationError as error:
+            raise _with_first_layer(error, layers, alone) from error
+        for item in layers:
+            if item.check.verdict == "differs" and not _is_right(alone, item.check.output):
+                raise _wrong_inside(item, alone.get(item.check.output), self._limits)
+        return replace(verification, intermediates=intermediate_check(layers, alone))
+
+    def _find_makers(self) -> dict[str, Maker]:
+        try:
+            return find_makers(self._model, source_side(self._walk.source, self._walk))
+        except UsageError:  # names are lost, or several samples at once: outputs have to do
+            return {}
+
+    def _take(self, place: int, arrays: Arrays) -> None:
+        if self._makers and place in self._request.inner:
+            wanted: dict[str, Array] = {}
+            found = self._layers.add(self._watched(arrays, wanted), self._opened, arrays)
+            self._outputs.add(wanted, lambda: found)
+            return
+        known = self._request.known.get(place) or self._walk.run(arrays, self._request.watch)
+        self._outputs.add(known, lambda: self._opened.run(arrays))
+
+    def _watched(self, arrays: Arrays, outputs: dict[str, Array]) -> Iterator[Mapping[str, Array]]:
+        for part in self._walk.tensors(arrays):
+            self._request.watch(part)
+            names = self._walk.source.output_names
+            outputs.update({name: part[name] for name in names if name in part})
+            yield part
+
+    def _alone(self, suspects: Collection[str], limits: Limits) -> dict[str, AloneCheck]:
+        known = [name for name in self._makers if name in suspects]
+        return check_alone(
+            self._opened,
+            self._walk,
+            self._makers,
+            known,
+            self._request.inputs,
+            self._model.precision,
+            limits,
+        )
+
+    def _judge_outputs(self, checks: Sequence[OutputCheck]) -> tuple[OutputCheck, ...]:
+        """The same checks; those near their limits are right where rounding alone has added up.
+
+        That is so where no layer adds anything else. Only fp32 can tell.
+        """
+        differing = [check for check in checks if check.verdict == "differs"]
+        near = all(each.relative_error <= _ADDED_UP * self._limits.relative for each in differing)
+        known = all(each.output in self._makers for each in differing)
+        if not differing or not near or not known or self._model.precision != "fp32":
+            return tuple(checks)
+        alone = self._alone(self._makers, ROUNDING_ONLY)
+        if not all(check.is_right for check in alone.values()):
+            return tuple(checks)
+        return tuple(
+            replace(each, verdict="same") if each in differing and each.output in alone else each
+            for each in checks
+        )
+
+
+def _differing(checks: Iterable[OutputCheck]) -> list[str]:
+    return [check.output for check in checks if check.verdict == "differs"]
+
+
+def _is_right(alone: Mapping[str, AloneCheck], name: str) -> bool:
+    return name in alone and alone[name].is_right
+
+
+def _with_first_layer(
+    error: VerificationError, layers: Sequence[LayerCheck], alone: Mapping[str, AloneCheck]
+) -> VerificationError:
+    """The error, with the first layer that is wrong, or at least differs, where one does."""
+    differing = [item for item in layers if item.check.verdict == "differs"]
+    wrong = [item for item in differing if not _is_right(alone, item.check.output)]
+    if not differing:
+        return error
+    first = (wrong or differing)[0]
+    where = f"The first to differ is '{first.check.output}' of the layer '{first.layer}'"
+    return VerificationError(f"{error.message} {where} ({first.type}).", remedy=error.remedy)
+
+
+def _wrong_inside(item: LayerCheck, alone: AloneCheck | None, limits: Limits) -> VerificationError:
+    check = item.check
+    what = f"'{check.output}' of the layer '{item.layer}' ({item.type})"
+    if alone is None:
+        found = f"is off by {check.relative_error:.2g} times its variation"
+    else:
+        share = alone.error / alone.variation if alone.variation > 0.0 else alone.error
+        found = (
+            f"is off by {share:.2g} times its variation when it is computed alone, "
+            f"{alone.excess:.2g} times what is allowed"
+        )
+    return VerificationError(
+        f"The outputs agree, but {what} {found} (limit {limits.relative:.2g}, of a slice "
+        f"{limits.slice:.2g}).",
+        remedy=SKIP,
+    )

@@ -1,0 +1,184 @@
+"""A conversion that is known to be right: the source is run, and the result held against it.
+
+The source is opened once. Each of its runs gives what its outputs are, how large its values
+become, and on some of the inputs all that is inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge.bundle import Verification
+from deployx_edge.comparison import structured_inputs
+from deployx_edge.model import PreProcessing, at_sizes
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
+from deployx_edge.runtimes.hosts import run_converted
+from deployx_edge.runtimes.proof import ProofRequest, prove
+from deployx_edge.runtimes.verification import verify
+from deployx_edge.sources.magnitudes import ValueRanges, WideTensor
+from deployx_edge.sources.onnx_file import OnnxSource
+from deployx_edge.sources.walk import SourceWalk
+from deployx_edge.workflows.progress import Progress, Share, Stage
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
+
+    InputSets = Sequence[Mapping[str, Array]]
+
+# Where a run makes more than this, comparing costs more than converting: fewer inputs have to do.
+_LARGE_RUN = 2**27
+# Of the made-up inputs: normal and smooth noise, and something like a picture.
+_FEW = (1, 4, 5)
+# Of the made-up inputs, the last so many show what is inside.
+_INNER = 2
+
+
+class SourceRuns:
+    """A source, the inputs that its conversion is compared on, and what was seen of its runs.
+
+    ``samples`` are the user's own inputs, and come first in ``inputs``. ``first`` are the
+    outputs of the first input that is made up.
+    """
+
+    def __init__(
+        self, source: OnnxSource, samples: InputSets, preprocessing: Sequence[PreProcessing]
+    ) -> None:
+        """Open the source and run it once; ModelError where it does not run."""
+        self.walk = SourceWalk(source)
+        made_up = structured_inputs(source.inputs, preprocessing)
+        if self.walk.tensor_bytes > _LARGE_RUN:
+            made_up = tuple(made_up[place] for place in _FEW)
+        self.inputs: InputSets = (*samples, *made_up)
+        self.samples = len(samples)
+        self.ranges = ValueRanges()
+        self.first = self.walk.run(self.inputs[self.samples], self.ranges.take)
+
+    @property
+    def source(self) -> OnnxSource:
+        """What is run."""
+        return self.walk.source
+
+    @property
+    def inner(self) -> frozenset[int]:
+        """The places of the inputs on which all that is inside is compared."""
+        last = len(self.inputs) - _INNER
+        return frozenset((*range(last, len(self.inputs)), *range(min(self.samples, 1))))
+
+    def wide(self) -> tuple[WideTensor, ...]:
+        """The tensors that were seen beyond fp16's range."""
+        return self.ranges.wide(self.walk)
+
+    def look(self) -> None:
+        """Run on all other inputs, for what is seen of them alone."""
+        for place, arrays in enumerate(self.inputs):
+            if place != self.samples:
+                self.walk.run(arrays, self.ranges.take)
+
+
+def convert_proven(
+    converter: Converter,
+    runs: SourceRuns,
+    request: ConversionRequest,
+    accept_unproven: bool,
+    progress: Progress,
+) -> tuple[ConvertedModel, Verification]:
+    """Convert, and compare with the source; VerificationError where it is not right.
+
+    With fewer bits than fp32, the same conversion in fp32 first, where mistakes show that fewer
+    bits would hide.
+    """
+    proofs = _Proofs(converter, runs, accept_unproven, progress)
+    if request.precision != "fp32":
+        progress(Stage(text="Comparing the same conversion in fp32"))
+        proofs.converted(replace(request, precision="fp32", folder=request.folder / "fp32"))
+    converted, verification = proofs.converted(request)
+    proofs.at_ends(converted)
+    return converted, replace(verification, samples=runs.samples)
+
+
+def convert_unproven(
+    converter: Converter, runs: SourceRuns, request: ConversionRequest, progress: Progress
+) -> tuple[ConvertedModel, Verification]:
+    """Convert, and see that it loads and runs."""
+    runs.look()
+    converted = converter.convert(runs.source, replace(request, wide=_names(runs.wide())))
+    progress(Stage(text=f"Loading it in {converter.runtime}"))
+    run_converted(converted, runs.inputs[:1])
+    return converted, Verification(status="skipped")
+
+
+class _Proofs:
+    def __init__(
+        self, converter: Converter, runs: SourceRuns, accept_unproven: bool, progress: Progress
+    ) -> None:
+        self._converter = converter
+        self._runs = runs
+        self._accept_unproven = accept_unproven
+        self._progress = progress
+        self._doubts = converter.doubts(runs.source)
+
+    def converted(self, request: ConversionRequest) -> tuple[ConvertedModel, Verification]:
+        """Convert and compare; once more where the comparison has shown wide values."""
+        wide = _names(self._runs.wide())
+        folder = _fresh(request.folder, "first")
+        model = self._converter.convert(
+            self._runs.source, replace(request, wide=wide, folder=folder)
+        )
+        verification = self._prove(model)
+        if _names(self._runs.wide()) == wide:
+            return model, verification
+        again = replace(
+            request, wide=_names(self._runs.wide()), folder=_fresh(request.folder, "wide")
+        )
+        model = self._converter.convert(self._runs.source, again)
+        return model, self._prove(model)
+
+    def at_ends(self, model: ConvertedModel) -> None:
+        """Compare the outputs at the smallest and the largest sizes of open axes."""
+        source = self._runs.source
+        if not any(tensor.ranges for tensor in source.inputs):
+            return
+        for sizes in ("minimum", "maximum"):
+            self._progress(Stage(text=f"Comparing at the {sizes} of open axes"))
+            tensors = [
+                replace(tensor, shape=at_sizes(tensor.shape, tensor.ranges, sizes))
+                for tensor in source.inputs
+            ]
+            verify(
+                model,
+                self._runs.walk,
+                structured_inputs(tensors),
+                accept_unproven=self._accept_unproven,
+                doubts=self._doubts,
+            )
+
+    def _prove(self, model: ConvertedModel) -> Verification:
+        runs = self._runs
+        count = len(runs.inputs)
+        self._progress(Stage(text=f"Comparing with ONNX Runtime on {count} inputs"))
+        return prove(
+            model,
+            runs.walk,
+            ProofRequest(
+                inputs=runs.inputs,
+                inner=runs.inner,
+                known={runs.samples: runs.first},
+                watch=runs.ranges.take,
+                progress=lambda done: self._progress(Share(done=done, total=count, of="inputs")),
+                accept_unproven=self._accept_unproven,
+                doubts=self._doubts,
+            ),
+        )
+
+
+def _names(wide: Sequence[WideTensor]) -> frozenset[str]:
+    return frozenset(item.tensor for item in wide)
+
+
+def _fresh(folder: Path, name: str) -> Path:
+    made = folder / name
+    made.mkdir(parents=True)
+    return made
