@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from deployx_edge.cli.phases import mark, phase_lines
 from deployx_edge.errors import DeployxError
 from deployx_edge.resources import cache_error
 
@@ -12,9 +13,10 @@ _DEBUG = "--debug"
 
 
 def main() -> None:
-    """Run the command line. ``--debug`` may stand anywhere and shows tracebacks."""
+    """Run the command line. ``--debug`` may stand anywhere and shows tracebacks and phases."""
     debug = _DEBUG in sys.argv[1:]
     words = [word for word in sys.argv[1:] if word != _DEBUG]
+    mark("Reading the command line")
     from deployx_edge.cli.app import app
 
     try:
@@ -41,6 +43,9 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(70)
+    finally:
+        if debug:
+            print(*phase_lines(), sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":

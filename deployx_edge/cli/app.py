@@ -48,7 +48,11 @@ def _globals(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks; may stand after a command too.")
+        bool,
+        typer.Option(
+            "--debug",
+            help="Show tracebacks and the phases in seconds; may stand after a command too.",
+        ),
     ] = False,
 ) -> None:
     """``--debug`` is taken from the words before they get here, see ``__main__``."""

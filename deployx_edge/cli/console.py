@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from deployx_edge.cli.phases import mark
 from deployx_edge.errors import UsageError
+from deployx_edge.report.units import period
 from deployx_edge.workflows.many import Outcome
-from deployx_edge.workflows.progress import Progress, Stage
+from deployx_edge.workflows.progress import Phase, Progress, Stage
+
+# Where no line lives: how often a long stage says how far it is, and after how long a silence
+# its last words are repeated.
+_EVERY_SECONDS = 10.0
+_REMIND_SECONDS = 15.0
 
 
 def print_report(content: RenderableType) -> None:
@@ -68,21 +76,39 @@ def show_progress() -> Iterator[Progress]:
     stages say every ten seconds how far they are. Results go elsewhere, so ``--json`` changes
     nothing here.
     """
+    mark("Preparing")
     if sys.stderr.isatty():
         with _live_line() as progress:
-            yield progress
+            yield _counted(progress)
     else:
-        yield _lines()
+        with _lines() as progress_of:
+            yield _counted(progress_of(""))
+    mark("Ending")
 
 
 @contextmanager
 def show_progress_of(names: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
     """For each name a callable as ``show_progress`` gives, with one living line each."""
+    mark("Preparing")
     if sys.stderr.isatty():
         with _live_lines(names) as progress_of:
-            yield progress_of
+            yield lambda name: _counted(progress_of(name), f"{name}: ")
     else:
-        yield lambda name: _lines(f"{name}: ")
+        with _lines() as progress_of:
+            yield lambda name: _counted(progress_of(f"{name}: "), f"{name}: ")
+    mark("Ending")
+
+
+def _counted(show: Progress, before: str = "") -> Progress:
+    """``show``, and each stage and phase is noted with its time."""
+
+    def tell(event: Any) -> None:
+        if isinstance(event, Stage | Phase):
+            mark(f"{before}{event.text}")
+        if not isinstance(event, Phase):
+            show(event)
+
+    return tell
 
 
 @contextmanager
@@ -142,17 +168,46 @@ def _live_line() -> Iterator[Progress]:
         console.print(line())
 
 
-def _lines(before: str = "") -> Progress:
+@contextmanager
+def _lines() -> Iterator[Callable[[str], Progress]]:
+    """For each name a callable that writes lines. Where nobody tells anything for long, the last
+    line is written again with the time since: silence looks like an end."""
     started = time.monotonic()
-    last = started
+    ended = threading.Event()
+    told: dict[str, tuple[float, Any]] = {}
+    lock = threading.Lock()
 
-    def show(event: Any) -> None:
-        nonlocal last
+    def write(name: str, text: str, since: float) -> None:
         now = time.monotonic()
-        if isinstance(event, Stage) or now - last >= 10.0:
-            last = now
-            text = f"[{now - started:5.1f} s] {before}{event.text}\n"
-            sys.stderr.write(text)  # in one piece: several boards tell at once
-            sys.stderr.flush()
+        waited = f" (for {period(now - since)})" if now - since >= _EVERY_SECONDS else ""
+        # In one piece: several boards tell at once.
+        sys.stderr.write(f"[{now - started:5.1f} s] {name}{text}{waited}\n")
+        sys.stderr.flush()
 
-    return show
+    def progress_of(name: str) -> Progress:
+        shown = started
+
+        def show(event: Any) -> None:
+            nonlocal shown
+            now = time.monotonic()
+            with lock:
+                told[name] = (now, event)
+                if isinstance(event, Stage) or now - shown >= _EVERY_SECONDS:
+                    shown = now
+                    write(name, event.text, now)
+
+        return show
+
+    def remind() -> None:
+        while not ended.wait(_REMIND_SECONDS):
+            with lock:
+                for name, (since, event) in told.items():
+                    over = isinstance(event, Stage) and event.over
+                    if not over and time.monotonic() - since >= _REMIND_SECONDS:
+                        write(name, event.text, since)
+
+    threading.Thread(target=remind, name="progress", daemon=True).start()
+    try:
+        yield progress_of
+    finally:
+        ended.set()

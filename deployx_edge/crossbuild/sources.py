@@ -11,12 +11,15 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployx_edge.crossbuild.events import OnEvent, StepStarted, silent
-from deployx_edge.crossbuild.fetching import Attempt, fetch_archive
 from deployx_edge.crossbuild.runtime import hash_file
 from deployx_edge.errors import SourceError
 from deployx_edge.resources import cache_folder, data_folder
+
+if TYPE_CHECKING:
+    from deployx_edge.crossbuild.fetching import Attempt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,9 @@ def add_archive(file: Path, known: Iterable[Archive] | None = None) -> Archive:
 
 
 def _fetch(archive: Archive, on_event: OnEvent) -> None:
+    # It imports what speaks HTTP, which a build that is there needs not.
+    from deployx_edge.crossbuild.fetching import fetch_archive
+
     archive.path.parent.mkdir(parents=True, exist_ok=True)
     part = archive.path.with_name(f"{archive.sha256}.{os.getpid()}.part")
     try:

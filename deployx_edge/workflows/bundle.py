@@ -26,7 +26,7 @@ from deployx_edge.workflows.bundle_key import bundle_key
 from deployx_edge.workflows.bundle_options import BundleOptions
 from deployx_edge.workflows.locking import locked
 from deployx_edge.workflows.models import OpenedModel, TorchOptions, opened_model
-from deployx_edge.workflows.progress import Progress, silent
+from deployx_edge.workflows.progress import Phase, Progress, silent
 
 if TYPE_CHECKING:
     from deployx_edge.workflows.conversion import Made
@@ -100,6 +100,7 @@ def _from_bundle(folder: Path, output: Path | None, options: BundleOptions) -> B
 
 
 def _cached(model: OpenedModel, options: BundleOptions, progress: Progress) -> Bundle:
+    progress(Phase(text="Looking for the bundle"))
     folder = cache_folder() / "bundles" / bundle_key(model, options)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_name(folder.name + ".lock")):

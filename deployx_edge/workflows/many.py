@@ -49,7 +49,7 @@ def on_each(
         except Exception as failure:
             defect = failure
         seconds = time.monotonic() - started
-        progress(Stage(text=f"failed: {error.message}" if error else "done"))
+        progress(Stage(text=f"failed: {error.message}" if error else "done", over=True))
         outcome = Outcome(device=device, value=value, error=error, seconds=seconds)
         done.put((index, outcome, defect))
 

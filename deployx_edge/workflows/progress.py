@@ -16,7 +16,15 @@ _BAR_WIDTH = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A new step begins, e.g. "Loading on the board"."""
+    """A new step begins, e.g. "Loading on the board"; after one that is ``over`` none comes."""
+
+    text: str
+    over: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A step begins that is too short for a line of its own; for whoever counts seconds."""
 
     text: str
 

@@ -30,7 +30,7 @@ from deployx_edge.transport.push import PushFile, install_agent, push
 from deployx_edge.workflows.build import ensure_built
 from deployx_edge.workflows.lease import busy, owner, parse_entry
 from deployx_edge.workflows.preflight import check_fit, check_system
-from deployx_edge.workflows.progress import Progress, Stage, Transfer, silent
+from deployx_edge.workflows.progress import Phase, Progress, Stage, Transfer, silent
 
 _READY_SECONDS = 60.0
 _WORKER_ROLE = "worker"
@@ -38,13 +38,17 @@ _WORKER_ROLE = "worker"
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """An agent that runs on a board for as long as this value is in use."""
+    """An agent that runs on a board for as long as this value is in use.
+
+    ``agent_pid`` is its process there.
+    """
 
     device: Device
     target: Target
     transport: Transport
     runtime: Runtime
     agent_path: str
+    agent_pid: int
     client: AgentClient
     identity: DeviceIdentity
     android: AndroidFacts | None
@@ -87,14 +91,18 @@ def open_session(
     """
     with ExitStack() as stack:
         transport, target = stack.enter_context(_connected(device, progress))
+        progress(Phase(text="Looking at the build"))
         runtime = ensure_built(target, on_event=progress)
+        progress(Phase(text="Looking at the board"))
         android = android_facts(transport)
         check_system(android, runtime, device=device.name)
         agent_path = _install(transport, runtime, progress)
         asked = _Asked(device=device, purpose=purpose, wait=wait, progress=progress)
-        channel, port, token = _start(transport, agent_path, asked)
+        progress(Phase(text="Starting the agent"))
+        started = _start(transport, agent_path, asked)
+        channel = started.channel
         stack.callback(channel.close)
-        client = AgentClient(transport.forward(port), token)
+        client = AgentClient(transport.forward(started.port), started.token)
         stack.callback(client.close)
         try:
             build = client.open()
@@ -102,12 +110,14 @@ def open_session(
         except LinkLostError as error:
             raise _with_last_words(error, channel) from error
         stack.callback(_shut_down, client)
+        stack.callback(progress, Phase(text="Ending the session"))
         yield Session(
             device=device,
             target=target,
             transport=transport,
             runtime=runtime,
             agent_path=agent_path,
+            agent_pid=started.pid,
             client=client,
             identity=DeviceIdentity(
                 name=device.name,
@@ -192,7 +202,17 @@ class _Asked:
     progress: Progress
 
 
-def _start(transport: Transport, agent_path: str, asked: _Asked) -> tuple[Channel, int, str]:
+@dataclass(frozen=True, kw_only=True)
+class _Started:
+    """An agent that listens: its process and its port on the board."""
+
+    channel: Channel
+    port: int
+    pid: int
+    token: str
+
+
+def _start(transport: Transport, agent_path: str, asked: _Asked) -> _Started:
     words = [*transport.launcher, agent_path, "serve", "--work", transport.work_folder]
     words += ["--lease", f"{owner()}: {asked.purpose or 'a session'}"]
     words += ["--lease-folder", transport.lease_folder]
@@ -206,7 +226,8 @@ def _start(transport: Transport, agent_path: str, asked: _Asked) -> tuple[Channe
     token = secrets.token_hex(32)
     try:
         channel.write(f"token {token}\n".encode())
-        return channel, _ready_port(channel, asked), token
+        port, pid = _port_and_pid(channel, asked)
+        return _Started(channel=channel, port=port, pid=pid, token=token)
     except LinkLostError as error:
         with_words = _with_last_words(error, channel)
         channel.close()
@@ -216,15 +237,15 @@ def _start(transport: Transport, agent_path: str, asked: _Asked) -> tuple[Channe
         raise
 
 
-def _ready_port(channel: Channel, asked: _Asked) -> int:
-    """The agent's port, once the board is ours."""
+def _port_and_pid(channel: Channel, asked: _Asked) -> tuple[int, int]:
+    """Of the agent, once the board is ours."""
     lines = LineReader(channel)
     told = ""
     while (line := lines.next(timeout=_READY_SECONDS)) is not None:
         word, _, rest = line.partition(" ")
-        port = rest.partition(" ")[0]
-        if word == "ready" and port.isdigit():
-            return int(port)
+        port, _, pid = rest.partition(" ")
+        if word == "ready" and port.isdigit() and pid.isdigit():
+            return int(port), int(pid)
         if word == "busy":
             raise busy(asked.device, parse_entry(rest))
         if word != "waiting":
