@@ -37,8 +37,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
-from deployx_edge.workflows.bench import loaded, measure_transport, random_inputs
+from deployx_edge.workflows.bench import loaded, random_inputs
 from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.link_cost import measure_inferences
 from deployx_edge.workflows.session import Session, open_session
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,7 +120,7 @@ def one_round(session: Session, bundle: Bundle, threads: int, iterations: int) -
     with loaded(session, bundle, options, Limits()) as load:
         inputs = random_inputs(bundle)
         agent_ns = median(session.client.bench(load.model_id, inputs, plan).samples_ns)
-        cost = measure_transport(session, load.model_id, inputs)
+        cost = measure_inferences(session, load.model_id, inputs)
         rate = pipelined(session, bundle, load.model_id, iterations)
     return Round(
         agent_ns=agent_ns,

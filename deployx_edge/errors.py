@@ -9,6 +9,8 @@ DeployxError                 1   anything without a class of its own
 │   └── VerificationError   12   the converted model computes something else than its source
 ├── AccuracyError           13   the accuracy is below what was demanded
 ├── NotFiniteError          14   a device gives NaN or infinity where the model itself does not
+├── SlowdownError           15   a model is slower than was allowed
+├── UndecidedError          16   the measurements do not say whether it is
 ├── BuildError              20   a compile, link or binary check failed
 │   └── SourceError         21   a source archive cannot be had
 ├── TransportError          30   the link to a device failed
@@ -79,6 +81,14 @@ class AccuracyError(DeployxError):
 
 class NotFiniteError(DeployxError):
     exit_code = 14
+
+
+class SlowdownError(DeployxError):
+    exit_code = 15
+
+
+class UndecidedError(DeployxError):
+    exit_code = 16
 
 
 class BuildError(DeployxError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,6 +107,12 @@ class AgentClient:
     def describe(self) -> BoardDescription:
         """What the board is and how it is now."""
         return messages.board_of(self._call(self._stub.Describe, agent_pb2.DescribeRequest()))
+
+    def ping(self) -> int:
+        """The round trip of a message that runs nothing, in nanoseconds."""
+        started = time.perf_counter_ns()
+        self._call(self._stub.Heartbeat, agent_pb2.HeartbeatRequest())
+        return time.perf_counter_ns() - started
 
     def load(
         self,

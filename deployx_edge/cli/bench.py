@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deployx_edge.cli.bench_comparison import (
+    AgainstOption,
+    CompareOption,
+    MaxSlowdownOption,
+    RepeatOption,
+    check_comparison,
+    judge,
+    repeats,
+)
 from deployx_edge.cli.options import (
+    SHORT_SECONDS,
     AcceleratorOption,
     AcceptFrozenOption,
     AllOption,
@@ -18,9 +28,9 @@ from deployx_edge.cli.options import (
     FactoryArgumentsOption,
     ForceOption,
     InputShapeOption,
-    IterationsOption,
     JsonOption,
     KeepFloatOption,
+    LinkCostOption,
     MemoryLimitOption,
     ModelArgument,
     PauseOption,
@@ -30,7 +40,6 @@ from deployx_edge.cli.options import (
     SecondsOption,
     ThreadsOption,
     WaitOption,
-    WarmupOption,
     WatchdogOption,
     bench_plan,
     limits,
@@ -39,15 +48,27 @@ from deployx_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from deployx_edge.bundle import Bundle
     from deployx_edge.device import Device
     from deployx_edge.errors import DeployxError
-    from deployx_edge.measurement.files import FailedRun, StoredSamples
+    from deployx_edge.measurement.comparisons import Comparison
+    from deployx_edge.measurement.files import FailedRun
     from deployx_edge.measurement.values import BenchResult, RunOptions
-    from deployx_edge.workflows.bench import BenchJob
+    from deployx_edge.workflows.bundle import BundleOptions
+    from deployx_edge.workflows.rounds import BenchJob
 
-CompareOption = Annotated[
-    Path | None,
-    typer.Option("--compare", metavar="OLD.json", help="Show ratios to an earlier result file."),
+WarmupOption = Annotated[
+    int | None,
+    typer.Option("--warmup", min=0, help="Runs before the timed ones: 10, or 3 of each repeat."),
+]
+IterationsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--iterations",
+        "-n",
+        min=0,
+        help=f"Timed runs of each repeat: 100, or with repeats what fits into {SHORT_SECONDS} s.",
+    ),
 ]
 OutputOption = Annotated[
     Path | None,
@@ -71,15 +92,19 @@ def bench(
     accept_frozen: AcceptFrozenOption = False,
     keep_float: KeepFloatOption = None,
     batch: BatchOption = 1,
-    warmup: WarmupOption = 10,
-    iterations: IterationsOption = 100,
+    warmup: WarmupOption = None,
+    iterations: IterationsOption = None,
     seconds: SecondsOption = 0.0,
     pause: PauseOption = 0.0,
+    repeat: RepeatOption = None,
+    link: LinkCostOption = True,
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
     wait: WaitOption = True,
     force: ForceOption = False,
     compare: CompareOption = None,
+    against: AgainstOption = None,
+    max_slowdown: MaxSlowdownOption = None,
     output: OutputOption = None,
     picture: PictureOption = None,
     json: JsonOption = False,
@@ -90,13 +115,13 @@ def bench(
 
     Example: deployx-edge bench model.onnx --device pi --threads 1,2,4 --precision fp32,fp16
     """
-    from deployx_edge.cli.console import show_progress
-    from deployx_edge.measurement.files import read_samples
-    from deployx_edge.workflows.bench import BenchJob
-    from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+    from deployx_edge.measurement.files import read_runs
+    from deployx_edge.workflows.bundle import BundleOptions
     from deployx_edge.workflows.devices import chosen_devices
     from deployx_edge.workflows.finiteness import refuse_not_finite
+    from deployx_edge.workflows.rounds import BenchJob
 
+    limit = check_comparison(compare, against, max_slowdown)
     options = run_options(
         threads=threads,
         precision=precision,
@@ -104,17 +129,21 @@ def bench(
         accelerator=accelerator,
         switches=option,
     )
-    plan = bench_plan(warmup=warmup, iterations=iterations, seconds=seconds, pause=pause)
+    plan = bench_plan(
+        warmup=warmup,
+        iterations=iterations,
+        seconds=seconds,
+        pause=pause,
+        repeats=repeats(repeat, compare, against),
+    )
     devices = chosen_devices(device, everyone)
-    old = read_samples(compare) if compare else []
-    with show_progress() as progress:
-        torch = torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen)
-        wanted = BundleOptions(
-            input_shapes=tuple(input_shape or ()),
-            torch=torch,
-            keep_float=tuple(keep_float or ()),
-        )
-        bundle = make_bundle(model, options=wanted, progress=progress)
+    earlier = read_runs(compare) if compare else []
+    wanted = BundleOptions(
+        input_shapes=tuple(input_shape or ()),
+        torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
+        keep_float=tuple(keep_float or ()),
+    )
+    bundle, other = _bundles(model, against, wanted)
     job = BenchJob(
         bundle=bundle,
         options=options,
@@ -123,12 +152,35 @@ def bench(
         batch=batch,
         wait=wait,
         force=force,
+        against=other,
+        earlier=earlier,
+        max_slowdown=limit,
+        link=link,
     )
     results, failures = _run(devices, job)
-    _show(results, failures, len(devices), old, output, picture, json)
+    comparisons = _show(results, failures, job, len(devices), output, picture, json)
     for failure in failures:
         raise typer.Exit(failure.exit_code)
     refuse_not_finite([sentence for result in results for sentence in result.not_finite])
+    if limit is not None:
+        judge(comparisons, limit)
+
+
+def _bundles(
+    model: Path, against: Path | None, wanted: BundleOptions
+) -> tuple[Bundle, Bundle | None]:
+    """Of the model, and of the one that it runs against, which takes the inputs' shapes too
+    where it is no bundle yet."""
+    from deployx_edge.cli.console import show_progress
+    from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+
+    with show_progress() as progress:
+        bundle = make_bundle(model, options=wanted, progress=progress)
+        if against is None:
+            return bundle, None
+        shapes = () if against.is_dir() else wanted.input_shapes
+        usual = BundleOptions(input_shapes=shapes)
+        return bundle, make_bundle(against, options=usual, progress=progress)
 
 
 def _run(devices: Sequence[Device], job: BenchJob) -> tuple[list[BenchResult], list[FailedRun]]:
@@ -174,30 +226,37 @@ def _failed(device: Device, error: DeployxError, options: RunOptions | None) -> 
 def _show(
     results: Sequence[BenchResult],
     failures: Sequence[FailedRun],
+    job: BenchJob,
     boards: int,
-    old: Sequence[StoredSamples],
     output: Path | None,
     picture: Path | None,
     json: bool,
-) -> None:
+) -> Sequence[Comparison]:
     from deployx_edge.cli.console import draw_report, print_json, print_report
     from deployx_edge.measurement.files import bench_document, write_document
     from deployx_edge.report.bench import bench_report, boards_report
+    from deployx_edge.workflows.rounds import compare_results
 
-    document = bench_document(results, failures)
+    comparisons = compare_results(results, job.earlier)
+    document = bench_document(results, failures, comparisons)
     written = output or _default_output(results)
     if written:
         write_document(document, written)
     several = boards > 1 or failures
-    report = boards_report(results, failures, old) if several else bench_report(results, old)
+    report = (
+        boards_report(results, failures, comparisons)
+        if several
+        else bench_report(results, comparisons)
+    )
     if picture:
         draw_report(report, picture)
     if json:
         print_json(document)
-        return
+        return comparisons
     print_report(report)
     if written:
         print_report(f"Raw samples and conditions: {written}")
+    return comparisons
 
 
 def _default_output(results: Sequence[BenchResult]) -> Path | None:

@@ -169,6 +169,9 @@ RuntimeOption = Annotated[
 ]
 WarmupOption = Annotated[int, typer.Option("--warmup", min=0, help="Runs before the timed ones.")]
 IterationsOption = Annotated[int, typer.Option("--iterations", "-n", min=0, help="Timed runs.")]
+LinkCostOption = Annotated[
+    bool, typer.Option("--link/--no-link", help="Measure what the link costs, too.")
+]
 SecondsOption = Annotated[
     float, typer.Option("--seconds", min=0.0, help="Time runs for so long, instead of a count.")
 ]
@@ -182,6 +185,9 @@ WatchdogOption = Annotated[
     float,
     typer.Option("--watchdog", min=0.1, metavar="SECONDS", help="Longest load or single run."),
 ]
+
+# Of one of many repeats where nobody said for how long.
+SHORT_SECONDS = 0.2
 
 _SWITCHES = (
     "fp16_storage",
@@ -243,13 +249,20 @@ def single_run_options(**words: str | list[str] | None) -> RunOptions:
     return found[0]
 
 
-def bench_plan(*, warmup: int, iterations: int, seconds: float, pause: float) -> BenchPlan:
-    """``seconds`` wins over the default number of iterations."""
+def bench_plan(
+    *, warmup: int | None, iterations: int | None, seconds: float, pause: float, repeats: int = 1
+) -> BenchPlan:
+    """What was not asked for (None, 0 seconds) is a plan of 100 runs, or short repeats."""
+    if iterations is None and not seconds:
+        iterations, seconds = (100, 0.0) if repeats == 1 else (0, SHORT_SECONDS)
+    if warmup is None:
+        warmup = 10 if repeats == 1 else 3
     return BenchPlan(
         warmup=warmup,
-        iterations=0 if seconds else iterations,
+        iterations=0 if seconds else iterations or 0,
         seconds=seconds,
         pause_seconds=pause,
+        repeats=repeats,
     )
 
 

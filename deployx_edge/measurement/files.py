@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.errors import UsageError
-from deployx_edge.measurement.statistics import summarise
+from deployx_edge.measurement.comparisons import Comparison, RepeatedRuns
+from deployx_edge.measurement.configurations import configuration_of
+from deployx_edge.measurement.ratios import CONFIDENCE
+from deployx_edge.measurement.statistics import medians_of_runs, samples_per_second, summarise
 from deployx_edge.measurement.values import (
     BenchResult,
     ProfileResult,
@@ -18,19 +21,6 @@ from deployx_edge.measurement.values import (
 )
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredSamples:
-    """What a comparison needs of one earlier result."""
-
-    model: str
-    device: str
-    threads: int
-    precision: str
-    precision_that_ran: str
-    emulated: bool
-    samples_ns: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,22 +36,39 @@ class FailedRun:
 
 
 def bench_document(
-    results: Sequence[BenchResult], failures: Sequence[FailedRun] = ()
+    results: Sequence[BenchResult],
+    failures: Sequence[FailedRun] = (),
+    comparisons: Sequence[Comparison] = (),
 ) -> dict[str, Any]:
     """The JSON form of bench results, statistics beside the raw samples."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "bench",
-        "results": [
-            {
-                **asdict(result),
-                "precision_that_ran": precision_that_ran(result.bench.precisions),
-                "statistics": asdict(summarise(result.bench.samples_ns)),
-            }
-            for result in results
-        ],
+        "results": [_result_document(result) for result in results],
         "failures": [asdict(failure) for failure in failures],
+        "comparisons": [
+            {
+                **asdict(comparison),
+                "text": comparison.text,
+                "confidence": CONFIDENCE if comparison.ratio else None,
+            }
+            for comparison in comparisons
+        ],
     }
+
+
+def _result_document(result: BenchResult) -> dict[str, Any]:
+    return {
+        **asdict(result),
+        "precision_that_ran": precision_that_ran(result.bench.precisions),
+        "statistics": asdict(summarise(result.bench.samples_ns)),
+        "samples_per_second": samples_per_second(result),
+    }
+
+
+def runs_of(result: BenchResult) -> RepeatedRuns:
+    """A result as a comparison takes it."""
+    return _runs(_result_document(result))
 
 
 def profile_document(result: ProfileResult) -> dict[str, Any]:
@@ -77,8 +84,8 @@ def write_document(document: dict[str, Any], path: Path) -> None:
     temporary.replace(path)
 
 
-def read_samples(path: Path) -> list[StoredSamples]:
-    """The samples of a bench file; UsageError where it is not one."""
+def read_runs(path: Path) -> list[RepeatedRuns]:
+    """What a bench file holds, for a comparison; UsageError where it is not one."""
     try:
         document = json.loads(path.read_bytes())
         if document["kind"] != "bench" or document["schema_version"] != SCHEMA_VERSION:
@@ -86,7 +93,7 @@ def read_samples(path: Path) -> list[StoredSamples]:
                 f"{path} is of kind '{document['kind']}', schema {document['schema_version']}; "
                 f"expected 'bench', schema {SCHEMA_VERSION}."
             )
-        return [_stored(result) for result in document["results"]]
+        return [_runs(result) for result in document["results"] if not result.get("baseline")]
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -95,13 +102,14 @@ def read_samples(path: Path) -> list[StoredSamples]:
         ) from error
 
 
-def _stored(result: dict[str, Any]) -> StoredSamples:
-    return StoredSamples(
-        model=str(result["model"]["name"]),
-        device=str(result["device"]["name"]),
-        threads=int(result["load"]["threads"]),
-        precision=str(result["options"]["precision"]),
-        precision_that_ran=str(result["precision_that_ran"]),
-        emulated=bool(result["device"]["board"]["emulated"]),
-        samples_ns=tuple(int(value) for value in result["bench"]["samples_ns"]),
+def _runs(result: dict[str, Any]) -> RepeatedRuns:
+    samples = [int(value) for value in result["bench"]["samples_ns"]]
+    lengths = tuple(int(length) for length in result["bench"].get("run_lengths", ()))
+    return RepeatedRuns(
+        configuration=configuration_of(result),
+        bundle_sha256=str(result["model"]["bundle_sha256"]),
+        runtime_version=str(result["load"]["runtime_version"]),
+        medians_ns=tuple(medians_of_runs(samples, lengths)),
+        p50_ns=summarise(samples).p50,
+        noisy=bool(result.get("noisy", False)),
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from deployx_edge.errors import UsageError
+from deployx_edge.measurement.values import BenchResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,47 +53,17 @@ def summarise(samples: Sequence[float]) -> Statistics:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """New over old, by medians, with the bounds of its 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def differs(self) -> bool:
-        """Whether the interval leaves out 1: the two are told apart by these samples."""
-        return not self.low <= 1.0 <= self.high
+def medians_of_runs(samples: Sequence[int], lengths: Sequence[int]) -> list[float]:
+    """The median of each run's samples; ``lengths`` empty for a single run."""
+    medians, start = [], 0
+    for length in lengths or (len(samples),):
+        medians.append(float(median(samples[start : start + length])))
+        start += length
+    return medians
 
 
-def ratio_of_medians(
-    new: Sequence[float], old: Sequence[float], *, resamples: int = 1000, seed: int = 0
-) -> Ratio:
-    """How many times longer ``new`` takes than ``old``.
-
-    The interval comes from a moving-block bootstrap (Künsch 1989) with blocks of
-    n^(1/3): neighbouring runs on a board share its clock and its heat, and a plain
-    bootstrap would call their noise a difference.
-    """
-    if not new or not old:
-        raise UsageError("A comparison needs samples on both sides.")
-    generator = random.Random(seed)
-    ratios = sorted(
-        _block_median(new, generator) / _block_median(old, generator) for _ in range(resamples)
-    )
-    return Ratio(
-        value=median(new) / median(old),
-        low=percentile(ratios, 0.025),
-        high=percentile(ratios, 0.975),
-    )
-
-
-def _block_median(samples: Sequence[float], generator: random.Random) -> float:
-    length = max(1, round(len(samples) ** (1 / 3)))
-    starts = len(samples) - length + 1
-    drawn: list[float] = []
-    while len(drawn) < len(samples):
-        start = generator.randrange(starts)
-        drawn.extend(samples[start : start + length])
-    return median(drawn[: len(samples)])
+def samples_per_second(result: BenchResult) -> float | None:
+    """How many samples a second the runs take in; None under emulation."""
+    if result.device.board.emulated:
+        return None
+    return 1e9 * result.batch / summarise(result.bench.samples_ns).mean

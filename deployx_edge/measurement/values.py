@@ -42,12 +42,16 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchPlan:
-    """How often to run: ``iterations``, or as many as fit into ``seconds``; one of them is 0."""
+    """How often to run: ``iterations``, or as many as fit into ``seconds``; one of them is 0.
+
+    All of it ``repeats`` times, each in a worker process of its own.
+    """
 
     warmup: int = 10
     iterations: int = 100
     seconds: float = 0.0
     pause_seconds: float = 0.0
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         if (self.iterations > 0) == (self.seconds > 0):
@@ -57,6 +61,8 @@ class BenchPlan:
             )
         if self.warmup < 0 or self.pause_seconds < 0:
             raise UsageError("warm-up and pause cannot be negative.")
+        if not 1 <= self.repeats <= 1000:
+            raise UsageError(f"repeats = {self.repeats} is not between 1 and 1000.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +152,10 @@ class PrecisionCount:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSamples:
-    """The raw result of one bench on the board."""
+    """The raw result of one bench on the board.
+
+    ``run_lengths``: how many of the samples each worker process gave, in order; empty for one.
+    """
 
     samples_ns: tuple[int, ...]
     first_run_ns: int
@@ -154,11 +163,12 @@ class BenchSamples:
     peak_memory_bytes: int | None
     before: Conditions
     after: Conditions
+    run_lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransportCost:
-    """What an inference over the link costs beside its computing; medians in nanoseconds.
+class InferenceCost:
+    """What single inferences over the link take; medians in nanoseconds.
 
     ``serialisation_ns`` is the worker's own share (decode, copy, encode), ``link_ns``
     the rest of the round trip: the link, gRPC and the agent.
@@ -169,6 +179,16 @@ class TransportCost:
     compute_ns: float
     serialisation_ns: float
     link_ns: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransportCost:
+    """What the link costs: ``empty_ns`` is the median round trip of ``empty_calls`` messages that
+    run nothing. ``inference`` is None for a model whose single run takes too long for that."""
+
+    empty_calls: int
+    empty_ns: float
+    inference: InferenceCost | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,17 +215,23 @@ class DeviceIdentity:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelIdentity:
-    """What was run."""
+    """What was run. ``inputs`` as ``image:1x3x224x224``; empty where nobody said."""
 
     name: str
     runtime: str
     bundle_sha256: str
     source_sha256: str
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """One row of a bench table, complete enough to be believed later."""
+    """One row of a bench table, complete enough to be believed later.
+
+    ``batch``: samples in one run. ``baseline``: of the bundle that another one was run against.
+    ``other_load``: how many cores other programs kept busy meanwhile; None where the board does
+    not say. ``noisy``: something of ``warnings`` disturbed the runs.
+    """
 
     model: ModelIdentity
     device: DeviceIdentity
@@ -216,6 +242,10 @@ class BenchResult:
     transport: TransportCost | None
     push: PushCost | None
     measured_at: str
+    batch: int = 1
+    baseline: bool = False
+    other_load: float | None = None
+    noisy: bool = False
     warnings: tuple[str, ...] = ()
     # What one checked run gave that the model does not: NaN and infinity, a sentence.
     not_finite: tuple[str, ...] = ()

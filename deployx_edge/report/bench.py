@@ -8,9 +8,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from deployx_edge.measurement.files import FailedRun, StoredSamples
-from deployx_edge.measurement.statistics import Ratio, Statistics, ratio_of_medians, summarise
-from deployx_edge.measurement.values import BenchResult, precision_that_ran
+from deployx_edge.measurement.comparisons import Comparison, RepeatedRuns
+from deployx_edge.measurement.files import FailedRun
+from deployx_edge.measurement.ratios import CONFIDENCE, Ratio
+from deployx_edge.measurement.statistics import Statistics, samples_per_second, summarise
+from deployx_edge.measurement.values import BenchResult, TransportCost, precision_that_ran
 from deployx_edge.report.units import NOT_AVAILABLE, change, duration, size, sparkline
 
 _COLUMNS = (
@@ -18,44 +20,54 @@ _COLUMNS = (
     *("min", "mean", "stdev", "FPS", "peak memory", "temperature"),
 )
 _BOARDS_COLUMNS = ("threads", "asked", "ran", "p50", "p90", "p99", "peak memory", "temperature")
+_COMPARED_COLUMNS = (
+    *("model", "device", "threads", "precision"),
+    *("old p50", "new p50", "ratio", "verdict"),
+)
 EMULATED = "emulated: right or wrong is the board's, how fast is not"
 
 
 def bench_report(
-    results: Sequence[BenchResult], old: Sequence[StoredSamples] = ()
+    results: Sequence[BenchResult], comparisons: Sequence[Comparison] = ()
 ) -> RenderableType:
-    """One result as a list of properties, several as rows of one table; ratios to ``old``."""
+    """One result as a list of properties, several as rows of one table; then comparisons."""
     body = _single(results[0]) if len(results) == 1 else _several(results)
-    compared = [comparison_report(results, old)] if old else []
+    compared = [comparison_report(comparisons)] if comparisons else []
     return Group(body, *_warnings(results), *compared)
 
 
 def boards_report(
     results: Sequence[BenchResult],
     failures: Sequence[FailedRun],
-    old: Sequence[StoredSamples] = (),
+    comparisons: Sequence[Comparison] = (),
 ) -> RenderableType:
     """Several boards in one table: a row for each run, also for those that failed.
 
     The columns that tell boards apart; the rest stands in the file of the results.
     """
     title = results[0].model.name if results else "bench"
-    table = Table(title=f"{title} on {_count_boards(results, failures)} boards")
+    title = f"{title} on {_count_boards(results, failures)} boards"
+    table = Table(title=title + (_batches(results[0]) if results else ""))
     for heading in ("device", "chip", *_BOARDS_COLUMNS):
         table.add_column(heading, overflow="fold")
     for result in results:
         board = result.device.board
         chip = board.cpu_model or board.soc or f"{board.machine}{_mark(board.emulated)}"
         values = dict(zip(_COLUMNS, _row(result), strict=True))
-        table.add_row(result.device.name, chip, *(values[name] for name in _BOARDS_COLUMNS))
+        name = f"{result.device.name} (baseline)" if result.baseline else result.device.name
+        table.add_row(name, chip, *(values[column] for column in _BOARDS_COLUMNS))
     for failure in failures:
         asked = failure.options
         threads, precision = (str(asked.threads), asked.precision) if asked else ("", "")
         table.add_row(failure.device, Text(failure.error, style="red"), threads, precision, "–")
     if any(result.device.board.emulated for result in results):
         table.caption = EMULATED
-    compared = [comparison_report(results, old)] if old else []
+    compared = [comparison_report(comparisons)] if comparisons else []
     return Group(table, *_warnings(results), *compared)
+
+
+def _batches(result: BenchResult) -> str:
+    return f", batches of {result.batch}" if result.batch > 1 else ""
 
 
 def _mark(emulated: bool) -> str:
@@ -66,51 +78,36 @@ def _count_boards(results: Sequence[BenchResult], failures: Sequence[FailedRun])
     return len({r.device.name for r in results} | {f.device for f in failures})
 
 
-def comparison_report(
-    results: Sequence[BenchResult], old: Sequence[StoredSamples]
-) -> RenderableType:
-    """Each result over its earlier twin (same model, threads and precision)."""
-    table = Table(title="Compared with the earlier file (new / old, 95 % confidence)")
-    for heading in ("model", "threads", "precision", "old p50", "new p50", "ratio", "verdict"):
-        table.add_column(heading)
-    for result in results:
-        twin = _twin(result, old)
-        key = (result.model.name, str(result.load.threads), result.options.precision)
-        if twin is None:
-            table.add_row(*key, "–", "–", "–", "not in the earlier file")
+def comparison_report(comparisons: Sequence[Comparison]) -> RenderableType:
+    """What each result is beside its twin, and what has none."""
+    in_turn = any(comparison.rounds for comparison in comparisons)
+    how = "in turn" if in_turn else "with the earlier file"
+    table = Table(title=f"Compared {how} (new / old, {CONFIDENCE:.0%} confidence)")
+    for heading in _COMPARED_COLUMNS:
+        table.add_column(heading, overflow="fold")
+    notes = []
+    for each in comparisons:
+        side = each.new or each.old
+        if side is None:
             continue
-        ratio = ratio_of_medians(result.bench.samples_ns, twin.samples_ns)
+        place = side.configuration
         table.add_row(
-            *key,
-            duration(summarise(twin.samples_ns).p50),
-            duration(summarise(result.bench.samples_ns).p50),
-            f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]",
-            _verdict(result, twin, ratio),
+            *(place.model, place.device, str(place.threads), place.precision),
+            *("–" if runs is None else _runs(runs) for runs in (each.old, each.new)),
+            _ratio(each.ratio),
+            each.text,
         )
-    return table
+        notes += [note for note in each.notes if note not in notes]
+    return Group(table, *(Text(f"note: {note}") for note in notes))
 
 
-def _verdict(result: BenchResult, twin: StoredSamples, ratio: Ratio) -> str:
-    if precision_that_ran(result.bench.precisions) != twin.precision_that_ran:
-        return f"other precision ran before: {twin.precision_that_ran}"
-    if result.device.board.emulated != twin.emulated:
-        return "one of the two is emulated: no comparison"
-    if result.device.board.emulated:
-        return "emulated: says nothing about a board"
-    if not ratio.differs:
-        return "no difference seen"
-    return "slower" if ratio.value > 1 else "faster"
+def _runs(runs: RepeatedRuns) -> str:
+    count = len(runs.medians_ns)
+    return f"{duration(runs.p50_ns)}" + (f" ({count} runs)" if count > 1 else "")
 
 
-def _twin(result: BenchResult, old: Sequence[StoredSamples]) -> StoredSamples | None:
-    for stored in old:
-        if (stored.model, stored.threads, stored.precision) == (
-            result.model.name,
-            result.load.threads,
-            result.options.precision,
-        ):
-            return stored
-    return None
+def _ratio(ratio: Ratio | None) -> str:
+    return f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio else "–"
 
 
 def _single(result: BenchResult) -> Table:
@@ -135,23 +132,15 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         ("first run", duration(bench.first_run_ns)),
         ("p50 / p90 / p99", " / ".join(map(duration, _percentiles(statistics)))),
         ("min / mean / stdev", " / ".join(map(duration, _moments(statistics)))),
-        ("runs", str(statistics.count)),
+        ("runs", _count(result)),
         ("over time", sparkline(bench.samples_ns)),
-        ("FPS", _rate(result, statistics)),
+        *([("batch", f"{result.batch} samples in one run")] if result.batch > 1 else []),
+        ("FPS", _rate(result)),
         ("peak memory", size(bench.peak_memory_bytes)),
         ("temperature", change(bench.before, bench.after, kind="temperature")),
         ("clock", change(bench.before, bench.after, kind="clock")),
     ]
-    if result.transport:
-        cost = result.transport
-        rows.append(
-            (
-                "one inference",
-                f"{duration(cost.round_trip_ns)} round trip = {duration(cost.compute_ns)} compute"
-                f" + {duration(cost.serialisation_ns)} serialisation"
-                f" + {duration(cost.link_ns)} transport",
-            )
-        )
+    rows += _link(result.transport) if result.transport else []
     if result.push:
         rows.append(
             (
@@ -165,16 +154,36 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
     return rows
 
 
+def _link(cost: TransportCost) -> list[tuple[str, str]]:
+    rows = [("link", f"{duration(cost.empty_ns)} for a message that runs nothing")]
+    if cost.inference is None:
+        return rows
+    one = cost.inference
+    text = (
+        f"{duration(one.round_trip_ns)} round trip = {duration(one.compute_ns)} compute"
+        f" + {duration(one.serialisation_ns)} serialisation"
+        f" + {duration(one.link_ns)} transport"
+    )
+    return [*rows, ("one inference", text)]
+
+
 def _several(results: Sequence[BenchResult]) -> Table:
     first = results[0]
-    table = Table(title=f"{first.model.name} on {_device(first)}")
-    for heading in _COLUMNS:
+    table = Table(title=f"{_names(results)} on {_device(first)}{_batches(first)}")
+    in_turn = any(result.baseline for result in results)
+    for heading in (*(["model"] if in_turn else []), *_COLUMNS):
         table.add_column(heading)
     for result in results:
-        table.add_row(*_row(result))
+        table.add_row(*([result.model.name] if in_turn else []), *_row(result))
     if first.device.board.emulated:
         table.caption = EMULATED
     return table
+
+
+def _names(results: Sequence[BenchResult]) -> str:
+    """Of the model, and of the one that it ran against."""
+    both = dict.fromkeys((result.baseline, result.model.name) for result in results)
+    return " against ".join(name for _, name in both)
 
 
 def _row(result: BenchResult) -> list[str]:
@@ -188,7 +197,7 @@ def _row(result: BenchResult) -> list[str]:
         duration(result.bench.first_run_ns),
         *map(duration, _percentiles(statistics)),
         *map(duration, _moments(statistics)),
-        _rate(result, statistics),
+        _rate(result),
         size(result.bench.peak_memory_bytes),
         change(result.bench.before, result.bench.after, kind="temperature"),
     ]
@@ -212,8 +221,14 @@ def _moments(statistics: Statistics) -> tuple[float, float, float]:
     return statistics.minimum, statistics.mean, statistics.stdev
 
 
-def _rate(result: BenchResult, statistics: Statistics) -> str:
-    if result.device.board.emulated:
+def _count(result: BenchResult) -> str:
+    count = str(len(result.bench.samples_ns))
+    repeats = len(result.bench.run_lengths)
+    return f"{count} in {repeats} repeats" if repeats else count
+
+
+def _rate(result: BenchResult) -> str:
+    rate = samples_per_second(result)
+    if rate is None:
         return f"{NOT_AVAILABLE} (emulated)"
-    rate = 1e9 / statistics.mean
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"

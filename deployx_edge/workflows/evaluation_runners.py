@@ -35,10 +35,10 @@ from deployx_edge.resources import cache_folder
 from deployx_edge.runtimes.hosts import open_converted
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bench import loaded, random_inputs
 from deployx_edge.workflows.bundle import TorchOptions
 from deployx_edge.workflows.conversion import converted
 from deployx_edge.workflows.incidents import watched
+from deployx_edge.workflows.loading import loaded, random_inputs
 from deployx_edge.workflows.models import opened_model
 from deployx_edge.workflows.progress import Progress, Stage
 from deployx_edge.workflows.session import open_session

@@ -27,7 +27,6 @@ from deployx_edge.runtimes.hosts import HOSTS, check_arrays, open_converted
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.requantized import code_scales, restored
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
-from deployx_edge.workflows.bench import loaded
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.bundle_options import BundleOptions
 from deployx_edge.workflows.conversion import (
@@ -36,6 +35,7 @@ from deployx_edge.workflows.conversion import (
     source_preprocessing,
 )
 from deployx_edge.workflows.finiteness import broken_outputs, not_finite_sentence
+from deployx_edge.workflows.loading import loaded
 from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Runs, Stage, silent
 from deployx_edge.workflows.samples import (

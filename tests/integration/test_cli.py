@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import numpy
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
@@ -108,11 +110,78 @@ def test_push_and_bench_prints_the_table_and_keeps_the_samples(device, tmp_path)
 def test_a_sweep_is_one_table_and_compares_with_an_earlier_file(tmp_path):
     sweep = ["bench", DIGITS, "-d", "local:", "--threads", "1,2", "--iterations", 50]
     deployx(*sweep, "--output", "old.json", cwd=tmp_path)
-    done = deployx(*sweep, "--compare", "old.json", cwd=tmp_path)
+    old = "old.json"
+    assert [r["load"]["threads"] for r in json.loads((tmp_path / old).read_text())["results"]] == [
+        1,
+        2,
+    ]
+    done = deployx(*sweep, "--compare", old, cwd=tmp_path)
     assert "Compared with the earlier file" in done.stdout
-    assert [
-        r["load"]["threads"] for r in json.loads((tmp_path / "old.json").read_text())["results"]
-    ] == [1, 2]
+    assert done.stdout.count("cannot be told") == 2  # the file's are single runs
+    other = document(*sweep[:4], "--threads", 1, "--batch", 2, "--compare", old, cwd=tmp_path)
+    assert [c["verdict"] for c in other["comparisons"]] == ["not compared"] * 3
+    assert "batch 1 instead of 2" in other["comparisons"][0]["reason"]
+
+
+def large_convolution(path):
+    """A model of milliseconds, where the digits take microseconds."""
+    generator = numpy.random.default_rng(0)
+    weight = generator.standard_normal((64, 64, 3, 3)).astype(numpy.float32)
+    ends = [helper.make_tensor_value_info(name, 1, [1, 64, 64, 64]) for name in ("x", "y")]
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
+    weights = [numpy_helper.from_array(weight, "w")]
+    graph = helper.make_graph([node], "large", ends[:1], ends[1:], weights)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path
+
+
+def test_two_bundles_run_in_turn_and_the_limit_sets_the_exit_code(tmp_path):
+    deployx("convert", large_convolution(tmp_path / "large.onnx"), "-o", "slow", cwd=tmp_path)
+    words = ["bench", "-d", "local:", "--threads", 1, "--repeat", 8, "--seconds", 0.02, "--json"]
+    limit = ["--max-slowdown", "50%"]
+    slower = deployx(*words, "slow", "--against", DIGITS, *limit, cwd=tmp_path, code=15)
+    report = json.loads(slower.stdout)
+    assert [r["baseline"] for r in report["results"]] == [False, True]
+    for one in report["results"]:
+        lengths = one["bench"]["run_lengths"]
+        assert len(lengths) == one["plan"]["repeats"] == 8
+        assert sum(lengths) == len(one["bench"]["samples_ns"])
+    (found,) = report["comparisons"]
+    assert (found["verdict"], found["rounds"]) == ("slower", 8) and found["ratio"]["low"] > 1.5
+    assert "slower by" in slower.stderr.strip().splitlines()[-1]
+    faster = deployx(*words, DIGITS, "--against", "slow", *limit, cwd=tmp_path)
+    assert json.loads(faster.stdout)["comparisons"][0]["verdict"] == "faster"
+
+
+def test_an_emulator_keeps_no_limit(tmp_path):
+    words = ["bench", DIGITS, "-d", "virtual:linux-arm64", "-n", 2, "--warmup", 0, "--repeat", 1]
+    done = deployx(*words, "--against", DIGITS, "--max-slowdown", 5, cwd=tmp_path, code=16)
+    assert "emulated" in done.stderr.strip().splitlines()[-1]
+
+
+def test_the_link_costs_time_and_no_number_of_runs(tmp_path):
+    words = ["bench", "-d", "local:", "-n", 1, "--warmup", 0, "--threads", 1]
+    (quick,) = document(*words, DIGITS, cwd=tmp_path)["results"]
+    assert quick["transport"]["empty_calls"] > 0 and quick["transport"]["empty_ns"] > 0
+    assert 0 < quick["transport"]["inference"]["calls"] <= 20
+    slow = large_convolution(tmp_path / "slow.onnx")
+    emulated = ["virtual:linux-arm64" if word == "local:" else word for word in words]
+    (seconds,) = document(*emulated, slow, cwd=tmp_path)["results"]
+    took = seconds["bench"]["samples_ns"][0]
+    assert (seconds["transport"]["inference"] is None) == (took > 0.3e9)
+    (without,) = document(*words, DIGITS, "--no-link", cwd=tmp_path)["results"]
+    assert without["transport"] is None
+
+
+def test_debug_tells_the_phases(tmp_path):
+    done = deployx("--debug", "bench", DIGITS, "-d", "local:", "-n", 5, cwd=tmp_path)
+    lines = done.stderr.splitlines()
+    phases = lines[lines.index("Phases in seconds:") + 1 :]
+    seconds = [float(line.split()[0]) for line in phases]
+    assert seconds[-1] == pytest.approx(sum(seconds[:-1]), abs=0.02)
+    for words in ("Starting Python", "Looking for the bundle", "Starting the agent", "in all"):
+        assert any(line.endswith(words) for line in phases)
 
 
 def test_results_can_be_had_as_pictures(tmp_path):
@@ -324,6 +393,8 @@ def test_several_samples_in_one_run(tmp_path):
         "results"
     ]
     assert len(four["bench"]["samples_ns"]) == len(one["bench"]["samples_ns"]) == 100
+    assert (one["batch"], four["batch"]) == (1, 4)
+    assert four["samples_per_second"] == pytest.approx(4e9 / four["statistics"]["mean"])
     # Four samples cannot cost less than two of them; how much more is the runtime's business.
     assert four["statistics"]["minimum"] > 2 * one["statistics"]["minimum"]
 

@@ -55,6 +55,11 @@ def test_accuracy_is_measured_as_it_is_written(tmp_path):
     assert run_commands("accuracy-on-your-board.md", tmp_path) == 3
 
 
+def test_runs_are_compared_as_it_is_written(tmp_path):
+    assert run_commands("comparing-runs.md", tmp_path) == 4
+    assert (tmp_path / "before.json").is_file()
+
+
 def test_quantizing_goes_as_it_is_written(tmp_path):
     assert run_commands("quantize.md", tmp_path) == 6
     assert (tmp_path / "digits-searched" / "bundle.json").is_file()

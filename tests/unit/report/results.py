@@ -10,6 +10,7 @@ from deployx_edge.measurement.values import (
     BoardDescription,
     Conditions,
     DeviceIdentity,
+    InferenceCost,
     LoadResult,
     ModelIdentity,
     PrecisionCount,
@@ -37,10 +38,24 @@ BOARD = BoardDescription(
 )
 
 
-def result(*, emulated=False, ran="fp32", asked="fp32", samples=(2_000_000,) * 10, threads=4):
+def result(
+    *,
+    emulated=False,
+    ran="fp32",
+    asked="fp32",
+    samples=(2_000_000,) * 10,
+    threads=4,
+    lengths=(),
+    batch=1,
+    baseline=False,
+):
     return BenchResult(
         model=ModelIdentity(
-            name="digits", runtime="ncnn", bundle_sha256="ab" * 32, source_sha256="cd" * 32
+            name="digits",
+            runtime="ncnn",
+            bundle_sha256="ab" * 32,
+            source_sha256="cd" * 32,
+            inputs=("image:1x1x28x28",),
         ),
         device=DeviceIdentity(
             name="pi",
@@ -65,10 +80,17 @@ def result(*, emulated=False, ran="fp32", asked="fp32", samples=(2_000_000,) * 1
             peak_memory_bytes=10 << 20,
             before=Conditions(temperatures=(Reading(name="cpu", value=40.0, source="t"),)),
             after=Conditions(temperatures=(Reading(name="cpu", value=55.5, source="t"),)),
+            run_lengths=tuple(lengths),
         ),
         transport=TransportCost(
-            calls=20, round_trip_ns=3e6, compute_ns=2e6, serialisation_ns=1e5, link_ns=9e5
+            empty_calls=20,
+            empty_ns=4e5,
+            inference=InferenceCost(
+                calls=20, round_trip_ns=3e6, compute_ns=2e6, serialisation_ns=1e5, link_ns=9e5
+            ),
         ),
         push=None,
+        batch=batch,
+        baseline=baseline,
         measured_at="2026-01-01T00:00:00+00:00",
     )

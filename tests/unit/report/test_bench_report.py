@@ -1,14 +1,16 @@
 import io
-import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from deployx_edge.errors import UsageError
-from deployx_edge.measurement.files import bench_document, read_samples, write_document
+from deployx_edge.measurement.files import bench_document, read_runs, runs_of
+from deployx_edge.measurement.statistics import samples_per_second
 from deployx_edge.measurement.values import PrecisionCount, precision_that_ran, precision_warning
 from deployx_edge.report.bench import bench_report, comparison_report
 from deployx_edge.report.units import duration, size, sparkline
+from deployx_edge.workflows.rounds import compare_results
 
 from .results import result
 
@@ -62,23 +64,31 @@ def test_mixed_precisions_are_told_with_their_layers():
     assert precision_that_ran(()) == "unknown"
 
 
-def test_a_written_file_is_read_back_and_compared(tmp_path):
-    path = tmp_path / "old.json"
-    write_document(bench_document([result()]), path)
-    assert json.loads(path.read_text())["results"][0]["statistics"]["p50"] == 2_000_000
-    twice = result(samples=(4_000_000,) * 10)
-    assert "slower" in shown(comparison_report([twice], read_samples(path)))
-    assert "no difference seen" in shown(comparison_report([result()], read_samples(path)))
+def test_a_batch_counts_all_its_samples():
+    """2 ms a run of eight samples are 4000 samples a second."""
+    one = result(batch=8)
+    assert samples_per_second(one) == 4000
+    assert bench_document([one])["results"][0]["samples_per_second"] == 4000
+    for results in ([one], [one] * 2):
+        assert "4,000" in shown(bench_report(results)) and "8" in shown(bench_report(results))
+    assert bench_document([result(emulated=True)])["results"][0]["samples_per_second"] is None
 
 
-def test_a_comparison_never_ranks_across_precisions_or_emulation(tmp_path):
-    path = tmp_path / "old.json"
-    write_document(bench_document([result()]), path)
-    slower = {"samples": (4_000_000,) * 10}
-    across = shown(comparison_report([result(ran="fp16", **slower)], read_samples(path)))
-    assert "other precision ran before" in across and "slower" not in across
-    emulated = shown(comparison_report([result(emulated=True, **slower)], read_samples(path)))
-    assert "no comparison" in emulated and "slower" not in emulated
+def test_a_model_of_minutes_costs_no_inference_over_the_link():
+    slow = replace(result().transport, inference=None)
+    text = shown(bench_report([replace(result(), transport=slow)]))
+    assert "400 µs for a message that runs nothing" in text and "round trip" not in text
+
+
+def test_a_comparison_is_a_row_with_verdict_and_reason():
+    lengths, samples = (2,) * 10, [2_000_000 + i * 1000 for i in range(20)]
+    new = result(samples=[2 * value for value in samples], lengths=lengths)
+    old = result(samples=samples, lengths=lengths, baseline=True)
+    text = shown(bench_report([new, old], compare_results([new, old], [])))
+    assert "slower by 100.0% to 100.0%" in text and "2.000 [2.000, 2.000]" in text
+    assert "2.01 ms (10 runs)" in text and "note: the very same bundle" in text
+    unmatched = compare_results([result(threads=1)], [runs_of(result())])
+    assert "the earlier file has threads 4 instead of 1" in shown(comparison_report(unmatched))
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"kind": "profile", "schema_version": 1}'])
@@ -86,7 +96,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
     path = tmp_path / "old.json"
     path.write_text(content)
     with pytest.raises(UsageError, match=r"old\.json"):
-        read_samples(path)
+        read_runs(path)
 
 
 @pytest.mark.parametrize(

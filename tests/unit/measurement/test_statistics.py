@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployx_edge.errors import UsageError
-from deployx_edge.measurement.statistics import percentile, ratio_of_medians, summarise
+from deployx_edge.measurement.statistics import medians_of_runs, percentile, summarise
 
 
 def test_one_to_a_hundred_in_closed_form():
@@ -38,25 +38,8 @@ def test_percentile_is_numpys(values, fraction):
     assert percentile(sorted(values), fraction) == pytest.approx(float(expected), rel=1e-9)
 
 
-def test_twice_as_long_is_a_ratio_of_two_and_told_apart():
-    old = [1000 + (i * 37) % 11 for i in range(100)]
-    ratio = ratio_of_medians([2 * value for value in old], old)
-    assert ratio.value == 2.0
-    assert ratio.low <= 2.0 <= ratio.high
-    assert ratio.differs
-
-
-def test_the_same_samples_are_not_told_apart():
-    samples = [1000 + (i * 37) % 101 for i in range(100)]
-    ratio = ratio_of_medians(samples, samples)
-    assert ratio.value == 1.0
-    assert not ratio.differs
-
-
-def test_slow_drift_widens_the_interval():
-    """Neighbours that resemble each other carry less evidence than shuffled ones."""
-    drifting = [1000 + i for i in range(200)]
-    shuffled = [1000 + (i * 77) % 200 for i in range(200)]
-    wide = ratio_of_medians(drifting, drifting)
-    narrow = ratio_of_medians(shuffled, shuffled)
-    assert wide.high - wide.low > 1.3 * (narrow.high - narrow.low)
+@pytest.mark.parametrize("lengths", [(), (6,), (1, 5), (2, 2, 2)])
+def test_each_run_has_a_median_of_its_own(lengths):
+    samples = [1, 2, 10, 20, 100, 300]
+    expected = {(): [15], (6,): [15], (1, 5): [1, 20], (2, 2, 2): [1.5, 15, 200]}
+    assert medians_of_runs(samples, lengths) == expected[lengths]
