@@ -174,10 +174,17 @@ def prepared(source: OnnxSource, *, external: bool = True) -> onnx.ModelProto:
 def load_whole(path: Path, requests: Mapping[str, InputRequest] | None = None) -> onnx.ModelProto:
     """The model with its external data, and without the inputs that ``requests`` fixes.
 
+    Constants are no inputs, as old files have them.
     ModelError where the file is broken.
     """
     model = _load(path, external=True).model
-    fix_inputs(model.graph, fixed_values(path, model.graph, requests or {}))
+    graph = model.graph
+    fix_inputs(graph, fixed_values(path, graph, requests or {}))
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    model.ir_version = max(_LEAST_IR_VERSION, model.ir_version)
     return model
 
 
@@ -319,11 +326,15 @@ def _notes(
 def _refuse_unused(path: Path, graph: onnx.GraphProto, names: Sequence[str]) -> None:
     used = {name for node in graph.node for name in tensors_read(node)}
     used |= {value.name for value in graph.output}
+    sizes = {value.name: sizes_of(value) for value in graph.input}
     for name in names:
         if name not in used:
+            known = sizes[name] is not None and None not in (sizes[name] or ())
+            shape = "" if known else f":{_suggestion(sizes[name])}"
             raise ModelError(
                 f"The input '{name}' of {path.name} is used by no node.",
-                remedy=f"Export the model without it, or leave it out here: --input {name}=0.",
+                remedy="Export the model without it, or leave it out here: "
+                f"--input {name}{shape}=0.",
             )
 
 

@@ -199,7 +199,7 @@ def test_sparse_constants(kind: str, runtime: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("ir_version", [3, 4, 8])
+@pytest.mark.parametrize("ir_version", [3, 8])
 @pytest.mark.parametrize("listed", [True, False], ids=["listed as inputs", "not listed"])
 def test_constants_that_are_inputs_or_that_nobody_reads(
     listed: bool, ir_version: int, runtime: str, tmp_path: Path
@@ -218,6 +218,9 @@ def test_constants_that_are_inputs_or_that_nobody_reads(
     )
     assert [spec.name for spec in bundle.inputs] == ["image"]
     assert bundle.provenance.verification.status == "passed"
+    for ends in ({"starts": ["image"], "ends": ["r1"]}, {"starts": ["r1"], "ends": ["scores"]}):
+        part = extract_model(tmp_path / "m.onnx", tmp_path / "part.onnx", **ends)
+        assert len(part.inputs) == len(part.outputs) == 1
 
 
 def odd_names(seed: int) -> dict[str, str]:
@@ -243,7 +246,7 @@ def renamed(made: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_name_makes_a_bundle_that_is_read(seed: int, runtime: str, tmp_path: Path) -> None:
     made = renamed(small_cnn(), odd_names(seed))
     bundle = make_bundle(
