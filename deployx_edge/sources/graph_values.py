@@ -31,3 +31,22 @@ def sizes_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
         int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value >= 0 else None
         for dim in tensor.shape.dim
     )
+
+
+def spell_sizes(value: onnx.ValueInfoProto) -> str:
+    """The sizes as people read them, open ones by the file's own words."""
+    if not value.type.tensor_type.HasField("shape"):
+        return "of unknown rank"
+    dims = value.type.tensor_type.shape.dim
+    return "x".join(
+        str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims
+    )
+
+
+def suggest_shape(dims: tuple[int | None, ...] | None) -> str:
+    """A shape of the right rank: 1 sample, and 224 for the other axes that are unknown."""
+    if dims is None:
+        return "1x3x224x224"
+    return "x".join(
+        str(size if size is not None else 1 if axis == 0 else 224) for axis, size in enumerate(dims)
+    )

@@ -14,7 +14,7 @@ from deployx_edge.sources.cleaning import clean, readable_name
 from deployx_edge.sources.external_data import ExternalData, find_external_data
 from deployx_edge.sources.fixed_inputs import fix_inputs, fixed_values
 from deployx_edge.sources.functions import refuse_mixed_opsets
-from deployx_edge.sources.graph_values import dtype_of, sizes_of
+from deployx_edge.sources.graph_values import dtype_of, sizes_of, spell_sizes, suggest_shape
 from deployx_edge.sources.layouts import channels_last
 from deployx_edge.sources.marks import find_marks, without_marks
 from deployx_edge.sources.reshaping import check_new_shapes, reshaped_inputs
@@ -330,7 +330,7 @@ def _refuse_unused(path: Path, graph: onnx.GraphProto, names: Sequence[str]) -> 
     for name in names:
         if name not in used:
             known = sizes[name] is not None and None not in (sizes[name] or ())
-            shape = "" if known else f":{_suggestion(sizes[name])}"
+            shape = "" if known else f":{suggest_shape(sizes[name])}"
             raise ModelError(
                 f"The input '{name}' of {path.name} is used by no node.",
                 remedy="Export the model without it, or leave it out here: "
@@ -344,8 +344,8 @@ def _input(path: Path, value: onnx.ValueInfoProto, request: InputRequest | None)
     if request is None:
         if dims is None or any(size is None for size in dims):
             raise ModelError(
-                f"The input '{value.name}' of {path.name} has dynamic axes ({_spelled(value)}).",
-                remedy=f"Give its shape: --input {value.name}:{_suggestion(dims)}.",
+                f"The input '{value.name}' of {path.name} has dynamic axes ({spell_sizes(value)}).",
+                remedy=f"Give its shape: --input {value.name}:{suggest_shape(dims)}.",
             )
         request = InputRequest(shape=tuple(size for size in dims if size is not None))
     else:
@@ -373,27 +373,9 @@ def _check_request(
     given = request.shape
     if dims is not None and len(dims) != len(given):
         raise UsageError(
-            f"The input '{value.name}' of {path.name} is {_spelled(value)}, "
+            f"The input '{value.name}' of {path.name} is {spell_sizes(value)}, "
             f"the shape given for it {format_shape(given)}."
         )
-
-
-def _spelled(value: onnx.ValueInfoProto) -> str:
-    if not value.type.tensor_type.HasField("shape"):
-        return "of unknown rank"
-    dims = value.type.tensor_type.shape.dim
-    return "x".join(
-        str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims
-    )
-
-
-def _suggestion(dims: tuple[int | None, ...] | None) -> str:
-    """A shape of the right rank: 1 sample, and 224 for the other axes that are unknown."""
-    if dims is None:
-        return "1x3x224x224"
-    return "x".join(
-        str(size if size is not None else 1 if axis == 0 else 224) for axis, size in enumerate(dims)
-    )
 
 
 def one_line(error: object) -> str:
