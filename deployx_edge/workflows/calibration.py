@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 LEAST_SAMPLES = 8
 _COMPARED = 32  # samples that a report's figures come from
 _VERIFIED = 4  # of the calibration data, beside the inputs made up for it
+_NAMED = 10  # of the samples that are left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +179,7 @@ def _calibration_data(
         varied=True,
     )
     count = sum(1 for _ in data)
-    for told in (*data.notes, *(f"Left out: {item.name}: {item.reason}" for item in data.skipped)):
+    for told in (*data.notes, *_left_out(data)):
         progress(Stage(text=told))
     reason = too_few(count, len(data.content_hashes()), LEAST_SAMPLES)
     if reason is not None:
@@ -194,6 +195,13 @@ def _calibration_data(
         sample_sha256=tuple(sorted(data.content_hashes())),
     )
     return data, described
+
+
+def _left_out(data: Dataset) -> Iterator[str]:
+    for item in data.skipped[:_NAMED]:
+        yield f"Left out: {item.name}: {item.reason}"
+    if len(data.skipped) > _NAMED:
+        yield f"Left out: {len(data.skipped) - _NAMED} more"
 
 
 def check_layers(names: Sequence[str], known: Sequence[str]) -> None:
