@@ -11,6 +11,7 @@ from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape, too_l
 from deployx_edge.ncnn_format import Layer, read_param, stored_precision
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.ncnn import NcnnModel, run_ncnn, unknown_layers
+from deployx_edge.sources.placeholders import refuse_placeholder
 
 # The ids of the Input layer's sizes, slowest axis first: channels, depth, height, width.
 _INPUT_SIZES = (2, 11, 1, 0)
@@ -35,6 +36,8 @@ def read_pair(param: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedMo
     files cannot be run, UsageError where ``shapes`` names no input or misses one.
     """
     bin_file = find_bin(param)
+    refuse_placeholder(param)
+    refuse_placeholder(bin_file, may_be_empty=True)  # layers may need no weights
     layers = read_param(param)
     unknown = unknown_layers(layers)
     if unknown:

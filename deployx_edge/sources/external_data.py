@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
+from deployx_edge.sources.placeholders import refuse_placeholder
 from deployx_edge.sources.subgraphs import graphs_in
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def find_external_data(path: Path, model: onnx.ModelProto) -> ExternalData:
     """
     external = [tensor for tensor in _tensors(model) if tensor.data_location == tensor.EXTERNAL]
     places = {location: _place(path, location) for location in map(_location, external)}
+    for place in set(places.values()):
+        refuse_placeholder(place)
     for tensor in external:
         _check_size(path, tensor, places[_location(tensor)])
     beside = path.absolute().parent

@@ -17,6 +17,7 @@ from deployx_edge.sources.functions import refuse_mixed_opsets
 from deployx_edge.sources.graph_values import dtype_of, sizes_of, spell_sizes, suggest_shape
 from deployx_edge.sources.layouts import channels_last
 from deployx_edge.sources.marks import find_marks, without_marks
+from deployx_edge.sources.placeholders import refuse_placeholder
 from deployx_edge.sources.reshaping import check_new_shapes, reshaped_inputs
 from deployx_edge.sources.subgraphs import all_names, nodes_within, tensors_read
 from deployx_edge.sources.training import refuse_training_mode
@@ -251,6 +252,7 @@ def _load(path: Path, *, external: bool) -> _Loaded:
     from google.protobuf.message import DecodeError
 
     try:
+        refuse_placeholder(path)
         model = onnx.load(path, load_external_data=False)
         data = find_external_data(path, model)
         if external:

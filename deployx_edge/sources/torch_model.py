@@ -11,7 +11,6 @@ import importlib
 import os
 import re
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import MissingToolError, ModelError, UsageError
 from deployx_edge.sources.onnx_file import one_line
+from deployx_edge.sources.torch_checkpoint import (
+    CHECKPOINT,
+    PROGRAM,
+    fit_names,
+    kind_of,
+    read_weights,
+    torch_said,
+)
 
 if TYPE_CHECKING:
     import torch
 
 _NAMED = 3
-# Where trainers put the weights in a checkpoint that also holds other things.
-_STATE_KEYS = ("state_dict", "model_state_dict", "model", "ema", "net")
+_WRAPPERS = {
+    "OptimizedModule": "_orig_mod",
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+}
 _COLUMN = re.compile(r" # .+:\d+:(\d+)$", re.MULTILINE)
 _WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
@@ -124,6 +134,7 @@ def _from_factory(source: TorchSource) -> torch.nn.Module:
             f"{source.reference} failed: {type(error).__name__}: {one_line(error)}.",
             remedy="Its arguments are given by --factory-args '{\"name\": value}'.",
         ) from error
+    model = _unwrapped(model)
     if not isinstance(model, torch.nn.Module):
         raise UsageError(
             f"{source.reference} gave {type(model).__name__}; a factory gives a torch.nn.Module."
@@ -141,6 +152,13 @@ def _from_factory(source: TorchSource) -> torch.nn.Module:
             remedy="The training diverged, or the checkpoint is damaged.",
         )
     return model.cpu().float().eval()
+
+
+def _unwrapped(model: Any) -> Any:
+    """The module itself, where torch.compile or DataParallel lie around it."""
+    while type(model).__name__ in _WRAPPERS:
+        model = getattr(model, _WRAPPERS[type(model).__name__])
+    return model
 
 
 def _find_factory(reference: str) -> Any:
@@ -180,11 +198,8 @@ def _importable_from_here() -> Iterator[None]:
 
 
 def _load_checkpoint(model: torch.nn.Module, path: Path) -> None:
-    state = _state(path)
     own = model.state_dict()
-    # DataParallel puts its own name before all others.
-    if not set(state) & set(own):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    state = fit_names(read_weights(path), own)
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
     other = [name for name in own if name in state and own[name].shape != state[name].shape]
@@ -201,47 +216,23 @@ def _load_checkpoint(model: torch.nn.Module, path: Path) -> None:
     model.load_state_dict(state)
 
 
-def _state(path: Path) -> dict[str, torch.Tensor]:
-    import pickle
-
-    import torch
-
-    if not path.is_file():
-        raise UsageError(f"The checkpoint {path} does not exist.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"The checkpoint {path} holds more than weights: its pickle wants to run code.",
-            remedy="Save it by torch.save(model.state_dict(), PATH).",
-        ) from error
-    except Exception as error:  # torch names no base for broken files
-        raise ModelError(f"The checkpoint {path} cannot be read: {one_line(error)}.") from error
-    for key in ("", *_STATE_KEYS):
-        inner = content.get(key) if key and isinstance(content, dict) else content
-        if isinstance(inner, dict) and inner and _are_tensors(inner):
-            return inner
-    raise ModelError(
-        f"The checkpoint {path} is no state dict, nor holds one as {', '.join(_STATE_KEYS)}.",
-        remedy="Save it by torch.save(model.state_dict(), PATH).",
-    )
-
-
-def _are_tensors(values: Mapping[Any, Any]) -> bool:
-    import torch
-
-    return all(isinstance(name, str) and torch.is_tensor(value) for name, value in values.items())
-
-
 def _script(path: Path) -> torch.jit.ScriptModule:
     import torch
 
-    if not any(name.endswith("constants.pkl") for name in _members(path)):
+    kind = kind_of(path)
+    if kind == CHECKPOINT:
         raise ModelError(
             f"{path} is no TorchScript file: it was written by torch.save, and may run code when "
             "it is read.",
             remedy="Give package.module:factory with --checkpoint, or save it by torch.export.save "
             "or torch.jit.save.",
+        )
+    if kind == PROGRAM:
+        raise ModelError(f"{path} is {kind}, not TorchScript.", remedy="Call it NAME.pt2.")
+    if not kind:
+        raise ModelError(
+            f"{path} is no file of PyTorch's, or only a part of one.",
+            remedy="Copy or download it again.",
         )
     try:
         script: torch.jit.ScriptModule = _quietly(
@@ -249,7 +240,7 @@ def _script(path: Path) -> torch.jit.ScriptModule:
         )
         return script.eval()
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {one_line(error)}.") from error
+        raise ModelError(f"{path} cannot be read: {torch_said(error)}.") from error
 
 
 def _exported(path: Path) -> torch.export.ExportedProgram:
@@ -257,8 +248,10 @@ def _exported(path: Path) -> torch.export.ExportedProgram:
 
     import torch
 
-    if not _members(path):
-        raise ModelError(f"{path} is no archive of torch.export.", remedy="Export it again.")
+    kind = kind_of(path)
+    if kind != PROGRAM:
+        what = f", but {kind}" if kind else ", or only a part of one"
+        raise ModelError(f"{path} is no archive of torch.export{what}.", remedy="Export it again.")
     try:
         with _weights_only():
             program: torch.export.ExportedProgram = _quietly(lambda: torch.export.load(str(path)))
@@ -269,7 +262,7 @@ def _exported(path: Path) -> torch.export.ExportedProgram:
             remedy="Export it again from a model that you trust.",
         ) from error
     except Exception as error:  # a broken archive ends in many of them
-        raise ModelError(f"{path} cannot be read: {one_line(error)}.") from error
+        raise ModelError(f"{path} cannot be read: {torch_said(error)}.") from error
 
 
 @contextmanager
@@ -292,18 +285,6 @@ def _quietly(load: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return load()
-
-
-def _is_zip(path: Path) -> bool:
-    return bool(_members(path))
-
-
-def _members(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return []
 
 
 def _listed(names: list[str]) -> str:
