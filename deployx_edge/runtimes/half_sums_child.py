@@ -42,6 +42,7 @@ _WEIGHTED = (
     "Gemm",
 )
 _RECURRENT = ("LSTM", "GRU", "RNN")
+_OTHERS = ("BatchNorm", "InstanceNorm", "Interp", "MatMul", "Pooling", "SDPA", "Softmax")
 
 
 class Net:
@@ -230,27 +231,46 @@ def _peak(array: Array) -> float:
 
 
 def _run(net: Net, arrays: Sequence[Array], found: dict[str, Any]) -> None:
-    """One run, layer by layer; what a layer took in is forgotten behind it."""
-    values: dict[str, Array] = {}
-    held: dict[str, Any] = {}  # an array is a view of its Mat
+    """One run, blob by blob.
+
+    What a layer adds up is looked at as soon as there is all that goes in, before it runs: large
+    images are then not held beside what ncnn needs.
+    """
+    readers = {blob: layer for layer in net.layers for blob in layer["bottoms"]}
+    waiting: dict[str, Array] = {}
+
+    def look_at(blob: str, values: Array) -> None:
+        layer = readers.get(blob)
+        if layer is None or not _adds(layer):
+            return
+        if len(layer["bottoms"]) > 1:
+            waiting[blob] = np.array(values)
+            if not all(name in waiting for name in layer["bottoms"]):
+                return
+            bottoms = [waiting.pop(name) for name in layer["bottoms"]]
+        else:
+            bottoms = [values]
+        _note(found["sums"], layer["name"], sums_inside(net, layer, bottoms))
+
     with net.net.create_extractor() as extractor:
         mats = [ncnn.Mat(array).clone() for array in arrays]
         for blob, mat, array in zip(net.inputs, mats, arrays, strict=True):
             extractor.input(blob, mat)
-            values[blob] = array
-        for layer in net.layers:
-            if layer["type"] == "Input":
-                continue
-            for top in layer["tops"]:
-                code, mat = extractor.extract(top)
-                if code != 0:
-                    raise RuntimeError(f"ncnn could not compute '{top}' (code {code})")
-                held[top], values[top] = mat, np.asarray(mat.numpy())
-                _note(found["blobs"], top, _peak(values[top]))
-            bottoms = [values.pop(blob) for blob in layer["bottoms"]]
-            _note(found["sums"], layer["name"], sums_inside(net, layer, bottoms))
-            for blob in layer["bottoms"]:
-                held.pop(blob, None)
+            look_at(blob, array)
+        tops = [top for layer in net.layers if layer["type"] != "Input" for top in layer["tops"]]
+        for top in tops:
+            code, mat = extractor.extract(top)
+            if code != 0:
+                raise RuntimeError(f"ncnn could not compute '{top}' (code {code})")
+            values = np.asarray(mat.numpy())  # a view
+            _note(found["blobs"], top, _peak(values))
+            look_at(top, values)
+            del mat, values  # before the next layer runs
+
+
+def _adds(layer: dict[str, Any]) -> bool:
+    """Whether such a layer adds in half floats on some processor."""
+    return layer["type"] in (*_WEIGHTED, *_RECURRENT, *_OTHERS)
 
 
 def _note(largest: dict[str, float], name: str, value: float) -> None:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NAMED = 3
+# Of all tensors in all runs that only measure how large values become.
+_MEASURED_VALUES = 100_000_000
 _NAMES_REMEDY = "`deployx-edge profile` and the bundle's .param file show the layers by name."
 
 
@@ -90,7 +92,7 @@ class EmitterConverter:
             graph = self._graph(each)
             layers, blobs = float_layers(graph)
             if layers:
-                runs = [_blob_arrays(graph, blobs, arrays) for arrays in inputs]
+                runs = [_blob_arrays(graph, blobs, each) for each in inputs[: _runs(graph)]]
                 return half_overflows(layers, runs)
         return HalfOverflows()
 
@@ -218,6 +220,12 @@ def takes_batches(source: OnnxSource, outputs: Sequence[SourceTensor]) -> bool:
         and np.allclose(first[name][-1], third[name][-1], rtol=1e-4)
         for name in first
     )
+
+
+def _runs(graph: Graph) -> int:
+    """How often a model may run for nothing but to be measured: a large one once."""
+    values = sum(math.prod(shape) for shape in graph.shapes.values())
+    return max(1, _MEASURED_VALUES // max(values, 1))
 
 
 def _blob_arrays(
