@@ -30,8 +30,8 @@ SUFFIXES = (
 )
 _LARGEST_PICTURE = 100_000_000  # pixels
 _RANGE_REMEDY = (
-    "Say it by range=LOW/HIGH in the --preprocess of convert, quantize or evaluate; or give an "
-    ".npz file with arrays as the model takes them."
+    "Say which values are black and white: --preprocess range=LOW/HIGH; or give an .npz file with "
+    "arrays as the model takes them."
 )
 # The largest values of fewer bits that are often stored in sixteen.
 _FEWER_BITS = (255, 1023, 4095, 16383)

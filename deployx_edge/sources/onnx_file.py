@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # initializers need not be listed among the inputs.
 _IR_VERSION = 8
 _LEAST_IR_VERSION = 4
+_NEWEST_IR_VERSION = 13  # of ONNX 1.20; what a later one may hold would be lost in the copy
 DEFAULT_DOMAINS = ("", "ai.onnx")
 _MAKES_NO_TENSOR = re.compile("Sequence|Optional|ZipMap")
 
@@ -272,6 +273,12 @@ def _load(path: Path, *, external: bool) -> _Loaded:
         raise ModelError(
             f"{path} is not a whole ONNX model: it has no nodes or no outputs.",
             remedy="Export or copy it again.",
+        )
+    if model.ir_version > _NEWEST_IR_VERSION:
+        raise ModelError(
+            f"{path.name} has the IR version {model.ir_version}, which is newer than the ONNX "
+            f"Runtime here reads ({_NEWEST_IR_VERSION}).",
+            remedy="Export it for an older version of ONNX.",
         )
     if not all(isinstance(name, str) for name in all_names(model.graph)):
         raise ModelError(

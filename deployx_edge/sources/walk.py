@@ -117,6 +117,10 @@ class SourceWalk:
         """The types of tensors as inference tells them; initializers' data are left out."""
         import onnx
 
+        # ONNX's inference was seen to crash on models that are broken, which ONNX Runtime refuses
+        # with the reason.
+        outputs = [value.name for value in self._model.graph.output]
+        self._open(list(self._model.graph.node), sorted(_input_names(self._model)), outputs)
         light = onnx.ModelProto(ir_version=self._model.ir_version)
         light.opset_import.extend(self._model.opset_import)
         light.functions.extend(self._model.functions)
