@@ -63,6 +63,8 @@ def _inspected(
     refuse_too_large(source)
     fixed = replace(source, inputs=tuple(replace(each, ranges=()) for each in source.inputs))
     in_runtime, outputs = _onnx_runtime(source, fixed)
+    for note in source.notes:
+        progress(Stage(text=note))
     progress(Stage(text=f"Simplifying {path.name}"))
     request = ConversionRequest(outputs=outputs, precision="fp32", folder=path.parent)
     examined = EmitterConverter().examine(fixed, request)

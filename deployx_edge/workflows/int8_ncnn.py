@@ -151,7 +151,7 @@ def finished(
             postprocessing=own.postprocessing,
             verification=replace(verification, intermediates=inside, samples=own.verified_samples),
             tools=(*versions(EmitterConverter()), ("esp-ppq", ppq_version())),
-            notes=(*notes_of(report), *kept_notes(after, ())),
+            notes=(*own.source.notes, *notes_of(report), *kept_notes(after, ())),
         )
         bundle = write_made(made, own.opened, output, options.bundle.name)
         return Quantized(bundle=bundle, report=report)

@@ -83,7 +83,7 @@ def quantized(
         postprocessing=material.postprocessing,
         verification=replace(verification, samples=material.verified_samples),
         tools=(*versions(OnnxRuntimeConverter()), ("esp-ppq", ppq_version())),
-        notes=notes_of(report),
+        notes=(*material.source.notes, *notes_of(report)),
     )
     bundle = write_made(made, material.opened, output, options.bundle.name)
     return Quantized(bundle=bundle, report=report)

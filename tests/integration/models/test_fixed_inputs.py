@@ -132,6 +132,7 @@ def test_quantized_with_values(tmp_path: Path) -> None:
     made = quantize(path, tmp_path / "rows.npz", tmp_path / "b", options).bundle
     assert [spec.name for spec in made.inputs] == ["image"]
     assert made.provenance.fixed_inputs == WORDS
+    assert sum("is fixed by --input" in note for note in made.provenance.notes) == len(WORDS)
     found = run_bundle_here(made, {"image": image()})["y"]
     assert np.abs(found - wanted(path)).max() < 0.1
 

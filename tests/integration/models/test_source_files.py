@@ -391,3 +391,9 @@ def test_arrays_of_any_name_are_written_and_read(tmp_path: Path) -> None:
     assert list(read_content(tmp_path / "out.npz")) == names
     for name, array in read_arrays([tmp_path / "out.npz"], ()).items():
         np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_a_file_whose_name_has_a_line_break(tmp_path: Path) -> None:
+    bundle = make_bundle(save(small_cnn(), tmp_path / "my\nmodel\t1.onnx"), tmp_path / "b")
+    assert load_bundle(bundle.folder) == bundle
+    assert bundle.provenance.source_file == "my model 1.onnx"
