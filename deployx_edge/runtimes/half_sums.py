@@ -62,6 +62,9 @@ def half_overflows(
             timeout=_LONGEST_JOB,
             check=False,
         )
+        if completed.returncode < 0:
+            # ncnn dies of the network: it will again, where that is told with its phase.
+            return HalfOverflows()
         result = folder / "result.json"
         if completed.returncode != 0 or not result.is_file():
             tail = " ".join(completed.stderr.decode(errors="replace").split())[-300:]
