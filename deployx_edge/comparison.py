@@ -74,6 +74,11 @@ LIMITS = {
 }
 
 
+def coarser(*precisions: str) -> str:
+    """The one of them with the widest limits."""
+    return max(precisions, key=tuple(LIMITS).index)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerCheck:
     """How far a tensor is from the source's of the same name, and the layer that makes it."""

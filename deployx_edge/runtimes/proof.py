@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import OutputCheck, Verification
-from deployx_edge.comparison import LIMITS, LayerCheck, Limits
+from deployx_edge.comparison import LIMITS, LayerCheck, Limits, coarser
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.hosts import Arrays, OpenModel, open_converted
@@ -41,8 +41,7 @@ class ProofRequest:
 
     ``inner`` are the places of those ``inputs`` on which all that is inside is compared too.
     ``known`` are outputs of the source that are known already, by place. ``watch`` is shown the
-    source's tensors, ``progress`` how many of the inputs are done. ``limits`` None are those of
-    the model's precision; ``doubts`` see ``verify``.
+    source's tensors, ``progress`` how many of the inputs are done. ``doubts`` see ``verify``.
     """
 
     inputs: Sequence[Arrays]
@@ -52,7 +51,6 @@ class ProofRequest:
     progress: Callable[[int], None] = lambda done: None
     accept_unproven: bool = False
     doubts: Sequence[str] = ()
-    limits: Limits | None = None
 
 
 def prove(model: ConvertedModel, walk: SourceWalk, request: ProofRequest) -> Verification:
@@ -70,8 +68,9 @@ class _Proof:
         self._opened = opened
         self._walk = walk
         self._request = request
-        self._limits = request.limits or LIMITS[model.precision]
-        self._outputs = OutputsComparison(model, request.limits)
+        self._precision = coarser(model.precision, walk.rounds_to)
+        self._limits = LIMITS[self._precision]
+        self._outputs = OutputsComparison(model, self._limits)
         self._makers = self._find_makers()
         self._layers = LayersComparison(self._makers)
 
@@ -125,7 +124,7 @@ class _Proof:
             self._makers,
             known,
             self._request.inputs,
-            self._model.precision,
+            self._precision,
             limits,
         )
 
@@ -137,7 +136,7 @@ class _Proof:
         differing = [check for check in checks if check.verdict == "differs"]
         near = all(each.relative_error <= _ADDED_UP * self._limits.relative for each in differing)
         known = all(each.output in self._makers for each in differing)
-        if not differing or not near or not known or self._model.precision != "fp32":
+        if not differing or not near or not known or self._precision != "fp32":
             return tuple(checks)
         alone = self._alone(self._makers, ROUNDING_ONLY)
         if not all(check.is_right for check in alone.values()):

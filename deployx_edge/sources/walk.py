@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from deployx_edge.model import Array
 
+# ONNX's element types that round, the coarser first (TensorProto.BFLOAT16, .FLOAT16).
+_ROUNDING = {16: "bf16", 10: "fp16"}
 # Tensors of one part, where a node does not make more by itself.
 _MOST_BYTES = 2**26
 # Initializers of fewer bytes may decide on shapes; larger ones are weights.
@@ -83,6 +85,13 @@ class SourceWalk:
     def tensor_bytes(self) -> int:
         """Bytes of all tensors that a run makes, as far as their shapes can be told."""
         return sum(_bytes(self._types[name]) for name in self.names if name in self._types)
+
+    @cached_property
+    def rounds_to(self) -> str:
+        """The precision that the model itself rounds to inside: "fp32", "fp16" or "bf16"."""
+        found = {each.tensor_type.elem_type for each in self._types.values()}
+        found |= {tensor.data_type for tensor in self._model.graph.initializer}
+        return next((name for kind, name in _ROUNDING.items() if kind in found), "fp32")
 
     def tensors(self, arrays: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         """All tensors of a run by name, part by part; ModelError where the model cannot run."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import Bundle, load_bundle
-from deployx_edge.comparison import LIMITS, LayerCheck, structured_inputs
+from deployx_edge.comparison import LIMITS, LayerCheck, coarser, structured_inputs
 from deployx_edge.config import load_config
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import (
@@ -202,7 +202,7 @@ def coarsest(stored: str, asked: str, ran: Sequence[PrecisionCount]) -> str:
     ncnn still rounds weights to them there (an output of the digits was off by 1.3e-4).
     """
     there = [count.precision for count in ran if count.layers and count.precision in LIMITS]
-    return max((stored, asked, *there), key=tuple(LIMITS).index)
+    return coarser(stored, asked, *there)
 
 
 def _check_outputs(names: Sequence[str], bundle: Bundle) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import Verification
-from deployx_edge.comparison import structured_inputs
+from deployx_edge.comparison import LIMITS, coarser, structured_inputs
 from deployx_edge.model import PreProcessing, at_sizes
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
 from deployx_edge.runtimes.hosts import run_converted
@@ -153,6 +153,7 @@ class _Proofs:
                 structured_inputs(tensors),
                 accept_unproven=self._accept_unproven,
                 doubts=self._doubts,
+                limits=LIMITS[coarser(model.precision, self._runs.walk.rounds_to)],
             )
 
     def _prove(self, model: ConvertedModel) -> Verification:
