@@ -132,8 +132,8 @@ def check_alone(
     gives them. Suspects of other element types than float32 are not computed, and missing in the
     answer, as are those after a portion of them that holds one that is wrong.
     """
-    like = _like(walk, makers, inputs[0])
     found: dict[str, AloneCheck] = {}
+    like = _like(walk, makers, inputs[0]) if suspects else {}
     for names in _portions([name for name in suspects if name in like], like):
         apart = _CutApart(walk, like, names)
         found.update(_check_portion(model, apart, makers, inputs, precision, limits))

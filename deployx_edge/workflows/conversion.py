@@ -23,7 +23,7 @@ from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.workflows.bundle_options import BundleOptions
-from deployx_edge.workflows.kept_float import kept_notes, telling_inputs
+from deployx_edge.workflows.kept_float import kept_notes
 from deployx_edge.workflows.models import EXPORTER_KEY, noted
 from deployx_edge.workflows.progress import Progress, Stage
 from deployx_edge.workflows.proving import SourceRuns, convert_proven, convert_unproven
@@ -115,7 +115,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
         outputs=outputs,
         precision=precision,
         folder=work,
-        overflows=converter.find_overflows(source, telling_inputs(runs.inputs), precision),
+        overflows=converter.find_overflows(source, runs.telling, precision),
         keep_float=options.keep_float,
     )
     if options.verify:

@@ -19,14 +19,14 @@ _RUNS = 3
 _ENDS = f"fp16 ends at {FP16_LARGEST:.0f}"
 
 
-def telling_inputs(inputs: InputSets) -> InputSets:
-    """The few sets of inputs with the largest values: with them sums become largest."""
+def telling_inputs(inputs: InputSets, count: int = _RUNS) -> InputSets:
+    """The ``count`` sets of inputs with the largest values: with them sums become largest."""
     import numpy as np
 
     def energy(arrays: Mapping[str, Array]) -> float:
         return sum(float(np.square(each, dtype=np.float64).mean()) for each in arrays.values())
 
-    return sorted(inputs, key=energy, reverse=True)[:_RUNS]
+    return sorted(inputs, key=energy, reverse=True)[:count]
 
 
 def kept_notes(model: ConvertedModel, wide: Sequence[WideTensor]) -> tuple[str, ...]:

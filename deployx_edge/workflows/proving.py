@@ -21,6 +21,7 @@ from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.magnitudes import ValueRanges, WideTensor
 from deployx_edge.sources.onnx_file import OnnxSource
 from deployx_edge.sources.walk import SourceWalk
+from deployx_edge.workflows.kept_float import telling_inputs
 from deployx_edge.workflows.progress import Progress, Share, Stage
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     InputSets = Sequence[Mapping[str, Array]]
 
-# Where a run makes more than this, comparing costs more than converting: fewer inputs have to do.
-_LARGE_RUN = 2**27
+# Where a run makes more bytes, comparing would cost more than converting: fewer inputs have to do.
+_LARGE_RUN = 2**25
 # Of the made-up inputs: normal and smooth noise, and something like a picture.
 _FEW = (1, 4, 5)
 # Of the made-up inputs, the last so many show what is inside.
@@ -49,7 +50,8 @@ class SourceRuns:
         """Open the source and run it once; ModelError where it does not run."""
         self.walk = SourceWalk(source)
         made_up = structured_inputs(source.inputs, preprocessing)
-        if self.walk.tensor_bytes > _LARGE_RUN:
+        self._is_large = self.walk.tensor_bytes > _LARGE_RUN
+        if self._is_large:
             made_up = tuple(made_up[place] for place in _FEW)
         self.inputs: InputSets = (*samples, *made_up)
         self.samples = len(samples)
@@ -66,6 +68,11 @@ class SourceRuns:
         """The places of the inputs on which all that is inside is compared."""
         last = len(self.inputs) - _INNER
         return frozenset((*range(last, len(self.inputs)), *range(min(self.samples, 1))))
+
+    @property
+    def telling(self) -> InputSets:
+        """The inputs with the largest values, on which sums inside layers are looked at."""
+        return telling_inputs(self.inputs, 1) if self._is_large else telling_inputs(self.inputs)
 
     def wide(self) -> tuple[WideTensor, ...]:
         """The tensors that were seen beyond fp16's range."""

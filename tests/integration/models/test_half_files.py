@@ -44,9 +44,7 @@ def half_file(depth: int, width: int) -> onnx.ModelProto:
 
 @pytest.mark.parametrize("runtime", ["ncnn", "onnxruntime"])
 @pytest.mark.parametrize(("depth", "width"), [(1, 4), (4, 8), (8, 8)])
-def test_a_file_in_half_floats_passes(
-    tmp_path: Path, depth: int, width: int, runtime: str
-) -> None:
+def test_a_file_in_half_floats_passes(tmp_path: Path, depth: int, width: int, runtime: str) -> None:
     path = save(half_file(depth, width), tmp_path / "m.onnx")
     bundle = make_bundle(path, tmp_path / "b", BundleOptions(runtime=runtime))
     assert bundle.provenance.verification.status == "passed"
