@@ -35,7 +35,7 @@ from deployx_edge.workflows.conversion import (
     source_postprocessing,
     source_preprocessing,
 )
-from deployx_edge.workflows.models import OpenedModel, opened_model
+from deployx_edge.workflows.models import OpenedModel, noted, opened_model
 from deployx_edge.workflows.progress import Progress, Share, Stage, silent
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def opened_material(
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{model} is no ONNX model, nor one of PyTorch's, to quantize.")
         source = read_onnx(opened.path, requests)
+        for note in source_notes(source):
+            progress(Stage(text=note))
         preprocessing = source_preprocessing(source, options.bundle)
         reference = Reference(source)
         made_up = reference.run(structured_inputs(source.inputs, preprocessing)[0])
@@ -148,6 +150,11 @@ def opened_material(
             outputs=source_outputs(source, given),
             folder=Path(work),
         )
+
+
+def source_notes(source: OnnxSource) -> tuple[str, ...]:
+    """What is to be told of how the model came in, aloud and in the bundle."""
+    return (*source.notes, *noted(source.metadata))
 
 
 def _check_single(source: OnnxSource, outputs: Sequence[SourceTensor]) -> None:

@@ -24,7 +24,7 @@ from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.workflows.bundle_options import BundleOptions
 from deployx_edge.workflows.kept_float import kept_notes
-from deployx_edge.workflows.models import EXPORTER_KEY, noted
+from deployx_edge.workflows.models import exported_by, noted
 from deployx_edge.workflows.progress import Progress, Stage
 from deployx_edge.workflows.proving import SourceRuns, convert_proven, convert_unproven
 from deployx_edge.workflows.samples import read_samples
@@ -127,8 +127,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     notes = [*source.notes, *noted(source.metadata), *kept_notes(converted, runs.wide())]
     for note in notes:
         progress(Stage(text=note))
-    exporter = source.metadata.get(EXPORTER_KEY)
-    tools = (*versions(converter), *((("torch", exporter),) if exporter else ()))
+    tools = (*versions(converter), *exported_by(source.metadata))
     return Made(
         model=converted,
         preprocessing=preprocessing,

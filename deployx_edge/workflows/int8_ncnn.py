@@ -50,10 +50,12 @@ from deployx_edge.workflows.calibration import (
     fresh,
     notes_of,
     saved,
+    source_notes,
     tensor_costs,
 )
 from deployx_edge.workflows.conversion import Made, versions
 from deployx_edge.workflows.kept_float import kept_notes, telling_inputs
+from deployx_edge.workflows.models import exported_by
 from deployx_edge.workflows.progress import Progress, Stage, silent
 
 if TYPE_CHECKING:
@@ -150,8 +152,12 @@ def finished(
             preprocessing=own.preprocessing,
             postprocessing=own.postprocessing,
             verification=replace(verification, intermediates=inside, samples=own.verified_samples),
-            tools=(*versions(EmitterConverter()), ("esp-ppq", ppq_version())),
-            notes=(*own.source.notes, *notes_of(report), *kept_notes(after, ())),
+            tools=(
+                *versions(EmitterConverter()),
+                *exported_by(own.source.metadata),
+                ("esp-ppq", ppq_version()),
+            ),
+            notes=(*source_notes(own.source), *notes_of(report), *kept_notes(after, ())),
         )
         bundle = write_made(made, own.opened, output, options.bundle.name)
         return Quantized(bundle=bundle, report=report)

@@ -39,9 +39,11 @@ from deployx_edge.workflows.calibration import (
     foreign_nodes,
     notes_of,
     saved,
+    source_notes,
     tensor_costs,
 )
 from deployx_edge.workflows.conversion import Made, versions
+from deployx_edge.workflows.models import exported_by
 from deployx_edge.workflows.progress import Progress, Stage, silent
 
 if TYPE_CHECKING:
@@ -82,8 +84,12 @@ def quantized(
         preprocessing=material.preprocessing,
         postprocessing=material.postprocessing,
         verification=replace(verification, samples=material.verified_samples),
-        tools=(*versions(OnnxRuntimeConverter()), ("esp-ppq", ppq_version())),
-        notes=(*material.source.notes, *notes_of(report)),
+        tools=(
+            *versions(OnnxRuntimeConverter()),
+            *exported_by(material.source.metadata),
+            ("esp-ppq", ppq_version()),
+        ),
+        notes=(*source_notes(material.source), *notes_of(report)),
     )
     bundle = write_made(made, material.opened, output, options.bundle.name)
     return Quantized(bundle=bundle, report=report)

@@ -34,6 +34,7 @@ from deployx_edge.workflows.progress import Progress, Stage, silent
 # What was told aloud while a model was exported travels in the ONNX file's metadata.
 EXPORTER_KEY = "deployx-edge.exporter"
 NOTES_KEY = "deployx-edge.notes"
+EXPORT_KEYS = (EXPORTER_KEY, NOTES_KEY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +127,12 @@ def noted(metadata_of_model: Mapping[str, str]) -> tuple[str, ...]:
 
 def _fixed(inputs: Mapping[str, InputRequest]) -> tuple[str, ...]:
     return tuple(request.word for request in inputs.values() if request.values)
+
+
+def exported_by(metadata_of_model: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The exporter, as a tool with its version; nothing for a file that came as ONNX."""
+    found = metadata_of_model.get(EXPORTER_KEY)
+    return (("torch", found),) if found else ()
 
 
 def _opened(source: TorchSource, path: Path, inputs: Mapping[str, InputRequest]) -> OpenedModel:

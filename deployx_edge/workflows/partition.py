@@ -29,7 +29,7 @@ from deployx_edge.sources.partition import Part, partition
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.bundle_options import BundleOptions
 from deployx_edge.workflows.conversion import CONVERTERS, source_preprocessing
-from deployx_edge.workflows.models import OpenedModel, TorchOptions, opened_model
+from deployx_edge.workflows.models import EXPORT_KEYS, OpenedModel, TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent
 from deployx_edge.workflows.samples import read_samples
 
@@ -165,6 +165,9 @@ def _make_parts(
         for index, (part, runtime) in enumerate(zip(parts, runtimes, strict=True)):
             progress(Stage(text=f"Part {index}: {part.extraction.inputs[0]} … for {runtime}"))
             path = Path(work) / f"{opened.name}.onnx"
+            for key in EXPORT_KEYS:
+                if key in source.metadata:
+                    part.extraction.model.metadata_props.add(key=key, value=source.metadata[key])
             onnx.save(part.extraction.model, path)
             given = [
                 {feed.input: run[feed.part, feed.tensor] for feed in part.feeds} for run in runs

@@ -18,6 +18,7 @@ from deployx_edge.model import parse_inputs
 from deployx_edge.sources.onnx_runtime import open_model
 from deployx_edge.workflows import models as story
 from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
+from deployx_edge.workflows.partition import make_sequence
 from tests.integration.models import frozen_models
 
 FACTORY = "tests.integration.models.frozen_models:make"
@@ -137,6 +138,21 @@ def test_accepted_values_are_named_in_the_bundle(tmp_path: Path) -> None:
     (found,) = filter(None, counts)
     assert 0 < int(found[1]) < int(found[2])
     assert str(Path.cwd()) not in (bundle.folder / "bundle.json").read_text()
+
+
+def test_accepted_values_are_named_in_each_part(tmp_path: Path) -> None:
+    options = BundleOptions(
+        input_shapes=(FIXED,),
+        torch=TorchOptions(
+            factory_arguments='{"kind": "loop"}', accept_frozen=True, exporter="torchscript"
+        ),
+        runtime="onnxruntime",
+    )
+    with story.opened_model(Path(FACTORY), options.torch, parse_inputs([FIXED])) as opened:
+        inner = onnx.load(opened.path).graph.node[0].output[0]
+    sequence = make_sequence(Path(FACTORY), tmp_path / "sequence", [inner], options)
+    for part in sequence.bundles:
+        assert any("as accepted" in note for note in part.provenance.notes)
 
 
 def test_acceptance_does_not_cover_another_mistake(tmp_path: Path) -> None:
