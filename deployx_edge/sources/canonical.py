@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from deployx_edge.sources.branches import write_out_branches
 from deployx_edge.sources.folding import drop_unread, fold_constants, fold_shapes
 from deployx_edge.sources.functions import inline_functions
-from deployx_edge.sources.onnx_file import OnnxSource, prepared
+from deployx_edge.sources.onnx_file import UNSLIMMED_KEY, OnnxSource, prepared
 from deployx_edge.sources.onnx_runtime import open_model
 from deployx_edge.sources.sequences import write_out_sequences
 from deployx_edge.sources.training import refuse_training_mode
@@ -61,7 +61,7 @@ def canonical(
     model = inline_functions(prepared(source))
     _write_out(model, {})
     refuse_training_mode(model, source.path.name)
-    simplified = _simplified(model)
+    simplified = _simplified(model, source)
     shapes = _shapes(simplified, source)
     # Shapes that onnxslim could not tell may be known now, and with them what follows.
     applied: Counter[str] = Counter()
@@ -70,7 +70,7 @@ def canonical(
         applied += found
         if not _write_out(simplified, shapes) + found.total():
             break
-        simplified = _simplified(simplified)
+        simplified = _simplified(simplified, source)
         shapes = _shapes(simplified, source)
     applied += Counter({fusion.name: fusion(simplified, shapes) for fusion in fusions})
     return CanonicalModel(model=simplified, shapes=shapes, applied=dict(applied))
@@ -84,7 +84,7 @@ def simplified(source: OnnxSource) -> onnx.ModelProto:
     model = inline_functions(prepared(source))
     drop_unread(model)
     refuse_training_mode(model, source.path.name)
-    model = _simplified(model)
+    model = _simplified(model, source)
     names = {node.name for node in model.graph.node}
     for index, node in enumerate(model.graph.node):
         if not node.name:
@@ -109,12 +109,18 @@ def _write_out(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) ->
     return total
 
 
-def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+def _simplified(model: onnx.ModelProto, source: OnnxSource) -> onnx.ModelProto:
+    """The model after onnxslim; itself where that fails, or is not to be asked."""
     import logging
 
     import onnx
     import onnxslim
 
+    if not source.is_slimmed:
+        # Whoever reads what was made of it must not ask onnxslim either.
+        if all(entry.key != UNSLIMMED_KEY for entry in model.metadata_props):
+            model.metadata_props.add(key=UNSLIMMED_KEY, value="true")
+        return model
     logging.getLogger("onnxslim").setLevel(logging.CRITICAL)
     try:
         made: onnx.ModelProto = onnxslim.slim(copy.deepcopy(model))

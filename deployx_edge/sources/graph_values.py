@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
+from deployx_edge.sources.subgraphs import nodes_within
 
 if TYPE_CHECKING:
     import onnx
+
+_MAKES_NO_TENSOR = re.compile("Sequence|Optional|ZipMap")
 
 
 def dtype_of(path: Path, kind: str, value: onnx.ValueInfoProto) -> str:
@@ -50,3 +54,16 @@ def suggest_shape(dims: tuple[int | None, ...] | None) -> str:
     return "x".join(
         str(size if size is not None else 1 if axis == 0 else 224) for axis, size in enumerate(dims)
     )
+
+
+def no_tensors(model: onnx.ModelProto) -> set[str]:
+    """The names of the graph's values that are sequences, optional values or maps."""
+    import onnx
+
+    bodies = (model.graph.node, *(function.node for function in model.functions))
+    if not any(_MAKES_NO_TENSOR.search(n.op_type) for body in bodies for n in nodes_within(body)):
+        return set()
+    inferred = onnx.shape_inference.infer_shapes(model)
+    values = (*inferred.graph.value_info, *inferred.graph.output)
+    kinds = {value.name: value.type.WhichOneof("value") for value in values}
+    return {name for name, kind in kinds.items() if kind not in (None, "tensor_type")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,13 @@ from deployx_edge.sources.cleaning import clean, readable_name
 from deployx_edge.sources.external_data import ExternalData, find_external_data
 from deployx_edge.sources.fixed_inputs import fix_inputs, fixed_values
 from deployx_edge.sources.functions import refuse_mixed_opsets
-from deployx_edge.sources.graph_values import dtype_of, sizes_of, spell_sizes, suggest_shape
+from deployx_edge.sources.graph_values import (
+    dtype_of,
+    no_tensors,
+    sizes_of,
+    spell_sizes,
+    suggest_shape,
+)
 from deployx_edge.sources.layouts import channels_last
 from deployx_edge.sources.marks import find_marks, without_marks
 from deployx_edge.sources.placeholders import refuse_placeholder
@@ -33,7 +38,8 @@ _IR_VERSION = 8
 _LEAST_IR_VERSION = 4
 _NEWEST_IR_VERSION = 13  # of ONNX 1.20; what a later one may hold would be lost in the copy
 DEFAULT_DOMAINS = ("", "ai.onnx")
-_MAKES_NO_TENSOR = re.compile("Sequence|Optional|ZipMap")
+# In the metadata of a model that onnxslim is not to simplify.
+UNSLIMMED_KEY = "deployx-edge.unslimmed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +74,7 @@ class OnnxSource:
     ``notes`` say what is not as in the file. ``fixed`` are inputs that have a value instead, and
     are none any more. ``as_filed``: the file itself is what is meant; else only ``prepared`` is.
     ``channels_last`` names the inputs and outputs whose channels come behind height and width.
+    ``is_slimmed``: onnxslim simplifies it, unless that was seen to change what it computes.
     """
 
     path: Path
@@ -82,6 +89,7 @@ class OnnxSource:
     as_filed: bool = True
     notes: tuple[str, ...] = ()
     channels_last: frozenset[str] = frozenset()
+    is_slimmed: bool = True
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -131,6 +139,7 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
         as_filed=model is whole and not (loaded.is_changed or fixed or reshaped),
         notes=(*loaded.notes, *_notes(requests, fixed, reshaped)),
         channels_last=channels_last(graph),
+        is_slimmed=all(entry.key != UNSLIMMED_KEY for entry in model.metadata_props),
     )
     if reshaped:
         check_new_shapes(path.name, prepared(source), inputs, reshaped)
@@ -201,19 +210,6 @@ def tensor_names(source: OnnxSource) -> tuple[str, ...]:
     others = no_tensors(model)
     made = (name for node in model.graph.node for name in node.output)
     return tuple(name for name in made if name and name not in others)
-
-
-def no_tensors(model: onnx.ModelProto) -> set[str]:
-    """The names of the graph's values that are sequences, optional values or maps."""
-    import onnx
-
-    bodies = (model.graph.node, *(function.node for function in model.functions))
-    if not any(_MAKES_NO_TENSOR.search(n.op_type) for body in bodies for n in nodes_within(body)):
-        return set()
-    inferred = onnx.shape_inference.infer_shapes(model)
-    values = (*inferred.graph.value_info, *inferred.graph.output)
-    kinds = {value.name: value.type.WhichOneof("value") for value in values}
-    return {name for name, kind in kinds.items() if kind not in (None, "tensor_type")}
 
 
 def with_outputs(source: OnnxSource, tensors: Sequence[str]) -> onnx.ModelProto:

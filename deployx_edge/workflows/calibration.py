@@ -29,6 +29,7 @@ from deployx_edge.runtimes.emitter.converter import takes_batches
 from deployx_edge.runtimes.onnxruntime_converter import input_specs
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.sources.second_opinion import without_simplifier
 from deployx_edge.workflows.bundle import BundleOptions
 from deployx_edge.workflows.conversion import (
     source_outputs,
@@ -136,8 +137,13 @@ def opened_material(
             progress(Stage(text=note))
         preprocessing = source_preprocessing(source, options.bundle)
         reference = Reference(source)
-        made_up = reference.run(structured_inputs(source.inputs, preprocessing)[0])
+        arrays = structured_inputs(source.inputs, preprocessing)[0]
+        made_up = reference.run(arrays)
         _check_single(source, source_outputs(source, made_up))
+        plain = without_simplifier(source, arrays, made_up)
+        if plain is not None:
+            progress(Stage(text=plain.notes[-1]))
+            source = plain
         data, described = _calibration_data(calibration, source, preprocessing, options, progress)
         given = reference.run(next(iter(data)).inputs)
         yield Material(

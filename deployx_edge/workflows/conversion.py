@@ -20,6 +20,7 @@ from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.pnnx import PnnxConverter
 from deployx_edge.sources.broken_weights import refuse_broken_weights
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.sources.second_opinion import without_simplifier
 from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.workflows.bundle_options import BundleOptions
@@ -98,9 +99,27 @@ def converter_for(options: BundleOptions) -> Converter:
 
 
 def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progress) -> Made:
-    """Convert an ONNX file into ``work``, and compare what came out with it."""
-    converter = converter_for(options)
+    """Convert an ONNX file into ``work``, and compare what came out with it.
+
+    Where it differs because the simplifier changed it, that is left out, and said.
+    """
     source = read_onnx(model, parse_inputs(options.input_shapes))
+    try:
+        return _from_source(source, options, work, progress)
+    except VerificationError:
+        arrays = structured_inputs(source.inputs)[-1]
+        plain = without_simplifier(source, arrays, Reference(source).run(arrays))
+        if plain is None:
+            raise
+    again = work / "again"
+    again.mkdir()
+    return _from_source(plain, options, again, progress)
+
+
+def _from_source(
+    source: OnnxSource, options: BundleOptions, work: Path, progress: Progress
+) -> Made:
+    converter = converter_for(options)
     converter.check(source)
     refuse_too_large(source)
     preprocessing = source_preprocessing(source, options)
@@ -110,7 +129,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     outputs = source_outputs(source, runs.first)
     postprocessing = source_postprocessing(source, runs.first, options)
     precision = options.precision or "fp32"
-    progress(Stage(text=f"Converting {model.name} to {options.runtime} ({precision})"))
+    progress(Stage(text=f"Converting {source.path.name} to {options.runtime} ({precision})"))
     request = ConversionRequest(
         outputs=outputs,
         precision=precision,

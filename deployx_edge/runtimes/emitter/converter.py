@@ -138,10 +138,10 @@ class EmitterConverter:
         self, source: OnnxSource, request: ConversionRequest, *, is_batch: bool
     ) -> Examined:
         emitted = self._emit(source, request)
-        unread = [tensor.name for tensor in source.inputs if tensor.name not in emitted.blobs]
-        if unread and not emitted.refusals:
-            reason = f"the input '{unread[0]}' decides on no output; export the model without it"
-            emitted = replace(emitted, refusals=(Refusal(operator="", node="", reason=reason),))
+        if not emitted.refusals:
+            reason = _misfit(source, request, emitted.blobs, is_batch=is_batch)
+            whole = Refusal(operator="", node="", reason=reason)
+            emitted = replace(emitted, refusals=(whole,) if reason else ())
         return Examined(canonical=self._canonical(source), emitted=emitted, is_batch=is_batch)
 
     def _canonical(self, source: OnnxSource) -> CanonicalModel:
@@ -228,6 +228,21 @@ def _runs(graph: Graph) -> int:
     return max(1, _MEASURED_VALUES // max(values, 1))
 
 
+def _misfit(
+    source: OnnxSource, request: ConversionRequest, blobs: Mapping[str, str], *, is_batch: bool
+) -> str:
+    """What of the model's inputs and outputs cannot be said in a bundle for ncnn; "" if nothing."""
+    unread = [tensor.name for tensor in source.inputs if tensor.name not in blobs]
+    if unread:
+        return f"the input '{unread[0]}' decides on no output; export the model without it"
+    try:
+        for tensors in (source.inputs, request.outputs):
+            _specs(source, tensors, blobs, is_batch=is_batch)
+    except ModelError as error:
+        return error.message.rstrip(".")
+    return ""
+
+
 def _blob_arrays(
     graph: Graph, blobs: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
@@ -248,7 +263,7 @@ def _for_one_sample(source: OnnxSource) -> OnnxSource:
 
 
 def _specs(
-    source: OnnxSource, tensors: Sequence[SourceTensor], blobs: dict[str, str], *, is_batch: bool
+    source: OnnxSource, tensors: Sequence[SourceTensor], blobs: Mapping[str, str], *, is_batch: bool
 ) -> tuple[TensorSpec, ...]:
     return tuple(
         tensor_spec(

@@ -64,6 +64,8 @@ def gather_by_tuples(draft: Draft, node: Node) -> None:
         raise RefusedError("its first axes count samples (batch_dims)")
     shape = graph.shape(node.input(0))
     tuples = graph.constant(node.input(1), "indices")
+    if not tuples.size:
+        raise RefusedError("its indices are empty")
     depth = tuples.shape[-1]
     sizes = np.asarray(shape[:depth])
     tuples = np.where(tuples < 0, tuples + sizes, tuples)
