@@ -8,10 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deployx_edge.model import MARK_DOMAIN
+from deployx_edge.sources.editing import keep_nodes
 from deployx_edge.sources.subgraphs import (
     all_names,
     graphs_in,
     nodes_within,
+    read_nodes,
     rename_tensors,
     tensors_read,
 )
@@ -20,6 +23,18 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
+# Those of operators that ONNX, or every build of ONNX Runtime, has.
+KNOWN_DOMAINS = (
+    "",
+    "ai.onnx",
+    "ai.onnx.ml",
+    "ai.onnx.preview.training",
+    "ai.onnx.training",
+    "com.microsoft",
+    "com.microsoft.experimental",
+    "com.microsoft.nchwc",
+    "com.ms.internal.nhwc",
+)
 # ``bundle.json`` takes names of up to 1024 characters.
 _LONGEST = 1000
 # Characters that end a line or move the cursor; no table, list or manifest takes them.
@@ -37,11 +52,12 @@ class Cleaned:
 def clean(model: onnx.ModelProto) -> Cleaned:
     """Change the model in place, but nothing of what it computes.
 
-    Sparse constants become dense, constants that nobody reads and outputs that are listed
-    twice go, and names lose line breaks and other control characters.
+    Sparse constants become dense; constants that nobody reads, nodes that nobody reads nor
+    knows and outputs that are listed twice go; names lose line breaks and other control characters.
     """
     listed = [value.name for value in (*model.graph.input, *model.graph.output)]
     dense = _write_densely(model)
+    strangers = _drop_unread_strangers(model)
     unread = _drop_unread(model.graph)
     twice = _list_outputs_once(model.graph)
     names = _rename_unreadable(model)
@@ -52,7 +68,7 @@ def clean(model: onnx.ModelProto) -> Cleaned:
     ]
     if twice:
         notes.append("Outputs that the model lists twice are given once.")
-    return Cleaned(changed=bool(dense or unread or twice or names), notes=tuple(notes))
+    return Cleaned(changed=bool(dense or strangers or unread or twice or names), notes=tuple(notes))
 
 
 def readable_name(name: str) -> str:
@@ -82,6 +98,16 @@ def _write_densely(model: onnx.ModelProto) -> bool:
                 entry.t.CopyFrom(dense)
                 found = True
     return found
+
+
+def _drop_unread_strangers(model: onnx.ModelProto) -> bool:
+    """Without nodes of unknown domains that decide on no output: no runtime would load them."""
+    known = {*KNOWN_DOMAINS, MARK_DOMAIN}
+    if all(node.domain in known for node in model.graph.node):
+        return False
+    read = read_nodes(model)
+    kept = [node for node in model.graph.node if node.domain in known or node in read]
+    return keep_nodes(model.graph, kept) > 0
 
 
 def _dense(sparse: onnx.SparseTensorProto) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from deployx_edge.model import AxisRange, InputRequest, format_shape, too_large
 from deployx_edge.sources.cleaning import clean, readable_name
 from deployx_edge.sources.external_data import ExternalData, find_external_data
 from deployx_edge.sources.fixed_inputs import fix_inputs, fixed_values
-from deployx_edge.sources.functions import refuse_mixed_opsets
+from deployx_edge.sources.functions import called_functions, refuse_mixed_opsets
 from deployx_edge.sources.graph_values import (
     dtype_of,
     no_tensors,
@@ -297,7 +297,7 @@ def _nodes(model: onnx.ModelProto) -> tuple[SourceNode, ...]:
     functions = {(function.domain, function.name) for function in model.functions}
     versions = {entry.domain: entry.version for entry in model.opset_import}
     nodes = []
-    bodies = [model.graph.node, *(function.node for function in model.functions)]
+    bodies = [model.graph.node, *(function.node for function in called_functions(model))]
     for node in (node for body in bodies for node in nodes_within(body)):
         name = node.name or (node.output[0] if node.output else "?")
         if (node.domain, node.op_type) in functions:

@@ -155,6 +155,10 @@ def test_a_foreign_operator_is_the_cause_and_not_what_follows(tmp_path: Path) ->
     assert macs["Odd"] is None
     assert macs["Relu"] == 0
     assert found.macs is None
+    made.graph.node[2].input[0] = "c"  # now nobody reads what it gives
+    for runtime in ("ncnn", "onnxruntime"):
+        bundle = make_bundle(save(made, path), tmp_path / runtime, BundleOptions(runtime=runtime))
+        assert bundle.provenance.verification.status == "passed"
 
 
 @pytest.mark.parametrize("runtime", ["ncnn", "onnxruntime"])
