@@ -63,7 +63,8 @@ class Differences:
         import numpy as np
 
         assert self._errors is not None
-        error = found - wanted
+        with np.errstate(invalid="ignore"):  # infinity less infinity; looked at below
+            error = found - wanted
         sums = np.einsum("ij,ij->i", error, error)
         squares = float(np.einsum("ij,ij->", wanted, wanted))
         if not (np.isfinite(sums).all() and math.isfinite(squares)):

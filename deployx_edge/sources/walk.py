@@ -19,7 +19,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx_file import OnnxSource, no_tensors, prepared
+from deployx_edge.sources.graph_values import no_tensors
+from deployx_edge.sources.onnx_file import OnnxSource, prepared
 from deployx_edge.sources.onnx_runtime import open_model, plain_reason, refusal
 
 if TYPE_CHECKING:
@@ -164,9 +165,10 @@ class SourceWalk:
         read_by = [{name for node in group for name in names_read(node)} for group in groups]
         parts = []
         for index, group in enumerate(groups):
+            own = {name for node in group for name in node.output}
             made = [name for node in group for name in node.output if name in self.makers]
             later = {*outputs}.union(*read_by[index + 1 :])
-            reads = read_by[index] - set(made) - constants
+            reads = read_by[index] - own - constants
             over = {*made, *reads} - later
             if index == len(groups) - 1:  # an output that no node makes: an input, a constant
                 made += [name for name in outputs if name not in set(self.names)]

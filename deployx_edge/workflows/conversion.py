@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from deployx_edge import __version__
 from deployx_edge.bundle import Bundle, Verification
-from deployx_edge.comparison import is_finite
-from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.comparison import is_finite, structured_inputs
+from deployx_edge.errors import ModelError, UsageError, VerificationError
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
@@ -18,6 +18,7 @@ from deployx_edge.runtimes.ncnn import version as ncnn_version
 from deployx_edge.runtimes.ncnn_pair import read_pair
 from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.pnnx import PnnxConverter
+from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.broken_weights import refuse_broken_weights
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.second_opinion import without_simplifier

@@ -94,10 +94,12 @@ def loops() -> Iterator[Structure]:
             yield Structure(name=title, model=_model(nodes, constants))
     computed = [
         node("ReduceSum", ["x"], ["sum"], keepdims=0),
-        node("Cast", ["sum"], ["count"], to=TensorProto.INT64),
+        node("Greater", ["sum", "zero"], ["once"]),
+        node("Cast", ["once"], ["count"], to=TensorProto.INT64),
         node("Loop", ["count", "", "x"], ["y"], name="loop", body=_rounds(rows=False)),
     ]
-    yield Structure(name="loop/computed", model=_model(computed, {}), refused="Loop", node="loop")
+    made = _model(computed, {"zero": np.float32(0)})
+    yield Structure(name="loop/computed", model=made, refused="Loop", node="loop")
 
 
 def folded() -> Iterator[Structure]:
