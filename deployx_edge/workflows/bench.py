@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -85,12 +85,13 @@ def bench_device(
 def _watched_bench(
     session: Session, job: BenchJob, options: RunOptions, pushes: Sequence[PushCost]
 ) -> list[BenchResult]:
-    with ExitStack() as stack:
-        watches = [
-            stack.enter_context(watched(session, bundle, options, force=job.force))
-            for bundle in job.bundles
-        ]
-        return bench_rounds(session, job, options, pushes, watches)
+    return bench_rounds(
+        session,
+        job,
+        options,
+        pushes,
+        lambda bundle: watched(session, bundle, options, force=job.force),
+    )
 
 
 @contextmanager
@@ -127,7 +128,9 @@ def bench(
     pushes = [session.push(bundle)]
     job = BenchJob(bundle=bundle, plan=plan or BenchPlan(), limits=limits or Limits(), batch=batch)
     return [
-        result for each in options for result in bench_rounds(session, job, each, pushes, [Watch()])
+        result
+        for each in options
+        for result in bench_rounds(session, job, each, pushes, lambda bundle: nullcontext(Watch()))
     ]
 
 

@@ -8,6 +8,7 @@ that a drift of the board hits both alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import chain
@@ -83,7 +84,6 @@ class _Side:
     bundle: Bundle
     baseline: bool
     push: PushCost
-    watch: Watch
     loads: list[LoadResult] = field(default_factory=list)
     samples: list[BenchSamples] = field(default_factory=list)
     transport: TransportCost | None = None
@@ -110,11 +110,14 @@ def bench_rounds(
     job: BenchJob,
     options: RunOptions,
     pushes: Sequence[PushCost],
-    watches: Sequence[Watch],
+    watch: Callable[[Bundle], AbstractContextManager[Watch]],
 ) -> list[BenchResult]:
-    """One result for each bundle of the job, the one that it runs against last."""
+    """One result for each bundle of the job, the one that it runs against last.
+
+    Each worker process runs inside ``watch`` of its bundle.
+    """
     sides = [
-        _Side(bundle=bundle, baseline=index > 0, push=pushes[index], watch=watches[index])
+        _Side(bundle=bundle, baseline=index > 0, push=pushes[index])
         for index, bundle in enumerate(job.bundles)
     ]
     results: list[BenchResult] = []
@@ -123,7 +126,7 @@ def bench_rounds(
             if look:
                 session.progress(Stage(text="Not told yet: measuring again"))
             for _ in range(job.plan.repeats):
-                _round(session, job, options, sides)
+                _round(session, job, options, sides, watch)
             others = load_so_far()
             results = [_result(session, job, options, side, others) for side in sides]
             if _decided(results, job):
@@ -143,25 +146,31 @@ def _decided(results: Sequence[BenchResult], job: BenchJob) -> bool:
     return job.against is None or all(pair.verdict != UNTOLD for pair in pairs)
 
 
-def _round(session: Session, job: BenchJob, options: RunOptions, sides: Sequence[_Side]) -> None:
+def _round(
+    session: Session,
+    job: BenchJob,
+    options: RunOptions,
+    sides: Sequence[_Side],
+    watch: Callable[[Bundle], AbstractContextManager[Watch]],
+) -> None:
     """Each side once, the other way round than the last time."""
     done = len(sides[0].samples)
     for side in sides if done % 2 == 0 else reversed(sides):
-        _run(session, job, options, side)
+        with watch(side.bundle) as watching:
+            _run(session, job, options, side, watching)
     if job.plan.repeats > 1:
         looks = done // job.plan.repeats + 1
         total = looks * job.plan.repeats
         session.progress(Share(done=done + 1, total=total, of="repeats"))
 
 
-def _run(session: Session, job: BenchJob, options: RunOptions, side: _Side) -> None:
+def _run(session: Session, job: BenchJob, options: RunOptions, side: _Side, watch: Watch) -> None:
     """One worker process."""
     inputs = random_inputs(side.bundle, job.batch)
     # The hundredth worker is no news.
     telling = session if not side.samples else replace(session, progress=silent)
-    side.watch.phase = "load"
     with loaded(telling, side.bundle, options, job.limits) as load:
-        side.watch.phase = "run"
+        watch.phase = "run"
         telling.progress(Stage(text=_benchmarking(job, side.bundle, load, options)))
         samples = session.client.bench(load.model_id, inputs, job.plan, _counter(session, job))
         if not side.samples:
