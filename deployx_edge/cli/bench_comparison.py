@@ -90,12 +90,12 @@ def judge(comparisons: Sequence[Comparison], max_slowdown: float) -> None:
     judged = [(each, beyond(each, max_slowdown)) for each in comparisons if each.new is not None]
     slow = [each for each, passed in judged if passed]
     if slow:
-        raise SlowdownError(f"At most {max_slowdown:.1%} slower was allowed, but {_told(slow)}.")
+        raise SlowdownError(f"At most {max_slowdown:.1%} slower was allowed. {_told(slow)}.")
     untold = [each for each, passed in judged if passed is None]
     if untold or not judged:
         raise UndecidedError(
-            f"Whether the limit of {max_slowdown:.1%} is kept cannot be told: "
-            f"{_told(untold) or 'nothing was compared'}.",
+            f"Whether the limit of {max_slowdown:.1%} is kept cannot be told. "
+            f"{_told(untold) or 'Nothing was compared'}.",
             remedy="Measure on a board that is left alone, with more --repeat, or --against.",
         )
 
@@ -103,7 +103,7 @@ def judge(comparisons: Sequence[Comparison], max_slowdown: float) -> None:
 def _told(comparisons: Sequence[Comparison]) -> str:
     return "; ".join(
         f"{each.new.configuration.model} with {each.new.configuration.threads} threads in "
-        f"{each.new.configuration.precision} on {each.new.configuration.device} is {each.text}"
+        f"{each.new.configuration.precision} on {each.new.configuration.device}: {each.text}"
         for each in comparisons
         if each.new is not None
     )

@@ -159,7 +159,7 @@ def test_the_limit_sets_the_exit_code(factor, limit, error):
     if error is None:
         judge(found, limit)
     else:
-        with pytest.raises(error, match="digits with 4 threads in fp32 on pi is slower by"):
+        with pytest.raises(error, match="digits with 4 threads in fp32 on pi: slower by"):
             judge(found, limit)
 
 
