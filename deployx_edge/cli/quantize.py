@@ -21,7 +21,6 @@ from deployx_edge.cli.options import (
     FactoryArgumentsOption,
     InputShapeOption,
     JsonOption,
-    ModelArgument,
     OptionalDeviceOption,
     PictureOption,
     RewriterOption,
@@ -34,11 +33,19 @@ if TYPE_CHECKING:
     from deployx_edge.quantization.values import QuantizationSettings
     from deployx_edge.workflows.sensitivity import AccuracyGoal
 
+_ModelArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="An .onnx file, one of PyTorch's (.pt, .pt2, package.module:factory), or a bundle "
+        "whose source lies in it, beside it or here.",
+    ),
+]
 _SEARCH = "With --sensitivity"
 
 
 def quantize(
-    model: ModelArgument,
+    model: _ModelArgument,
     calibration: Annotated[
         Path,
         typer.Option(
@@ -95,6 +102,14 @@ def quantize(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help=f"{_SEARCH}: so many samples of it.")
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images",
+            metavar="FOLDER",
+            help="Where the pictures are that a list names, of --calibration and of --dataset.",
+        ),
+    ] = None,
     device: OptionalDeviceOption = None,
     wait: WaitOption = True,
     input_shape: InputShapeOption = None,
@@ -126,12 +141,13 @@ def quantize(
     chosen, is_preset = _settings(
         preset, algorithm, equalize, correct_bias, tuning, tuning_steps, seed
     )
-    goal = _goal(sensitivity, dataset, max_drop, limit, device, wait)
+    goal = _goal(sensitivity, dataset, max_drop, limit, device, wait, images)
     options = QuantizeOptions(
         count=count,
         preset=preset if is_preset else None,
         settings=chosen,
         keep_float=tuple(keep_float or ()),
+        images=images,
         bundle=BundleOptions(
             runtime=runtime,
             input_shapes=tuple(input_shape or ()),
@@ -200,6 +216,7 @@ def _goal(
     limit: int | None,
     device: str | None,
     wait: bool,
+    images: Path | None,
 ) -> AccuracyGoal | None:
     from deployx_edge.errors import UsageError
     from deployx_edge.workflows.sensitivity import AccuracyGoal
@@ -218,5 +235,11 @@ def _goal(
         return None
     ((metric, value),) = parse_thresholds([max_drop], "--max-drop").items()
     return AccuracyGoal(
-        dataset=dataset, metric=metric, max_drop=value, device=device, wait=wait, limit=limit
+        dataset=dataset,
+        metric=metric,
+        max_drop=value,
+        device=device,
+        wait=wait,
+        limit=limit,
+        images=images,
     )

@@ -158,7 +158,9 @@ class Dataset:
 
 
 def _check_varied(sample: Sample) -> None:
-    if all(array.min() == array.max() for array in sample.inputs.values()):
+    # A single number is always one value.
+    arrays = [array for array in sample.inputs.values() if array.size > 1]
+    if arrays and all(array.min() == array.max() for array in arrays):
         raise UsageError(f"The sample '{sample.name}' holds one value only.")
 
 

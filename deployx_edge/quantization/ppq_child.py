@@ -8,6 +8,7 @@ how far it is (``ppq_telling``). It is started by ``quantization/ppq.py`` only.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import sys
@@ -72,14 +73,13 @@ def _differing(executor: Any, folder: Path, samples: Samples, names: list[str]) 
     return None
 
 
-def _work(folder: Path) -> dict[str, Any]:
+def _work(folder: Path, teller: Teller) -> dict[str, Any]:
     """Do the job in ``folder``; what is to be told of it."""
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     torch.manual_seed(job["settings"]["seed"])
     model = onnx.load(folder / "model.onnx")
     view = view_of(model)
     onnx.save(view, folder / "view.onnx")
-    teller = Teller()
     teller.phase("Reading the model", len(view.graph.node))
     graph = _read(folder)
     in_float(graph)
@@ -113,8 +113,8 @@ def _peak_bytes() -> int:
     return 0
 
 
-def _reason(error: BaseException) -> str:
-    """What went wrong, with the node where PPQ or we say which it was."""
+def _reason(error: BaseException, phase: str) -> str:
+    """What went wrong, with the node where it is known, else with the phase."""
     chain: list[BaseException] = []
     while error is not None and error not in chain:
         chain.append(error)
@@ -123,18 +123,20 @@ def _reason(error: BaseException) -> str:
     if named is not None:
         return str(named)
     said = " ".join(str(chain[-1]).split()) or type(chain[-1]).__name__
-    return f"{said} (in {type(chain[-1]).__name__})"
+    return f"{said} ({type(chain[-1]).__name__} in its phase '{phase}')"
 
 
 def main(folder: Path) -> int:
     """Do the job in ``folder``; 0 where every layer has its scales."""
+    teller = Teller()
+    gc.freeze()  # PPQ collects garbage all the time; what was imported is none
     try:
-        result = _work(folder)
+        result = _work(folder, teller)
     except Exception as error:  # any, of PPQ, torch and ONNX Runtime: each names what it can
         import traceback
 
         traceback.print_exc()  # for --debug
-        result = {"error": _reason(error)}
+        result = {"error": _reason(error, teller.text)}
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
     return 1 if "error" in result else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from esp_ppq.quantization.optim import (
 )
 from esp_ppq.quantization.quantizer.base import BaseQuantizer
 
+from deployx_edge.quantization.ppq_operators import NodeError
 from deployx_edge.quantization.ppq_passes import Job
 
 _LARGEST_CODE = 127
@@ -152,9 +154,12 @@ def _write(graph: Any, layers: dict[str, dict[str, Any]], folder: Path) -> dict[
         weight_steps = weight.scale.detach().reshape(-1).abs()
         arrays[f"codes_{index}"] = _codes(values, weight_steps, layer["axis"]).numpy()
         arrays[f"steps_{index}"] = weight_steps.numpy()
-        if operation.num_of_input > 2:
+        if operation.num_of_input > 2 and operation.inputs[2].is_parameter:
             arrays[f"bias_{index}"] = operation.inputs[2].value.detach().numpy()
         steps[name] = abs(float(entering.scale.detach().reshape(-1)[0]))
+        if not math.isfinite(steps[name]):
+            reason = "the calibration data leads to NaN or infinite values before it"
+            raise NodeError(name, operation.type, reason)
     np.savez(folder / "layers.npz", **arrays)  # type: ignore[arg-type]
     return steps
 

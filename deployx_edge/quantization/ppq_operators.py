@@ -30,10 +30,10 @@ Value = Any  # of PPQ: a tensor, or None for an input that is left out
 
 
 class NodeError(Exception):
-    """A node that cannot be computed; says which, and why."""
+    """A node that cannot be computed or quantized; says which, and why."""
 
     def __init__(self, node: str, type: str, reason: str) -> None:
-        super().__init__(f"the node '{node}' ({type}) cannot be computed: {reason}")
+        super().__init__(f"the node '{node}' ({type}): {reason}")
 
 
 class Operators:
@@ -96,10 +96,9 @@ class Operators:
         node = self._nodes.get(operation.name)
         if node is None:  # one of the view's own
             return list(values)
-        names = [*node.input, *outer_inputs(node)]
         arrays = {
             name: value.detach().cpu().numpy()
-            for name, value in zip(names, values, strict=False)
+            for name, value in zip(_read_names(node), values, strict=False)
             if name and value is not None
         }
         key = (node.name, tuple((name, array.dtype.str) for name, array in arrays.items()))
@@ -134,6 +133,14 @@ class Operators:
             providers=["CPUExecutionProvider"],
             enable_fallback=0,
         )
+
+
+def _read_names(node: onnx.NodeProto) -> list[str]:
+    """What the view of the node reads, in its order."""
+    own = list(node.input)
+    while own and not own[-1]:
+        own.pop()
+    return [*own, *outer_inputs(node)]
 
 
 def _why_not(

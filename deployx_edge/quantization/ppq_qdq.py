@@ -31,11 +31,13 @@ from esp_ppq.quantization.quantizer import OnnxruntimeQuantizer
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from deployx_edge.quantization.ppq_operators import NodeError
 from deployx_edge.quantization.ppq_passes import Job
 
 _AXES_SINCE = 13  # the opset in which Q and DQ take a scale for each channel
 _MICROSOFT = "com.microsoft"  # whose Q and DQ always did
-_BIAS_PLACE = 2
+_BIASED, _BIAS_PLACE = ("Conv", "ConvTranspose", "Gemm"), 2
+_BIAS_LIMIT = 2.0**30  # half of what 32 bits hold: sums of products are added to it
 _PREFIX = "deployx-int8"
 
 
@@ -80,6 +82,7 @@ def quantize_for_onnxruntime(
             operation.platform = TargetPlatform.FP32
     executor.load_graph(graph)
     _find_scales(job, quantizer)
+    _make_room_for_biases(graph)
     job.teller.phase("Writing the model")
     onnx.save(_Writer(model).written(graph), folder / "exported.onnx")
     return {}
@@ -133,6 +136,28 @@ def _find_scales(job: Job, quantizer: _Quantizer) -> None:
     job.correct_bias()
 
 
+def _make_room_for_biases(graph: Any) -> None:
+    """Widen the steps of weights by which a bias would not fit into 32 bits.
+
+    ONNX Runtime keeps biases in steps of input times weight. Of a channel whose weights are 0, or
+    behind a tensor that is, that is next to nothing, and the bias would be cut in silence.
+    """
+    for operation in graph.operations.values():
+        if not isinstance(operation, QuantableOperation) or operation.num_of_input <= _BIAS_PLACE:
+            continue
+        bias = operation.inputs[_BIAS_PLACE]
+        if not (bias.is_parameter and _is_bias(operation, _BIAS_PLACE)):
+            continue
+        entering, weight = operation.config.input_quantization_config[:_BIAS_PLACE]
+        channels = weight.scale.numel()
+        largest = bias.value.detach().abs().reshape(-1)
+        if largest.numel() % channels:
+            largest = largest.max().reshape(1).expand(channels)
+        by_channel = largest.reshape(-1, channels).max(dim=0)[0]
+        least = by_channel / (float(entering.scale.detach().abs().max()) * _BIAS_LIMIT)
+        weight.scale = torch.maximum(weight.scale.detach(), least.reshape(weight.scale.shape))
+
+
 class _Writer:
     """The source with what PPQ found: each tensor is quantized once for each scale."""
 
@@ -163,10 +188,11 @@ class _Writer:
 
     def _inputs(self, node: onnx.NodeProto, operation: Any) -> None:
         is_quantized = isinstance(operation, QuantableOperation)
-        for place, name in enumerate(node.input):
-            tensor = operation.inputs[place]
+        # The view has no inputs that are left out at the end, and more where there are sub-graphs.
+        for place, (name, tensor) in enumerate(zip(node.input, operation.inputs, strict=False)):
             config = operation.config.input_quantization_config[place] if is_quantized else None
             if config is not None and config.can_export():
+                _check_finite(operation, config)
                 if name in self._constants:
                     node.input[place] = self._weight(node, place, tensor.value, config)
                 else:
@@ -178,9 +204,10 @@ class _Writer:
                     self._changed(node, place, tensor.value)
 
     def _outputs(self, node: onnx.NodeProto, operation: Any) -> None:
-        for place, name in enumerate(node.output):
-            config = operation.config.output_quantization_config[place]
+        configs = operation.config.output_quantization_config
+        for place, (name, config) in enumerate(zip(node.output, configs, strict=False)):
             if name and config.can_export():
+                _check_finite(operation, config)
                 node.output[place] = f"{name}/{_PREFIX}-float"
                 self._pair(node.output[place], config, name)
 
@@ -262,11 +289,17 @@ class _Writer:
             graph.initializer.extend(kept)
 
 
+def _check_finite(operation: Any, config: Any) -> None:
+    if not bool(torch.isfinite(config.scale).all()):
+        reason = "the calibration data leads to NaN or infinite values there"
+        raise NodeError(operation.name, operation.type, reason)
+
+
 def _is_bias(operation: Any, place: int) -> bool:
     """Whether it is added to sums of codes: what goes in may be quantized where it was made."""
     return (
         place == _BIAS_PLACE
-        and operation.type in ("Conv", "ConvTranspose", "Gemm")
+        and operation.type in _BIASED
         and all(
             each.state != QuantizationStates.FP32 and isinstance(each.scale, torch.Tensor)
             for each in operation.config.input_quantization_config[:_BIAS_PLACE]

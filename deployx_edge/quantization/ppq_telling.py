@@ -17,10 +17,12 @@ class Teller:
 
     def __init__(self) -> None:
         self._done, self._total, self._told = 0, 0, 0.0
+        self.text = ""
 
     def phase(self, text: str, total: int = 0) -> None:
         """A phase begins, of so many calls as far as that is known."""
         self._done, self._total, self._told = 0, total, time.monotonic()
+        self.text = text
         print(f"{PHASE}{text}", flush=True)
 
     def expect(self, total: int) -> None:

@@ -31,6 +31,8 @@ def view_of(model: onnx.ModelProto) -> onnx.ModelProto:
     _constants_to_initializers(made.graph)
     for node in made.graph.node:
         _write_defaults(node, opsets)
+        while node.input and not node.input[-1]:  # PPQ takes it for an input
+            del node.input[-1]
         node.input.extend(outer_inputs(node))
         for place, name in enumerate(node.output):
             if not name:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -54,13 +54,15 @@ class QuantizeOptions:
 
     ``count`` samples of the calibration data are taken, the same for the same seed of
     ``settings``. ``preset`` is only told. ``keep_float`` names layers that stay floats.
-    ``bundle``: runtime, shapes, pre- and post-processing, name (see ``BundleOptions``).
+    ``images`` is the folder of the pictures that a list names. ``bundle``: runtime, shapes, pre-
+    and post-processing, name (see ``BundleOptions``).
     """
 
     count: int = 128
     preset: str | None = "balanced"
     settings: QuantizationSettings = PRESETS["balanced"]
     keep_float: tuple[str, ...] = ()
+    images: Path | None = None
     bundle: BundleOptions = field(default_factory=BundleOptions)
 
 
@@ -83,12 +85,16 @@ class Material:
     preprocessing: tuple[PreProcessing, ...]
     postprocessing: tuple[PostProcessing, ...]
     outputs: tuple[SourceTensor, ...]
+    made_up: tuple[Mapping[str, Any], ...]
     folder: Path
 
     def inputs(self) -> list[dict[str, Any]]:
-        """Some of the calibration data, then inputs made up: what conversions are verified on."""
+        """Some of the calibration data, then inputs made up: what conversions are verified on.
+
+        Those for which the model gives NaN or infinity are left out: nothing can be compared.
+        """
         own = [dict(sample.inputs) for sample in islice(iter(self.data), _VERIFIED)]
-        return [*own, *structured_inputs(self.source.inputs, self.preprocessing)]
+        return [*own, *map(dict, self.made_up)]
 
     @property
     def verified_samples(self) -> int:
@@ -131,16 +137,20 @@ def opened_material(
         opened_model(model, options.bundle.torch, requests, progress=progress) as opened,
     ):
         if opened.path.suffix != ".onnx":
-            raise UsageError(f"{model} is no ONNX model, nor one of PyTorch's, to quantize.")
+            raise UsageError(
+                f"{model} is not a model to quantize: scales are found on ONNX models, PyTorch's, "
+                "and bundles whose source can be had.",
+                remedy="Name the source that it was converted from.",
+            )
         source = read_onnx(opened.path, requests)
         for note in source_notes(source):
             progress(Stage(text=note))
         preprocessing = source_preprocessing(source, options.bundle)
         reference = Reference(source)
-        arrays = structured_inputs(source.inputs, preprocessing)[0]
-        made_up = reference.run(arrays)
-        _check_single(source, source_outputs(source, made_up))
-        plain = without_simplifier(source, arrays, made_up)
+        made_up = structured_inputs(source.inputs, preprocessing)
+        results = [reference.run(arrays) for arrays in made_up]
+        _check_single(source, source_outputs(source, results[0]))
+        plain = without_simplifier(source, made_up[0], results[0])
         if plain is not None:
             progress(Stage(text=plain.notes[-1]))
             source = plain
@@ -154,6 +164,7 @@ def opened_material(
             preprocessing=preprocessing,
             postprocessing=source_postprocessing(source, given, options.bundle),
             outputs=source_outputs(source, given),
+            made_up=tuple(a for a, found in zip(made_up, results, strict=True) if _finite(found)),
             folder=Path(work),
         )
 
@@ -161,6 +172,12 @@ def opened_material(
 def source_notes(source: OnnxSource) -> tuple[str, ...]:
     """What is to be told of how the model came in, aloud and in the bundle."""
     return (*source.notes, *noted(source.metadata))
+
+
+def _finite(outputs: Mapping[str, Any]) -> bool:
+    import numpy as np
+
+    return all(bool(np.isfinite(array).all()) for array in outputs.values())
 
 
 def _check_single(source: OnnxSource, outputs: Sequence[SourceTensor]) -> None:
@@ -190,8 +207,12 @@ def _calibration_data(
         seed=options.settings.seed,
         labelled=False,
         varied=True,
+        images=options.images,
     )
-    count = sum(1 for _ in data)
+    progress(Stage(text="Reading the calibration data"))
+    count = 0
+    for count, _ in enumerate(data, start=1):
+        progress(Share(done=count, total=len(data), of="samples"))
     for told in (*data.notes, *_left_out(data)):
         progress(Stage(text=told))
     reason = too_few(count, len(data.content_hashes()), LEAST_SAMPLES)
@@ -224,17 +245,28 @@ def check_layers(names: Sequence[str], known: Sequence[str]) -> None:
 
 
 def tensor_costs(
-    plain: OnnxSource, int8: OnnxSource, names: Sequence[str], data: Dataset
+    plain: OnnxSource,
+    int8: OnnxSource,
+    names: Sequence[str],
+    data: Dataset,
+    progress: Progress = silent,
 ) -> dict[str, TensorCost]:
-    """How far tensors of the one are from the other's, over the first samples of ``data``."""
+    """How far tensors of the one are from the other's, over the first samples of ``data``.
+
+    Values that are NaN or infinite in one of them do not count.
+    """
     import numpy as np
 
     first, second = Reference(plain, tensors=names), Reference(int8, tensors=names)
     sums = {name: np.zeros(4) for name in names}
-    for sample in islice(iter(data), _COMPARED):
+    total = min(_COMPARED, len(data))
+    for index, sample in enumerate(islice(iter(data), _COMPARED)):
+        progress(Share(done=index, total=total, of="samples"))
         wanted, got = first.run(sample.inputs), second.run(sample.inputs)
         for name in names:
             a, b = (array[name].astype(np.float64).reshape(-1) for array in (wanted, got))
+            usable = np.isfinite(a) & np.isfinite(b)
+            a, b = a[usable], b[usable]
             sums[name] += (a @ a, b @ b, a @ b, (a - b) @ (a - b))
     return {name: _cost(name, *values) for name, values in sums.items()}
 

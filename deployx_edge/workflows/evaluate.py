@@ -168,13 +168,22 @@ def _case(
     options: EvaluationOptions,
     progress: Progress,
 ) -> _Case:
-    preprocess, postprocess = step_texts(options.preprocess), step_texts(options.postprocess)
+    preprocess = step_texts(options.preprocess)
     wanted = BundleOptions(
         input_shapes=input_shapes,
         torch=torch,
         preprocess=() if model.is_dir() else preprocess,
     )
-    bundle = make_bundle(model, options=wanted, progress=progress)
+    return _case_of(make_bundle(model, options=wanted, progress=progress), dataset, options)
+
+
+def check_fits_data(bundle: Bundle, dataset: Path, options: EvaluationOptions) -> None:
+    """UsageError where ``bundle`` cannot be evaluated so; nothing of its files is looked at."""
+    _case_of(bundle, dataset, options)
+
+
+def _case_of(bundle: Bundle, dataset: Path, options: EvaluationOptions) -> _Case:
+    preprocess, postprocess = step_texts(options.preprocess), step_texts(options.postprocess)
     preprocessing = bundle.preprocessing
     if preprocess:
         preprocessing = tuple(parse_preprocessing(text, bundle.inputs) for text in preprocess)

@@ -144,7 +144,8 @@ def finished(
             after, Reference(int8.reference), inputs, accept_unproven=True, limits=END_TO_END
         )
         progress(Stage(text="Measuring what it costs, layer by layer"))
-        report = _report(found, plain, int8, options, (_weight_bytes(before), _weight_bytes(after)))
+        sizes = (_weight_bytes(before), _weight_bytes(after))
+        report = _report(found, plain, int8, options, sizes, progress)
         path = folder / "report.json"
         write_report(report, path)
         made = Made(
@@ -279,12 +280,14 @@ def _report(
     int8: Int8Model,
     options: QuantizeOptions,
     sizes: tuple[int, int],
+    progress: Progress,
 ) -> QuantizationReport:
     data = found.material.data
     tops = {node.name: _first_output(node) for node in found.model.graph.node}
     names = [tops[layer.node] for layer in found.layers]
     ends = [tensor.name for tensor in found.material.outputs]
-    costs = tensor_costs(plain, int8.reference, list(dict.fromkeys([*names, *ends])), data)
+    wanted = list(dict.fromkeys([*names, *ends]))
+    costs = tensor_costs(plain, int8.reference, wanted, data, progress)
     return QuantizationReport(
         runtime="ncnn",
         preset=options.preset,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from deployx_edge.errors import UsageError
 from deployx_edge.quantization.ppq import (
     PpqModel,
     PpqResult,
@@ -37,6 +38,7 @@ from deployx_edge.workflows.calibration import (
     QuantizeOptions,
     check_layers,
     foreign_nodes,
+    fresh,
     notes_of,
     saved,
     source_notes,
@@ -49,6 +51,8 @@ from deployx_edge.workflows.progress import Progress, Stage, silent
 if TYPE_CHECKING:
     import onnx
 
+_INT8_SINCE = 10  # the opset
+_RAISED_TO = (10, 13)  # which the model may change by, or not be converted to
 _WITH_WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -60,7 +64,8 @@ def quantized(
     ONNX Runtime's int8 kernels are compared with the same model run node by node in floats:
     on some processors they saturate. VerificationError where they differ.
     """
-    plain = saved(simplified(material.source), material.folder, material.opened.name)
+    model = _raised(simplified(material.source), material)
+    plain = saved(model, material.folder, material.opened.name)
     layers = _layers(_loaded(plain.path))
     check_layers(options.keep_float, list(layers))
     result = _by_ppq(plain, material, options, progress)
@@ -76,7 +81,7 @@ def quantized(
     reference = Reference(int8)
     verification = verify(converted, reference, material.inputs(), accept_unproven=True)
     progress(Stage(text="Measuring what it costs, layer by layer"))
-    report = _report(plain, int8, layers, result, material, options)
+    report = _report(plain, int8, layers, result, material, options, progress)
     path = material.folder / "report.json"
     write_report(report, path)
     made = Made(
@@ -93,6 +98,37 @@ def quantized(
     )
     bundle = write_made(made, material.opened, output, options.bundle.name)
     return Quantized(bundle=bundle, report=report)
+
+
+def _raised(model: onnx.ModelProto, material: Material) -> onnx.ModelProto:
+    """The model in an opset that has int8 operators; UsageError where it changes by that."""
+    import onnx.version_converter
+
+    opset = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
+    if opset >= _INT8_SINCE:
+        return model
+    sample = next(iter(material.data)).inputs
+    wanted = Reference(material.source).run(sample)
+    for version in _RAISED_TO:
+        try:
+            made: onnx.ModelProto = onnx.version_converter.convert_version(model, version)
+            source = saved(made, fresh(material.folder, f"opset-{version}"), "model")
+            found = Reference(source).run(sample)
+        except Exception:  # the converter's errors share no base
+            continue
+        if all(_is_close(wanted[name], found[name]) for name in wanted):
+            return made
+    raise UsageError(
+        f"{material.source.path.name} is of opset {opset}; ONNX Runtime has int8 operators from "
+        f"opset {_INT8_SINCE} on.",
+        remedy=f"Export it again with opset {_RAISED_TO[-1]}.",
+    )
+
+
+def _is_close(first: Any, second: Any) -> bool:
+    import numpy as np
+
+    return first.shape == second.shape and bool(np.allclose(first, second, rtol=1e-4, atol=1e-5))
 
 
 def _by_ppq(
@@ -126,8 +162,9 @@ def _report(
     result: PpqResult,
     material: Material,
     options: QuantizeOptions,
+    progress: Progress,
 ) -> QuantizationReport:
-    costs = _costs(plain, int8, layers, material)
+    costs = _costs(plain, int8, layers, material, progress)
     modes = _modes(_loaded(int8.path))
     return QuantizationReport(
         runtime="onnxruntime",
@@ -169,13 +206,17 @@ def _modes(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _costs(
-    plain: OnnxSource, int8: OnnxSource, layers: Mapping[str, onnx.NodeProto], material: Material
+    plain: OnnxSource,
+    int8: OnnxSource,
+    layers: Mapping[str, onnx.NodeProto],
+    material: Material,
+    progress: Progress,
 ) -> dict[str, TensorCost]:
     """Of the outputs, and of those layers' outputs that kept their names."""
     known = set(tensor_names(int8))
     names = [node.output[0] for node in layers.values() if node.output[0] in known]
     names += [tensor.name for tensor in material.outputs]
-    return tensor_costs(plain, int8, list(dict.fromkeys(names)), material.data)
+    return tensor_costs(plain, int8, list(dict.fromkeys(names)), material.data, progress)
 
 
 def _layer_report(

@@ -8,6 +8,7 @@ from pathlib import Path
 from deployx_edge.bundle import check_output
 from deployx_edge.errors import UsageError
 from deployx_edge.workflows import int8_ncnn, int8_onnxruntime
+from deployx_edge.workflows.bundle_source import resolved
 from deployx_edge.workflows.calibration import Material, Quantized, QuantizeOptions, opened_material
 from deployx_edge.workflows.progress import Progress, silent
 
@@ -24,11 +25,12 @@ def quantize(
 ) -> Quantized:
     """Write an int8 bundle of ``model`` to the folder ``output``.
 
-    ``calibration`` is any data set (labels are not needed). Raises UsageError for data that
-    cannot calibrate, ModelError where the model cannot be had, VerificationError where the files
-    do not compute what their scales say.
+    ``model`` may be a bundle whose source can be had (see ``bundle_source``). ``calibration`` is
+    any data set (labels are not needed). Raises UsageError for data that cannot calibrate,
+    ModelError where the model cannot be had, VerificationError where the files do not compute
+    what their scales say.
     """
-    chosen = options or QuantizeOptions()
+    model, chosen = resolved(model, options or QuantizeOptions())
     runtime = chosen.bundle.runtime
     if runtime not in _RUNTIMES:
         raise UsageError(f"int8 can be had for {' or '.join(_RUNTIMES)}, not for '{runtime}'.")

@@ -7,18 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deployx_edge.bundle import Bundle
+from deployx_edge.bundle import Bundle, Provenance, Verification, check_output
 from deployx_edge.errors import AccuracyError, UsageError
 from deployx_edge.evaluation.results import Accuracy, Evaluation
 from deployx_edge.quantization.report import LayerDamage, Sensitivity, Trial
+from deployx_edge.runtimes.onnxruntime_converter import input_specs, output_specs
+from deployx_edge.workflows.bundle_source import resolved
 from deployx_edge.workflows.calibration import (
+    Material,
     Quantized,
     QuantizeOptions,
     opened_material,
     saved,
     tensor_costs,
 )
-from deployx_edge.workflows.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.evaluate import EvaluationOptions, check_fits_data, evaluate
 from deployx_edge.workflows.int8_ncnn import (
     Calibrated,
     calibrated,
@@ -26,7 +29,7 @@ from deployx_edge.workflows.int8_ncnn import (
     int8_model,
     unverified,
 )
-from deployx_edge.workflows.progress import Progress, Stage, silent
+from deployx_edge.workflows.progress import Progress, Share, Stage, silent
 
 _PRUNED = 8  # sets of at most so many layers are gone through one by one
 
@@ -36,6 +39,7 @@ class AccuracyGoal:
     """What the search is for: a metric on a data set may drop so far below the reference's.
 
     ``device`` None measures on this computer; ``wait`` for one that another run has, or refuse.
+    ``images`` is the folder of a list's pictures.
     """
 
     dataset: Path
@@ -44,6 +48,14 @@ class AccuracyGoal:
     device: str | None = None
     wait: bool = True
     limit: int | None = None
+    images: Path | None = None
+
+    @property
+    def evaluation(self) -> EvaluationOptions:
+        """How accuracy is measured."""
+        return EvaluationOptions(
+            metrics=(self.metric,), limit=self.limit, wait=self.wait, images=self.images
+        )
 
 
 def quantize_by_sensitivity(
@@ -62,7 +74,11 @@ def quantize_by_sensitivity(
     """
     if options.bundle.runtime != "ncnn":
         raise UsageError("--sensitivity goes layer by layer, which is there for ncnn only.")
+    model, options = resolved(model, options)
+    check_output(output.absolute())
     with opened_material(model, calibration, options, progress=progress) as material:
+        if goal is not None:  # known before minutes go into scales
+            check_fits_data(_interface(material), goal.dataset, goal.evaluation)
         found = calibrated(material, options, progress=progress)
         ranked = _ranked(found, options.keep_float, progress)
         result = Sensitivity(layers=ranked)
@@ -74,18 +90,41 @@ def quantize_by_sensitivity(
         return finished(found, output, chosen, progress=progress), result
 
 
+def _interface(material: Material) -> Bundle:
+    """A bundle as it will be, without its files."""
+    return Bundle(
+        folder=material.folder,
+        name=material.opened.name,
+        runtime="ncnn",
+        precision="int8",
+        files=(),
+        inputs=input_specs(material.source),
+        outputs=output_specs(material.outputs),
+        preprocessing=material.preprocessing,
+        postprocessing=material.postprocessing,
+        provenance=Provenance(
+            tools=(),
+            source_file=material.opened.source_file,
+            source_sha256=material.opened.source_sha256,
+            notes=(),
+            verification=Verification(status="skipped"),
+        ),
+    )
+
+
 def _ranked(
     found: Calibrated, keep_float: Sequence[str], progress: Progress
 ) -> tuple[LayerDamage, ...]:
     """Each layer alone in int8, on some of the calibration data, the worst first."""
     able = [layer for layer in found.layers if layer.node in found.able]
     able = [layer for layer in able if layer.node not in keep_float]
+    progress(Stage(text="Each layer alone in int8"))
     ends = [tensor.name for tensor in found.material.outputs]
     damages = []
     with tempfile.TemporaryDirectory(prefix="rank-", dir=found.material.folder) as work:
         plain = saved(found.model, Path(work), "float")
         for index, layer in enumerate(able):
-            progress(Stage(text=f"Layer {index + 1} of {len(able)} alone in int8: {layer.node}"))
+            progress(Share(done=index, total=len(able), of="layers"))
             folder = Path(work) / str(index)
             folder.mkdir()
             others = [name for name in found.able if name != layer.node]
@@ -127,7 +166,6 @@ def _searched(
     ranked: Sequence[LayerDamage],
     progress: Progress,
 ) -> Sensitivity:
-    evaluation = EvaluationOptions(metrics=(goal.metric,), limit=goal.limit, wait=goal.wait)
     devices = [] if goal.device is None else [goal.device]
 
     def measured(bundle: Bundle, reference: Path | None) -> Evaluation:
@@ -137,7 +175,7 @@ def _searched(
             devices,
             reference=reference,
             torch=options.bundle.torch if reference else None,
-            options=evaluation,
+            options=goal.evaluation,
             progress=progress,
         )
 
