@@ -56,11 +56,12 @@ def run_time_weights(operator: str, weight: NDArray[Any], *, axis: int) -> NDArr
         rows = weight.reshape(-1, weight.shape[-1]).astype(np.float64)
         steps = block_steps(rows, rows.shape[1])
         return np.asarray(np.rint(rows / steps) * steps, dtype=np.float32).reshape(weight.shape)
-    by_output = np.moveaxis(weight, axis, 0).astype(np.float64)
+    turned = np.moveaxis(weight, axis, 0)  # of a convolution of single pixels: (…, inputs, 1, 1)
+    by_output = turned.reshape(len(turned), -1).astype(np.float64)
     steps = np.repeat(block_steps(by_output, GEMM_BLOCK), GEMM_BLOCK, axis=1)
     steps = steps[:, : by_output.shape[1]]
     restored = np.asarray(np.rint(by_output / steps) * steps, dtype=np.float32)
-    return np.moveaxis(restored, 0, axis)
+    return np.moveaxis(restored.reshape(turned.shape), 0, axis)
 
 
 def int8_reference(model: onnx.ModelProto, scales: Mapping[str, LayerScales]) -> onnx.ModelProto:
@@ -77,7 +78,7 @@ def int8_reference(model: onnx.ModelProto, scales: Mapping[str, LayerScales]) ->
         if entry is not None and node.op_type not in RECURRENT:
             step = entry.activation_step
             quantized = (
-                builder.blocks(node.input[0])
+                builder.blocks(node.input[0], is_image=node.op_type == "Conv")
                 if step is None
                 else builder.steps(node.input[0], step)
             )
@@ -118,17 +119,23 @@ class _Builder:
             self._made[key] = self._add("Mul", codes, self._number(step))
         return self._made[key]
 
-    def blocks(self, tensor: str) -> str:
-        """Quantized in blocks of neighbours, each by its largest value, as Gemm does."""
+    def blocks(self, tensor: str, *, is_image: bool = False) -> str:
+        """Quantized in blocks of neighbours, each by its largest value, as Gemm does.
+
+        Neighbours lie along the last axis, of an image (of one pixel) along its channels.
+        """
         key = _Key(tensor, None)
         if key not in self._made:
-            self._made[key] = self._blocks(tensor)
+            self._made[key] = self._blocks(tensor, is_image=is_image)
         return self._made[key]
 
-    def _blocks(self, tensor: str) -> str:
+    def _blocks(self, tensor: str, *, is_image: bool) -> str:
         shape = self._add("Shape", tensor)
         minus_one = self._integers([-1])
-        length = self._add("Gather", shape, self._integers([-1]), axis=0)
+        if is_image:
+            tensor = self._add("Flatten", tensor, axis=1)
+        sizes = self._add("Shape", tensor) if is_image else shape
+        length = self._add("Gather", sizes, self._integers([-1]), axis=0)
         block = self._integers([GEMM_BLOCK])
         over = self._add("Mod", length, block)
         missing = self._add("Mod", self._add("Sub", block, over), block)

@@ -33,6 +33,7 @@ _REQUANTIZED = 100  # added to the value where codes are handed on
 _GEMM_TERM, _GEMM_BLOCKED = 18, 801
 GEMM_BLOCK = 64
 _LARGEST_CODE = 127
+_PACK = 8  # channels that ncnn keeps together; groups of as many outputs come out as noise (x86)
 # Winograd's F(4, 3) sums 576 times what a convolution does, in 32 bits
 # (``convolution_3x3_winograd_int8.h``).
 _WINOGRAD_FACTOR = 576
@@ -72,20 +73,32 @@ def quantizable(layers: Sequence[DraftLayer], graph: Graph) -> tuple[Quantizable
 
 def _described(entry: DraftLayer, graph: Graph, node: Node) -> QuantizableLayer:
     type = entry.layer.type
-    if type in RUN_TIME:
-        return QuantizableLayer(node=node.name, type=type, mode="run-time")
-    if type not in CALIBRATED:
-        reason = f"ncnn has no int8 {type}"
-        return QuantizableLayer(node=node.name, type=type, mode="float", reason=reason)
     axis = 0
     if node.operator == "MatMul" or (node.operator == "Gemm" and not node.integer("transB", 0)):
         axis = 1
+    if type in RUN_TIME:
+        return QuantizableLayer(node=node.name, type=type, mode="run-time", axis=axis)
+    reason = _why_float(entry.layer)
+    if reason:
+        return QuantizableLayer(node=node.name, type=type, mode="float", reason=reason)
     if not _as_in_model(entry, graph.constants[node.input(1)], axis):
         reason = "its weights take in what comes behind it"
         return QuantizableLayer(node=node.name, type=type, mode="float", reason=reason)
     return QuantizableLayer(
         node=node.name, type=type, mode="calibrated", axis=axis, group=node.integer("group", 1)
     )
+
+
+def _why_float(layer: Layer) -> str:
+    """Why ncnn cannot run the layer with scales that come from data; empty where it can."""
+    if layer.type not in CALIBRATED:
+        return f"ncnn has no int8 {layer.type}"
+    params = dict(layer.params)
+    outputs, groups = int(params[0]), int(params.get(7, "1"))
+    each = outputs // groups
+    if layer.type == "ConvolutionDepthWise" and each > 1 and each % _PACK == 0:
+        return f"ncnn computes int8 groups of {each} outputs wrongly"
+    return ""
 
 
 def _as_in_model(entry: DraftLayer, weight: NDArray[Any], axis: int) -> bool:

@@ -47,7 +47,7 @@ def between_layers(case: Case) -> QuantizeCase | None:
     for value in list(graph.input):
         shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         is_image = len(shape) == _IMAGE_AXES and shape[0] == 1 and value.name in read
-        if case.interval is None and is_image:
+        if case.interval is None and is_image and _takes_zeros(case):
             layers[_identity(graph, value.name, shape[1])] = value.name
     opset = next(e.version for e in model.opset_import if e.domain == "")
     for name, size in sizes.items():
@@ -71,24 +71,35 @@ def arrays(case: Case | QuantizeCase, seed: int) -> dict[str, np.ndarray]:
 
 
 def _output_sizes(case: Case) -> dict[str, int] | None:
+    try:
+        runs = [_run(case, arrays(case, index)) for index in range(SAMPLES)]
+    except Exception:  # it has no base of its own; such a case is for the matrix of `convert`
+        return None
+    if not all(_is_finite(found) for found in runs):
+        return None
+    return {name: array.size for name, array in runs[0].items() if array.dtype == np.float32}
+
+
+def _run(case: Case, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(
-            case.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        runs = [session.run(None, arrays(case, index)) for index in range(SAMPLES)]
-    except Exception:  # it has no base of its own; such a case is for the matrix of `convert`
-        return None
-    if not all(np.isfinite(array).all() for found in runs for array in found):
-        return None
-    return {
-        value.name: array.size
-        for value, array in zip(case.model.graph.output, runs[0], strict=True)
-        if array.dtype == np.float32
-    }
+    session = onnxruntime.InferenceSession(
+        case.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [value.name for value in case.model.graph.output]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def _is_finite(found: dict[str, np.ndarray]) -> bool:
+    return all(bool(np.isfinite(array).all()) for array in found.values())
+
+
+def _takes_zeros(case: Case) -> bool:
+    """Whether small values may become 0, as their codes do."""
+    zeros = {name: np.zeros_like(array) for name, array in arrays(case, 0).items()}
+    return _is_finite(_run(case, zeros))
 
 
 def _identity(graph: onnx.GraphProto, name: str, channels: int) -> str:

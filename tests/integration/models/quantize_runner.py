@@ -16,18 +16,18 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import ncnn
 import numpy as np
 import onnx
 
-from deployx_edge.errors import DeployxError
-from deployx_edge.process import Completed
+from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.quantization import ppq, ppq_child
 from deployx_edge.quantization.values import PRESETS
+from deployx_edge.runtimes import hosts, ncnn_child
 from deployx_edge.runtimes import ncnn as ncnn_runs
-from deployx_edge.runtimes import ncnn_child
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
@@ -138,18 +138,41 @@ def _quantized_here(folder: Path, progress: object) -> None:
         ppq_child.main(folder)
 
 
-def _ran_here(folder: Path) -> Completed:
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    (folder / "job.json").write_text(json.dumps({**job, "threads": 1}), encoding="utf-8")
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        code = ncnn_child.main(folder)
-    return Completed(argv=(), returncode=code, stdout=said.getvalue().encode(), stderr=b"")
+class _NcnnHere(ncnn_runs.NcnnProcess):
+    """ncnn without a process of its own."""
+
+    def __init__(self, model: ncnn_runs.NcnnModel) -> None:
+        self._files = model
+        self._net = ncnn.Net()
+
+    def __enter__(self) -> _NcnnHere:
+        ncnn_child._configure(self._net, self._files.precision, 1)
+        failed = self._net.load_param(str(self._files.param))
+        if failed or self._net.load_model(str(self._files.bin)):
+            raise ModelError("ncnn refused the files")
+        self.inputs = tuple(self._net.input_names())
+        self.outputs = tuple(self._net.output_names())
+        return self
+
+    def close(self) -> None:
+        self._net.clear()
+
+    def run(
+        self, arrays: Mapping[str, ncnn_runs.RuntimeArray], blobs: Sequence[str]
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        mats = []  # the extractor does not keep its inputs alive
+        with self._net.create_extractor() as extractor:
+            for blob, (array, batched) in arrays.items():
+                values = np.ascontiguousarray(array, dtype=np.float32)
+                mats.append(ncnn.Mat(values, batch_index=0 if batched else 233).clone())
+                extractor.input(blob, mats[-1])
+            for blob in blobs:
+                yield blob, ncnn_child._extracted(extractor, blob).copy()
 
 
 def main(file: Path, runtime: str, names: Path) -> None:
     ppq.run_child = _quantized_here
-    ncnn_runs._start_child = _ran_here
+    ncnn_runs.NcnnProcess = hosts.NcnnProcess = _NcnnHere
     wanted = json.loads(names.read_text(encoding="utf-8"))
     cases = {case.name: case for case in all_cases()}
     with file.open("a", encoding="utf-8") as log:
