@@ -40,6 +40,8 @@ _NEWEST_IR_VERSION = 13  # of ONNX 1.20; what a later one may hold would be lost
 DEFAULT_DOMAINS = ("", "ai.onnx")
 # In the metadata of a model that onnxslim is not to simplify.
 UNSLIMMED_KEY = "deployx-edge.unslimmed"
+# In the metadata of what was exported from PyTorch here: by which exporter.
+EXPORTER_KEY = "deployx-edge.exporter"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,9 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
     constants = {tensor.name for tensor in graph.initializer} | fixed.keys()
     variables = [value for value in graph.input if value.name not in constants]
     unknown = requests.keys() - fixed.keys() - {value.name for value in variables}
+    if any(entry.key == EXPORTER_KEY for entry in model.metadata_props):
+        # A trace keeps what follows from a fixed value, and may drop the input itself.
+        unknown = {name for name in unknown if not requests[name].values}
     if unknown:
         names = ", ".join(value.name for value in variables)
         raise UsageError(f"{path.name} has no input '{min(unknown)}'; its inputs are {names}.")
@@ -317,9 +322,11 @@ def _notes(
     reshaped: Mapping[str, tuple[int | None, ...]],
 ) -> list[str]:
     notes = [
-        f"The input '{name}' is fixed by --input {requests[name].word}: it is a constant of "
-        f"{format_shape(array.shape)} {array.dtype} now."
-        for name, array in fixed.items()
+        f"The input '{name}' is fixed by --input {request.word}: it is a constant"
+        + (f" of {format_shape(fixed[name].shape)} {fixed[name].dtype}" if name in fixed else "")
+        + " now."
+        for name, request in requests.items()
+        if request.values
     ]
     return notes + [
         f"The input '{name}' is {format_shape(requests[name].shape)} instead of "

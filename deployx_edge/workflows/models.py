@@ -16,6 +16,7 @@ from deployx_edge.bundle import sha256_of
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest
 from deployx_edge.resources import cache_folder
+from deployx_edge.sources.onnx_file import EXPORTER_KEY
 from deployx_edge.sources.torch_export import (
     EXPORTERS,
     Exported,
@@ -32,7 +33,6 @@ from deployx_edge.workflows.locking import locked
 from deployx_edge.workflows.progress import Progress, Stage, silent
 
 # What was told aloud while a model was exported travels in the ONNX file's metadata.
-EXPORTER_KEY = "deployx-edge.exporter"
 NOTES_KEY = "deployx-edge.notes"
 EXPORT_KEYS = (EXPORTER_KEY, NOTES_KEY)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -334,3 +335,31 @@ def test_a_bundle_of_another_shape(runtime: str, tmp_path: Path) -> None:
     found = run_bundle_here(bundle, {"x": array})["y"]
     np.testing.assert_allclose(found, direct.run({"x": array})["y"], rtol=1e-4, atol=1e-5)
     assert all(row.check.verdict == "same" for row in compare(path, bundle.folder).layers)
+
+
+@pytest.mark.parametrize("rate", [16000, 8000])
+def test_a_torch_model_is_exported_with_the_value(rate: int, tmp_path: Path) -> None:
+    """The trace takes the way that the value leads to, and drops the input."""
+    factory = "tests.integration.models.test_fixed_inputs:two_rates"
+    words = ("x:1x2x8x8", f"rate:scalar:int64={rate}")
+    options = BundleOptions(
+        input_shapes=words, torch=TorchOptions(exporter="torchscript"), runtime="onnxruntime"
+    )
+    bundle = make_bundle(Path(factory), tmp_path / "b", options)
+    assert [spec.name for spec in bundle.inputs] == ["x"]
+    assert bundle.provenance.fixed_inputs == words[1:]
+    x = np.random.default_rng(1).standard_normal((1, 2, 8, 8)).astype(np.float32)
+    (spec,) = bundle.outputs
+    found = run_bundle_here(bundle, {"x": x})[spec.name]
+    np.testing.assert_allclose(found, np.tanh(x) if rate == 16000 else -np.tanh(x), atol=1e-5)
+
+
+def two_rates() -> Any:
+    """A voice detector's way: the rate decides which of two networks runs."""
+    import torch
+
+    class TwoRates(torch.nn.Module):
+        def forward(self, x: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(x) if int(rate) == 16000 else -torch.tanh(x)
+
+    return TwoRates().eval()
