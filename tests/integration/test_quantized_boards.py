@@ -158,9 +158,17 @@ def test_int8_weights_are_not_read_as_floats(digits: Bundle) -> None:
         evaluate(digits.folder, TEST, ["local:"], options=options)
 
 
+def test_compare_tells_what_ran_beside_the_limits(digits: Bundle) -> None:
+    found = compare(MODEL, digits.folder, device="local:", options=RunOptions(precision="fp16"))
+    assert found.precision == "int8"
+    assert found.ran is not None
+    assert "int8 (" in found.ran
+    assert found.warning is None or "fp16 was asked for" in found.warning
+    assert all(item.check.verdict in ("same", "rounded") for item in found.layers)
+
+
 def test_compare_takes_codes_for_what_they_stand_for(digits: Bundle) -> None:
     found = compare(MODEL, digits.folder, device="virtual:linux-arm64")
     assert found.precision == "int8"
     assert len(found.layers) == 6
-    assert found.precision == "int8"
     assert all(item.check.verdict in ("same", "rounded") for item in found.layers)
