@@ -93,7 +93,7 @@ def test_help_imports_nothing_heavy(tmp_path):
 @pytest.mark.parametrize("device", ["local:", "virtual:linux-arm64"])
 def test_push_and_bench_prints_the_table_and_keeps_the_samples(device, tmp_path):
     done = deployx("push-and-bench", DIGITS, "--device", device, "--iterations", 15, cwd=tmp_path)
-    for word in ("p50 / p90 / p99", "precision that ran", "peak memory", "transport"):
+    for word in ("p50 / p90 / p99", "precision that ran", "peak memory", "link"):
         assert word in done.stdout
     (written,) = (tmp_path / "deployx-results").glob("*.json")
     assert str(written.name) in done.stdout
