@@ -42,7 +42,18 @@ _WEIGHTED = (
     "Gemm",
 )
 _RECURRENT = ("LSTM", "GRU", "RNN")
-_OTHERS = ("BatchNorm", "InstanceNorm", "Interp", "MatMul", "Pooling", "SDPA", "Softmax")
+_OTHERS = (
+    "BatchNorm",
+    "InstanceNorm",
+    "Interp",
+    "MatMul",
+    "Pooling",
+    "SDPA",
+    "Softmax",
+    "UnaryOp",
+)
+# UnaryOp's numbers: asinh and acosh; floor, ceil and trunc.
+_SQUARING, _WHOLE = ("23", "25"), ("2", "3", "19")
 
 
 class Net:
@@ -127,6 +138,8 @@ def sums_inside(net: Net, layer: dict[str, Any], bottoms: Sequence[Array]) -> fl
         return _affine(net.weights(layer), params)
     if kind in _RECURRENT:
         return _gates(net.weights(layer), params, peaks)
+    if kind == "UnaryOp":
+        return _unary(params.get(0, "0"), peaks[0])
     if kind == "Interp" and params.get(0) == "3":
         return 2.25 * peaks[0]  # 1.5 is the most that a row of cubic weights comes to
     return 0.0
@@ -213,6 +226,14 @@ def _gates(weights: Sequence[Array], params: dict[int, str], peaks: Sequence[flo
     of_input = np.abs(inner.reshape(-1, size)).sum(axis=1).max(initial=0.0)
     of_state = np.abs(outer.reshape(-1, hidden)).sum(axis=1).max(initial=0.0)
     return float(of_input * peaks[0] + of_state * max(1.0, *peaks[1:], 1.0) + 2.0 * _peak(bias))
+
+
+def _unary(operation: str, peak: float) -> float:
+    """What a function of single values has in between."""
+    if operation in _SQUARING:
+        return peak * peak
+    # Through whole numbers of 16 bits, which end at half of what half floats hold.
+    return 2.0 * peak if operation in _WHOLE else 0.0
 
 
 def _activation_of(layer: dict[str, Any]) -> tuple[int, ...]:
