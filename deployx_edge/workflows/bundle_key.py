@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -76,30 +77,28 @@ def _source_files(model: OpenedModel, options: BundleOptions) -> Sequence[Path]:
     """The file and those beside it that belong to it.
 
     To name an ONNX file's external data its whole graph has to be read, so that is done once for
-    each content.
+    each content and place.
     """
     if model.path.suffix != ".onnx":
         from deployx_edge.runtimes.ncnn_pair import find_bin
 
         return model.path, find_bin(model.path)
-    content = hashlib.sha256(f"{sha256_of(model.path)} {code_digest()}".encode()).hexdigest()
-    known = cache_folder() / "bundles" / "external-data" / f"{content[:32]}.json"
-    try:
-        names = json.loads(known.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        names = None
-    # The same file elsewhere may have them beside it in another way: by links.
-    if names is None or not all((model.path.parent / name).is_file() for name in names):
-        from deployx_edge.sources.onnx_file import read_onnx
+    words = f"{sha256_of(model.path)} {model.path.absolute()} {code_digest()}"
+    name = f"{hashlib.sha256(words.encode()).hexdigest()[:32]}.json"
+    known = cache_folder() / "bundles" / "external-data" / name
+    with suppress(OSError, ValueError):
+        files = [Path(file) for file in json.loads(known.read_text(encoding="utf-8"))]
+        if all(file.is_file() for file in files):
+            return model.path, *files
+    from deployx_edge.sources.onnx_file import read_onnx
 
-        source = read_onnx(model.path, parse_inputs(options.input_shapes))
-        names = [os.path.relpath(file, model.path.parent) for file in source.data_files]
-        known.parent.mkdir(parents=True, exist_ok=True)
-        # Others may be at it as well; what they write is the same.
-        temporary = known.with_name(f".{known.name}.{os.getpid()}-{threading.get_ident()}")
-        temporary.write_text(json.dumps(names), encoding="utf-8")
-        temporary.replace(known)
-    return model.path, *(model.path.parent / name for name in names)
+    files = list(read_onnx(model.path, parse_inputs(options.input_shapes)).data_files)
+    known.parent.mkdir(parents=True, exist_ok=True)
+    # Others may be at it as well; what they write is the same.
+    temporary = known.with_name(f".{known.name}.{os.getpid()}-{threading.get_ident()}")
+    temporary.write_text(json.dumps([str(file.absolute()) for file in files]), encoding="utf-8")
+    temporary.replace(known)
+    return model.path, *files
 
 
 def _sample_files(samples: Sequence[Path]) -> Iterator[Path]:

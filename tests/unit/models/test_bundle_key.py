@@ -12,6 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import deployx_edge
+from deployx_edge.errors import ModelError
 from deployx_edge.workflows import bundle_key as keys
 from deployx_edge.workflows.bundle_key import bundle_key, code_digest, tool_versions
 from deployx_edge.workflows.bundle_options import BundleOptions
@@ -161,6 +162,22 @@ def test_the_content_of_each_file_changes_the_key(model, tmp_path):
         file.write_bytes(file.read_bytes() + b"2")
         found.add(key_of(model, options))
     assert len(found) == 4
+
+
+def test_weights_are_looked_for_where_the_model_lies(model, tmp_path):
+    """A copy of the model elsewhere has weights of its own; without any it is refused by name."""
+    here = key_of(model)
+    (tmp_path / "copy").mkdir()
+    copy = Path(shutil.copy(model, tmp_path / "copy" / "model.onnx"))
+    with pytest.raises(ModelError, match="weights"):
+        key_of(copy)
+    copy.with_name("weights").write_bytes(bytes(16))
+    assert key_of(copy) != here
+    shutil.copy(model.with_name("weights"), copy.with_name("weights"))
+    assert key_of(copy) == here
+    copy.with_name("weights").unlink()
+    with pytest.raises(ModelError, match="weights"):
+        key_of(copy)
 
 
 def test_each_tool_changes_the_key(model, monkeypatch):
