@@ -59,7 +59,9 @@ def test_nothing_is_left_in_the_users_home(tmp_path):
 def test_a_cache_that_cannot_be_written_is_told_with_the_remedy(words, place, tmp_path):
     (tmp_path / "file").write_text("no folder")
     cache = tmp_path / place
-    done = deployx(*words, cwd=tmp_path, DEPLOYX_EDGE_CACHE=str(cache))
+    # Without a build, which would need nothing of the cache.
+    nothing_built = {"DEPLOYX_EDGE_CACHE": str(cache), "DEPLOYX_EDGE_DIST": str(tmp_path / "dist")}
+    done = deployx(*words, cwd=tmp_path, **nothing_built)
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1
     assert last.startswith(f"error: The cache folder {cache} cannot be used:")
