@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -208,6 +209,9 @@ class OnnxRuntimeHost:
         return tuple(name for node in graph.node for name in node.output if name)
 
 
+# Elements of a model's inputs: full HD in three colours has 6 million.
+_LARGE_INPUT = 2**21
+
 HOSTS: dict[str, HostRuntime] = {"ncnn": NcnnHost(), "onnxruntime": OnnxRuntimeHost()}
 
 
@@ -222,7 +226,12 @@ def check_arrays(specs: Sequence[TensorSpec], inputs: Sequence[Mapping[str, Any]
 
 
 def _files(model: ConvertedModel) -> NcnnModel:
-    return NcnnModel(param=model.path("param"), bin=model.path("bin"), precision=model.precision)
+    return NcnnModel(
+        param=model.path("param"),
+        bin=model.path("bin"),
+        precision=model.precision,
+        is_large=sum(math.prod(spec.shape) for spec in model.inputs) > _LARGE_INPUT,
+    )
 
 
 def _samples(arrays: Mapping[str, RuntimeArray]) -> list[dict[str, RuntimeArray]]:

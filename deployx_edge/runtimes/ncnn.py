@@ -46,11 +46,15 @@ def version() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class NcnnModel:
-    """Files to run, and the options that ``precision`` stands for ("fp32" or "fp16")."""
+    """Files to run, and the options that ``precision`` stands for ("fp32" or "fp16").
+
+    ``is_large``: what it runs on is so large that memory counts for more than time.
+    """
 
     param: Path
     bin: Path
     precision: str
+    is_large: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,7 @@ class NcnnProcess:
                 "param": str(self._model.param.absolute()),
                 "bin": str(self._model.bin.absolute()),
                 "precision": self._model.precision,
+                "is_large": self._model.is_large,
                 "threads": min(4, os.cpu_count() or 1),
             }
             with self._watched():

@@ -4,7 +4,7 @@
 talks to it over standard input and output. Each message is a line of JSON, after which the
 float32 bytes follow of the arrays that it announces:
 
-    to it:    {"param", "bin", "precision", "threads"}               first, once
+    to it:    {"param", "bin", "precision", "threads", "is_large"}   first, once
               {"inputs": [{"blob", "shape", "batched"}…], "blobs": […]} + arrays   for each run
     from it:  {"phase": …}                                            before it begins something
               {"inputs": […], "outputs": […]}                         once the model is loaded
@@ -23,9 +23,12 @@ import ncnn
 import numpy as np
 
 
-def _configure(net: Any, precision: str, threads: int) -> None:
+def _configure(net: Any, job: dict[str, Any]) -> None:
+    precision = job["precision"]
     half = precision == "fp16"
-    net.opt.num_threads = threads
+    net.opt.num_threads = job["threads"]
+    # It holds the whole image twice more, transformed.
+    net.opt.use_winograd_convolution = not job["is_large"]
     net.opt.use_vulkan_compute = False
     net.opt.use_fp16_packed = half
     net.opt.use_fp16_storage = half
@@ -63,7 +66,7 @@ class _Child:
 
     def _load(self, job: dict[str, Any]) -> None:
         self._say({"phase": "load"})
-        _configure(self._net, job["precision"], job["threads"])
+        _configure(self._net, job)
         if self._net.load_param(job["param"]) != 0:
             raise _RefusedError("ncnn refused the .param file")
         if self._net.load_model(job["bin"]) != 0:
@@ -80,9 +83,11 @@ class _Child:
                     raise _RefusedError(f"ncnn refused the input blob '{entry['blob']}'")
             for blob in request["blobs"]:
                 # What is asked for in the order of the layers is let go once it is used.
-                array = _extracted(extractor, blob)
-                self._say({"blob": blob, "shape": array.shape}, array)
+                self._show(blob, _extracted(extractor, blob))
         self._say({"done": True})
+
+    def _show(self, blob: str, array: Any) -> None:
+        self._say({"blob": blob, "shape": array.shape}, array)
 
     def _read(self, entry: dict[str, Any]) -> Any:
         array = np.empty(entry["shape"], dtype=np.float32)
