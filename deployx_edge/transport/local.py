@@ -20,6 +20,7 @@ from deployx_edge import process
 from deployx_edge.device import LinkOptions
 from deployx_edge.errors import DeviceStorageError, LinkLostError, MissingToolError, TransportError
 from deployx_edge.process import Completed, format_command
+from deployx_edge.resources import cache_folder
 from deployx_edge.transport.output import GRACE_SECONDS, OutputTail, run_on_channel
 
 _READ_BYTES = 1 << 18
@@ -262,12 +263,17 @@ class LocalTransport:
         except OSError as error:
             raise DeviceStorageError(
                 f"The work folder {self._work_folder} cannot hold programs: {error.strerror}.",
-                remedy='Name another with work_folder = "…".',
+                remedy=self._other_folder(),
             ) from error
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
         return str(place)
+
+    def _other_folder(self) -> str:
+        if self._work_folder.is_relative_to(cache_folder()):
+            return "Name a folder that can be written: DEPLOYX_EDGE_CACHE=FOLDER."
+        return 'Name another with work_folder = "…".'
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy a file of this computer."""

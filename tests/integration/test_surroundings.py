@@ -98,3 +98,12 @@ def test_the_doctor_ticks_no_device_whose_program_is_missing(missing, tmp_path):
         assert device["present"] is (missing not in names)
         assert (missing in device["found"]) is (missing in names)
         assert bool(device["remedy"]) is (missing in names)
+
+
+def test_boards_on_this_computer_lie_in_the_cache_too(tmp_path):
+    assert deployx("convert", DIGITS, "-o", "digits", cwd=tmp_path).returncode == 0
+    words = ("bench", "digits", "-d", "local:")
+    done = deployx(*words, cwd=tmp_path, DEPLOYX_EDGE_CACHE="/proc/nowhere")
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 35
+    assert "/proc/nowhere" in last and "DEPLOYX_EDGE_CACHE" in last
