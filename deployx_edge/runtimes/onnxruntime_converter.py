@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NAMES_REMEDY = "`deployx-edge inspect` and the names of the model's nodes tell the layers."
+# Scales of quantized weights stay floats: the converter would halve them and not their nodes.
+_FLOAT32 = ("DequantizeLinear", "QuantizeLinear")
 # One file may not be larger (protobuf); weights then go into a second.
 _ONE_FILE = 2**31 - 2**20
 
@@ -147,12 +149,18 @@ def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
     """The model with half floats inside, and float32 at its inputs and outputs."""
     import warnings
 
-    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.float16 import (
+        DEFAULT_OP_BLOCK_LIST,
+        convert_float_to_float16,
+    )
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says how many tiny weights became zero
         halved: onnx.ModelProto = convert_float_to_float16(
-            model, keep_io_types=True, node_block_list=list(kept)
+            model,
+            keep_io_types=True,
+            node_block_list=list(kept),
+            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_FLOAT32],
         )
     _drop_copies(halved)
     _drop_detours(halved)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +19,10 @@ from deployx_edge.sources.training import refuse_training_mode
 
 if TYPE_CHECKING:
     import onnx
+
+
+# Operators that hold graphs, or make or read what is no tensor.
+_STRUCTURES = re.compile("^(If|Loop)$|Sequence|Optional")
 
 
 class Rewrite(Protocol):
@@ -83,6 +88,8 @@ def simplified(source: OnnxSource) -> onnx.ModelProto:
     """
     model = inline_functions(prepared(source))
     drop_unread(model)
+    if any(_STRUCTURES.search(node.op_type) for node in model.graph.node):
+        _write_out_structures(model, source)
     refuse_training_mode(model, source.path.name)
     model = _simplified(model, source)
     names = {node.name for node in model.graph.node}
@@ -95,14 +102,26 @@ def simplified(source: OnnxSource) -> onnx.ModelProto:
     return model
 
 
-def _write_out(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
+def _write_out_structures(model: onnx.ModelProto, source: OnnxSource) -> None:
+    """Branches, loops and sequences as far as they are known; quantized weights stay so."""
+    is_open = any(tensor.ranges for tensor in source.inputs)
+    changed = 1
+    while changed:
+        shapes = {} if is_open else _shapes(model, source)
+        changed = _write_out(model, shapes, keep=("QuantizeLinear", "DequantizeLinear"))
+
+
+def _write_out(
+    model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], keep: Collection[str] = ()
+) -> int:
     """Fold what is constant, and write out the branches and sequences that it decides on.
 
     Again and again, as one makes room for the other; gives the number of places changed.
+    Operators in ``keep`` are not folded.
     """
     total, changed = 0, 1
     while changed:
-        changed = fold_shapes(model, shapes) + fold_constants(model)
+        changed = fold_shapes(model, shapes) + fold_constants(model, keep)
         changed += write_out_branches(model) + write_out_sequences(model, shapes)
         changed += drop_unread(model)
         total += changed

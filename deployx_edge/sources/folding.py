@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.sources.editing import keep_nodes
@@ -49,8 +49,8 @@ def fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -
     return keep_nodes(model.graph, kept)
 
 
-def fold_constants(model: onnx.ModelProto) -> int:
-    """Compute what depends on no input; the number of nodes that are gone."""
+def fold_constants(model: onnx.ModelProto, keep: Collection[str] = ()) -> int:
+    """Compute what depends on no input, but operators in ``keep``; how many nodes are gone."""
     import numpy as np
     from onnx import numpy_helper
 
@@ -59,7 +59,8 @@ def fold_constants(model: onnx.ModelProto) -> int:
     foldable: list[onnx.NodeProto] = []
     others: list[onnx.NodeProto] = []
     for node in graph.node:
-        if all(name in known for name in tensors_read(node)) and not _is_random(node):
+        is_known = all(name in known for name in tensors_read(node))
+        if is_known and node.op_type not in keep and not _is_random(node):
             foldable.append(node)
             known.update(node.output)
         else:

@@ -277,3 +277,22 @@ def test_where_the_simplifier_is_wrong_it_is_left_out(
     assert bundle.provenance.verification.status == "passed"
     told = [note for note in bundle.provenance.notes if "onnxslim is left out" in note]
     assert bool(told) == (axis != 1)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "if/rank-one-nested",
+        "folded/quantized-weight",
+        "folded/rounded-weight",
+        "optional/empty-has",
+        "optional/full-get",
+        "sequence/insert-at",
+    ],
+)
+def test_a_structure_in_onnx_runtime(name: str, precision: str, tmp_path: Path) -> None:
+    path = save(STRUCTURES[name].model, tmp_path / "m.onnx")
+    options = BundleOptions(runtime="onnxruntime", precision=precision)
+    bundle = make_bundle(path, tmp_path / "b", options)
+    assert bundle.provenance.verification.status == "passed"
