@@ -1,7 +1,7 @@
 """Runs operator cases in a process that may die, and says what came of each.
 
-``python -m tests.integration.models.operator_runner FILE FIRST LAST`` runs the cases of
-those indices and writes two lines of JSON to FILE for each: its name before it is run, and
+``python -m tests.integration.models.operator_runner FILE NAMES`` runs the cases whose names are
+in the JSON file NAMES and writes two lines of JSON to FILE for each: its name before it is run, and
 what came of it. ``run_all`` starts such processes, another one behind a case that killed
 its own.
 """
@@ -44,13 +44,13 @@ class Outcome:
     detail: str
 
 
-def run_all(processes: int) -> dict[str, Outcome]:
-    """The outcome of every case, by name."""
-    names = [case.name for case in all_cases()]
+def run_all(processes: int, names: Sequence[str] | None = None) -> dict[str, Outcome]:
+    """The outcome of the cases of these names, of every one without, by name."""
+    names = [case.name for case in all_cases()] if names is None else names
     cuts = [len(names) * index // processes for index in range(processes + 1)]
     with tempfile.TemporaryDirectory(prefix="deployx-edge-operators-") as folder:
         batches = [
-            _Batch(Path(folder) / f"{index}.jsonl", names, cuts[index], cuts[index + 1])
+            _Batch(Path(folder) / f"{index}.jsonl", names[cuts[index] : cuts[index + 1]])
             for index in range(processes)
         ]
         for batch in batches:
@@ -62,16 +62,16 @@ def run_all(processes: int) -> dict[str, Outcome]:
 
 
 class _Batch:
-    """A range of cases, run by one process after the other until all are through."""
+    """Some cases, run by one process after the other until all are through."""
 
-    def __init__(self, file: Path, names: Sequence[str], first: int, last: int) -> None:
+    def __init__(self, file: Path, names: Sequence[str]) -> None:
         self._file = file
-        self._names = names
-        self._first = first
-        self._last = last
+        self._names = list(names)
 
     def start(self) -> None:
-        words = [self._file, self._first, self._last]
+        wanted = self._file.with_suffix(".names")
+        wanted.write_text(json.dumps(self._names), encoding="utf-8")
+        words = [self._file, wanted]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.models.operator_runner", *map(str, words)],
             cwd=_ROOT,
@@ -89,7 +89,7 @@ class _Batch:
             if begun is None:
                 raise AssertionError(f"the runner failed outside of a case: {message}")
             found[begun] = Outcome(verdict="died", detail=f"exit code {cause}: {message}")
-            self._first = self._names.index(begun) + 1
+            self._names = self._names[self._names.index(begun) + 1 :]
             self.start()
 
     def _wait(self) -> tuple[int, str]:
@@ -222,9 +222,10 @@ def _difference(wanted: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> fl
     return worst
 
 
-def main(file: Path, first: int, last: int) -> None:
+def main(file: Path, names: Path) -> None:
+    wanted = set(json.loads(names.read_text(encoding="utf-8")))
     with file.open("a", encoding="utf-8") as log, tempfile.TemporaryDirectory() as folder:
-        for case in all_cases()[first:last]:
+        for case in (case for case in all_cases() if case.name in wanted):
             print(json.dumps({"name": case.name}), file=log, flush=True)
             try:
                 outcome = check(case, Path(folder))
@@ -235,4 +236,4 @@ def main(file: Path, first: int, last: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
