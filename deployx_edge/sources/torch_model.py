@@ -27,6 +27,7 @@ from deployx_edge.sources.torch_checkpoint import (
     read_weights,
     torch_said,
 )
+from deployx_edge.sources.torch_watch import places_traced
 
 if TYPE_CHECKING:
     import torch
@@ -46,12 +47,14 @@ class TorchSource:
     """A model in PyTorch's terms, not yet loaded.
 
     ``reference``: a ``.pt`` (TorchScript) or ``.pt2`` (torch.export) file, or
-    ``package.module:factory``. ``checkpoint`` and ``arguments`` are a factory's.
+    ``package.module:factory``. ``checkpoint`` and ``arguments`` are a factory's;
+    ``accept_frozen``: it may give a trace that keeps values.
     """
 
     reference: str
     checkpoint: Path | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    accept_frozen: bool = False
 
     @property
     def is_factory(self) -> bool:
@@ -128,7 +131,8 @@ def _from_factory(source: TorchSource) -> torch.nn.Module:
 
     factory = _find_factory(source.reference)
     try:
-        model = factory(**source.arguments)
+        with places_traced() as frozen:
+            model = factory(**source.arguments)
     except Exception as error:  # the user's code may raise anything
         raise UsageError(
             f"{source.reference} failed: {type(error).__name__}: {one_line(error)}.",
@@ -138,6 +142,14 @@ def _from_factory(source: TorchSource) -> torch.nn.Module:
     if not isinstance(model, torch.nn.Module):
         raise UsageError(
             f"{source.reference} gave {type(model).__name__}; a factory gives a torch.nn.Module."
+        )
+    traces = any(isinstance(part, torch.jit.ScriptModule) for part in model.modules())
+    if frozen and traces and not source.accept_frozen:
+        raise ModelError(
+            f"{source.reference} gives a trace, which keeps one value of what is read at "
+            f"{'; '.join(dict.fromkeys(frozen))}.",
+            remedy="Give a factory that returns the module itself: what depends on the inputs is "
+            "told apart then. --accept-frozen says that every input goes the way of the example.",
         )
     if source.checkpoint is not None:
         _load_checkpoint(model, source.checkpoint)

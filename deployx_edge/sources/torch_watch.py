@@ -202,6 +202,20 @@ def _is_harmless(text: str, words: tuple[Any, ...] | None) -> bool:
 
 
 @contextmanager
+def places_traced() -> Iterator[list[str]]:
+    """The places where values are read out of tensors, while the user's own code traces."""
+    found: list[str] = []
+
+    def take(text: str) -> None:
+        place, code = _place()
+        if _READ.search(text) and not code.startswith("assert "):
+            found.append(f"{place} `{code}`")
+
+    with _warnings_to(take):
+        yield found
+
+
+@contextmanager
 def _warnings_to(tell: Callable[[str], None]) -> Iterator[None]:
     """Hand the tracer's warnings on at the moment they are given; others are dropped."""
     from torch.jit._trace import TracerWarning

@@ -108,6 +108,7 @@ def opened_model(
         reference=reference,
         checkpoint=options.checkpoint,
         arguments=_object(options.factory_arguments, "--factory-args"),
+        accept_frozen=options.accept_frozen,
     )
     if options.exporter not in ("auto", *EXPORTERS):
         raise UsageError(f"The exporter is auto, {' or '.join(EXPORTERS)}, not {options.exporter}.")

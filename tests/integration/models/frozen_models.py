@@ -5,6 +5,8 @@ What a trace makes of them is right for the inputs that were traced, and may be 
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -236,6 +238,13 @@ KINDS = {**VALUES, **SIZES, **RIGHT, **STATES, "unread": _unread}
 
 def make(kind: str) -> nn.Module:
     return Looking(kind).eval()
+
+
+def traced(kind: str) -> nn.Module:
+    """A factory that traces by itself."""
+    with warnings.catch_warnings(category=DeprecationWarning, action="ignore"):
+        network: nn.Module = torch.jit.trace(make(kind), torch.rand(1, 3, 8, 8))
+    return network
 
 
 class Rated(nn.Module):

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,21 @@ def test_a_module_that_remembers_is_refused(kind: str) -> None:
     words = r"changes its buffer 'seen' in each" if kind == "average" else "the same input each"
     with pytest.raises(ModelError, match=words):
         exported(kind, FIXED).__enter__()
+
+
+def test_a_factory_that_traces_by_itself() -> None:
+    inputs, model = parse_inputs([FIXED]), Path(FACTORY.replace(":make", ":traced"))
+    sign = TorchOptions(factory_arguments='{"kind": "sign"}')
+    with pytest.raises(ModelError, match=r"frozen_models\.py:\d+ `return y if x.sum\(\) > 0"):
+        story.opened_model(model, sign, inputs).__enter__()
+    with story.opened_model(model, replace(sign, accept_frozen=True), inputs) as opened:
+        assert noted_in(opened.path)
+    with story.opened_model(model, replace(sign, factory_arguments='{"kind": "where"}'), inputs):
+        pass
+
+
+def noted_in(path: Path) -> tuple[str, ...]:
+    return story.noted({entry.key: entry.value for entry in onnx.load(path).metadata_props})
 
 
 @pytest.mark.parametrize(("rate", "factor"), [(16000, 2.0), (8000, None)])
