@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.models.operator_cases import REDUCTIONS, all_cases
 from tests.integration.models.operator_runner import Outcome, run_all
-from tests.integration.models.support_table import PAGE, support_text
+from tests.integration.models.support_table import PAGE, counts_of_page, support_text
 from tests.sampling import sampled
 
 _PROCESSES = 2
@@ -141,4 +141,4 @@ def test_the_page_of_supported_operators_is_true(
     """Where it fails: python -m tests.integration.models.support_table."""
     if not request.config.getoption("--all"):
         pytest.skip("the page is of the whole matrix: --all")
-    assert PAGE.read_text(encoding="utf-8") == support_text(outcomes)
+    assert PAGE.read_text(encoding="utf-8") == support_text(outcomes, counts_of_page())
