@@ -25,6 +25,7 @@ from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows import bundle as story
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.progress import Stage
 from tests.integration.models.onnx_models import model, save, small_cnn, weights
 
 DIGITS = Path(__file__).resolve().parents[3] / "examples" / "digits"
@@ -134,7 +135,7 @@ def test_implicit_bundles_are_kept_and_reused(own_cache: Path) -> None:
     count = len(told)
     assert count >= 2
     assert make_bundle(DIGITS / "digits_cnn.onnx", progress=told.append) == first
-    assert len(told) == count
+    assert not [each for each in told[count:] if isinstance(each, Stage)]  # only phases are told
     half = make_bundle(DIGITS / "digits_cnn.onnx", None, BundleOptions(precision="fp16"))
     assert half.folder != first.folder
 
