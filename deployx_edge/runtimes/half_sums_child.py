@@ -104,6 +104,8 @@ class Net:
         net = ncnn.Net()
         net.opt.num_threads = self._threads
         net.opt.use_vulkan_compute = False
+        # Values are looked at, not kernels; Winograd's hold the image twice more, transformed.
+        net.opt.use_winograd_convolution = False
         net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
         net.opt.use_bf16_packed = net.opt.use_bf16_storage = False
         refused = net.load_param(str(param)) != 0 or net.load_model(weights) != 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import numpy_helper
 
 from deployx_edge.comparison import structured_inputs
@@ -22,8 +21,9 @@ from deployx_edge.workflows.conversion import source_outputs
 from tests.integration.models.operand_cases import operand_cases
 from tests.integration.models.operator_cases import Case, all_cases
 from tests.integration.models.operator_runner import check
+from tests.sampling import sampled
 
-_SAMPLED = 240
+_SAMPLED = 120
 _SAMPLED_BATCHES = 60
 # What came up when all of them were run.
 _REMEMBERED = (
@@ -36,13 +36,6 @@ _REMEMBERED = (
     "gather/ND-one-4d@c1-empty",
     "gemm/1-01-left@c0-empty",
 )
-
-
-def chosen(cases: list[Case], count: int) -> list[Case]:
-    """A sample, the same in each run; all of them by DEPLOYX_EDGE_TEST_ALL=1."""
-    if os.environ.get("DEPLOYX_EDGE_TEST_ALL"):
-        return cases
-    return random.Random(14).sample(cases, count)
 
 
 def batched(case: Case) -> Iterator[onnx.ModelProto]:
@@ -76,14 +69,14 @@ def refusals(model: onnx.ModelProto, path: Path) -> list[str] | None:
     return [item.reason for item in found]
 
 
-def test_constants_of_every_shape(tmp_path: Path) -> None:
+def test_constants_of_every_shape(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     cases = operand_cases()
     assert len(cases) > 10_000
     named = [case for case in cases if case.name in _REMEMBERED]
     assert len(named) == len(_REMEMBERED)
     valid = 0
     wrong = []
-    for case in [*named, *chosen(cases, _SAMPLED)]:
+    for case in [*named, *sampled(cases, pytestconfig, _SAMPLED)]:
         reasons = refusals(case.model, tmp_path / "m.onnx")
         if reasons is None:
             continue
@@ -97,13 +90,13 @@ def test_constants_of_every_shape(tmp_path: Path) -> None:
     assert valid > len(_REMEMBERED)
 
 
-def test_constants_that_name_samples(tmp_path: Path) -> None:
+def test_constants_that_name_samples(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """A model that is converted for one of its samples has constants that are for all of them."""
     cases = [case for case in all_cases() if case.model.graph.initializer]
     named = [case for case in cases if case.name.startswith(("gather/ND", "gemm", "activation/PR"))]
     found = [
         (case.name, reason)
-        for case in [*named[::3], *chosen(cases, _SAMPLED_BATCHES)]
+        for case in [*named[::3], *sampled(cases, pytestconfig, _SAMPLED_BATCHES)]
         for model in batched(case)
         for reason in refusals(model, tmp_path / "m.onnx") or ()
     ]
