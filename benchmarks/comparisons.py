@@ -19,7 +19,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy
@@ -103,11 +103,12 @@ def main() -> None:
         models = [chain(n, Path(folder) / f"chain{n}.onnx") for n in (LAYERS, MORE_LAYERS)]
         usual, slower = (make_bundle(model) for model in models)
     report = {}
-    for name, count, compare in (
+    parts: list[tuple[str, int, Callable[[], Comparison]]] = [
         ("equal, in turn", given.equal, lambda: in_turn(usual, usual, many)),
         ("planted, in turn", given.planted, lambda: in_turn(slower, usual, many)),
         ("equal, apart", given.equal, lambda: apart(usual, few)),
-    ):
+    ]
+    for name, count, compare in parts:
         started = time.monotonic()
         found = [compare() for _ in range(count)]
         report[name] = shown(name, found, time.monotonic() - started)

@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/convert.py [MODEL.onnx …] [--rounds 5] [--output convert.json]
     .venv/bin/python benchmarks/convert.py --architectures [N]
+    .venv/bin/python benchmarks/convert.py --real-sizes [--rounds 5]
 
 Without models: the digits and the random network of ``examples/``. Each round converts once
 by each, in a process of its own, and then times both results in the worker's bare loop, one
@@ -11,6 +12,9 @@ its files: nothing is compared with the source on either side.
 With ``--architectures`` it takes N (else all) of those that ``docs/architectures.md`` calls
 right, spread over the families. Each is converted once by each; where pnnx's result is right too,
 rounds of the two in turn are timed. Needs what the matrix needs: pytorchcv, transformers.
+
+With ``--real-sizes`` whole commands are measured, comparison included, on models at the sizes that
+people use (``real_sizes.py``).
 """
 
 from __future__ import annotations
@@ -130,14 +134,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("models", type=Path, nargs="*")
     parser.add_argument("--architectures", type=int, nargs="?", const=0, metavar="N")
+    parser.add_argument("--real-sizes", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("benchmark-convert.json"))
     arguments = parser.parse_args()
-    worker = ensure_built(find_target("linux-x64")).worker("ncnn")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        if arguments.architectures is None:
+        if arguments.real_sizes:
+            from real_sizes import measure_real_sizes
+
+            results = measure_real_sizes(arguments.rounds, scratch)
+        elif arguments.architectures is None:
+            worker = _worker()
             results = [
                 measure(path, arguments.rounds, arguments.threads, worker, scratch)
                 for path in arguments.models or own_models(scratch)
@@ -146,10 +155,14 @@ def main() -> None:
             from architecture_pairs import measure_architectures
 
             results = measure_architectures(
-                arguments.architectures, arguments.rounds, arguments.threads, worker, scratch
+                arguments.architectures, arguments.rounds, arguments.threads, _worker(), scratch
             )
     arguments.output.write_text(json.dumps(results, indent=1) + "\n")
     print(f"written: {arguments.output}")
+
+
+def _worker() -> Path:
+    return ensure_built(find_target("linux-x64")).worker("ncnn")
 
 
 def own_models(scratch: Path) -> list[Path]:

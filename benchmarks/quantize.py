@@ -75,6 +75,16 @@ def images(source: OnnxSource, count: int) -> Iterator[dict[str, np.ndarray]]:
         yield {tensor.name: random.random(tensor.shape, dtype=np.float32)}
 
 
+class _Untold:
+    """Progress that nobody is told of."""
+
+    def phase(self, text: str) -> None:
+        """A phase begins."""
+
+    def share(self, done: int, total: int) -> None:
+        """So much of it is done."""
+
+
 def calibrate(source: OnnxSource, settings: QuantizationSettings, count: int) -> Cost:
     """PPQ's own process."""
     model = PpqModel(
@@ -83,7 +93,7 @@ def calibrate(source: OnnxSource, settings: QuantizationSettings, count: int) ->
         expected=Reference(source).run(next(images(source, 1))),
     )
     wanted = weight_layouts(quantizable_layers(source))
-    found = quantize_for_ncnn(model, images(source, count), wanted, settings, lambda _: None)
+    found = quantize_for_ncnn(model, images(source, count), wanted, settings, _Untold())
     return Cost(seconds=found.seconds, peak_bytes=found.peak_bytes)
 
 
