@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deployx_edge.comparison import LIMITS, TensorComparison
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import TensorSpec, from_runtime_array, to_runtime_arrays
 from deployx_edge.ncnn_format import read_param
@@ -213,6 +214,27 @@ class OnnxRuntimeHost:
 _LARGE_INPUT = 2**21
 
 HOSTS: dict[str, HostRuntime] = {"ncnn": NcnnHost(), "onnxruntime": OnnxRuntimeHost()}
+
+
+def is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]) -> bool:
+    """Whether ONNX Runtime's optimisations of the graph change what the model computes.
+
+    Beyond the limits of its precision; False for other runtimes.
+    """
+    if model.runtime != "onnxruntime":
+        return False
+    from deployx_edge.sources.onnx_runtime import open_model
+
+    names = [spec.name for spec in model.outputs]
+    plain = open_model(str(model.path("onnx")))
+    comparisons = [TensorComparison(name) for name in names]
+    with open_converted(model) as opened:
+        for arrays in inputs:
+            wanted, found = plain.run(names, dict(arrays)), opened.run(arrays)
+            for comparison, array in zip(comparisons, wanted, strict=True):
+                comparison.add(array, found[comparison.name])
+    limits = LIMITS[model.precision]
+    return any(each.check(limits).verdict == "differs" for each in comparisons)
 
 
 def check_arrays(specs: Sequence[TensorSpec], inputs: Sequence[Mapping[str, Any]]) -> None:

@@ -71,7 +71,7 @@ class TorchSource:
 
 def is_torch(reference: str) -> bool:
     """Whether a model's name means one of PyTorch's."""
-    return Path(reference).suffix in (".pt", ".pt2", ".pth") or is_factory(reference)
+    return Path(reference).suffix in (".pt", ".pt2", ".pth", ".jit") or is_factory(reference)
 
 
 def is_factory(reference: str) -> bool:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import Verification
 from deployx_edge.comparison import LIMITS, coarser, structured_inputs
+from deployx_edge.errors import VerificationError
 from deployx_edge.model import PreProcessing, at_sizes
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
-from deployx_edge.runtimes.hosts import run_converted
+from deployx_edge.runtimes.hosts import is_changed_by_optimisations, run_converted
 from deployx_edge.runtimes.proof import ProofRequest, prove
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.magnitudes import ValueRanges, WideTensor
 from deployx_edge.sources.onnx_file import OnnxSource
+from deployx_edge.sources.onnx_runtime import version
 from deployx_edge.sources.walk import SourceWalk
 from deployx_edge.workflows.kept_float import telling_inputs
 from deployx_edge.workflows.progress import Progress, Share, Stage
@@ -167,19 +169,26 @@ class _Proofs:
         runs = self._runs
         count = len(runs.inputs)
         self._progress(Stage(text=f"Comparing with ONNX Runtime on {count} inputs"))
-        return prove(
-            model,
-            runs.walk,
-            ProofRequest(
-                inputs=runs.inputs,
-                inner=runs.inner,
-                known={runs.samples: runs.first},
-                watch=runs.ranges.take,
-                progress=lambda done: self._progress(Share(done=done, total=count, of="inputs")),
-                accept_unproven=self._accept_unproven,
-                doubts=self._doubts,
-            ),
+        request = ProofRequest(
+            inputs=runs.inputs,
+            inner=runs.inner,
+            known={runs.samples: runs.first},
+            watch=runs.ranges.take,
+            progress=lambda done: self._progress(Share(done=done, total=count, of="inputs")),
+            accept_unproven=self._accept_unproven,
+            doubts=self._doubts,
         )
+        try:
+            return prove(model, runs.walk, request)
+        except VerificationError as error:
+            if not is_changed_by_optimisations(model, runs.inputs):
+                raise
+            raise VerificationError(
+                f"{error.message} ONNX Runtime {version()} itself is wrong here: without its "
+                "optimisations of the graph the same file gives the source's results.",
+                remedy="Use another version of ONNX Runtime, or write the model otherwise; a Pad "
+                "before a MaxPool was seen to be dropped.",
+            ) from error
 
 
 def _names(wide: Sequence[WideTensor]) -> frozenset[str]:

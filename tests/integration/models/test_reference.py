@@ -12,9 +12,11 @@ import onnx
 import pytest
 from onnx import helper
 
+from deployx_edge.errors import VerificationError
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.sources.onnx_runtime import open_model
+from deployx_edge.workflows.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import model, save
 
 
@@ -52,6 +54,19 @@ def test_a_pad_before_a_pool_stays(
     expected = pooled(x, mode, before, behind, kernel)
     found = Reference(read_onnx(path, {})).run({"x": x})["y"]
     assert np.array_equal(found, expected)
+
+
+def test_onnx_runtime_as_the_runtime_is_held_against_that(tmp_path: Path) -> None:
+    """Its own optimisations are under test; where they are wrong, they are blamed."""
+    path = save(padded_pool("constant", 1, 1, 3), tmp_path / "m.onnx")
+    options = BundleOptions(runtime="onnxruntime")
+    x = -np.ones((1, 2, 8, 8), dtype=np.float32)
+    optimized = open_model(path.read_bytes(), optimized=True).run(["y"], {"x": x})[0]
+    if np.array_equal(optimized, pooled(x, "constant", 1, 1, 3)):
+        make_bundle(path, tmp_path / "b", options)
+        return
+    with pytest.raises(VerificationError, match="without its optimisations of the graph"):
+        make_bundle(path, tmp_path / "b", options)
 
 
 def test_a_conversion_is_not_blamed_for_it(tmp_path: Path) -> None:
