@@ -23,12 +23,12 @@ import ncnn
 import numpy as np
 
 
-def _configure(net: Any, job: dict[str, Any]) -> None:
-    precision = job["precision"]
+def configure(net: Any, precision: str, threads: int, *, is_large: bool = False) -> None:
+    """Set the options that ``precision`` stands for; ``is_large`` as in ``NcnnModel``."""
     half = precision == "fp16"
-    net.opt.num_threads = job["threads"]
+    net.opt.num_threads = threads
     # It holds the whole image twice more, transformed.
-    net.opt.use_winograd_convolution = not job["is_large"]
+    net.opt.use_winograd_convolution = not is_large
     net.opt.use_vulkan_compute = False
     net.opt.use_fp16_packed = half
     net.opt.use_fp16_storage = half
@@ -66,7 +66,7 @@ class _Child:
 
     def _load(self, job: dict[str, Any]) -> None:
         self._say({"phase": "load"})
-        _configure(self._net, job)
+        configure(self._net, job["precision"], job["threads"], is_large=job["is_large"])
         if self._net.load_param(job["param"]) != 0:
             raise _RefusedError("ncnn refused the .param file")
         if self._net.load_model(job["bin"]) != 0:
@@ -83,7 +83,7 @@ class _Child:
                     raise _RefusedError(f"ncnn refused the input blob '{entry['blob']}'")
             for blob in request["blobs"]:
                 # What is asked for in the order of the layers is let go once it is used.
-                self._show(blob, _extracted(extractor, blob))
+                self._show(blob, extracted(extractor, blob))
         self._say({"done": True})
 
     def _show(self, blob: str, array: Any) -> None:
@@ -101,7 +101,8 @@ class _Child:
         return ncnn.Mat(array, batch_index=0 if entry["batched"] else 233).clone()
 
 
-def _extracted(extractor: Any, blob: str) -> Any:
+def extracted(extractor: Any, blob: str) -> Any:
+    """A blob of a run as float32, in ncnn's dimensions; an error where there is none."""
     code, mat = extractor.extract(blob)
     if code != 0:
         raise _RefusedError(f"ncnn could not compute the output blob '{blob}' (code {code})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ _LIMIT = 1e-3
 # Of what is changed to see how far rounding may carry: some units in the last place of a sum.
 _NUDGE = 1e-6
 _NUDGES = 3
+# Operators whose results depend on which of equal values comes first.
+_ORDERING = frozenset({"ArgMax", "ArgMin", "NonMaxSuppression", "TopK", "Unique"})
 # Threads may add in another order.
 _REPEATED = 1e-5
 _ROOM = 4.0
@@ -55,7 +58,7 @@ def check_export(
         compared += 1
         given = dict(zip((each.name for each in inputs), trial.arrays, strict=True))
         wrong = _difference(session, given, wanted, partial(_room, function, trial, wanted))
-        if not wrong:
+        if not wrong or (index and _is_by_ties(path, function, first[0], trial, wanted)):
             continue
         _refuse_unrepeatable(function, trial, wanted)
         if not accept_frozen or index == 0:
@@ -73,6 +76,35 @@ def check_export(
         f"As accepted (--accept-frozen), it differs from the module on {len(off)} of {compared} "
         f"inputs; first {off[0]}.",
     )
+
+
+def _is_by_ties(
+    path: Path, function: Any, example: Trial, trial: Trial, wanted: Sequence[NDArray[Any]]
+) -> bool:
+    """Whether a difference can only come from equal values that are put in order.
+
+    On unusual inputs scores saturate, many are exactly 1, and ONNX Runtime takes others of them
+    first than PyTorch does; no small change moves them apart. So where the file orders values, and
+    a trace in PyTorch alone, which keeps whatever an export keeps, gives what the module gives,
+    nothing was kept.
+    """
+    shapes = [array.shape for array in trial.arrays]
+    if shapes != [array.shape for array in example.arrays]:
+        return False
+    nodes = onnx.load(path, load_external_data=False).graph.node
+    if not _ORDERING.intersection(node.op_type for node in nodes):
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's were told
+        try:
+            given = tuple(torch.from_numpy(array) for array in example.arrays)
+            trace = torch.jit.trace(  # type: ignore[no-untyped-call]
+                function, given, check_trace=False
+            )
+            found = run(trace, [torch.from_numpy(array) for array in trial.arrays])
+        except Exception:  # the user's code, or the tracer, may raise anything
+            return False
+    return len(found) == len(wanted) and all(map(_is_same, found, wanted))
 
 
 def _open(path: Path) -> Any:

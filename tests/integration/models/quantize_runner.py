@@ -146,7 +146,7 @@ class _NcnnHere(ncnn_runs.NcnnProcess):
         self._net = ncnn.Net()
 
     def __enter__(self) -> _NcnnHere:
-        ncnn_child._configure(self._net, self._files.precision, 1)
+        ncnn_child.configure(self._net, self._files.precision, 1)
         failed = self._net.load_param(str(self._files.param))
         if failed or self._net.load_model(str(self._files.bin)):
             raise ModelError("ncnn refused the files")
@@ -167,7 +167,7 @@ class _NcnnHere(ncnn_runs.NcnnProcess):
                 mats.append(ncnn.Mat(values, batch_index=0 if batched else 233).clone())
                 extractor.input(blob, mats[-1])
             for blob in blobs:
-                yield blob, ncnn_child._extracted(extractor, blob).copy()
+                yield blob, ncnn_child.extracted(extractor, blob).copy()
 
 
 def main(file: Path, runtime: str, names: Path) -> None:
