@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from pathlib import Path
 from typing import Any
@@ -116,10 +117,9 @@ def test_what_torch_calls_for_itself_is_left_alone(
     assert found.used[0].calls == 1
 
 
-@by_exporter
-def test_indexing_is_rewritten_where_the_exporter_can(
-    registry: Registry, tmp_path: Path, exporter: str
-) -> None:
+def rewrite_indexing(folder: Path, exporter: str) -> None:
+    registry = Registry()
+
     @registry.function_rewriter("torch.Tensor.__getitem__")
     def getitem(context: FunctionContext, tensor: torch.Tensor, index: Any) -> torch.Tensor:
         return context.original(tensor, index) * 3
@@ -129,7 +129,7 @@ def test_indexing_is_rewritten_where_the_exporter_can(
             return x[:, 1:3] + 1
 
     x = noise(2, 4)
-    path = tmp_path / "m.onnx"
+    path = folder / "m.onnx"
     if exporter == "torchscript":
         with pytest.raises(UsageError, match="cannot be rewritten for the exporter torchscript"):
             export(Model(), [x], path, registry, exporter=exporter)
@@ -137,6 +137,14 @@ def test_indexing_is_rewritten_where_the_exporter_can(
         found = export(Model(), [x], path, registry, exporter=exporter)
         assert_same(run_onnx(found.model, [x]), x[:, 1:3] * 3 + 1)
     assert "__getitem__" not in vars(torch.Tensor)
+
+
+@by_exporter
+def test_indexing_is_rewritten_where_the_exporter_can(tmp_path: Path, exporter: str) -> None:
+    """In a process of its own: once __getitem__ of a class in C was set, CPython takes its objects
+    for sequences from then on, and torch.tensor([a, b]) of numbers asks for their length."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(rewrite_indexing, (tmp_path, exporter))
 
 
 @by_exporter
