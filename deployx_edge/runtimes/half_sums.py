@@ -26,6 +26,7 @@ from deployx_edge.errors import ModelError
 from deployx_edge.ncnn_format import encode_weights, format_param
 from deployx_edge.process import run
 from deployx_edge.runtimes.converter import HalfOverflows
+from deployx_edge.runtimes.ncnn import is_large
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -106,6 +107,7 @@ def _job(
         "bin": str(weights),
         "bytes": position,
         "threads": min(4, os.cpu_count() or 1),
+        "is_large": any(is_large(sum(a.size for a in arrays.values())) for arrays in runs[:1]),
         "inputs": list(runs[0]) if runs else [],
         "runs": len(runs),
         "layers": described,

@@ -64,6 +64,7 @@ class Net:
         self.inputs: list[str] = job["inputs"]
         self._folder = folder
         self._threads = job["threads"]
+        self._is_large: bool = job["is_large"]
         self._weights = np.memmap(job["bin"], dtype=np.uint8, mode="r") if job["bytes"] else b""
         self.net = self._open(Path(job["param"]), job["bin"])
         if self.net is None:
@@ -104,8 +105,9 @@ class Net:
         net = ncnn.Net()
         net.opt.num_threads = self._threads
         net.opt.use_vulkan_compute = False
-        # Values are looked at, not kernels; Winograd's hold the image twice more, transformed.
-        net.opt.use_winograd_convolution = False
+        # Of large images memory counts for more (see ``ncnn_child.configure``).
+        kernels = not self._is_large
+        net.opt.use_winograd_convolution = net.opt.use_sgemm_convolution = kernels
         net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
         net.opt.use_bf16_packed = net.opt.use_bf16_storage = False
         refused = net.load_param(str(param)) != 0 or net.load_model(weights) != 0

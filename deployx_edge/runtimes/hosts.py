@@ -14,7 +14,7 @@ from deployx_edge.model import TensorSpec, from_runtime_array, to_runtime_arrays
 from deployx_edge.ncnn_format import read_param
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.emitter.names import readable
-from deployx_edge.runtimes.ncnn import NcnnModel, NcnnProcess, RuntimeArray
+from deployx_edge.runtimes.ncnn import NcnnModel, NcnnProcess, RuntimeArray, is_large
 from deployx_edge.runtimes.requantized import code_scales
 
 if TYPE_CHECKING:
@@ -210,9 +210,6 @@ class OnnxRuntimeHost:
         return tuple(name for node in graph.node for name in node.output if name)
 
 
-# Elements of a model's inputs: full HD in three colours has 6 million.
-_LARGE_INPUT = 2**21
-
 HOSTS: dict[str, HostRuntime] = {"ncnn": NcnnHost(), "onnxruntime": OnnxRuntimeHost()}
 
 
@@ -252,7 +249,7 @@ def _files(model: ConvertedModel) -> NcnnModel:
         param=model.path("param"),
         bin=model.path("bin"),
         precision=model.precision,
-        is_large=sum(math.prod(spec.shape) for spec in model.inputs) > _LARGE_INPUT,
+        is_large=is_large(sum(math.prod(spec.shape) for spec in model.inputs)),
     )
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # An array and whether its first axis counts samples, as ``to_runtime_array`` gives them.
 RuntimeArray = tuple["Array", bool]
 
+# Full HD in three colours has 6 million.
+_LARGE_INPUT = 2**21
 # Tensors come in pieces of this size instead of 64 KiB, each of which costs a change of process.
 _PIPE_BYTES = 2**20
 _LONGEST_RUN = 1800.0  # seconds; a run of seconds is slow, this is a hang
@@ -42,6 +44,11 @@ def version() -> str:
     from importlib import metadata
 
     return metadata.version("ncnn")
+
+
+def is_large(elements: int) -> bool:
+    """Whether memory counts for more than time, of inputs with so many elements in all."""
+    return elements > _LARGE_INPUT
 
 
 @dataclass(frozen=True, kw_only=True)
