@@ -33,7 +33,8 @@ from deployx_edge.runtimes.layerwise import intermediate_check
 from deployx_edge.runtimes.requantized import code_scales, rounded
 from deployx_edge.sources.onnx_file import OnnxSource, prepared, tensor_names
 from deployx_edge.sources.onnx_runtime import open_model
-from deployx_edge.sources.walk import SourceWalk, names_read
+from deployx_edge.sources.subgraphs import tensors_read
+from deployx_edge.sources.walk import SourceWalk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -264,7 +265,7 @@ class _CutApart:
         graph = model.graph
         needed = _needed(walk, like, wanted)
         kept = [node for node in graph.node if needed.intersection(node.output)]
-        read = {name for node in kept for name in names_read(node)}
+        read = {name for node in kept for name in tensors_read(node)}
         reads = [name for name in like if name in read]
         self.wanted = tuple(wanted)
         self.like = {name: like[name] for name in dict.fromkeys((*reads, *wanted))}
@@ -299,7 +300,7 @@ def _needed(walk: SourceWalk, like: Collection[str], wanted: Sequence[str]) -> s
         if name in needed or name not in walk.makers:
             continue
         needed.add(name)
-        waiting.extend(each for each in names_read(walk.makers[name]) if each not in like)
+        waiting.extend(each for each in tensors_read(walk.makers[name]) if each not in like)
     return needed
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from deployx_edge.errors import ModelError
-from deployx_edge.model import AxisRange, at_sizes, format_shape
+from deployx_edge.model import AxisRange, NamedShape, at_sizes, format_shape
 from deployx_edge.sources.graph_values import sizes_of
 from deployx_edge.sources.onnx_runtime import open_model, plain_reason
 
@@ -23,23 +23,8 @@ _SHAPED_BY = {"Reshape": 1, "Expand": 1, "Resize": 3, "Upsample": 1}
 _NAMED = re.compile(r"the node '([^']*)'|[Nn]ode ?\(([^)]*)\)|[Nn]ode:(\S+)")
 
 
-class Tensor(Protocol):
-    """An input with its new shape."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The best sizes."""
-        ...
-
-    @property
-    def dtype(self) -> str:
-        """The element type, by NumPy's name."""
-        ...
+class Tensor(NamedShape, Protocol):
+    """An input with its new shape; at open axes it has the best sizes."""
 
     @property
     def ranges(self) -> tuple[AxisRange, ...]:

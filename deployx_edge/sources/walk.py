@@ -22,6 +22,7 @@ from deployx_edge.errors import ModelError
 from deployx_edge.sources.graph_values import no_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, prepared
 from deployx_edge.sources.onnx_runtime import open_model, plain_reason, refusal
+from deployx_edge.sources.subgraphs import tensors_read
 
 if TYPE_CHECKING:
     import onnx
@@ -162,7 +163,7 @@ class SourceWalk:
         outputs = [value.name for value in self._model.graph.output]
         constants = {tensor.name for tensor in self._model.graph.initializer}
         constants |= {tensor.values.name for tensor in self._model.graph.sparse_initializer}
-        read_by = [{name for node in group for name in names_read(node)} for group in groups]
+        read_by = [{name for node in group for name in tensors_read(node)} for group in groups]
         parts = []
         for index, group in enumerate(groups):
             own = {name for node in group for name in node.output}
@@ -171,7 +172,7 @@ class SourceWalk:
             reads = read_by[index] - own - constants
             over = {*made, *reads} - later
             if index == len(groups) - 1:  # an output that no node makes: an input, a constant
-                made += [name for name in outputs if name not in set(self.names)]
+                made += [name for name in outputs if name not in self.makers]
                 reads |= {name for name in made if name in _input_names(self._model)}
             parts.append(
                 _Part(
@@ -217,7 +218,7 @@ class SourceWalk:
             model.graph.input.append(
                 onnx.ValueInfoProto(name=name, type=self._types[name]) if known is None else known
             )
-        used = {name for node in nodes for name in names_read(node)} | set(makes)
+        used = {name for node in nodes for name in tensors_read(node)} | set(makes)
         model.graph.initializer.extend(t for t in whole.graph.initializer if t.name in used)
         model.graph.sparse_initializer.extend(
             t for t in whole.graph.sparse_initializer if t.values.name in used
@@ -227,19 +228,6 @@ class SourceWalk:
             return open_model(model.SerializeToString(), folder=self._source.data_folder)
         except Exception as error:  # its exceptions share no other base
             raise refusal(self._source.path.name, error) from error
-
-
-def names_read(node: onnx.NodeProto) -> Iterator[str]:
-    """What a node reads, its sub-graphs' reads of outer tensors included."""
-    yield from (name for name in node.input if name)
-    for entry in node.attribute:
-        for graph in (*([entry.g] if entry.HasField("g") else ()), *entry.graphs):
-            inner = {value.name for value in graph.input}
-            inner |= {tensor.name for tensor in graph.initializer}
-            inner |= {name for each in graph.node for name in each.output}
-            reads = (name for each in graph.node for name in names_read(each))
-            outer = (value.name for value in graph.output)
-            yield from (name for name in (*reads, *outer) if name not in inner)
 
 
 def _input_names(model: onnx.ModelProto) -> set[str]:
