@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from deployx_edge.crossbuild.runtime import Runtime, to_document
-from deployx_edge.crossbuild.sources import Archive, source_cache
-from deployx_edge.process import format_command
 from deployx_edge.report.units import size
 from deployx_edge.target import Target
-from deployx_edge.workflows.build import Explanation
+
+if TYPE_CHECKING:
+    from deployx_edge.crossbuild.sources import Archive
+    from deployx_edge.workflows.build import Explanation
 
 
 def runtime_document(runtime: Runtime) -> dict[str, Any]:
@@ -71,6 +72,8 @@ def targets_table(rows: Iterable[tuple[Target, Runtime | None]]) -> Table:
 
 def sources_document(archives: Sequence[Archive]) -> dict[str, Any]:
     """Each archive and whether it is here."""
+    from deployx_edge.crossbuild.sources import source_cache
+
     return {
         "kind": "sources",
         "cache": str(source_cache()),
@@ -89,6 +92,8 @@ def sources_document(archives: Sequence[Archive]) -> dict[str, Any]:
 
 def sources_table(archives: Sequence[Archive]) -> Table:
     """One row an archive."""
+    from deployx_edge.crossbuild.sources import source_cache
+
     table = Table(title="source archives", caption=str(source_cache()))
     for heading in ("", "archive", "for", "sha256"):
         table.add_column(heading, no_wrap=heading == "sha256", overflow="fold")
@@ -117,6 +122,8 @@ def plan_document(plan: Explanation) -> dict[str, Any]:
 
 def plan_text(plan: Explanation) -> str:
     """Lines that can be pasted into a shell, with their purpose above each."""
+    from deployx_edge.process import format_command
+
     lines = [f"# {plan.toolchain}"]
     if not plan.archives and not plan.commands:
         lines.append("# Everything is up to date: nothing would run.")

@@ -10,19 +10,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from deployx_edge.cli.phases import mark
 from deployx_edge.errors import UsageError
 from deployx_edge.report.units import period
-from deployx_edge.workflows.many import Outcome
 from deployx_edge.workflows.progress import Phase, Progress, Stage
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from deployx_edge.workflows.many import Outcome
 
 # Where no line lives: how often a long stage says how far it is, and after how long a silence
 # its last words are repeated.
@@ -113,6 +115,10 @@ def _counted(show: Progress, before: str = "") -> Progress:
 
 @contextmanager
 def _live_lines(names: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
+
     started = time.monotonic()
     stages = dict.fromkeys(names, "")
     texts = dict.fromkeys(names, "")
@@ -141,6 +147,9 @@ def _live_lines(names: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
 
 @contextmanager
 def _live_line() -> Iterator[Progress]:
+    from rich.live import Live
+    from rich.text import Text
+
     console = Console(stderr=True, highlight=False)
     started = time.monotonic()
     stage, text = "", ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -215,6 +214,8 @@ def evaluate(
         )
     _tell(found, as_json=json, picture=picture)
     if show and report is not None and found.places:
+        import webbrowser
+
         webbrowser.open((report / "index.html").resolve().as_uri())
     for failure in found.failures:
         print(f"error: {failure.place}: {failure.error}", file=sys.stderr)

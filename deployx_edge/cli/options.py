@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from deployx_edge.errors import UsageError
-from deployx_edge.measurement.values import (
-    ACCELERATORS,
-    CORES,
-    PRECISIONS,
-    BenchPlan,
-    Limits,
-    RunOptions,
-)
+from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 
 if TYPE_CHECKING:
+    from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
     from deployx_edge.workflows.models import TorchOptions
 
 
@@ -233,6 +227,8 @@ def run_options(
     switches: list[str] | None,
 ) -> list[RunOptions]:
     """Every combination of the threads and precisions that were asked for."""
+    from deployx_edge.measurement.values import RunOptions
+
     named = _switches(switches or [])
     return [
         RunOptions(threads=count, precision=each, cores=cores, accelerator=accelerator, **named)
@@ -253,6 +249,8 @@ def bench_plan(
     *, warmup: int | None, iterations: int | None, seconds: float, pause: float, repeats: int = 1
 ) -> BenchPlan:
     """What was not asked for (None, 0 seconds) is a plan of 100 runs, or short repeats."""
+    from deployx_edge.measurement.values import BenchPlan
+
     if iterations is None and not seconds:
         iterations, seconds = (100, 0.0) if repeats == 1 else (0, SHORT_SECONDS)
     if warmup is None:
@@ -268,6 +266,8 @@ def bench_plan(
 
 def limits(*, memory_limit: int, watchdog: float) -> Limits:
     """``memory_limit`` in MiB, ``watchdog`` in seconds."""
+    from deployx_edge.measurement.values import Limits
+
     return Limits(memory_bytes=memory_limit << 20, watchdog_seconds=watchdog)
 
 

@@ -134,6 +134,12 @@ def verify_files(runtime: Runtime) -> None:
             raise BuildError(f"{path} should have the sha256 {file.sha256}, but has {found}.")
 
 
+def has_sizes(runtime: Runtime) -> bool:
+    """Whether every executable is there in its size; what it holds is for ``verify_files``."""
+    files = [(runtime.folder / file.name, file.size_bytes) for file in runtime.files]
+    return all(path.is_file() and path.stat().st_size == size for path, size in files)
+
+
 def _known_hash(path: Path) -> str:
     """``hash_file``, read anew only where the file's stat differs from the last time.
 

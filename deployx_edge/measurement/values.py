@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from deployx_edge.errors import UsageError
-
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-CORES = ("all", "little", "big")
-ACCELERATORS = ("cpu", "vulkan")
+from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
-from deployx_edge.device import Device
-from deployx_edge.measurement.values import DeviceIdentity
 from deployx_edge.report.units import NOT_AVAILABLE, size
+
+if TYPE_CHECKING:
+    from deployx_edge.device import Device
+    from deployx_edge.measurement.values import DeviceIdentity
 
 
 def devices_table(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
+from typing import TYPE_CHECKING
 
-from deployx_edge.measurement.values import Conditions, Reading
+if TYPE_CHECKING:
+    from deployx_edge.measurement.values import Conditions, Reading
 
 NOT_AVAILABLE = "not available"
 _BARS = "▁▂▃▄▅▆▇█"
@@ -43,6 +44,8 @@ def sparkline(samples: Sequence[float], *, width: int = 60) -> str:
 
     A board that throttles shows a step here that no percentile tells.
     """
+    from statistics import median
+
     stretches = min(width, len(samples))
     bounds = [len(samples) * i // stretches for i in range(stretches + 1)]
     medians = [median(samples[low:high]) for low, high in pairwise(bounds)]

@@ -8,10 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from adbutils import AdbConnection, AdbError
-
 from deployx_edge.device import LinkOptions
 from deployx_edge.errors import LinkLostError, TransportError
+from deployx_edge.transport.adb_connection import AdbConnection, AdbError
 from deployx_edge.transport.adb_finding import find_ready
 from deployx_edge.transport.adb_server import ADB_FAILURES, ADB_TIMEOUTS, AdbServer
 

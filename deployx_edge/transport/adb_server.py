@@ -1,7 +1,6 @@
 """The adb server: where it listens, starting it, and single requests to it.
 
-The requests are adbutils'; the programs ``adb`` and ``adb start-server`` are only run
-where no server listens.
+The programs ``adb`` and ``adb start-server`` are only run where no server listens.
 """
 
 from __future__ import annotations
@@ -11,15 +10,14 @@ import re
 import socket
 from dataclasses import dataclass
 
-from adbutils import AdbClient, AdbConnection, AdbError, AdbTimeout
-
 from deployx_edge import process
 from deployx_edge.errors import TransportError, UsageError
+from deployx_edge.transport.adb_connection import AdbConnection, AdbError
 
 ADB_FAILURES = (AdbError, OSError, EOFError, ValueError)
-"""All that adbutils raises where the server fails or answers nonsense."""
+"""All that a connection raises where the server fails or answers nonsense."""
 
-ADB_TIMEOUTS = (AdbTimeout, TimeoutError)
+ADB_TIMEOUTS = (TimeoutError,)
 """Those of them that mean: it did not answer in time."""
 
 _INSTALL = "Install it with: apt-get install adb"
@@ -83,7 +81,6 @@ class AdbServer:
     def __init__(self, connect_seconds: float) -> None:
         self.address = server_address()
         self._connect_seconds = connect_seconds
-        self._client = AdbClient(self.address.host, self.address.port)
         if not self.listens():
             self._start()
 
@@ -102,7 +99,6 @@ class AdbServer:
         Raises one of ADB_FAILURES.
         """
         connection = self.connect()
-        # Closed by its socket: adbutils' own close() sleeps a hundredth of a second.
         with connection.conn:
             connection.send_command(request)
             for _ in range(okays):
@@ -111,10 +107,10 @@ class AdbServer:
 
     def connect(self) -> AdbConnection:
         """A connection for one request, each step of it bounded; raises ADB_FAILURES."""
-        # adbutils would start a server by itself, and let it write into our output.
-        if not self.listens():
-            raise ConnectionRefusedError("the adb server does not run any more")
-        return self._client.make_connection(timeout=self._connect_seconds)
+        try:
+            return AdbConnection(self.address.host, self.address.port, self._connect_seconds)
+        except ConnectionRefusedError:
+            raise ConnectionRefusedError("the adb server does not run any more") from None
 
     def devices(self) -> list[KnownDevice]:
         """What the server lists; TransportError where it does not answer."""

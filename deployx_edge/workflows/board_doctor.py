@@ -17,7 +17,7 @@ from deployx_edge.transport import open_device
 from deployx_edge.transport.android import AndroidFacts
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.protocol import Transport
-from deployx_edge.workflows.build import built
+from deployx_edge.workflows.built import built
 from deployx_edge.workflows.doctor import Check
 from deployx_edge.workflows.incidents import incidents_of
 from deployx_edge.workflows.preflight import check_fit, libc_misfit

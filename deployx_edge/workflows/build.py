@@ -17,20 +17,20 @@ from deployx_edge.crossbuild.events import BuildEvent, OnEvent, PackageStarted, 
 from deployx_edge.crossbuild.fingerprint import build_fingerprint
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.plan import plan_build
-from deployx_edge.crossbuild.runtime import Runtime, read_runtime, verify_files
+from deployx_edge.crossbuild.runtime import Runtime
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sources import Archive
 from deployx_edge.crossbuild.toolchain import zig_toolchain
-from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.errors import UsageError
 from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.target import Target
+from deployx_edge.workflows.built import built
 from deployx_edge.workflows.progress import Progress, Stage, silent
 
 __all__ = [
     "BuildOptions",
     "Explanation",
     "build_target",
-    "built",
     "ensure_built",
     "explain",
     "export_target",
@@ -111,16 +111,6 @@ def explain(target: Target, options: BuildOptions) -> Explanation:
         archives=tuple(archive for archive in plan.archives if not archive.present),
         commands=plan.commands(),
     )
-
-
-def built(target: Target) -> Runtime | None:
-    """What lies in ``dist/<target>/``, up to date or not; None where nothing whole does."""
-    try:
-        runtime = read_runtime(dist_folder(target.id))
-        verify_files(runtime)
-    except BuildError:
-        return None
-    return runtime
 
 
 def export_target(runtime: Runtime, file: Path) -> None:

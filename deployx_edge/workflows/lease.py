@@ -18,7 +18,7 @@ from deployx_edge.transport import open_device
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import install_agent
-from deployx_edge.workflows.build import built, ensure_built
+from deployx_edge.workflows.built import listed
 
 _ANSWER_SECONDS = 30.0
 
@@ -107,6 +107,8 @@ def _agent_to_ask(transport: Transport, target: Target, *, certain: bool) -> str
     """One that is there; with ``certain`` brought where anybody may have leased the board."""
     agent = _agent_there(transport, target)
     if agent is None and certain and _succeeds(transport, "test", "-d", transport.lease_folder):
+        from deployx_edge.workflows.build import ensure_built
+
         agent = install_agent(transport, ensure_built(target).agent)
     return agent
 
@@ -117,7 +119,7 @@ def _agent_there(transport: Transport, target: Target) -> str | None:
     done = transport.run(["ls", "-1t", folder], timeout=_ANSWER_SECONDS)
     names = done.stdout.decode(errors="replace").split() if done.returncode == 0 else []
     agents = [name for name in names if name.startswith("dx-agent-")]
-    runtime = built(target)
+    runtime = listed(target)
     own = f"dx-agent-{runtime.agent_sha256}" if runtime else ""
     return f"{folder}/{own if own in agents else agents[0]}" if agents else None
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from deployx_edge.agent import messages
 from deployx_edge.agent.v1 import agent_pb2
 from deployx_edge.errors import UsageError
-from deployx_edge.measurement.values import PRECISIONS, RunOptions
+from deployx_edge.measurement.choices import PRECISIONS
+from deployx_edge.measurement.values import RunOptions
 
 STORAGE = ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage")
 
