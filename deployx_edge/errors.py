@@ -21,7 +21,8 @@ DeployxError                 1   anything without a class of its own
 │   ├── DeviceStorageError  35   the device's disk is full or cannot be written
 │   ├── DeviceBusyError     36   another run has the device
 │   ├── UnfitDeviceError    37   the device cannot run what was asked of it
-│   └── SetAsideError       38   the model took this device down before
+│   ├── SetAsideError       38   the model took this device down before
+│   └── DamagedContentError 39   what lies on the device is not what was put there
 └── AgentError              40   the agent refused or failed
     ├── VersionError        41   agent and host are of different versions
     ├── WorkerCrashError    42   the runtime's process died of a signal
@@ -133,6 +134,10 @@ class UnfitDeviceError(TransportError):
 
 class SetAsideError(TransportError):
     exit_code = 38
+
+
+class DamagedContentError(TransportError):
+    exit_code = 39
 
 
 class AgentError(DeployxError):

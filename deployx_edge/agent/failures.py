@@ -11,6 +11,7 @@ from deployx_edge.agent.v1 import agent_pb2
 from deployx_edge.errors import (
     AgentError,
     AuthenticationError,
+    DamagedContentError,
     DeployxError,
     LinkLostError,
     RuntimeRefusedError,
@@ -34,10 +35,12 @@ ERRORS: dict[int, type[DeployxError]] = {
     agent_pb2.FAILURE_MEMORY_LIMIT: WorkerMemoryError,
     agent_pb2.FAILURE_CANCELLED: AgentError,
     agent_pb2.FAILURE_INTERNAL: AgentError,
+    agent_pb2.FAILURE_DAMAGED_FILE: DamagedContentError,
 }
 
 REMEDIES: dict[int, str] = {
     agent_pb2.FAILURE_MISSING_FILE: "Push the bundle again.",
+    agent_pb2.FAILURE_DAMAGED_FILE: "Push the bundle again; look at the board's disk.",
     agent_pb2.FAILURE_WATCHDOG: "Give it longer with --watchdog SECONDS.",
     agent_pb2.FAILURE_MEMORY_LIMIT: "Raise --memory-limit, or use a smaller model or precision.",
     agent_pb2.FAILURE_WORKER_CRASHED: (

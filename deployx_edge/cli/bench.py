@@ -39,6 +39,7 @@ from deployx_edge.cli.options import (
     RuntimeOption,
     SecondsOption,
     ThreadsOption,
+    VerifyOption,
     WaitOption,
     WatchdogOption,
     bench_plan,
@@ -101,6 +102,7 @@ def bench(
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
     wait: WaitOption = True,
+    verify: VerifyOption = False,
     force: ForceOption = False,
     compare: CompareOption = None,
     against: AgainstOption = None,
@@ -156,6 +158,7 @@ def bench(
         earlier=earlier,
         max_slowdown=limit,
         link=link,
+        verify=verify,
     )
     results, failures = _run(devices, job)
     comparisons = _show(results, failures, job, len(devices), output, picture, json)

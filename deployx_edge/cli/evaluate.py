@@ -21,6 +21,7 @@ from deployx_edge.cli.options import (
     PictureOption,
     PrecisionOption,
     ThreadsOption,
+    VerifyOption,
     WaitOption,
     complete_device,
     single_run_options,
@@ -155,6 +156,7 @@ def evaluate(
     predictions: PredictionsOption = None,
     form: FormatOption = None,
     wait: WaitOption = True,
+    verify: VerifyOption = False,
     force: ForceOption = False,
     picture: PictureOption = None,
     json: JsonOption = False,
@@ -194,6 +196,7 @@ def evaluate(
         predictions=predictions,
         format=form or "csv",
         wait=wait,
+        verify=verify,
         force=force,
     )
     config = load_config()

@@ -67,6 +67,10 @@ WaitOption = Annotated[
         "--wait/--no-wait", help="Wait for a board that another run has, or refuse at once."
     ),
 ]
+VerifyOption = Annotated[
+    bool,
+    typer.Option("--verify", help="Hash all files on the board first, also those hashed before."),
+]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Run a model again that took the board down.")
 ]

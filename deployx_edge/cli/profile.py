@@ -20,6 +20,7 @@ from deployx_edge.cli.options import (
     PrecisionOption,
     RuntimeOption,
     ThreadsOption,
+    VerifyOption,
     WaitOption,
     WarmupOption,
     WatchdogOption,
@@ -42,6 +43,7 @@ def profile(
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
     wait: WaitOption = True,
+    verify: VerifyOption = False,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE.json", help="Also write it as JSON.")
     ] = None,
@@ -72,7 +74,9 @@ def profile(
     with show_progress() as progress:
         bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
         purpose = f"profile {bundle.name}"
-        with open_session(chosen, purpose=purpose, wait=wait, progress=progress) as session:
+        with open_session(
+            chosen, purpose=purpose, wait=wait, verify=verify, progress=progress
+        ) as session:
             result = profile_workflow(
                 session,
                 bundle,

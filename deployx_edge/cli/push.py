@@ -8,6 +8,7 @@ from deployx_edge.cli.options import (
     InputShapeOption,
     JsonOption,
     ModelArgument,
+    VerifyOption,
     WaitOption,
 )
 
@@ -18,6 +19,7 @@ def push(
     everyone: AllOption = False,
     input_shape: InputShapeOption = None,
     wait: WaitOption = True,
+    verify: VerifyOption = False,
     json: JsonOption = False,
 ) -> None:
     """Bring a model, its runtime and the agent to a board, without running anything.
@@ -39,7 +41,7 @@ def push(
     from deployx_edge.workflows.bundle import make_bundle
     from deployx_edge.workflows.devices import chosen_devices
     from deployx_edge.workflows.many import on_each
-    from deployx_edge.workflows.session import push_to_device
+    from deployx_edge.workflows.session import push_to_device, replaced_sentence
 
     devices = chosen_devices(device, everyone)
     with show_progress() as progress:
@@ -47,7 +49,9 @@ def push(
     with show_progress_of([chosen.name for chosen in devices]) as progress_of:
         outcomes = on_each(
             devices,
-            lambda chosen, progress: push_to_device(chosen, bundle, wait=wait, progress=progress),
+            lambda chosen, progress: push_to_device(
+                chosen, bundle, wait=wait, verify=verify, progress=progress
+            ),
             lambda chosen: progress_of(chosen.name),
         )
     if len(devices) == 1:
@@ -65,4 +69,6 @@ def push(
                 f"{bundle.name} is on {outcome.device.name}: sent {size(cost.sent_bytes)} of "
                 f"{size(cost.total_bytes)} in {cost.seconds:.2f} s"
             )
+            if cost.replaced:
+                print_report(replaced_sentence(outcome.device.name, cost.replaced))
     end_with(outcomes)

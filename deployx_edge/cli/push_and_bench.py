@@ -18,6 +18,7 @@ from deployx_edge.cli.options import (
     PictureOption,
     PrecisionOption,
     ThreadsOption,
+    VerifyOption,
     WaitOption,
 )
 
@@ -35,6 +36,7 @@ def push_and_bench(
     factory_args: FactoryArgumentsOption = "{}",
     accept_frozen: AcceptFrozenOption = False,
     wait: WaitOption = True,
+    verify: VerifyOption = False,
     force: ForceOption = False,
     output: OutputOption = None,
     picture: PictureOption = None,
@@ -57,6 +59,7 @@ def push_and_bench(
         factory_args=factory_args,
         accept_frozen=accept_frozen,
         wait=wait,
+        verify=verify,
         force=force,
         output=output,
         picture=picture,

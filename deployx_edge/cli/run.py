@@ -20,6 +20,7 @@ from deployx_edge.cli.options import (
     PrecisionOption,
     RuntimeOption,
     ThreadsOption,
+    VerifyOption,
     WaitOption,
     WatchdogOption,
     limits,
@@ -59,6 +60,7 @@ def run(
     factory_args: FactoryArgumentsOption = "{}",
     accept_frozen: AcceptFrozenOption = False,
     wait: WaitOption = True,
+    verify: VerifyOption = False,
     json: JsonOption = False,
 ) -> None:
     """Run a model on inputs of your own: on a board, or here as its source has it.
@@ -90,6 +92,7 @@ def run(
             dump=dump or (),
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
             wait=wait,
+            verify=verify,
             progress=progress,
         )
     if output:

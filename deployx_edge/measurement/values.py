@@ -190,11 +190,13 @@ class TransportCost:
 
 @dataclass(frozen=True, kw_only=True)
 class PushCost:
-    """What bringing the files to the board took."""
+    """What bringing the files to the board took; ``replaced`` names files that lay there already
+    and were not what their sha256 says."""
 
     total_bytes: int
     sent_bytes: int
     seconds: float
+    replaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,6 +60,7 @@ class PushReport:
 
     ``total_bytes`` is all content, ``sent_bytes`` what went over the link this time,
     ``resumed_bytes`` what a broken push had left on the board of the files sent now.
+    ``replaced`` names files that lay there and were not what their sha256 says.
     """
 
     total_bytes: int
@@ -68,6 +69,7 @@ class PushReport:
     skipped_files: int
     sent_files: int
     seconds: float
+    replaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ def push(
         skipped_files=len(files) - sent_files,
         sent_files=sent_files,
         seconds=time.monotonic() - started,
+        replaced=tuple(file.name for file in files if file.sha256 in attempt.damaged),
     )
 
 
@@ -163,6 +166,8 @@ class _Attempt:
         self._receiver = tuple(receiver)
         self._on_progress = on_progress
         self._answer_seconds = answer_seconds
+        self.damaged: set[str] = set()
+        """The sha256 of contents that lay on the board and were something else."""
 
     def run(
         self, bundle_name: str, files: Sequence[PushFile], contents: dict[str, PushFile]
@@ -195,6 +200,8 @@ class _Attempt:
             words = line.split(" ")
             if words[0] == "error":
                 raise self._error(line, None, free, _missing(needs))
+            if words[0] == "checking":
+                continue  # It hashes what it has, and lives.
             if free < 0:
                 if len(words) == 3 and words[:2] == _GREETING and words[2].isdigit():
                     free = int(words[2])
@@ -203,7 +210,10 @@ class _Attempt:
                 continue
             if line == "end":
                 return needs, free
-            needs.append(_read_need(line, contents))
+            if words[0] == "damaged" and words[-1] in contents:
+                self.damaged.add(words[-1])
+            else:
+                needs.append(_read_need(line, contents))
         raise self._no_answer(channel)
 
     def _send(self, channel: Channel, needs: Sequence[_Need], answers: Answers) -> int:

@@ -104,7 +104,13 @@ def _session_after(
         deadline = time.monotonic() + _RETURN_SECONDS
         while True:
             try:
-                opened = open_session(device, purpose=purpose, wait=job.wait, progress=progress)
+                opened = open_session(
+                    device,
+                    purpose=purpose,
+                    wait=job.wait,
+                    verify=job.verify,
+                    progress=progress,
+                )
                 session = stack.enter_context(opened)
                 break
             except (TransportError, AgentError):

@@ -16,6 +16,7 @@ from deployx_edge.report.units import period, size
 from deployx_edge.transport import open_device
 from deployx_edge.transport.android import AndroidFacts
 from deployx_edge.transport.board import checked_target
+from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.workflows.built import built
 from deployx_edge.workflows.doctor import Check
@@ -28,6 +29,8 @@ from deployx_edge.workflows.session import Session, open_session
 _LITTLE_DISK = 64 << 20
 _LITTLE_MEMORY = 128 << 20
 _HOT = 70.0
+# Of the agent while it hashes what lies on the board: it says each second how far it is.
+_HASH_SECONDS = 60.0
 _LITTLE_BATTERY = 20.0
 _MOST_SKEW_SECONDS = 120.0
 # What makes half floats, and what makes int8 fast, in the words of /proc/cpuinfo.
@@ -63,6 +66,7 @@ def examine_board(
             folder = session.transport.work_folder
             checks.append(_check("work folder", True, f"{folder}, runs programs"))
             checks.append(_check("lease", True, "free"))
+            checks.append(_contents(session))
             checks += _board(session.identity.board, session.runtime, bundle)
             if bundle is not None:
                 checks.append(_bundle(session, bundle))
@@ -74,6 +78,39 @@ def examine_board(
     except DeployxError as error:
         checks.append(_failed("agent", error))
     return checks
+
+
+def _contents(session: Session) -> Check:
+    """All that lies in the store is hashed there, whatever was hashed before."""
+    words = (session.agent_path, "check", "--work", session.transport.work_folder)
+    channel = session.transport.stream([*session.transport.launcher, *words])
+    damaged: list[str] = []
+    try:
+        lines = LineReader(channel)
+        while (line := lines.next(_HASH_SECONDS)) is not None:
+            word, _, rest = line.partition(" ")
+            if word == "damaged":
+                damaged.append(rest.partition(" ")[0])
+            elif word == "checked":
+                return _contents_found(rest, damaged)
+        return _check("contents", False, channel.error_tail().strip() or "the agent says nothing")
+    finally:
+        channel.close()
+
+
+def _contents_found(counted: str, damaged: list[str]) -> Check:
+    """``counted`` is the number of contents and that of their bytes."""
+    count, _, hashed = counted.partition(" ")
+    if not damaged:
+        amount = size(int(hashed)) if hashed.isdecimal() else hashed
+        return _check("contents", True, f"{count} ({amount}), each is what its sha256 says")
+    names = ", ".join(sha256[:16] for sha256 in damaged)
+    return _check(
+        "contents",
+        False,
+        f"{len(damaged)} of {count} were damaged and are removed: {names}",
+        "The next push brings them; where that happens again, the disk is worn.",
+    )
 
 
 def _bundle(session: Session, bundle: Bundle) -> Check:

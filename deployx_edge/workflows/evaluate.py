@@ -58,7 +58,7 @@ class EvaluationOptions:
     an error of a sample that cannot be read. ``report`` and ``outputs`` are folders for a page
     with pictures and for raw outputs, ``predictions`` a file in ``format``, one of
     ``evaluation_files.FORMATS``. ``wait`` for a board that another run has, or refuse;
-    ``force`` runs a model again that took the board down.
+    ``verify`` hashes what lies there first; ``force`` runs a model again that took the board down.
     """
 
     metrics: tuple[str, ...] = ()
@@ -76,6 +76,7 @@ class EvaluationOptions:
     predictions: Path | None = None
     format: str = "csv"
     wait: bool = True
+    verify: bool = False
     force: bool = False
 
 
@@ -310,6 +311,7 @@ def _work(case: _Case, options: EvaluationOptions) -> Work:
         preprocessing=case.preprocessing,
         run=options.run,
         wait=options.wait,
+        verify=options.verify,
         force=options.force,
     )
 

@@ -74,13 +74,15 @@ class Taker(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What is run: a bundle on the samples of a data set, with the options of the run; ``wait``
-    for a board that another run has, ``force`` where the model took it down before."""
+    for a board that another run has, ``verify`` what lies there, ``force`` where the model took it
+    down before."""
 
     bundle: Bundle
     data: Dataset
     preprocessing: tuple[PreProcessing, ...]
     run: RunOptions
     wait: bool = True
+    verify: bool = False
     force: bool = False
 
 
@@ -206,7 +208,9 @@ def streamed(
 
     board, purpose = load_config().find_device(device), f"evaluate {bundle.name}"
     with (
-        open_session(board, purpose=purpose, wait=work.wait, progress=progress) as session,
+        open_session(
+            board, purpose=purpose, wait=work.wait, verify=work.verify, progress=progress
+        ) as session,
         watched(session, bundle, work.run, force=work.force) as watch,
     ):
         session.push(bundle)

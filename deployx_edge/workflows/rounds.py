@@ -41,7 +41,7 @@ from deployx_edge.workflows.link_cost import measure_transport
 from deployx_edge.workflows.loading import identity_of, loaded, not_finite, random_inputs
 from deployx_edge.workflows.other_load import other_load
 from deployx_edge.workflows.progress import Runs, Share, Stage, silent
-from deployx_edge.workflows.session import Session
+from deployx_edge.workflows.session import Session, replaced_sentence
 
 # How often a comparison that is not told is measured, each time by as many rounds as at first.
 # Each look may be wrong by chance, so that three of them are wrong three times as often at most.
@@ -56,7 +56,7 @@ class BenchJob:
     ``against`` is a bundle that runs in turn with the first; rounds are added as long as they may
     tell which is faster. ``earlier`` are the results that these are compared with. With
     ``max_slowdown``, a share, rounds are added until it is told whether that is passed. ``link``:
-    whether to measure what the link costs.
+    whether to measure what the link costs; ``verify``: whether what lies on the board is hashed.
     """
 
     bundle: Bundle
@@ -70,6 +70,7 @@ class BenchJob:
     earlier: Sequence[RepeatedRuns] = ()
     max_slowdown: float | None = None
     link: bool = True
+    verify: bool = False
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:
@@ -208,6 +209,7 @@ def _result(
 ) -> BenchResult:
     samples = _joined(side.samples)
     disturbed = noise(samples, session.identity.board, others)
+    replaced = side.push.replaced
     precision = precision_warning(options.precision, side.bundle.precision, samples.precisions)
     return BenchResult(
         model=identity_of(side.bundle),
@@ -223,7 +225,12 @@ def _result(
         baseline=side.baseline,
         other_load=others,
         noisy=bool(disturbed),
-        warnings=(*((precision,) if precision else ()), *side.broken, *disturbed),
+        warnings=(
+            *((precision,) if precision else ()),
+            *((replaced_sentence(session.device.name, replaced),) if replaced else ()),
+            *side.broken,
+            *disturbed,
+        ),
         not_finite=side.broken,
     )
 

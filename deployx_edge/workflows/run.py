@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy
@@ -142,17 +143,20 @@ def run_anywhere(
     dump: Sequence[str] = (),
     torch: TorchOptions | None = None,
     wait: bool = True,
+    verify: bool = False,
     progress: Progress = silent,
 ) -> Outputs:
     """Run a model, or a bundle, on a device, or on this computer where there is none.
 
-    ``words`` are inputs as ``--input`` takes them: ``.npz`` files, pictures, and shapes.
+    ``words`` are inputs as ``--input`` takes them: ``.npz`` files, pictures, and shapes. With
+    ``verify`` all that lies on the board is hashed first.
     """
     shapes, files = split_inputs(words)
     chosen = torch or TorchOptions()
     broken: list[str] = []
+    open_runner = partial(_runner, device, options, limits, wait, verify, progress, broken)
     if is_sequence(model):
-        with _runner(device, options, limits, wait, progress, broken) as runner:
+        with open_runner() as runner:
             found = _run_sequence(load_sequence(model), files, dump, runner)
             return replace(found, not_finite=tuple(broken))
     if device is None and not model.is_dir():
@@ -162,7 +166,7 @@ def run_anywhere(
     )
     inputs = read_arrays(files, bundle.preprocessing, progress)
     check_fixed(inputs, bundle.input_requests())
-    with _runner(device, options, limits, wait, progress, broken) as runner:
+    with open_runner() as runner:
         arrays = runner(bundle, inputs, dump)
     return Outputs(arrays=arrays, meanings=bundle.postprocessing, not_finite=tuple(broken))
 
@@ -197,6 +201,7 @@ def _runner(
     options: RunOptions | None,
     limits: Limits | None,
     wait: bool,
+    verify: bool,
     progress: Progress,
     broken: list[str],
 ) -> Iterator[BundleRunner]:
@@ -213,7 +218,10 @@ def _runner(
         yield here
         return
     board = load_config().find_device(device)
-    with open_session(board, purpose="run a model", wait=wait, progress=progress) as session:
+    purpose = "run a model"
+    with open_session(
+        board, purpose=purpose, wait=wait, verify=verify, progress=progress
+    ) as session:
 
         def there(
             bundle: Bundle, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]

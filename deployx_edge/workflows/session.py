@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from deployx_edge.agent.client import AgentClient
 from deployx_edge.bundle import Bundle
 from deployx_edge.crossbuild.runtime import Runtime
 from deployx_edge.device import Device
-from deployx_edge.errors import AgentError, DeployxError, LinkLostError
+from deployx_edge.errors import AgentError, DamagedContentError, DeployxError, LinkLostError
 from deployx_edge.measurement.values import (
     DeviceIdentity,
     Limits,
@@ -40,7 +40,8 @@ _WORKER_ROLE = "worker"
 class Session:
     """An agent that runs on a board for as long as this value is in use.
 
-    ``agent_pid`` is its process there.
+    ``agent_pid`` is its process there. With ``verify`` everything that is pushed is hashed on the
+    board as it lies there, also what looks as it did when it was hashed last.
     """
 
     device: Device
@@ -53,6 +54,7 @@ class Session:
     identity: DeviceIdentity
     android: AndroidFacts | None
     progress: Progress
+    verify: bool = False
 
     def push(self, bundle: Bundle) -> PushCost:
         """Bring the bundle and its runtime's worker to the board; what is there is not sent.
@@ -60,13 +62,29 @@ class Session:
         Raises UnfitDeviceError before anything is sent where the board cannot run it.
         """
         check_fit(self.identity.board, self.runtime, bundle, device=self.device.name)
-        return _push_bundle(self, bundle)
+        cost = _push_bundle(self, bundle)
+        if cost.replaced:
+            self.progress(Stage(text=replaced_sentence(self.device.name, cost.replaced)))
+        return cost
 
     def load(
         self, bundle: Bundle, options: RunOptions, limits: Limits, outputs: tuple[str, ...] = ()
     ) -> LoadResult:
-        """Load a pushed bundle into a worker of its own."""
+        """Load a pushed bundle into a worker of its own.
+
+        A file that was damaged since it was pushed is brought once more.
+        """
         self.progress(Stage(text=f"Loading {bundle.name}"))
+        try:
+            return self._load(bundle, options, limits, outputs)
+        except DamagedContentError as error:
+            self.progress(Stage(text=f"{self.device.name}: {error.message}"))
+            self.push(bundle)
+            return self._load(bundle, options, limits, outputs)
+
+    def _load(
+        self, bundle: Bundle, options: RunOptions, limits: Limits, outputs: tuple[str, ...]
+    ) -> LoadResult:
         files = {file.role: file.sha256 for file in bundle.files}
         files[_WORKER_ROLE] = self.runtime.worker_sha256(bundle.runtime)
         return self.client.load(
@@ -80,12 +98,18 @@ class Session:
 
 @contextmanager
 def open_session(
-    device: Device, *, purpose: str = "", wait: bool = True, progress: Progress = silent
+    device: Device,
+    *,
+    purpose: str = "",
+    wait: bool = True,
+    verify: bool = False,
+    progress: Progress = silent,
 ) -> Iterator[Session]:
     """Connect, bring the agent, start it, shake hands. Everything ends with the block.
 
     The board is ours alone meanwhile; ``purpose`` tells others what for. Where somebody else
-    has it, this waits its turn, or raises DeviceBusyError unless ``wait``. Raises
+    has it, this waits its turn, or raises DeviceBusyError unless ``wait``. For ``verify`` see
+    ``Session``. Raises
     ArchitectureError or UnfitDeviceError before anything is pushed when the board is not what
     the target's build is for.
     """
@@ -129,6 +153,7 @@ def open_session(
             ),
             android=android,
             progress=progress,
+            verify=verify,
         )
 
 
@@ -140,12 +165,25 @@ def _connected(device: Device, progress: Progress) -> Iterator[tuple[Transport, 
 
 
 def push_to_device(
-    device: Device, bundle: Bundle, *, wait: bool = True, progress: Progress = silent
+    device: Device,
+    bundle: Bundle,
+    *,
+    wait: bool = True,
+    verify: bool = False,
+    progress: Progress = silent,
 ) -> PushCost:
     """Push a bundle, its worker and the agent without running a model."""
     purpose = f"push {bundle.name}"
-    with open_session(device, purpose=purpose, wait=wait, progress=progress) as session:
+    with open_session(
+        device, purpose=purpose, wait=wait, verify=verify, progress=progress
+    ) as session:
         return session.push(bundle)
+
+
+def replaced_sentence(device: str, names: Sequence[str]) -> str:
+    """That files on a board were damaged and are as they should be again."""
+    files = "a file was" if len(names) == 1 else f"{len(names)} files were"
+    return f"On {device} {files} damaged and replaced: {', '.join(names)}"
 
 
 def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
@@ -178,12 +216,17 @@ def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
         seconds = time.monotonic() - started
         progress(Transfer(sent_bytes=sent, total_bytes=total, seconds=seconds))
 
-    keep = ("--keep-bytes", str(session.device.keep_mib << 20))
+    keep = ["--keep-bytes", str(session.device.keep_mib << 20)]
+    if session.verify:
+        keep.append("--verify")
     work = ("--work", transport.work_folder)
     receiver = (*transport.launcher, session.agent_path, "receive", *work, *keep)
     report = push(transport, receiver, bundle.name, files, tell)
     return PushCost(
-        total_bytes=report.total_bytes, sent_bytes=report.sent_bytes, seconds=report.seconds
+        total_bytes=report.total_bytes,
+        sent_bytes=report.sent_bytes,
+        seconds=report.seconds,
+        replaced=report.replaced,
     )
 
 

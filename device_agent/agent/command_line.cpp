@@ -70,6 +70,7 @@ bool take_flag(const std::string& name, CommandLine& line) {
     return true;
   }
   if (line.command == Command::kLease && name == "--end") return line.end = true;
+  if (line.command == Command::kReceive && name == "--verify") return line.verify = true;
   return false;
 }
 
@@ -105,12 +106,20 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
     line.command = Command::kVersion;
     return line;
   }
+  if (command == "--self-check") {
+    if (arguments.size() != 2) return refused("--self-check wants a sha256");
+    line.command = Command::kSelfCheck;
+    line.self_sha256 = arguments[1];
+    return line;
+  }
   if (command == "receive") {
     line.command = Command::kReceive;
   } else if (command == "serve") {
     line.command = Command::kServe;
   } else if (command == "lease") {
     line.command = Command::kLease;
+  } else if (command == "check") {
+    line.command = Command::kCheck;
   } else {
     return refused("unknown command '" + command + "'");
   }
@@ -122,15 +131,21 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
 const char* usage() {
   return "dx-agent: the part of deployx-edge that runs on the board\n"
          "\n"
-         "  dx-agent receive [--work DIR] [--keep-bytes N]\n"
+         "  dx-agent receive [--work DIR] [--keep-bytes N] [--verify]\n"
          "                    take a bundle from standard input; of what the folder held before,\n"
-         "                    the oldest goes where it would hold more than N bytes\n"
+         "                    the oldest goes where it would hold more than N bytes. With "
+         "--verify\n"
+         "                    what is there is hashed, however it looks\n"
          "  dx-agent serve [--work DIR] [--heartbeat-seconds N] [--emulated] [--launcher WORD]...\n"
          "                 [--lease WHO] [--lease-folder DIR] [--no-wait]\n"
          "                    serve one session; its token comes by standard input. With --lease\n"
          "                    no other session of that kind runs on this board meanwhile\n"
          "  dx-agent lease [--work DIR] [--lease-folder DIR] [--end]\n"
          "                    who has the board and who waits for it; --end ends the first\n"
+         "  dx-agent check [--work DIR]\n"
+         "                    hash all that lies in the store; what is damaged is removed\n"
+         "  dx-agent --self-check SHA256\n"
+         "                    whether this program is that file: exit code 0 or 1\n"
          "  dx-agent --version\n"
          "                    version, protocol and target of this build\n"
          "\n"

@@ -10,7 +10,7 @@
 namespace dx {
 
 struct CommandLine {
-  enum class Command { kHelp, kVersion, kReceive, kServe, kLease };
+  enum class Command { kHelp, kVersion, kReceive, kServe, kLease, kCheck, kSelfCheck };
 
   Command command = Command::kHelp;
   std::string work;                   // the work folder
@@ -22,6 +22,8 @@ struct CommandLine {
   bool wait = true;                   // serve: for the board, where another has it
   bool end = false;                   // lease: end the session that has the board
   std::uint64_t keep_bytes = 0;       // receive: what the store may hold; 0: no limit
+  bool verify = false;      // receive: hashes also what looks as it did when it was hashed
+  std::string self_sha256;  // --self-check: what this program should be
 };
 
 // Parses the arguments without the program's name.

@@ -13,6 +13,7 @@
 #include "agent/receive/receive.h"
 #include "agent/service/serve.h"
 #include "agent/session/lease_command.h"
+#include "agent/store/check_command.h"
 
 namespace {
 
@@ -57,11 +58,16 @@ int main(int argc, char** argv) {
     case dx::CommandLine::Command::kVersion:
       return print_version();
     case dx::CommandLine::Command::kReceive:
-      return dx::receive(work, {line.value().keep_bytes, argv[0]}, STDIN_FILENO, STDOUT_FILENO);
+      return dx::receive(work, {line.value().keep_bytes, argv[0], line.value().verify},
+                         STDIN_FILENO, STDOUT_FILENO);
     case dx::CommandLine::Command::kServe:
       return dx::serve(line.value());
     case dx::CommandLine::Command::kLease:
       return dx::show_lease(line.value());
+    case dx::CommandLine::Command::kCheck:
+      return dx::check_store(line.value());
+    case dx::CommandLine::Command::kSelfCheck:
+      return dx::check_self(line.value(), argv[0]);
   }
   return kExitUsage;
 }

@@ -24,6 +24,7 @@ enum class FailureCode : std::uint16_t {
   kMemoryLimit = 10,
   kCancelled = 11,
   kInternal = 12,
+  kDamagedFile = 13,
 };
 
 // The numbers are those of Phase in agent.proto.

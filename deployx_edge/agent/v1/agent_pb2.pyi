@@ -22,6 +22,7 @@ class FailureCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_MEMORY_LIMIT: _ClassVar[FailureCode]
     FAILURE_CANCELLED: _ClassVar[FailureCode]
     FAILURE_INTERNAL: _ClassVar[FailureCode]
+    FAILURE_DAMAGED_FILE: _ClassVar[FailureCode]
 
 class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -50,6 +51,7 @@ FAILURE_WATCHDOG: FailureCode
 FAILURE_MEMORY_LIMIT: FailureCode
 FAILURE_CANCELLED: FailureCode
 FAILURE_INTERNAL: FailureCode
+FAILURE_DAMAGED_FILE: FailureCode
 PHASE_UNSPECIFIED: Phase
 PHASE_SPAWN: Phase
 PHASE_LOAD: Phase

@@ -14,6 +14,7 @@ struct WorkFolder {
   std::string sessions() const { return path + "/sessions"; }
   std::string lease() const { return path + "/lease"; }
   std::string programs() const { return path + "/bin"; }
+  std::string verified() const { return path + "/verified"; }
 
   // REQUIRES: is_sha256(sha256).
   std::string content(const std::string& sha256) const { return store() + "/" + sha256; }

@@ -18,6 +18,9 @@ class Outbox {
   // Writes everything, waiting at most ten seconds for each piece. False where the host is gone.
   bool flush();
 
+  // True once a write failed: nobody reads any more.
+  bool broken() const { return broken_; }
+
  private:
   // Writes one piece if there is room within the time; false where there is not.
   bool write_piece(int timeout_ms);

@@ -183,22 +183,42 @@ ReceiveOutcome PartFile::append(std::string_view bytes) {
   return std::nullopt;
 }
 
-ReceiveOutcome PartFile::commit(const Content& content) {
+ReceiveOutcome PartFile::commit(const Content& content, Verified& verified,
+                                const HashProgress& progress) {
   if (const std::string found = hash_.hex_digest(); found != content.sha256) {
-    drop();
-    return ReceiveError{ReceiveCode::kCorrupt, "what arrived for " + content.sha256 +
-                                                   " has the sha256 " + found +
-                                                   "; it was dropped, push again"};
+    return corrupt("what arrived for " + content.sha256 + " has the sha256 " + found);
   }
-  const bool kept = ::fchmod(fd_.get(), content.executable ? 0755 : 0644) == 0 &&
-                    ::fsync(fd_.get()) == 0 && std::rename(path_.c_str(), target_.c_str()) == 0;
-  if (!kept) {
-    const ReceiveError failure = receive_error_of(errno, "cannot keep " + target_);
-    if (failure.code == ReceiveCode::kNoSpace) drop();
-    return failure;
+  if (::fchmod(fd_.get(), content.executable ? 0755 : 0644) != 0 || ::fsync(fd_.get()) != 0) {
+    return failed_to_keep();
   }
+  if (auto error = check_disk(content, verified, progress)) return error;
+  if (std::rename(path_.c_str(), target_.c_str()) != 0) return failed_to_keep();
   fd_.reset();
   return std::nullopt;
+}
+
+ReceiveOutcome PartFile::check_disk(const Content& content, Verified& verified,
+                                    const HashProgress& progress) {
+  struct stat status{};
+  if (::fstat(fd_.get(), &status) != 0) return failed_to_keep();
+  const std::string found = hash_file(fd_.get(), true, progress);
+  if (found != content.sha256) {
+    return corrupt("what the disk kept of " + content.sha256 +
+                   (found.empty() ? " cannot be read" : " has the sha256 " + found));
+  }
+  verified.put(content.sha256, status);
+  return std::nullopt;
+}
+
+ReceiveError PartFile::failed_to_keep() {
+  const ReceiveError failure = receive_error_of(errno, "cannot keep " + target_);
+  if (failure.code == ReceiveCode::kNoSpace) drop();
+  return failure;
+}
+
+ReceiveError PartFile::corrupt(const std::string& text) {
+  drop();
+  return {ReceiveCode::kCorrupt, text + "; it was dropped, push again"};
 }
 
 void remove_dead_parts(const WorkFolder& work) {

@@ -18,6 +18,7 @@
 #include "agent/files/work_folder.h"
 #include "agent/receive/manifest.h"
 #include "agent/receive/receive_error.h"
+#include "agent/store/check.h"
 
 namespace dx {
 
@@ -48,9 +49,10 @@ class PartFile {
   // Takes the next bytes. A full disk drops the part: it must not stay full of halves.
   ReceiveOutcome append(std::string_view bytes);
 
-  // Checks the hash, makes the file last and renames it into the store. A wrong hash drops the
-  // part: a new push starts at byte 0.
-  ReceiveOutcome commit(const Content& content);
+  // Checks the hash of what arrived, makes the file last, hashes it once more as it lies on the
+  // disk, and renames it into the store. A wrong hash drops the part: a new push starts at byte 0.
+  // `progress` is told what is read; `verified` what was found good.
+  ReceiveOutcome commit(const Content& content, Verified& verified, const HashProgress& progress);
 
  private:
   PartFile(UniqueFd fd, std::string path, std::string target, bool is_private, std::uint64_t size);
@@ -59,6 +61,11 @@ class PartFile {
   // Gives 0 or the errno of what failed.
   static int create_private(const WorkFolder& work, const Content& content,
                             std::optional<PartFile>& part);
+  // The hash of the file as it lies on the disk.
+  ReceiveOutcome check_disk(const Content& content, Verified& verified,
+                            const HashProgress& progress);
+  ReceiveError failed_to_keep();
+  ReceiveError corrupt(const std::string& text);
   void drop();
 
   UniqueFd fd_;

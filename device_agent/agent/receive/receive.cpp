@@ -19,9 +19,12 @@
 #include "agent/receive/outbox.h"
 #include "agent/receive/part_file.h"
 #include "agent/receive/room.h"
+#include "agent/store/check.h"
 
 namespace dx {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // Parts that are resumed stay open and locked from the answer on; more of them are started anew.
 constexpr std::size_t kMaxResumedParts = 64;
@@ -41,7 +44,7 @@ struct Need {
 class Receiver {
  public:
   Receiver(const WorkFolder& work, const Keeping& keeping, int input, int output)
-      : work_(work), keeping_(keeping), reader_(input), outbox_(output) {
+      : work_(work), keeping_(keeping), verified_(work), reader_(input), outbox_(output) {
 #ifdef F_SETPIPE_SZ
     // Fewer turns between sender and receiver; what is no pipe refuses, without harm.
     static_cast<void>(::fcntl(input, F_SETPIPE_SZ, kPipeBytes));
@@ -50,6 +53,7 @@ class Receiver {
 
   int run() {
     const ReceiveOutcome error = talk();
+    verified_.save();
     if (error) {
       outbox_.put(std::string("error ") + receive_code_word(error->code) + " " + error->text);
     } else {
@@ -139,13 +143,26 @@ class Receiver {
                                                    " free; free some space on the board"};
   }
 
-  // A content is in the store when a file of its name and size is: it got its name after its hash
-  // was checked and its bytes were safe.
-  ReceiveOutcome find_present(const Content& content, bool& present) const {
+  // A content is in the store when a file of its name is whose hash is that name. What else lies
+  // there goes, and the host sends it once more.
+  ReceiveOutcome find_present(const Content& content, bool& present) {
     const std::string path = work_.content(content.sha256);
     struct stat status{};
-    present = ::lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-              static_cast<std::uint64_t>(status.st_size) == content.size;
+    if (::lstat(path.c_str(), &status) != 0) return std::nullopt;
+    ContentState state = ContentState::kDamaged;
+    if (S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) == content.size) {
+      const auto how = keeping_.verify ? Thoroughness::kFull : Thoroughness::kQuick;
+      const auto tell = [this](std::uint64_t bytes) { return tell_checking(bytes); };
+      state = check_content(work_, content.sha256, verified_, how, tell).state;
+    }
+    if (state == ContentState::kStopped) {
+      return ReceiveError{ReceiveCode::kIo, "the host does not read the answer"};
+    }
+    if (state == ContentState::kDamaged) {
+      remove_content(work_, content.sha256, verified_);
+      damaged_.push_back(content.sha256);
+    }
+    present = state == ContentState::kGood;
     if (!present || !content.executable || (status.st_mode & S_IXUSR) != 0) return std::nullopt;
     if (::chmod(path.c_str(), 0755) == 0) return std::nullopt;
     return receive_error_of(errno, "cannot make executable " + path);
@@ -156,6 +173,7 @@ class Receiver {
     for (const Need& need : needs_) {
       outbox_.put("need " + need.content->sha256 + " " + std::to_string(need.offset()));
     }
+    for (const std::string& sha256 : damaged_) outbox_.put("damaged " + sha256);
     outbox_.put("end");
     if (outbox_.flush()) return std::nullopt;
     return ReceiveError{ReceiveCode::kIo, "the host does not read the answer"};
@@ -178,7 +196,12 @@ class Receiver {
       if (auto error = need.part->append(bytes)) return error;
       tell_arrived(bytes.size());
     }
-    if (auto error = need.part->commit(content)) return error;
+    // A large file takes its time, and the host counts it.
+    const auto tell = [this](std::uint64_t) {
+      if (Clock::now() - told_at_ >= kTellTime) tell_have();
+      return true;
+    };
+    if (auto error = need.part->commit(content, verified_, tell)) return error;
     need.part.reset();
     outbox_.put("ok " + content.sha256);
     return std::nullopt;
@@ -187,18 +210,29 @@ class Receiver {
   // So many bytes more are in their file, where a push that breaks is resumed.
   void tell_arrived(std::size_t bytes) {
     arrived_ += bytes;
-    const auto now = std::chrono::steady_clock::now();
-    if (arrived_ - told_ < kTellBytes && now - told_at_ < kTellTime) return;
+    if (arrived_ - told_ >= kTellBytes || Clock::now() - told_at_ >= kTellTime) tell_have();
+  }
+
+  void tell_have() {
     told_ = arrived_;
-    told_at_ = now;
+    told_at_ = Clock::now();
     outbox_.put("have " + std::to_string(arrived_));
   }
 
+  // So many bytes more were hashed of what is there; false where nobody listens any more.
+  bool tell_checking(std::uint64_t bytes) {
+    checked_ += bytes;
+    if (Clock::now() - told_at_ < kTellTime) return true;
+    told_at_ = Clock::now();
+    outbox_.put("checking " + std::to_string(checked_));
+    return !outbox_.broken();
+  }
+
   // The bundle gets its new list only after all it names is safe.
-  ReceiveOutcome publish() const {
+  ReceiveOutcome publish() {
     remove_dead_parts(work_);
     const Manifest& manifest = parser_.manifest();
-    if (keeping_.bytes > 0) mark_used(work_, manifest);
+    if (keeping_.bytes > 0) mark_used(work_, manifest, verified_);
     const std::string list = manifest.list();
     const std::string path = work_.bundles() + "/" + manifest.bundle;
     if (read_file(path, list.size() + 1) == list) return std::nullopt;
@@ -226,14 +260,17 @@ class Receiver {
 
   const WorkFolder& work_;
   const Keeping& keeping_;
+  Verified verified_;
   ByteReader reader_;
   Outbox outbox_;
   ManifestParser parser_;
   std::vector<Need> needs_;
+  std::vector<std::string> damaged_;
   std::uint64_t free_ = 0;
   std::uint64_t arrived_ = 0;
   std::uint64_t told_ = 0;
-  std::chrono::steady_clock::time_point told_at_ = std::chrono::steady_clock::now();
+  std::uint64_t checked_ = 0;
+  Clock::time_point told_at_ = Clock::now();
 };
 
 }  // namespace

@@ -8,10 +8,12 @@
 
 namespace dx {
 
-// How much the work folder may hold (0: no limit), and the program that must not go.
+// How much the work folder may hold (0: no limit), the program that must not go, and whether what
+// is there is hashed however it looks.
 struct Keeping {
   std::uint64_t bytes = 0;
   std::string program;
+  bool verify = false;
 };
 
 // Talks to the host on the two descriptors until the push is done or failed. Gives the exit code:

@@ -78,14 +78,19 @@ void make_room(const WorkFolder& work, const Manifest& manifest, std::uint64_t m
   if (!removed.empty()) remove_lists_of(work, removed);
 }
 
-void mark_used(const WorkFolder& work, const Manifest& manifest) {
+void mark_used(const WorkFolder& work, const Manifest& manifest, Verified& verified) {
   std::time_t newest = std::time(nullptr);
   for (const OldFile& file : files_in(work.store())) newest = std::max(newest, file.used + 1);
   const struct timespec now{newest, 0};
   const struct timespec times[2] = {now, now};
   for (const Content& content : manifest.contents) {
+    const std::string path = work.content(content.sha256);
+    struct stat status{};
+    const bool was_verified =
+        ::stat(path.c_str(), &status) == 0 && verified.holds(content.sha256, status);
     // A file system that keeps no times only loses the order.
-    static_cast<void>(::utimensat(AT_FDCWD, work.content(content.sha256).c_str(), times, 0));
+    static_cast<void>(::utimensat(AT_FDCWD, path.c_str(), times, 0));
+    if (was_verified && ::stat(path.c_str(), &status) == 0) verified.put(content.sha256, status);
   }
 }
 

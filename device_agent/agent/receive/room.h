@@ -6,6 +6,7 @@
 
 #include "agent/files/work_folder.h"
 #include "agent/receive/manifest.h"
+#include "agent/store/verified.h"
 
 namespace dx {
 
@@ -17,7 +18,7 @@ void make_room(const WorkFolder& work, const Manifest& manifest, std::uint64_t m
                std::uint64_t keep_bytes, const std::string& program);
 
 // Makes the manifest's contents the newest of the store, whatever the board's clock says: each
-// use counts one second on from the newest before.
-void mark_used(const WorkFolder& work, const Manifest& manifest);
+// use counts one second on from the newest before. What was verified stays so.
+void mark_used(const WorkFolder& work, const Manifest& manifest, Verified& verified);
 
 }  // namespace dx

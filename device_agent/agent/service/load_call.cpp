@@ -5,6 +5,7 @@
 #include "agent/service/calls.h"
 #include "agent/service/convert.h"
 #include "agent/service/status.h"
+#include "agent/store/check.h"
 #include "common/text.h"
 
 namespace dx {
@@ -24,6 +25,35 @@ struct LoadPlan {
   Load load;
   WorkerLimits limits;
 };
+
+// A content is hashed when it is loaded, unless its file looks as it did the last time.
+Status check_file(const pb::ModelFile& file, const WorkFolder& work, Verified& verified,
+                  const StopCheck& stop) {
+  const auto go_on = [&stop](std::uint64_t) { return !stop(); };
+  const auto found = check_content(work, file.sha256(), verified, Thoroughness::kQuick, go_on);
+  if (found.state == ContentState::kGood) return {};
+  if (found.state == ContentState::kStopped) {
+    return Failure{FailureCode::kCancelled, "the load was cancelled", Phase::kUnspecified};
+  }
+  // One that has gone since is brought by the same means.
+  remove_content(work, file.sha256(), verified);
+  const std::string reason = found.text.empty() ? "it is gone" : found.text;
+  return Failure{FailureCode::kDamagedFile,
+                 "the file '" + printable(file.role(), 40) + "' (" + file.sha256() +
+                     ") was damaged on the board (" + reason +
+                     ") and is removed: push the bundle again",
+                 Phase::kUnspecified};
+}
+
+Status check_files(const pb::LoadRequest& request, const WorkFolder& work, const StopCheck& stop) {
+  Verified verified(work);
+  Status status;
+  for (const pb::ModelFile& file : request.files()) {
+    if (status) status = check_file(file, work, verified, stop);
+  }
+  verified.save();
+  return status;
+}
 
 Status add_files(const pb::LoadRequest& request, const Models& models, LoadPlan& plan) {
   if (request.files_size() > kMaxFiles) return refused("expected at most 64 files");
@@ -121,11 +151,14 @@ grpc::Status load_model(grpc::ServerContext& context, SessionState& state,
                         const pb::LoadRequest& request, grpc::ServerWriter<pb::LoadEvent>& events) {
   auto plan = make_plan(request, state.models);
   if (!plan) return to_status(plan.failure());
+  const StopCheck stop = stop_check(context, state);
+  if (const Status good = check_files(request, state.models.work(), stop); !good) {
+    return to_status(good.failure());
+  }
   auto started = state.models.start_worker(plan.value().worker, plan.value().limits);
   if (!started) return to_status(started.failure());
   const std::shared_ptr<Worker> worker = started.value();
 
-  const StopCheck stop = stop_check(context, state);
   Loading loading(*worker, stop, events);
   loading.tell(pb::PHASE_SPAWN);
   std::string version;

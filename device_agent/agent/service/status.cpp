@@ -33,6 +33,8 @@ grpc::StatusCode status_code(FailureCode code) {
       return grpc::StatusCode::RESOURCE_EXHAUSTED;
     case FailureCode::kCancelled:
       return grpc::StatusCode::CANCELLED;
+    case FailureCode::kDamagedFile:
+      return grpc::StatusCode::DATA_LOSS;
     case FailureCode::kUnspecified:
     case FailureCode::kInternal:
       break;

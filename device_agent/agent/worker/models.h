@@ -21,6 +21,9 @@ class Models {
   // `launcher` goes before every worker's command line.
   Models(WorkFolder work, std::string session_folder, std::vector<std::string> launcher);
 
+  // Where the contents lie.
+  const WorkFolder& work() const { return work_; }
+
   // The path of a content; a failure where it is no sha256 or the store does not hold it.
   Result<std::string> find_content(const std::string& role, const std::string& sha256) const;
 

@@ -163,6 +163,27 @@ class TestResume:
         assert (report.sent_bytes, report.resumed_bytes) == (MEBIBYTE, 0)
         assert stored(here, file)
 
+    def test_what_the_disk_changes_meanwhile_is_sent_anew(
+        self, case: LinkCase, tmp_path: Path
+    ) -> None:
+        remote, here = case.new_folder()
+        file = a_file(tmp_path, "f", 8 * MEBIBYTE)
+        part = here / "incoming" / f"{file.sha256}.part"
+        done: list[int] = []
+
+        def change(sent: int, total: int) -> None:
+            # The board holds all but the last two MiB of what was sent.
+            if sent >= 6 * MEBIBYTE and not done:
+                done.append(sent)
+                with part.open("r+b") as written:
+                    written.seek(MEBIBYTE)
+                    written.write(bytes(64))
+
+        with case.open(remote) as link:
+            send(link, case, [file], change)
+        assert done
+        assert stored(here, file)
+
 
 class TestLocalFiles:
     def test_a_file_that_is_not_as_promised(self, case: LinkCase, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import pytest
 from deployx_edge.agent import failures
 from deployx_edge.agent.v1 import agent_pb2
 from deployx_edge.errors import (
+    DamagedContentError,
     RuntimeRefusedError,
     WorkerCrashError,
     WorkerMemoryError,
@@ -20,6 +21,7 @@ def test_every_failure_code_has_an_error():
         (agent_pb2.FAILURE_WORKER_CRASHED, WorkerCrashError),
         (agent_pb2.FAILURE_WATCHDOG, WorkerTimeoutError),
         (agent_pb2.FAILURE_MEMORY_LIMIT, WorkerMemoryError),
+        (agent_pb2.FAILURE_DAMAGED_FILE, DamagedContentError),
         (agent_pb2.FAILURE_OPTION_REFUSED, RuntimeRefusedError),
     ],
 )

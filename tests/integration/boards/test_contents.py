@@ -1,0 +1,133 @@
+"""What lies on a board is what its name says, or is replaced before anything runs from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.device import Device
+from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
+from deployx_edge.transport.push import file_sha256
+from deployx_edge.workflows.bench import bench
+from deployx_edge.workflows.board_doctor import examine_board
+from deployx_edge.workflows.progress import Stage
+from deployx_edge.workflows.session import Session, open_session, push_to_device
+
+QUICK = BenchPlan(warmup=1, iterations=5)
+
+
+class Told:
+    """Passed as ``progress``: what a person would have read."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, event: Any) -> None:
+        if isinstance(event, Stage):
+            self.lines.append(event.text)
+
+
+@pytest.fixture(params=["local", "ssh"])
+def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
+    work = str(tmp_path / "work folder é")
+    if request.param == "local":
+        yield Device(name="board", uri="local:", work_folder=work)
+        return
+    sshd = request.getfixturevalue("sshd")
+    yield Device(name="board", uri=sshd.uri, work_folder=work, options=sshd.options())
+
+
+def content_of(board: Device, bundle: Bundle, role: str) -> Path:
+    assert board.work_folder
+    (sha256,) = (file.sha256 for file in bundle.files if file.role == role)
+    return Path(board.work_folder) / "store" / sha256
+
+
+def damage(path: Path, *, secretly: bool = False) -> None:
+    """A stretch of zeros in the middle, as worn flash has it; ``secretly``: by the file's time
+    nothing has happened."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(before.st_size // 3)
+        file.write(bytes(64))
+    if secretly:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.name != file_sha256(path)
+
+
+def is_whole(path: Path) -> bool:
+    return path.name == file_sha256(path)
+
+
+def test_a_damaged_model_is_replaced_before_it_runs(board: Device, digits: Bundle) -> None:
+    push_to_device(board, digits)
+    weights = content_of(board, digits, "bin")
+    damage(weights)
+    told = Told()
+    with open_session(board, progress=told) as session:
+        (result,) = bench(session, digits, plan=QUICK)
+    assert is_whole(weights)
+    assert result.push.replaced == ("digits_cnn.bin",)
+    assert result.push.sent_bytes == weights.stat().st_size
+    assert [line for line in told.lines if "damaged and replaced: digits_cnn.bin" in line]
+    assert [line for line in result.warnings if "damaged and replaced: digits_cnn.bin" in line]
+
+
+def test_a_worker_that_became_shorter_or_a_folder_is_replaced(
+    board: Device, digits: Bundle
+) -> None:
+    push_to_device(board, digits)
+    store = content_of(board, digits, "bin").parent
+    worker = max(store.iterdir(), key=lambda path: path.stat().st_size)
+    os.truncate(worker, 1000)
+    assert push_to_device(board, digits).replaced == ("dx-worker-ncnn",)
+    worker.unlink()
+    (worker / "inside").mkdir(parents=True)
+    assert push_to_device(board, digits).replaced == ("dx-worker-ncnn",)
+    assert is_whole(worker)
+    assert push_to_device(board, digits).replaced == ()
+
+
+def test_what_is_damaged_after_the_push_is_found_when_it_is_loaded(
+    board: Device, digits: Bundle
+) -> None:
+    told = Told()
+    with open_session(board, progress=told) as session:
+        session.push(digits)
+        for role in ("bin", "param"):
+            damage(content_of(board, digits, role))
+            unload(session, digits)
+            assert is_whole(content_of(board, digits, role))
+    said = [line for line in told.lines if "was damaged on the board (its sha256 is " in line]
+    assert len(said) == 2
+
+
+def unload(session: Session, bundle: Bundle) -> None:
+    """Load and let go."""
+    session.client.unload(session.load(bundle, RunOptions(), Limits()).model_id)
+
+
+def test_verify_finds_what_no_time_of_a_file_tells(board: Device, digits: Bundle) -> None:
+    push_to_device(board, digits)
+    damage(content_of(board, digits, "bin"), secretly=True)
+    assert push_to_device(board, digits, verify=True).replaced == ("digits_cnn.bin",)
+    assert is_whole(content_of(board, digits, "bin"))
+
+
+def test_the_doctor_hashes_everything(board: Device, digits: Bundle) -> None:
+    push_to_device(board, digits)
+    weights = content_of(board, digits, "bin")
+    damage(weights, secretly=True)
+    (found,) = [check for check in examine_board(board) if check.name == "contents"]
+    assert not found.present and found.needed
+    assert weights.name[:16] in found.found and found.found.startswith("1 of 3 ")
+    assert push_to_device(board, digits).sent_bytes == next(
+        file.size for file in digits.files if file.role == "bin"
+    )
+    (found,) = [check for check in examine_board(board) if check.name == "contents"]
+    assert found.present and found.found.startswith("3 (")
