@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -203,6 +204,18 @@ def kill_group(child: Child) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+def end_with_starter() -> None:
+    """Called in a program of ours that ``spawn`` or ``run_lines`` started and tells nothing: it
+    ends when its standard input does, so also when its starter was killed."""
+
+    def watch() -> None:
+        while os.read(0, 1 << 12):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:

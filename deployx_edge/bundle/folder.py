@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from deployx_edge.bundle.manifest import MANIFEST_NAME, manifest_text, parse_manifest
 from deployx_edge.bundle.values import Bundle, BundleFile
 from deployx_edge.errors import BundleError, DeployxError, UsageError
+from deployx_edge.scratch import beside, put_in_place
 
 # A manifest says a few kilobytes; what is larger than this is none.
 _LARGEST_MANIFEST = 16 * 1024 * 1024
@@ -199,36 +199,12 @@ def folder_for(output: Path) -> Iterator[Path]:
     check_output(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        fresh = _folder_beside(output, "new")
+        with beside(output) as fresh:
+            fresh.mkdir()
+            yield fresh
+            put_in_place(fresh, output)
     except OSError as error:
         raise DeployxError(f"The bundle cannot be written to {output}: {error}.") from error
-    try:
-        yield fresh
-        _put_in_place(fresh, output)
-    except OSError as error:
-        raise DeployxError(f"The bundle cannot be written to {output}: {error}.") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _put_in_place(fresh: Path, output: Path) -> None:
-    if not output.exists():
-        fresh.rename(output)
-        return
-    earlier = _folder_beside(output, "old")
-    output.rename(earlier)  # replaces the empty folder
-    try:
-        fresh.rename(output)
-    except OSError:
-        earlier.rename(output)
-        raise
-    shutil.rmtree(earlier, ignore_errors=True)
-
-
-def _folder_beside(output: Path, purpose: str) -> Path:
-    folder = output.parent / f".{output.name}.{purpose}-{secrets.token_hex(6)}"
-    folder.mkdir()
-    return folder
 
 
 def _flush(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import shutil
 import tarfile
 import tempfile
@@ -21,6 +20,7 @@ from deployx_edge.crossbuild.runtime import (
     write_runtime,
 )
 from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.scratch import beside, put_in_place
 from deployx_edge.target import Target
 
 # Name, role and runtime of every executable of a build.
@@ -32,32 +32,28 @@ _LARGEST_BYTES = 256 << 20
 def publish(runtime: Runtime, folder: Path) -> Runtime:
     """Copy the runtime's files beside ``folder``, then put them in its place at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with beside(folder) as fresh:
+        fresh.mkdir()
         fresh.chmod(0o755)
         for file in runtime.files:
             shutil.copyfile(runtime.folder / file.name, fresh / file.name)
             (fresh / file.name).chmod(0o755)
         write_runtime(replace(runtime, folder=fresh))
-        _swap(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        put_in_place(fresh, folder)
     return replace(runtime, folder=folder)
 
 
 def export_build(runtime: Runtime, file: Path) -> None:
     """Write a finished build to one file (``.tar.gz``), which ``import_build`` takes."""
     verify_files(runtime)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        with tarfile.open(part, "w:gz", compresslevel=6) as archive:
-            for name in (RUNTIME_FILE, *(built.name for built in runtime.files)):
-                archive.add(runtime.folder / name, arcname=name, filter=_anonymous)
-        part.replace(file)
+        with beside(file) as part:
+            with tarfile.open(part, "w:gz", compresslevel=6) as archive:
+                for name in (RUNTIME_FILE, *(built.name for built in runtime.files)):
+                    archive.add(runtime.folder / name, arcname=name, filter=_anonymous)
+            part.replace(file)
     except OSError as error:
         raise BuildError(f"{file} cannot be written ({error.strerror}).") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def import_build(file: Path, target: Target, folder: Path) -> Runtime:
@@ -124,13 +120,3 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uname = member.gname = ""
     member.mtime = 0
     return member
-
-
-def _swap(fresh: Path, folder: Path) -> None:
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    try:
-        if folder.exists():
-            folder.rename(old / folder.name)
-        fresh.rename(folder)
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

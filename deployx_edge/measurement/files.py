@@ -19,6 +19,7 @@ from deployx_edge.measurement.values import (
     RunOptions,
     precision_that_ran,
 )
+from deployx_edge.scratch import beside
 
 SCHEMA_VERSION = 1
 
@@ -79,9 +80,9 @@ def profile_document(result: ProfileResult) -> dict[str, Any]:
 def write_document(document: dict[str, Any], path: Path) -> None:
     """Write beside and rename, so that an earlier file is never half overwritten."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(document, indent=1, default=list) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with beside(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, default=list) + "\n", encoding="utf-8")
+        temporary.replace(path)
 
 
 def read_runs(path: Path) -> list[RepeatedRuns]:

@@ -24,6 +24,7 @@ with contextlib.redirect_stdout(io.StringIO()):  # it greets
     from esp_ppq.core import NetworkFramework
     from esp_ppq.IR import GraphCommand, GraphCommandType, GraphFormatter, GraphReplacer
 
+from deployx_edge.process import end_with_starter
 from deployx_edge.quantization.ppq_ncnn import quantize_for_ncnn
 from deployx_edge.quantization.ppq_operators import NodeError, Operators, same
 from deployx_edge.quantization.ppq_passes import CountingExecutor, Job, Samples, in_float
@@ -142,4 +143,5 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
+    end_with_starter()
     sys.exit(main(Path(sys.argv[1])))

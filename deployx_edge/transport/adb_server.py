@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from deployx_edge import process
 from deployx_edge.errors import TransportError, UsageError
+from deployx_edge.scratch import lasting_environment
 from deployx_edge.transport.adb_connection import AdbConnection, AdbError
 
 ADB_FAILURES = (AdbError, OSError, EOFError, ValueError)
@@ -132,7 +133,12 @@ class AdbServer:
                 remedy="Start it there: adb -a start-server",
             )
         adb = process.require_program("adb", remedy=_INSTALL)
-        done = process.run([adb, "start-server"], timeout=_START_SECONDS, check=False)
+        done = process.run(
+            [adb, "start-server"],
+            env=lasting_environment(),  # it outlives us, and so does its log
+            timeout=_START_SECONDS,
+            check=False,
+        )
         if not self.listens():
             said = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
             raise TransportError(

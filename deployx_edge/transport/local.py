@@ -21,6 +21,7 @@ from deployx_edge.device import LinkOptions
 from deployx_edge.errors import DeviceStorageError, LinkLostError, MissingToolError, TransportError
 from deployx_edge.process import Completed, format_command
 from deployx_edge.resources import cache_folder
+from deployx_edge.scratch import beside
 from deployx_edge.transport.output import GRACE_SECONDS, OutputTail, run_on_channel
 
 _READ_BYTES = 1 << 18
@@ -277,14 +278,12 @@ class LocalTransport:
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy a file of this computer."""
-        partial = local.with_name(local.name + ".part")
         try:
-            shutil.copyfile(remote, partial)
-            partial.replace(local)
+            with beside(local) as partial:
+                shutil.copyfile(remote, partial)
+                partial.replace(local)
         except OSError as error:
             raise TransportError(f"{remote} cannot be copied: {error.strerror}.") from error
-        finally:
-            partial.unlink(missing_ok=True)
 
     def forward(self, remote_port: int) -> int:
         """The port itself: the board's loopback is this computer's."""

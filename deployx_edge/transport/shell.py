@@ -17,6 +17,7 @@ from types import TracebackType
 from deployx_edge.device import LinkOptions
 from deployx_edge.errors import DeviceStorageError, LinkLostError, TransportError, UsageError
 from deployx_edge.process import Completed
+from deployx_edge.scratch import beside
 from deployx_edge.transport.forwarding import ForwardedPort
 from deployx_edge.transport.mounts import why_programs_do_not_run
 from deployx_edge.transport.output import CollectingChannel, LineReader, run_on_channel
@@ -187,21 +188,20 @@ class ShellTransport(ABC):
 
     def pull(self, remote: str, local: Path) -> None:
         """See ``Transport.pull``: ``cat`` on the board, a temporary name here."""
-        partial = local.with_name(local.name + ".part")
         channel = self.stream(["cat", "--", remote])
         try:
             channel.close_input()
-            with partial.open("wb") as target:
-                while chunk := channel.read(_CHUNK_BYTES, self._options.answer_seconds):
-                    target.write(chunk)
-            if channel.wait(self._options.answer_seconds) != 0:
-                raise TransportError(f"{remote} cannot be read: {channel.error_tail()}.")
-            partial.replace(local)
+            with beside(local) as partial:
+                with partial.open("wb") as target:
+                    while chunk := channel.read(_CHUNK_BYTES, self._options.answer_seconds):
+                        target.write(chunk)
+                if channel.wait(self._options.answer_seconds) != 0:
+                    raise TransportError(f"{remote} cannot be read: {channel.error_tail()}.")
+                partial.replace(local)
         except OSError as error:
             raise TransportError(f"{local} cannot be written: {error.strerror}.") from error
         finally:
             channel.close()
-            partial.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End tunnels and programs; what is below them is the link's own to end."""

@@ -16,6 +16,7 @@ from deployx_edge.config import FILE_NAME, check_name, load_config, project_file
 from deployx_edge.device import Device
 from deployx_edge.errors import ConfigError, DeployxError, UsageError
 from deployx_edge.report.units import period
+from deployx_edge.scratch import beside
 from deployx_edge.target import find_target
 from deployx_edge.transport import open_device
 from deployx_edge.transport.board import checked_target
@@ -157,10 +158,10 @@ def _store(file: Path, document: Any) -> None:
     import tomlkit
 
     text = tomlkit.dumps(document)
-    temporary = file.with_name(file.name + ".part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
+        with beside(file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(file)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}.") from error

@@ -27,6 +27,7 @@ from deployx_edge.runtimes.emitter.names import readable
 from deployx_edge.runtimes.hosts import HOSTS, check_arrays, open_converted
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.requantized import code_scales, restored
+from deployx_edge.scratch import beside
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.bundle_options import BundleOptions
@@ -189,10 +190,10 @@ def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
 def write_outputs(outputs: Mapping[str, numpy.ndarray], path: Path) -> None:
     """An ``.npz`` with arrays named like the outputs, written beside and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        write_content(file, outputs)
-    temporary.replace(path)
+    with beside(path) as temporary:
+        with temporary.open("wb") as file:
+            write_content(file, outputs)
+        temporary.replace(path)
 
 
 @contextmanager

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from deployx_edge.errors import UsageError
+from deployx_edge.scratch import beside, put_in_place
 
 
 def check_replaceable(folder: Path, marker: str) -> None:
@@ -30,21 +29,18 @@ def staged_folder(folder: Path, marker: str) -> Iterator[Path]:
     """
     check_replaceable(folder, marker)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        made = Path(scratch) / "made"
+    with beside(folder) as made:
         made.mkdir()
         yield made
         if not made.exists():
             return
         check_replaceable(folder, marker)
-        if folder.exists():
-            shutil.move(folder, Path(scratch) / "before")
-        made.rename(folder)
+        put_in_place(made, folder)
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file by renaming a finished one into its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with beside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
