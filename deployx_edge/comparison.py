@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import OutputCheck
-from deployx_edge.differences import BEYOND, Differences, ratio
+from deployx_edge.differences import BEYOND, Differences, Values, ratio
 from deployx_edge.model import NamedShape, PreProcessing, format_shape, same_but_for_ones
 
 if TYPE_CHECKING:
@@ -94,9 +94,12 @@ def first_difference(checks: Sequence[LayerCheck]) -> LayerCheck | None:
 
 
 def structured_inputs(
-    specs: Sequence[NamedShape], preprocessing: Sequence[PreProcessing] = ()
+    specs: Sequence[NamedShape],
+    preprocessing: Sequence[PreProcessing] = (),
+    *,
+    places: Sequence[int] = range(6),
 ) -> tuple[dict[str, Array], ...]:
-    """Six seeded sets of inputs, each a mapping of input name to array.
+    """Six seeded sets of inputs, or those at these ``places``; each maps input names to arrays.
 
     Uniform noise, normal noise, a gradient with another slope along every axis, a
     checkerboard with impulses, smooth noise, and something like a picture. No two axes
@@ -105,9 +108,10 @@ def structured_inputs(
     for the two noises that are centred on 0. Whole numbers lie in 0 … 7.
     """
     steps = {step.input: step for step in preprocessing}
+    makers = (_uniform, _normal, _gradient, _board, _smooth, _picture)
     sets = []
-    for index, make in enumerate((_uniform, _normal, _gradient, _board, _smooth, _picture)):
-        arrays = {}
+    for index in places:
+        make, arrays = makers[index], {}
         for position, spec in enumerate(specs):
             generator = _generator(index, position)
             values = make(generator, spec.shape)
@@ -138,6 +142,13 @@ class TensorComparison:
             self._shapes = self._shapes or (wanted.shape, found.shape)
             found = wanted
         self._differences.add(wanted, found)
+
+    def add_flat(self, wanted: Array, found: Values) -> None:
+        """The same of a tensor that may be counted in other dimensions on the other side."""
+        if math.prod(found.shape) == wanted.size:
+            self._differences.add(wanted, found)
+        else:
+            self.add(wanted, found.whole())
 
     def check(self, limits: Limits) -> OutputCheck:
         """How far the two are apart, and whether that is within the limits (``OutputCheck``)."""

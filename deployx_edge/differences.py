@@ -9,7 +9,8 @@ evenly spread columns of a large one. So memory does not grow with the tensors.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,44 @@ if TYPE_CHECKING:
 _BLOCK = 2**18
 # A ratio with a denominator of 0 must stay finite, so that it can be written to JSON.
 BEYOND = 1e9
+# Of rows that long a product of matrices adds up squares faster than a loop over all of them.
+_LONG = 64
+
+
+class Values(Protocol):
+    """A tensor whose elements are taken once: all of them, or one after the other."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
+        ...
+
+    def next(self, count: int) -> Array:
+        """So many elements more, in one row; to be used before others are asked for."""
+        ...
+
+    def whole(self) -> Array:
+        """The tensor; nothing of it has been taken before."""
+        ...
+
+
+class WholeValues:
+    """``Values`` of an array."""
+
+    def __init__(self, array: Array) -> None:
+        self.shape = array.shape
+        self._array = array
+        self._row = array.reshape(-1)
+        self._taken = 0
+
+    def next(self, count: int) -> Array:
+        """So many elements more, in one row."""
+        begin, self._taken = self._taken, self._taken + count
+        return self._row[begin : self._taken]
+
+    def whole(self) -> Array:
+        """The array."""
+        return self._array
 
 
 class Differences:
@@ -41,32 +80,40 @@ class Differences:
         self.is_finite = True
         self.has_slices = False
 
-    def add(self, wanted: Array, found: Array) -> None:
+    def add(self, wanted: Array, found: Array | Values) -> None:
         """Take in one input; ``found`` has the elements of ``wanted``, in its order.
 
         Where the reference is not finite, the other side must hold the very same there.
         """
-        self.has_slices = wanted.ndim >= 2
-        rows, other = _rows(wanted), _rows(found.reshape(wanted.shape))
-        if self._errors is None:
-            import numpy as np
+        import numpy as np
 
+        self.has_slices = wanted.ndim >= 2
+        rows = _rows(wanted)
+        other = WholeValues(_rows(found)) if isinstance(found, np.ndarray | np.generic) else found
+        if self._errors is None:
             self._errors = np.zeros(rows.shape[1])
-        for first, second, slices in _blocks(rows, other):
+        step = _step(rows, self._kept)
+        here = rows[:, :, ::step].copy()
+        there = np.empty_like(here)
+        for sample, slices, columns in _blocks(rows):
+            first = rows[sample, slices, columns]
+            second = other.next(first.size).reshape(first.shape)
             self._add_block(first, second, slices)
+            begin = -(-columns.start // step)
+            some = second[:, begin * step - columns.start :: step]
+            there[sample, slices, begin : begin + some.shape[1]] = some
         self._elements += wanted.size
         self._centred = None
-        self._wanted.append(_columns(rows, self._kept))
-        self._found.append(_columns(other, self._kept))
+        self._wanted.append(here)
+        self._found.append(there)
 
     def _add_block(self, wanted: NDArray[Any], found: NDArray[Any], slices: slice) -> None:
         import numpy as np
 
         assert self._errors is not None
-        with np.errstate(invalid="ignore"):  # infinity less infinity; looked at below
+        with np.errstate(invalid="ignore", over="ignore"):  # looked at below
             error = found - wanted
-        sums = np.einsum("ij,ij->i", error, error)
-        squares = float(np.einsum("ij,ij->", wanted, wanted))
+            sums, squares = _squares(error), float(_squares(wanted).sum(dtype=np.float64))
         if not (np.isfinite(sums).all() and math.isfinite(squares)):
             wanted, found = wanted.astype(np.float64), found.astype(np.float64)
             odd = ~np.isfinite(wanted)
@@ -74,7 +121,7 @@ class Differences:
             error = np.where(odd, 0.0, found - np.where(odd, 0.0, wanted))
             self.is_finite &= bool(alike[odd].all()) and bool(np.isfinite(error).all())
             error = np.nan_to_num(error, posinf=0.0, neginf=0.0)
-            sums = np.einsum("ij,ij->i", error, error)
+            sums = _squares(error)
             squares = float(np.sum(np.square(np.where(odd, 0.0, wanted))))
         self._errors[slices] += sums
         self._squares += squares
@@ -159,25 +206,40 @@ def _rows(array: Array) -> NDArray[Any]:
     return np.ascontiguousarray(values).reshape(values.shape[0], values.shape[1], -1)
 
 
-def _blocks(rows: NDArray[Any], other: NDArray[Any]) -> Any:
-    """Both in blocks of whole slices, or of parts of one; each as a matrix with its slices."""
+def _blocks(rows: NDArray[Any]) -> Iterator[tuple[int, slice, slice]]:
+    """Sample, slices and columns of blocks that follow each other in memory.
+
+    Each holds whole slices, or a part of one.
+    """
     samples, slices, rest = rows.shape
     high = max(1, _BLOCK // max(rest, 1))
     for sample in range(samples):
         for start in range(0, slices, high):
             for column in range(0, rest, _BLOCK):
-                at = (sample, slice(start, start + high), slice(column, column + _BLOCK))
-                yield rows[at], other[at], at[1]
+                yield sample, slice(start, start + high), slice(column, column + _BLOCK)
 
 
-def _columns(rows: NDArray[Any], most: int) -> NDArray[Any]:
-    """The same evenly spread elements of every slice, ``most`` in all; never none of a slice."""
+def _squares(rows: NDArray[Any]) -> NDArray[Any]:
+    """The sum of squares of each row."""
+    import numpy as np
+
+    sums: NDArray[Any] = (
+        np.einsum("ij,ij->i", rows, rows)
+        if rows.shape[1] < _LONG
+        else np.matmul(rows[:, np.newaxis], rows[:, :, np.newaxis]).reshape(-1)
+    )
+    return sums
+
+
+def _step(rows: NDArray[Any], most: int) -> int:
+    """How far apart the elements of a slice are that are kept, ``most`` in all.
+
+    They are evenly spread, and there are some of each slice.
+    """
     samples, slices, rest = rows.shape
     each = max(1, most // max(samples * slices, 1))
     # An odd step, as a picture's width is even: else columns of one place would be taken.
-    step = 1 if rest <= each else -(-rest // each) | 1
-    columns: NDArray[Any] = rows[:, :, ::step].copy()
-    return columns
+    return 1 if rest <= each else -(-rest // each) | 1
 
 
 def _centred(arrays: list[NDArray[Any]]) -> NDArray[np.float64]:

@@ -166,7 +166,9 @@ def _weighted(
         bound = net.absolute(layer, bottoms)
     if bound <= _LARGEST and kind == "Convolution" and _is_winograd(params, bottoms[0], outputs):
         kernel = weight.reshape(outputs, -1, 3, 3)
-        return max(bound, winograd.largest_inside(bottoms[0], kernel, _pads(params)))
+        return max(
+            bound, winograd.largest_inside(bottoms[0], kernel, _pads(params), limit=_LARGEST)
+        )
     return bound
 
 

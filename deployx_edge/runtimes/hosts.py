@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deployx_edge.comparison import LIMITS, TensorComparison
+from deployx_edge.differences import Values, WholeValues
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import TensorSpec, from_runtime_array, to_runtime_arrays
 from deployx_edge.ncnn_format import read_param
@@ -32,12 +33,22 @@ class Maker:
     blob: str
 
 
-# Is given the runtime's name for a tensor and its values, in the runtime's own shape.
-Take = Callable[[str, "Array"], None]
+# Is given the runtime's name for a tensor and its values, in the runtime's own shape; they are
+# taken before it returns.
+Take = Callable[[str, Values], None]
 
 
-def take_nothing(blob: str, array: Array) -> None:
+def take_nothing(blob: str, values: Values) -> None:
     """Takes nothing."""
+
+
+def take_into(found: dict[str, Array]) -> Take:
+    """Puts the arrays there, by the runtime's names."""
+
+    def take(blob: str, values: Values) -> None:
+        found[blob] = values.whole()
+
+    return take
 
 
 class OpenModel(Protocol):
@@ -97,11 +108,16 @@ class _OpenNcnnModel:
         kept: list[dict[str, Array]] = []
         for sample in [ready] if blobs else _samples(ready):
             kept.append({})
-            for blob, array in self._process.run(sample, self._in_order([*outputs, *blobs])):
+            for blob, values in self._process.run(sample, self._in_order([*outputs, *blobs])):
+                shown = values
                 if blob in outputs:
-                    kept[-1][blob] = array
-                if blob in blobs:
-                    take(blob, array / self._scales[blob] if blob in self._scales else array)
+                    kept[-1][blob] = values.whole()
+                    shown = WholeValues(kept[-1][blob])
+                if blob not in blobs:
+                    continue
+                if blob in self._scales:
+                    shown = WholeValues(shown.whole() / self._scales[blob])
+                take(blob, shown)
         return {
             spec.name: _restored(spec, [run[spec.blob] for run in kept])
             for spec in self._model.outputs
@@ -157,7 +173,7 @@ class _OpenOnnxModel:
         outputs = self._tensors(arrays, [spec.name for spec in self._model.outputs])
         if blobs:
             for blob, array in self._tensors(arrays, blobs).items():
-                take(blob, array)
+                take(blob, WholeValues(array))
         return outputs
 
     def _tensors(self, arrays: Arrays, blobs: Sequence[str]) -> dict[str, Array]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import IntermediateCheck
 from deployx_edge.comparison import LIMITS, LayerCheck, Limits, TensorComparison
+from deployx_edge.differences import Values, WholeValues
 from deployx_edge.errors import UsageError
 from deployx_edge.model import TensorSpec
 from deployx_edge.ncnn_format import read_param
@@ -92,13 +93,12 @@ class LayersComparison:
                 waiting.update({key: part[key] for key in part if key in self._makers})
             return waiting.pop(name)
 
-        def take(blob: str, found: Array) -> None:
-            for name in self._names[blob]:
-                reference = wanted(name)
-                fits = found.size == reference.size
-                self._tensors[name].add(
-                    reference, found.reshape(reference.shape) if fits else found
-                )
+        def take(blob: str, found: Values) -> None:
+            names = self._names[blob]
+            array = found.whole() if len(names) > 1 else None
+            for name in names:
+                values = found if array is None else WholeValues(array)
+                self._tensors[name].add_flat(wanted(name), values)
 
         outputs = model.run(arrays, tuple(self._names), take)
         for _ in tensors:

@@ -28,7 +28,14 @@ from deployx_edge.differences import BEYOND, Differences, ratio
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.emitter.quantized import RECURRENT
-from deployx_edge.runtimes.hosts import HOSTS, Arrays, Maker, OpenModel, open_converted
+from deployx_edge.runtimes.hosts import (
+    HOSTS,
+    Arrays,
+    Maker,
+    OpenModel,
+    open_converted,
+    take_into,
+)
 from deployx_edge.runtimes.layerwise import intermediate_check
 from deployx_edge.runtimes.requantized import code_scales, rounded
 from deployx_edge.sources.onnx_file import OnnxSource, prepared, tensor_names
@@ -246,7 +253,7 @@ def _own_values(
 ) -> dict[str, Array]:
     """The model's own values of those tensors, in the source's shapes."""
     found: dict[str, Array] = {}
-    model.run(arrays, [makers[name].blob for name in like], found.__setitem__)
+    model.run(arrays, [makers[name].blob for name in like], take_into(found))
     return {name: found[makers[name].blob].reshape(shape) for name, shape in like.items()}
 
 

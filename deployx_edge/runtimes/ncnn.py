@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from deployx_edge.ncnn_format import Layer
 from deployx_edge.process import Child, kill_group, spawn
 
 if TYPE_CHECKING:
+    from deployx_edge.differences import Values
     from deployx_edge.model import Array
 
 # An array and whether its first axis counts samples, as ``to_runtime_array`` gives them.
@@ -119,8 +121,8 @@ class NcnnProcess:
 
     def run(
         self, arrays: Mapping[str, RuntimeArray], blobs: Sequence[str]
-    ) -> Iterator[tuple[str, Array]]:
-        """Blobs by name, one after the other, of one run.
+    ) -> Iterator[tuple[str, Values]]:
+        """Blobs by name, one after the other, of one run; each is taken before the next comes.
 
         ``arrays`` maps blobs to (array, batched) as ``to_runtime_array`` gives them: the
         model's inputs, or any others, from which the run then goes on. Arrays that come are in
@@ -144,10 +146,14 @@ class NcnnProcess:
             for array, _ in ready.values():
                 self._send(array.data)
             while "done" not in (answer := self._answer()):
-                array = np.empty(answer["shape"], dtype=np.float32)
-                if array.size and not _read_into(self._child.stdout, array.data.cast("B")):
-                    raise self._death()
-                yield answer["blob"], array
+                values = _Arriving(tuple(answer["shape"]), self._fill)
+                yield answer["blob"], values
+                values.skip()
+
+    def _fill(self, array: Array) -> None:
+        """With what comes next."""
+        if array.size and not _read_into(self._child.stdout, array.data.cast("B")):
+            raise self._death()
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -195,6 +201,39 @@ class NcnnProcess:
         )
 
 
+class _Arriving:
+    """``Values`` that come from the process; what is taken piece by piece is nowhere as a whole."""
+
+    def __init__(self, shape: tuple[int, ...], fill: Callable[[Array], None]) -> None:
+        self.shape = shape
+        self._fill = fill
+        self._left = math.prod(shape)
+        self._buffer: Array | None = None
+
+    def next(self, count: int) -> Array:
+        import numpy as np
+
+        if self._buffer is None or self._buffer.size < count:
+            self._buffer = np.empty(count, dtype=np.float32)
+        part = self._buffer[:count]
+        self._fill(part)
+        self._left -= count
+        return part
+
+    def whole(self) -> Array:
+        import numpy as np
+
+        array = np.empty(self.shape, dtype=np.float32)
+        self._fill(array)
+        self._left = 0
+        return array
+
+    def skip(self) -> None:
+        """Past what nobody took."""
+        while self._left:
+            self.next(min(self._left, _PIPE_BYTES))
+
+
 def run_ncnn(
     model: NcnnModel,
     runs: Sequence[Mapping[str, RuntimeArray]],
@@ -210,7 +249,10 @@ def run_ncnn(
         return NcnnRuns(
             inputs=process.inputs,
             outputs=process.outputs,
-            runs=tuple(dict(process.run(arrays, wanted)) for arrays in runs),
+            runs=tuple(
+                {blob: values.whole() for blob, values in process.run(arrays, wanted)}
+                for arrays in runs
+            ),
         )
 
 

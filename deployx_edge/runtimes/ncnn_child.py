@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from typing import IO, Any
 
 import ncnn
@@ -47,6 +48,7 @@ class _Child:
         self._requests = requests
         self._answers = answers
         self._net = ncnn.Net()
+        self._pools: tuple[Any, ...] = ()
 
     def serve(self) -> int:
         """Load the model and run it until nobody asks any more; the exit code."""
@@ -62,12 +64,16 @@ class _Child:
     def _say(self, message: dict[str, Any], array: Any = None) -> None:
         self._answers.write(json.dumps(message).encode() + b"\n")
         if array is not None:
-            self._answers.write(array.data)
+            for part in _contiguous(array):
+                self._answers.write(part.data)
         self._answers.flush()
 
     def _load(self, job: dict[str, Any]) -> None:
         self._say({"phase": "load"})
         configure(self._net, job["precision"], job["threads"], is_large=job["is_large"])
+        if job["is_large"]:  # else ncnn's own pools keep what was freed, which is a tensor or two
+            self._pools = ncnn.UnlockedPoolAllocator(), ncnn.PoolAllocator()
+            self._net.opt.blob_allocator, self._net.opt.workspace_allocator = self._pools
         if self._net.load_param(job["param"]) != 0:
             raise _RefusedError("ncnn refused the .param file")
         if self._net.load_model(job["bin"]) != 0:
@@ -85,6 +91,8 @@ class _Child:
             for blob in request["blobs"]:
                 # What is asked for in the order of the layers is let go once it is used.
                 self._show(blob, extracted(extractor, blob))
+                for pool in self._pools:
+                    pool.clear()
         self._say({"done": True})
 
     def _show(self, blob: str, array: Any) -> None:
@@ -103,14 +111,26 @@ class _Child:
 
 
 def extracted(extractor: Any, blob: str) -> Any:
-    """A blob of a run as float32, in ncnn's dimensions; an error where there is none."""
+    """A blob of a run as float32, in ncnn's dimensions; an error where there is none.
+
+    It may look into ncnn's memory, where channels do not follow each other at once.
+    """
     code, mat = extractor.extract(blob)
     if code != 0:
         raise _RefusedError(f"ncnn could not compute the output blob '{blob}' (code {code})")
     if mat.dims == 0:
         raise _RefusedError(f"ncnn gave nothing for the output blob '{blob}'")
     array = mat.numpy(batch_index=0) if mat.n > 1 else mat.numpy()
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return np.asarray(array, dtype=np.float32)
+
+
+def _contiguous(array: Any) -> Iterator[Any]:
+    """The parts of the array that lie in one piece each."""
+    if array.flags.c_contiguous or array.ndim < 2:
+        yield np.ascontiguousarray(array)
+        return
+    for part in array:
+        yield from _contiguous(part)
 
 
 def main() -> int:

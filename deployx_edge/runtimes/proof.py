@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import OutputCheck, Verification
-from deployx_edge.comparison import LIMITS, LayerCheck, Limits, coarser
+from deployx_edge.comparison import LEAST_INPUTS, LIMITS, LayerCheck, Limits, coarser
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.hosts import Arrays, OpenModel, open_converted
@@ -24,7 +24,7 @@ from deployx_edge.runtimes.layerwise import (
     source_side,
 )
 from deployx_edge.runtimes.local_comparison import ROUNDING_ONLY, AloneCheck, check_alone
-from deployx_edge.runtimes.verification import SKIP, OutputsComparison, check_inputs
+from deployx_edge.runtimes.verification import SKIP, OutputsComparison
 from deployx_edge.sources.walk import SourceWalk, Watch, watch_nothing
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ class ProofRequest:
 
 def prove(model: ConvertedModel, walk: SourceWalk, request: ProofRequest) -> Verification:
     """Compare the model with its source; VerificationError where it is not right."""
-    check_inputs(request.inputs)
     with open_converted(model) as opened:
         return _Proof(model, opened, walk, request).verification()
 
@@ -70,7 +69,8 @@ class _Proof:
         self._request = request
         self._precision = coarser(model.precision, walk.rounds_to)
         self._limits = LIMITS[self._precision]
-        self._outputs = OutputsComparison(model, self._limits)
+        least = min(LEAST_INPUTS, len(request.inputs))  # of huge models there are two
+        self._outputs = OutputsComparison(model, self._limits, least=least)
         self._makers = self._find_makers()
         self._layers = LayersComparison(self._makers)
 
@@ -114,7 +114,9 @@ class _Proof:
             self._request.watch(part)
             names = self._walk.source.output_names
             outputs.update({name: part[name] for name in names if name in part})
-            yield part
+            shown = [part]
+            del part  # large tensors are held by whoever takes them, and by nobody else
+            yield shown.pop()
 
     def _alone(self, suspects: Collection[str], limits: Limits) -> dict[str, AloneCheck]:
         known = [name for name in self._makers if name in suspects]

@@ -31,8 +31,11 @@ class Runs(Protocol):
 class OutputsComparison:
     """The outputs of a converted model beside the source's, over inputs that come one by one."""
 
-    def __init__(self, model: ConvertedModel, limits: Limits | None = None) -> None:
-        """``limits`` None are those of the model's precision."""
+    def __init__(
+        self, model: ConvertedModel, limits: Limits | None = None, *, least: int = LEAST_INPUTS
+    ) -> None:
+        """``limits`` None are those of the model's precision; ``least`` how many inputs count."""
+        self._least = least
         self.limits = limits or LIMITS[model.precision]
         self._model = model
         self._outputs = {spec.name: TensorComparison(spec.name) for spec in model.outputs}
@@ -57,7 +60,7 @@ class OutputsComparison:
 
     def checks(self) -> tuple[OutputCheck, ...]:
         """What came of each output; VerificationError where too few inputs could be used."""
-        if self._usable < LEAST_INPUTS:
+        if self._usable < self._least:
             raise VerificationError(
                 f"The source model gives NaN or infinite values for {self._given - self._usable} "
                 f"of {self._given} test inputs, so that it cannot be compared with.",

@@ -104,47 +104,67 @@ def chosen(inputs: int, outputs: int) -> Transform:
     return SIX if max(inputs, outputs) <= _FEW_CHANNELS else FOUR
 
 
-def largest_inside(image: Array, kernel: Array, pads: Pads) -> float:
-    """The largest absolute value that half floats would have to hold on the way.
+def largest_inside(image: Array, kernel: Array, pads: Pads, *, limit: float) -> float:
+    """A bound of the absolute values that half floats would have to hold on the way.
 
     ``image`` is (channels, height, width), ``kernel`` (outputs, channels, 3, 3).
     Looked at are the tiles with the largest values, and others between them. Sums over channels
-    count as the sum of their absolute terms, as nobody knows in which order they are added.
+    count as the sum of their absolute terms, as nobody knows in which order they are added. First
+    comes a bound for all these tiles at once; only what is beyond ``limit`` by that is looked at
+    tile by tile.
     """
     use = chosen(kernel.shape[1], kernel.shape[0])
     tiles = _tiles(image, use, pads)
-    inner = use.kernel @ kernel.astype(np.float64) @ use.kernel.T
+    turned, inner = _applied(use.image, tiles), _applied(use.kernel, kernel)
+    # In each column of the matrices is a value of 1 at least: what is made of rows and columns by
+    # absolute ones is no less than what is made of rows alone.
+    spread = _largest(_applied(np.abs(use.image), np.abs(tiles).max(axis=0)))
+    terms = np.einsum("ocp,cp->op", np.abs(inner), np.abs(turned).max(axis=0))
+    size = len(use.image)
+    terms = terms.reshape(-1, size, size)
+    results = _applied(np.abs(use.result), terms).max(axis=1)
+    beyond = results > limit
+    held = float(results.max(initial=0.0, where=~beyond))
+    if spread <= limit and not beyond.any():
+        return max(held, spread)
+    return max(held, _looked_at(use, tiles, turned, inner[beyond]))
+
+
+def _looked_at(use: Transform, tiles: Array, turned: Array, inner: Array) -> float:
+    """The same for each of the tiles, and those outputs whose transformed kernels are given."""
+    size = len(use.image)
     rows = use.image @ tiles
-    turned = rows @ use.image.T
     spread = [
         _largest(np.abs(use.image) @ np.abs(tiles)),
         _largest(np.abs(rows) @ np.abs(use.image).T),
     ]
     # A product of matrices for each element of a tile: outputs by channels, channels by tiles.
-    left = inner.transpose(2, 3, 0, 1)
-    right = turned.transpose(2, 3, 1, 0)
+    left = np.ascontiguousarray(inner.transpose(2, 0, 1))
+    right = np.ascontiguousarray(turned.transpose(2, 1, 0))
     spread.append(_largest(np.abs(left) @ np.abs(right)))
-    summed = (left @ right).transpose(2, 3, 0, 1)
+    summed = (left @ right).transpose(2, 1, 0).reshape(len(tiles), -1, size, size)
     back = use.result @ summed
     spread.append(_largest(np.abs(use.result) @ np.abs(summed)))
     spread.append(_largest(np.abs(back) @ np.abs(use.result).T))
     return max(spread)
 
 
+def _applied(matrix: Array, squares: Array) -> Array:
+    """The matrix on rows and columns of squares, each of which then lies in one row.
+
+    As one product of matrices, which takes a tenth of the time of one for each square.
+    """
+    both = np.kron(matrix, matrix).astype(np.float32)
+    rows = np.ascontiguousarray(squares, dtype=np.float32).reshape(-1, both.shape[1])
+    applied: Array = (rows @ both.T).reshape(*squares.shape[:-2], -1)
+    return applied
+
+
 def _tiles(image: Array, use: Transform, pads: Pads) -> Array:
     """Some tiles of the image as (tiles, channels, size, size)."""
-    size, step = len(use.image), use.step
-    total: Array = np.zeros(image.shape[1:], dtype=np.float32)
-    for channel in image:
-        total += np.abs(channel)
-    total = np.pad(total, pads)
-    high, wide = total.shape
-    places = [(y, x) for y in range(0, high - 2, step) for x in range(0, wide - 2, step)]
-    if len(places) > _TILES:
-        peaks = [float(total[y : y + step, x : x + step].max()) for y, x in places]
-        best = [places[index] for index in np.argsort(peaks)[-_TILES // 2 :]]
-        places = [*best, *places[:: len(places) // (_TILES // 2) + 1]]
-    found = np.zeros((len(places), len(image), size, size))
+    size = len(use.image)
+    places = _places(image, use.step, pads)
+    found = np.zeros((len(places), len(image), size, size), dtype=np.float32)
     for tile, place in zip(found, places, strict=True):
         (top, above), (left, beside) = (
             (max(0, start - before), max(0, before - start))
@@ -153,6 +173,29 @@ def _tiles(image: Array, use: Transform, pads: Pads) -> Array:
         part = image[:, top : top + size - above, left : left + size - beside]
         tile[:, above : above + part.shape[1], beside : beside + part.shape[2]] = part
     return found
+
+
+def _places(image: Array, step: int, pads: Pads) -> Array:
+    """Where in the padded image the tiles are that are looked at, as rows of (y, x)."""
+    total, one = np.zeros((2, *image.shape[1:]), dtype=np.float32)
+    for channel in image:
+        total += np.abs(channel, out=one)
+    counts = [
+        -(-max(high + before + behind - 2, 0) // step)
+        for high, (before, behind) in zip(total.shape, pads, strict=True)
+    ]
+    (high, wide), (rows, columns) = total.shape, counts
+    whole = np.zeros((rows * step + 2, columns * step + 2), dtype=np.float32)
+    above, left = pads[0][0], pads[1][0]
+    whole[above : above + high, left : left + wide] = total
+    squares = whole[: rows * step, : columns * step].reshape(rows, step, columns, step)
+    peaks = squares.max(axis=(1, 3)).reshape(-1)
+    chosen_ones = np.arange(len(peaks))
+    if len(peaks) > _TILES:
+        best = np.argpartition(peaks, -_TILES // 2)[-_TILES // 2 :]
+        chosen_ones = np.concatenate([best, chosen_ones[:: len(peaks) // (_TILES // 2) + 1]])
+    places: Array = np.stack(np.divmod(chosen_ones, columns), axis=1) * step
+    return places
 
 
 def _largest(values: Array) -> float:

@@ -97,17 +97,11 @@ class SourceWalk:
 
     def tensors(self, arrays: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         """All tensors of a run by name, part by part; ModelError where the model cannot run."""
-        import numpy as np
-
         held: dict[str, Any] = dict(arrays)
         try:
             for part in self._parts:
-                feeds = {name: held[name] for name in part.reads}
-                made = dict(zip(part.makes, part.session.run(part.makes, feeds), strict=True))
-                held.update(made)
-                for name in part.over:
-                    held.pop(name, None)
-                yield {key: each for key, each in made.items() if isinstance(each, np.ndarray)}
+                # Nothing here holds on to what is shown but what later parts read.
+                yield _run(part, held)
         except ModelError:
             raise
         except Exception as error:  # ONNX Runtime's exceptions share no base
@@ -228,6 +222,18 @@ class SourceWalk:
             return open_model(model.SerializeToString(), folder=self._source.data_folder)
         except Exception as error:  # its exceptions share no other base
             raise refusal(self._source.path.name, error) from error
+
+
+def _run(part: _Part, held: dict[str, Any]) -> dict[str, Array]:
+    """What the part makes; ``held`` is then what the parts behind it read."""
+    import numpy as np
+
+    feeds = {name: held[name] for name in part.reads}
+    made = dict(zip(part.makes, part.session.run(part.makes, feeds), strict=True))
+    held.update(made)
+    for name in part.over:
+        held.pop(name, None)
+    return {key: each for key, each in made.items() if isinstance(each, np.ndarray)}
 
 
 def _input_names(model: onnx.ModelProto) -> set[str]:

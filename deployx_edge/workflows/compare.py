@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from deployx_edge.bundle import Bundle, load_bundle
 from deployx_edge.comparison import LIMITS, LayerCheck, coarser, structured_inputs
 from deployx_edge.config import load_config
+from deployx_edge.differences import WholeValues
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import (
     BenchPlan,
@@ -22,7 +23,15 @@ from deployx_edge.measurement.values import (
 )
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.hosts import HOSTS, Arrays, OpenModel, Take, open_converted, take_nothing
+from deployx_edge.runtimes.hosts import (
+    HOSTS,
+    Arrays,
+    OpenModel,
+    Take,
+    open_converted,
+    take_into,
+    take_nothing,
+)
 from deployx_edge.runtimes.layerwise import (
     ReferenceSide,
     compare_layers,
@@ -131,7 +140,7 @@ def _bundle_side(model: ConvertedModel, opened: OpenModel) -> ReferenceSide:
 
     def tensors(arrays: Arrays) -> Iterator[Mapping[str, Array]]:
         found: dict[str, Array] = {}
-        opened.run(arrays, names, found.__setitem__)
+        opened.run(arrays, names, take_into(found))
         yield found
 
     return ReferenceSide(names=names, tensors=tensors, matched=lambda _: {})
@@ -191,7 +200,7 @@ class _BoardModel:
         if missed:
             self.broken.append(not_finite_sentence(missed, self._board))
         for blob in blobs:
-            take(blob, found[blob])
+            take(blob, WholeValues(found[blob]))
         return {spec.name: found[spec.name] for spec in self._bundle.outputs}
 
 

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     InputSets = Sequence[Mapping[str, Array]]
 
 # Where a run makes more bytes, comparing would cost more than converting: fewer inputs have to do.
-_LARGE_RUN = 2**25
-# Of the made-up inputs: normal and smooth noise, and something like a picture.
-_FEW = (1, 4, 5)
+# Of the made-up ones normal and smooth noise, and something like a picture.
+_MADE_UP = ((2**25, range(6)), (2**30, (1, 4, 5)))
+_FEWEST = (1, 5)
+_LARGE = 3
 # Of the made-up inputs, the last so many show what is inside.
 _INNER = 2
 
@@ -51,10 +52,10 @@ class SourceRuns:
     ) -> None:
         """Open the source and run it once; ModelError where it does not run."""
         self.walk = SourceWalk(source)
-        made_up = structured_inputs(source.inputs, preprocessing)
-        self._is_large = self.walk.tensor_bytes > _LARGE_RUN
-        if self._is_large:
-            made_up = tuple(made_up[place] for place in _FEW)
+        size = self.walk.tensor_bytes
+        places = next((places for most, places in _MADE_UP if size <= most), _FEWEST)
+        made_up = structured_inputs(source.inputs, preprocessing, places=places)
+        self._is_large = len(made_up) <= _LARGE
         self.inputs: InputSets = (*samples, *made_up)
         self.samples = len(samples)
         self.ranges = ValueRanges()

@@ -24,7 +24,7 @@ from deployx_edge.model import (
 )
 from deployx_edge.preprocessing import write_content
 from deployx_edge.runtimes.emitter.names import readable
-from deployx_edge.runtimes.hosts import HOSTS, check_arrays, open_converted
+from deployx_edge.runtimes.hosts import HOSTS, check_arrays, open_converted, take_into
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.requantized import code_scales, restored
 from deployx_edge.scratch import beside
@@ -122,7 +122,7 @@ def run_bundle_here(
     inside: list[dict[str, numpy.ndarray]] = [{} for _ in samples]
     with open_converted(model) as opened:
         runs = [
-            opened.run(sample, blobs, found.__setitem__)
+            opened.run(sample, blobs, take_into(found))
             for sample, found in zip(samples, inside, strict=True)
         ]
     return {

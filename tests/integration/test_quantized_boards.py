@@ -15,7 +15,7 @@ from deployx_edge.errors import DeployxError
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.ncnn_format import read_table
 from deployx_edge.quantization.values import PRESETS
-from deployx_edge.runtimes.hosts import HOSTS, open_converted
+from deployx_edge.runtimes.hosts import HOSTS, open_converted, take_into
 from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.compare import compare
 from deployx_edge.workflows.conversion import converted
@@ -134,7 +134,7 @@ def test_the_board_computes_the_codes_that_this_computer_does(digits: Bundle, de
     here: list[dict[str, np.ndarray]] = [{} for _ in inputs]
     with open_converted(converted(digits)) as opened:
         for arrays, found in zip(inputs, here, strict=True):
-            opened.run(arrays, blobs, found.__setitem__)
+            opened.run(arrays, blobs, take_into(found))
     table = read_table(digits.path("table"))
     codes = {
         "/features/features.2/Relu_output_0": table["/features/features.3/Conv_output_0"],

@@ -23,6 +23,7 @@ import ncnn
 import numpy as np
 import onnx
 
+from deployx_edge.differences import WholeValues
 from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.quantization import ppq, ppq_child
 from deployx_edge.quantization.values import PRESETS
@@ -159,7 +160,7 @@ class _NcnnHere(ncnn_runs.NcnnProcess):
 
     def run(
         self, arrays: Mapping[str, ncnn_runs.RuntimeArray], blobs: Sequence[str]
-    ) -> Iterator[tuple[str, np.ndarray]]:
+    ) -> Iterator[tuple[str, WholeValues]]:
         mats = []  # the extractor does not keep its inputs alive
         with self._net.create_extractor() as extractor:
             for blob, (array, batched) in arrays.items():
@@ -167,7 +168,7 @@ class _NcnnHere(ncnn_runs.NcnnProcess):
                 mats.append(ncnn.Mat(values, batch_index=0 if batched else 233).clone())
                 extractor.input(blob, mats[-1])
             for blob in blobs:
-                yield blob, ncnn_child.extracted(extractor, blob).copy()
+                yield blob, WholeValues(ncnn_child.extracted(extractor, blob).copy())
 
 
 def main(file: Path, runtime: str, names: Path) -> None:

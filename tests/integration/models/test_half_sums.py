@@ -219,7 +219,8 @@ def test_what_winograd_has_in_between_is_never_more_than_what_is_found(
 ) -> None:
     picture = RANDOM.standard_normal((channels, 13, 17)).astype(np.float32)
     kernel = RANDOM.standard_normal((24, channels, 3, 3)).astype(np.float32)
-    found = winograd.largest_inside(picture, kernel, pads)
+    found = winograd.largest_inside(picture, kernel, pads, limit=0.0)
+    bound = winograd.largest_inside(picture, kernel, pads, limit=np.inf)
     use = winograd.chosen(channels, 24)
     padded = np.pad(picture, ((0, 0), *pads))
     inner = use.kernel @ kernel @ use.kernel.T
@@ -232,3 +233,6 @@ def test_what_winograd_has_in_between_is_never_more_than_what_is_found(
             back = use.result @ summed[:, -1] @ use.result.T
             largest = max(largest, *(abs(each).max() for each in (turned, summed, back)))
     assert largest <= found <= 60 * largest
+    assert found <= bound * (1 + 1e-5)
+    # What is held by the bound is looked at no closer, the rest is.
+    assert winograd.largest_inside(picture, kernel, pads, limit=found) <= bound
