@@ -26,6 +26,7 @@ from deployx_edge.comparison import (
 )
 from deployx_edge.differences import BEYOND, Differences, ratio
 from deployx_edge.errors import UsageError, VerificationError
+from deployx_edge.onnx_graph.subgraphs import tensors_read
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.emitter.quantized import RECURRENT
 from deployx_edge.runtimes.hosts import (
@@ -40,7 +41,6 @@ from deployx_edge.runtimes.layerwise import intermediate_check
 from deployx_edge.runtimes.requantized import code_scales, rounded
 from deployx_edge.sources.onnx_file import OnnxSource, prepared, tensor_names
 from deployx_edge.sources.onnx_runtime import open_model
-from deployx_edge.sources.subgraphs import tensors_read
 from deployx_edge.sources.walk import SourceWalk
 
 if TYPE_CHECKING:

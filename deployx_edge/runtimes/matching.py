@@ -7,7 +7,7 @@ order: both sides list them as the data flows.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
@@ -27,15 +27,21 @@ _WEIGHT_COUNTS = {
     "DeconvolutionDepthWise": 6,
     "InnerProduct": 2,
 }
-_ACTIVATION = 9
-_KINDS = {"Conv": "Convolution", "ConvTranspose": "Deconvolution", "Gemm": "InnerProduct"}
+_BIAS, _ACTIVATION = 1, 9
+_KINDS = {
+    "Conv": "Convolution",
+    "ConvTranspose": "Deconvolution",
+    "Gemm": "InnerProduct",
+    "MatMul": "InnerProduct",
+}
 _ACTIVATIONS = frozenset({"Relu", "LeakyRelu", "Clip", "Sigmoid", "Mish", "HardSwish"})
 
 
 def match_by_weights(layers: Sequence[Layer], model: onnx.ModelProto) -> dict[str, Maker]:
     """The layer for each tensor of the canonical ``model`` that comes out of weights.
 
-    A layer that runs its activation itself makes the tensor behind the activation.
+    A layer that runs its activation itself makes the tensor behind the activation; one that adds
+    a bias, which a MatMul does not have, the sum.
     """
     weighted = [layer for layer in layers if layer.type in _WEIGHT_COUNTS]
     counts = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
@@ -50,8 +56,11 @@ def match_by_weights(layers: Sequence[Layer], model: onnx.ModelProto) -> dict[st
         for offset in range(block.size):
             layer, node = weighted[block.a + offset], nodes[block.b + offset]
             tensor = node.output[0]
-            if dict(layer.params).get(_ACTIVATION, "0") != "0":
-                tensor = _behind_activation(model, tensor)
+            params = dict(layer.params)
+            if node.op_type == "MatMul" and params.get(_BIAS, "0") != "0":
+                tensor = _behind(model, tensor, ("Add",))
+            if params.get(_ACTIVATION, "0") != "0":
+                tensor = _behind(model, tensor, _ACTIVATIONS)
             found[tensor] = Maker(layer=layer.name, type=layer.type, blob=layer.tops[0])
     return found
 
@@ -61,8 +70,8 @@ def _signature(layer: Layer) -> tuple[str, int]:
     return kind, int(dict(layer.params).get(_WEIGHT_COUNTS[layer.type], "0"))
 
 
-def _behind_activation(model: onnx.ModelProto, tensor: str) -> str:
+def _behind(model: onnx.ModelProto, tensor: str, operators: Collection[str]) -> str:
     readers = [node for node in model.graph.node if tensor in node.input]
-    if len(readers) == 1 and readers[0].op_type in _ACTIVATIONS:
+    if len(readers) == 1 and readers[0].op_type in operators:
         return str(readers[0].output[0])
     return tensor

@@ -46,7 +46,7 @@ class OnnxRuntimeConverter:
         """The versions of what simplifies, halves and runs the model."""
         from importlib import metadata
 
-        names = ("onnx", "onnxruntime", "onnxslim")
+        names = ("onnx", "onnxruntime")
         return (("deployx-edge", __version__), *((name, metadata.version(name)) for name in names))
 
     def check(self, source: OnnxSource) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from deployx_edge.sources.branches import write_out_branches
 from deployx_edge.sources.folding import drop_unread, fold_constants, fold_shapes
 from deployx_edge.sources.functions import inline_functions
-from deployx_edge.sources.onnx_file import UNSLIMMED_KEY, OnnxSource, prepared
+from deployx_edge.sources.onnx_file import OnnxSource, prepared
 from deployx_edge.sources.onnx_runtime import open_model
 from deployx_edge.sources.sequences import write_out_sequences
+from deployx_edge.sources.simplification import simplify
 from deployx_edge.sources.training import refuse_training_mode
 
 if TYPE_CHECKING:
     import onnx
-
-
-# Operators that hold graphs, or make or read what is no tensor.
-_STRUCTURES = re.compile("^(If|Loop)$|Sequence|Optional")
 
 
 class Rewrite(Protocol):
@@ -60,38 +56,26 @@ def canonical(
 
     ``rewrites`` are tried in between, until none finds anything to do. ``fusions`` come last,
     each once; they may write operators that are newer than the model's opset. Names of nodes and
-    tensors that remain stay as they are. A model on which the
-    simplifier fails, as it does on opsets below 7, is taken as it is.
+    tensors that remain stay as they are.
     """
     model = inline_functions(prepared(source))
     _write_out(model, {})
     refuse_training_mode(model, source.path.name)
-    simplified = _simplified(model, source)
-    shapes = _shapes(simplified, source)
-    # Shapes that onnxslim could not tell may be known now, and with them what follows.
-    applied: Counter[str] = Counter()
-    while True:
-        found = Counter({each.name: each(simplified, shapes) for each in rewrites})
-        applied += found
-        if not _write_out(simplified, shapes) + found.total():
-            break
-        simplified = _simplified(simplified, source)
-        shapes = _shapes(simplified, source)
-    applied += Counter({fusion.name: fusion(simplified, shapes) for fusion in fusions})
-    return CanonicalModel(model=simplified, shapes=shapes, applied=dict(applied))
+    shapes, applied = _settle(model, source, rewrites)
+    applied += Counter({fusion.name: fusion(model, shapes) for fusion in fusions})
+    return CanonicalModel(model=model, shapes=shapes, applied=dict(applied))
 
 
 def simplified(source: OnnxSource) -> onnx.ModelProto:
     """The model with constants and batch norms folded, for runtimes that read ONNX themselves.
 
-    Axes that the source leaves open stay so. Every node has a name.
+    Axes that the source leaves open stay so; quantized weights stay quantized. Every node has a
+    name.
     """
     model = inline_functions(prepared(source))
     drop_unread(model)
-    if any(_STRUCTURES.search(node.op_type) for node in model.graph.node):
-        _write_out_structures(model, source)
     refuse_training_mode(model, source.path.name)
-    model = _simplified(model, source)
+    _settle(model, source, keep=("QuantizeLinear", "DequantizeLinear"))
     names = {node.name for node in model.graph.node}
     for index, node in enumerate(model.graph.node):
         if not node.name:
@@ -102,13 +86,31 @@ def simplified(source: OnnxSource) -> onnx.ModelProto:
     return model
 
 
-def _write_out_structures(model: onnx.ModelProto, source: OnnxSource) -> None:
-    """Branches, loops and sequences as far as they are known; quantized weights stay so."""
-    is_open = any(tensor.ranges for tensor in source.inputs)
-    changed = 1
-    while changed:
-        shapes = {} if is_open else _shapes(model, source)
-        changed = _write_out(model, shapes, keep=("QuantizeLinear", "DequantizeLinear"))
+def _settle(
+    model: onnx.ModelProto,
+    source: OnnxSource,
+    rewrites: Sequence[Rewrite] = (),
+    keep: Collection[str] = (),
+) -> tuple[dict[str, tuple[int, ...]], Counter[str]]:
+    """Change the model until nothing is left to do; the shapes that are known then, and rewrites.
+
+    What inference leaves open is asked of ONNX Runtime in the end, and may make room for more.
+    """
+    applied: Counter[str] = Counter()
+    shapes = _inferred(model, source)
+    is_measured = any(tensor.ranges for tensor in source.inputs)
+    while True:
+        changed = _write_out(model, shapes, keep) + simplify(model, shapes)
+        found = Counter({each.name: each(model, shapes) for each in rewrites})
+        applied += found
+        missing = _without_shape(model, shapes)
+        if changed + found.total():
+            shapes.update(_inferred(model, source) if missing else {})
+        elif missing and not is_measured:
+            shapes.update(_measured(model, source, missing))
+            is_measured = True
+        else:
+            return shapes, applied
 
 
 def _write_out(
@@ -128,46 +130,28 @@ def _write_out(
     return total
 
 
-def _simplified(model: onnx.ModelProto, source: OnnxSource) -> onnx.ModelProto:
-    """The model after onnxslim; itself where that fails, or is not to be asked."""
-    import logging
-
-    import onnx
-    import onnxslim
-
-    if not source.is_slimmed:
-        # Whoever reads what was made of it must not ask onnxslim either.
-        if all(entry.key != UNSLIMMED_KEY for entry in model.metadata_props):
-            model.metadata_props.add(key=UNSLIMMED_KEY, value="true")
-        return model
-    logging.getLogger("onnxslim").setLevel(logging.CRITICAL)
-    try:
-        made: onnx.ModelProto = onnxslim.slim(copy.deepcopy(model))
-        # It was seen to take away a tensor that others still read.
-        onnx.checker.check_model(made)
-    except Exception:  # it promises no class of its own
-        return model
-    return made
-
-
-def _shapes(model: onnx.ModelProto, source: OnnxSource) -> dict[str, tuple[int, ...]]:
-    """Shapes by inference; what it leaves open is asked of ONNX Runtime."""
+def _inferred(model: onnx.ModelProto, source: OnnxSource) -> dict[str, tuple[int, ...]]:
+    """The shapes that inference finds; of those with open axes none."""
     import onnx
 
-    # What the simplifier noted itself is not always right.
+    # What a file notes itself is not always right.
     del model.graph.value_info[:]
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    shapes = {tensor.name: tensor.shape for tensor in source.inputs}
+    shapes = {tensor.name: tensor.shape for tensor in source.inputs if not tensor.ranges}
     for value in (*inferred.graph.value_info, *inferred.graph.output):
         tensor = value.type.tensor_type
         sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
         if tensor.HasField("shape") and min(sizes, default=0) >= 0:
             shapes[value.name] = tuple(sizes)
-    made = [name for node in model.graph.node for name in node.output if name]
-    missing = [name for name in made if name not in shapes]
-    return {**shapes, **_measured(model, source, missing)} if missing else shapes
+    return shapes
+
+
+def _without_shape(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The tensors that nodes make and whose shape is not known."""
+    made = (name for node in model.graph.node for name in node.output)
+    return [name for name in made if name and name not in shapes]
 
 
 def _measured(

@@ -6,11 +6,11 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.model import MARK_DOMAIN
-from deployx_edge.sources.editing import keep_nodes
-from deployx_edge.sources.subgraphs import (
+from deployx_edge.onnx_graph.subgraphs import (
     all_names,
     graphs_in,
     nodes_within,
@@ -18,6 +18,7 @@ from deployx_edge.sources.subgraphs import (
     rename_tensors,
     tensors_read,
 )
+from deployx_edge.sources.editing import keep_nodes
 
 if TYPE_CHECKING:
     import onnx
@@ -52,9 +53,11 @@ class Cleaned:
 def clean(model: onnx.ModelProto) -> Cleaned:
     """Change the model in place, but nothing of what it computes.
 
-    Sparse constants become dense; constants that nobody reads, nodes that nobody reads nor
-    knows and outputs that are listed twice go; names lose line breaks and other control characters.
+    Sparse constants become dense; nodes stand behind those they read; constants that nobody
+    reads, nodes that nobody reads nor knows and outputs that are listed twice go; names lose line
+    breaks and other control characters.
     """
+    ordered = _order(model.graph)
     listed = [value.name for value in (*model.graph.input, *model.graph.output)]
     dense = _write_densely(model)
     strangers = _drop_unread_strangers(model)
@@ -68,7 +71,8 @@ def clean(model: onnx.ModelProto) -> Cleaned:
     ]
     if twice:
         notes.append("Outputs that the model lists twice are given once.")
-    return Cleaned(changed=bool(dense or strangers or unread or twice or names), notes=tuple(notes))
+    changed = bool(ordered or dense or strangers or unread or twice or names)
+    return Cleaned(changed=changed, notes=tuple(notes))
 
 
 def readable_name(name: str) -> str:
@@ -77,6 +81,23 @@ def readable_name(name: str) -> str:
     if len(kept) <= _LONGEST:
         return kept
     return f"{kept[: _LONGEST - 17]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def _order(graph: onnx.GraphProto) -> bool:
+    """Put each node behind those it reads, as ONNX asks; not every file has it so."""
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    needs = {
+        index: [makers[name] for name in tensors_read(node) if name in makers]
+        for index, node in enumerate(graph.node)
+    }
+    if all(maker < index for index, found in needs.items() for maker in found):
+        return False
+    try:
+        order = list(TopologicalSorter(needs).static_order())
+    except CycleError:
+        return False  # ONNX Runtime names it
+    keep_nodes(graph, [graph.node[index] for index in order])
+    return True
 
 
 def _write_densely(model: onnx.ModelProto) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from deployx_edge.sources.subgraphs import all_names, rename_tensors
+from deployx_edge.onnx_graph.subgraphs import all_names, rename_tensors
 
 if TYPE_CHECKING:
     import onnx

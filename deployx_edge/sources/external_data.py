@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
+from deployx_edge.onnx_graph.subgraphs import graphs_in
 from deployx_edge.sources.placeholders import refuse_placeholder
-from deployx_edge.sources.subgraphs import graphs_in
 
 if TYPE_CHECKING:
     import onnx

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.onnx_graph.subgraphs import rename_tensors, tensors_read
 from deployx_edge.sources.marks import (
     drop_marks,
     find_marks,
@@ -16,7 +17,6 @@ from deployx_edge.sources.marks import (
     without_marks,
 )
 from deployx_edge.sources.onnx_file import one_line
-from deployx_edge.sources.subgraphs import rename_tensors, tensors_read
 
 if TYPE_CHECKING:
     import onnx

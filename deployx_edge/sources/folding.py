@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from deployx_edge.onnx_graph.subgraphs import nodes_within, read_nodes, tensors_read
 from deployx_edge.sources.editing import keep_nodes
 from deployx_edge.sources.onnx_runtime import open_model
-from deployx_edge.sources.subgraphs import nodes_within, read_nodes, tensors_read
 
 if TYPE_CHECKING:
     import onnx

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.subgraphs import nodes_within
+from deployx_edge.onnx_graph.subgraphs import nodes_within
 
 if TYPE_CHECKING:
     import onnx

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.subgraphs import nodes_within
+from deployx_edge.onnx_graph.subgraphs import nodes_within
 
 if TYPE_CHECKING:
     import onnx

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import MARK_DOMAIN, MARK_OPERATOR
-from deployx_edge.sources.subgraphs import graphs_in, nodes_within, rename_tensors
+from deployx_edge.onnx_graph.subgraphs import graphs_in, nodes_within, rename_tensors
 
 if TYPE_CHECKING:
     import onnx

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import DeployxError, ModelError, UsageError
 from deployx_edge.model import AxisRange, InputRequest, format_shape, too_large
+from deployx_edge.onnx_graph.subgraphs import all_names, nodes_within, tensors_read
 from deployx_edge.sources.cleaning import clean, readable_name
 from deployx_edge.sources.external_data import ExternalData, find_external_data
 from deployx_edge.sources.fixed_inputs import fix_inputs, fixed_values
@@ -24,7 +25,6 @@ from deployx_edge.sources.layouts import channels_last
 from deployx_edge.sources.marks import find_marks, without_marks
 from deployx_edge.sources.placeholders import refuse_placeholder
 from deployx_edge.sources.reshaping import check_new_shapes, reshaped_inputs
-from deployx_edge.sources.subgraphs import all_names, nodes_within, tensors_read
 from deployx_edge.sources.training import refuse_training_mode
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ _IR_VERSION = 8
 _LEAST_IR_VERSION = 4
 _NEWEST_IR_VERSION = 13  # of ONNX 1.20; what a later one may hold would be lost in the copy
 DEFAULT_DOMAINS = ("", "ai.onnx")
-# In the metadata of a model that onnxslim is not to simplify.
-UNSLIMMED_KEY = "deployx-edge.unslimmed"
 # In the metadata of what was exported from PyTorch here: by which exporter.
 EXPORTER_KEY = "deployx-edge.exporter"
 
@@ -76,7 +74,6 @@ class OnnxSource:
     ``notes`` say what is not as in the file. ``fixed`` are inputs that have a value instead, and
     are none any more. ``as_filed``: the file itself is what is meant; else only ``prepared`` is.
     ``channels_last`` names the inputs and outputs whose channels come behind height and width.
-    ``is_slimmed``: onnxslim simplifies it, unless that was seen to change what it computes.
     """
 
     path: Path
@@ -91,7 +88,6 @@ class OnnxSource:
     as_filed: bool = True
     notes: tuple[str, ...] = ()
     channels_last: frozenset[str] = frozenset()
-    is_slimmed: bool = True
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -144,7 +140,6 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
         as_filed=model is whole and not (loaded.is_changed or fixed or reshaped),
         notes=(*loaded.notes, *_notes(requests, fixed, reshaped)),
         channels_last=channels_last(graph),
-        is_slimmed=all(entry.key != UNSLIMMED_KEY for entry in model.metadata_props),
     )
     if reshaped:
         check_new_shapes(path.name, prepared(source), inputs, reshaped)

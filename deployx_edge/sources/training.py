@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.subgraphs import read_nodes
+from deployx_edge.onnx_graph.subgraphs import read_nodes
 
 if TYPE_CHECKING:
     import onnx

@@ -19,10 +19,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import ModelError
+from deployx_edge.onnx_graph.subgraphs import tensors_read
 from deployx_edge.sources.graph_values import no_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, prepared
 from deployx_edge.sources.onnx_runtime import open_model, plain_reason, refusal
-from deployx_edge.sources.subgraphs import tensors_read
 
 if TYPE_CHECKING:
     import onnx

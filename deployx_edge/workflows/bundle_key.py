@@ -30,7 +30,7 @@ NO_PART_OF_CONVERSIONS = ("agent", "cli", "crossbuild", "evaluation", "quantizat
 # The distributions that conversions import or run.
 TOOLS = (
     *("deployx-edge", "ml_dtypes", "ncnn", "numpy", "onnx", "onnxruntime", "onnx_ir"),
-    *("onnxscript", "onnxslim", "packaging", "pillow", "pnnx", "protobuf", "pyyaml", "torch"),
+    *("onnxscript", "packaging", "pillow", "pnnx", "protobuf", "pyyaml", "torch"),
 )
 
 

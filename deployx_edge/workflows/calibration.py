@@ -29,7 +29,6 @@ from deployx_edge.runtimes.emitter.converter import takes_batches
 from deployx_edge.runtimes.onnxruntime_converter import input_specs
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
-from deployx_edge.sources.second_opinion import without_simplifier
 from deployx_edge.workflows.bundle import BundleOptions
 from deployx_edge.workflows.conversion import (
     source_outputs,
@@ -150,10 +149,6 @@ def opened_material(
         made_up = structured_inputs(source.inputs, preprocessing)
         results = [reference.run(arrays) for arrays in made_up]
         _check_single(source, source_outputs(source, results[0]))
-        plain = without_simplifier(source, made_up[0], results[0])
-        if plain is not None:
-            progress(Stage(text=plain.notes[-1]))
-            source = plain
         data, described = _calibration_data(calibration, source, preprocessing, options, progress)
         given = reference.run(next(iter(data)).inputs)
         yield Material(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from deployx_edge import __version__
 from deployx_edge.bundle import Bundle, Verification
-from deployx_edge.comparison import is_finite, structured_inputs
-from deployx_edge.errors import ModelError, UsageError, VerificationError
+from deployx_edge.comparison import is_finite
+from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
@@ -18,10 +18,8 @@ from deployx_edge.runtimes.ncnn import version as ncnn_version
 from deployx_edge.runtimes.ncnn_pair import read_pair
 from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.pnnx import PnnxConverter
-from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.broken_weights import refuse_broken_weights
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
-from deployx_edge.sources.second_opinion import without_simplifier
 from deployx_edge.sources.size import refuse_too_large
 from deployx_edge.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.workflows.bundle_options import BundleOptions
@@ -100,26 +98,8 @@ def converter_for(options: BundleOptions) -> Converter:
 
 
 def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progress) -> Made:
-    """Convert an ONNX file into ``work``, and compare what came out with it.
-
-    Where it differs because the simplifier changed it, that is left out, and said.
-    """
+    """Convert an ONNX file into ``work``, and compare what came out with it."""
     source = read_onnx(model, parse_inputs(options.input_shapes))
-    try:
-        return _from_source(source, options, work, progress)
-    except VerificationError:
-        arrays = structured_inputs(source.inputs)[-1]
-        plain = without_simplifier(source, arrays, Reference(source).run(arrays))
-        if plain is None:
-            raise
-    again = work / "again"
-    again.mkdir()
-    return _from_source(plain, options, again, progress)
-
-
-def _from_source(
-    source: OnnxSource, options: BundleOptions, work: Path, progress: Progress
-) -> Made:
     converter = converter_for(options)
     converter.check(source)
     refuse_too_large(source)

@@ -40,7 +40,6 @@ _PACKAGES = (
     "adbutils",
     "onnx",
     "onnxruntime",
-    "onnxslim",
     "ncnn",
     "numpy",
     "pillow",

@@ -9,6 +9,7 @@ from pathlib import Path
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest, parse_inputs
+from deployx_edge.onnx_graph.subgraphs import nodes_within
 from deployx_edge.runtimes.converter import ConversionRequest
 from deployx_edge.runtimes.emitter import Refusal
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
@@ -26,7 +27,6 @@ from deployx_edge.sources.inspection import (
 from deployx_edge.sources.magnitudes import WideTensor, wide_tensors
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.size import refuse_too_large
-from deployx_edge.sources.subgraphs import nodes_within
 from deployx_edge.workflows.conversion import source_outputs, source_preprocessing
 from deployx_edge.workflows.models import TorchOptions, opened_model
 from deployx_edge.workflows.progress import Progress, Stage, silent

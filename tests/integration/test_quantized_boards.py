@@ -137,8 +137,8 @@ def test_the_board_computes_the_codes_that_this_computer_does(digits: Bundle, de
             opened.run(arrays, blobs, take_into(found))
     table = read_table(digits.path("table"))
     codes = {
-        "/features/features.2/Relu_output_0": table["/features/features.3/Conv_output_0"],
-        "/features/features.5/Relu_output_0": table["/features/features.6/Conv_output_0"],
+        "/features/features.2/Relu_output_0": table["/features/features.3/Conv"],
+        "/features/features.5/Relu_output_0": table["/features/features.6/Conv"],
     }
     with open_session(load_config().find_device(device)) as session:
         for arrays, wanted in zip(inputs, here, strict=True):

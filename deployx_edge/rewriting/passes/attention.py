@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deployx_edge.onnx_graph.links import Shapes, attribute
 from deployx_edge.rewriting.passes.algebra import as_product
-from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, Shapes, attribute, fuse
+from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, fuse
 
 if TYPE_CHECKING:
     import onnx
@@ -186,7 +187,7 @@ class _Writer:
         wanted = (*self._outer, *shape[-2:])
         if shape == wanted:
             return tensor
-        sizes = self._graph.new_constant(self._node, "sizes", np.asarray(wanted, dtype=np.int64))
+        sizes = self._graph.constant_for(self._node, "sizes", np.asarray(wanted, dtype=np.int64))
         return self._add("Reshape", (tensor, sizes), wanted)
 
     def _add(

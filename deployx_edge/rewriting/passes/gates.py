@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deployx_edge.onnx_graph.links import attribute
 from deployx_edge.rewriting.passes.algebra import as_line
-from deployx_edge.rewriting.passes.matching import PatternGraph, attribute
+from deployx_edge.rewriting.passes.matching import PatternGraph
 
 if TYPE_CHECKING:
     import onnx

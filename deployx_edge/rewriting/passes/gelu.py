@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from deployx_edge.onnx_graph.links import Shapes
 from deployx_edge.rewriting.passes.algebra import (
     as_line,
     as_polynomial,
@@ -20,7 +21,7 @@ from deployx_edge.rewriting.passes.algebra import (
     same,
     same_polynomial,
 )
-from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, Shapes, fuse
+from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, fuse
 
 if TYPE_CHECKING:
     import onnx

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, Shapes, attribute, fuse
+from deployx_edge.onnx_graph.links import Shapes, attribute
+from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, fuse
 from deployx_edge.rewriting.passes.moments import fit
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def _match(graph: PatternGraph, node: onnx.NodeProto) -> Fused | None:
         operator="GroupNormalization",
         inputs=(
             source,
-            graph.new_constant(node, "scale", scales),
-            graph.new_constant(node, "bias", biases + shifts),
+            graph.constant_for(node, "scale", scales),
+            graph.constant_for(node, "bias", biases + shifts),
         ),
         attributes={
             "num_groups": (graph.shape(norm.input[0]) or ())[1],

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deployx_edge.onnx_graph.links import Shapes
 from deployx_edge.rewriting.passes.algebra import as_product, same
 from deployx_edge.rewriting.passes.gates import cut_gate, hard_sigmoid_gate
-from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, Shapes, fuse
+from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, fuse
 
 if TYPE_CHECKING:
     import onnx

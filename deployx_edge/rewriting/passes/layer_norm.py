@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, Shapes, fuse
+from deployx_edge.onnx_graph.links import Shapes
+from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, fuse
 from deployx_edge.rewriting.passes.moments import (
     Normalized,
     centred,
@@ -84,7 +85,7 @@ def _with_constants(
         return None
     inputs = [source, scale]
     if shift is not None:
-        inputs.append(graph.new_constant(node, "bias", shift))
+        inputs.append(graph.constant_for(node, "bias", shift))
     return Fused(
         operator="LayerNormalization",
         inputs=tuple(inputs),

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deployx_edge.onnx_graph.links import Shapes
 from deployx_edge.rewriting.passes.algebra import Line, as_line
-from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, Shapes, fuse
+from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, fuse
 
 if TYPE_CHECKING:
     import onnx

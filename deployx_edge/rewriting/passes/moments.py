@@ -98,7 +98,7 @@ def spread(
     for name in found.constants:
         total = total * np.asarray(graph.constant(name), dtype=np.float64)
     fitted = fit(total, shape)
-    return None if fitted is None else graph.new_constant(node, what, fitted)
+    return None if fitted is None else graph.constant_for(node, what, fitted)
 
 
 def fit(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:

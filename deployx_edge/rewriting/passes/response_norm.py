@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deployx_edge.onnx_graph.links import Shapes, attribute
 from deployx_edge.rewriting.passes.algebra import as_line, as_product
-from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, Shapes, attribute, fuse
+from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, fuse
 from deployx_edge.rewriting.passes.moments import square_of
 
 if TYPE_CHECKING:

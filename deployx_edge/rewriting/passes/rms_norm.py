@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, Shapes, fuse
+from deployx_edge.onnx_graph.links import Shapes
+from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, fuse
 from deployx_edge.rewriting.passes.moments import normalized, spread
 
 if TYPE_CHECKING:

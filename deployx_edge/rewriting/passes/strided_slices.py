@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from typing import TYPE_CHECKING
 
-from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, Shapes, attribute, fuse
+from deployx_edge.onnx_graph.links import Shapes, attribute
+from deployx_edge.rewriting.passes.matching import Fused, PatternGraph, fuse
 
 if TYPE_CHECKING:
     import onnx
@@ -139,8 +140,8 @@ def _moved(graph: PatternGraph, node: onnx.NodeProto, grid: _Grid, shape: tuple[
     split, moved = graph.new_name(f"{name}/split"), graph.new_name(f"{name}/moved")
     graph.shapes[split] = tuple(counted)
     graph.shapes[moved] = tuple(counted[place] for place in order)
-    inner = graph.new_constant(node, "counted", np.asarray(counted, dtype=np.int64))
-    outer = graph.new_constant(node, "shape", np.asarray(result, dtype=np.int64))
+    inner = graph.constant_for(node, "counted", np.asarray(counted, dtype=np.int64))
+    outer = graph.constant_for(node, "shape", np.asarray(result, dtype=np.int64))
     return Fused(
         operator="Reshape",
         inputs=(moved, outer),

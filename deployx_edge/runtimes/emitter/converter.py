@@ -68,13 +68,13 @@ class EmitterConverter:
         self._last: tuple[OnnxSource, CanonicalModel] | None = None
 
     def versions(self) -> tuple[tuple[str, str], ...]:
-        """The versions of ncnn, and of what simplifies the model first."""
+        """The versions of ncnn, and of what the model is read and simplified with."""
         from importlib import metadata
 
         return (
             ("emitter", __version__),
             ("ncnn", ncnn_version()),
-            ("onnxslim", metadata.version("onnxslim")),
+            ("onnx", metadata.version("onnx")),
         )
 
     def check(self, source: OnnxSource) -> None:

@@ -107,6 +107,8 @@ def inner_product(
 
 def _bias_behind(draft: Draft, node: Node, columns: int) -> tuple[NDArray[Any] | None, str]:
     """The constant that the only consumer adds to every row, and the tensor that comes out."""
+    import numpy as np
+
     graph = draft.graph
     tensor = node.outputs[0]
     consumer = graph.sole_consumer(tensor)
@@ -114,12 +116,14 @@ def _bias_behind(draft: Draft, node: Node, columns: int) -> tuple[NDArray[Any] |
         return None, tensor
     other = next(name for name in consumer.inputs if name != tensor)
     values = graph.constants.get(other)
-    if values is None or values.size != columns or values.shape[-1:] != (columns,):
+    if values is None or values.size not in (1, columns):
+        return None, tensor
+    if values.size > 1 and values.shape[-1:] != (columns,):
         return None, tensor
     if math.prod(graph.shape(consumer.outputs[0])) != math.prod(graph.shape(tensor)):
         return None, tensor
     draft.absorbed.add(consumer.name)
-    return values.reshape(-1), consumer.outputs[0]
+    return np.resize(values, columns), consumer.outputs[0]
 
 
 def _with_norm_behind(

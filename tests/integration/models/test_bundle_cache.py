@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from deployx_edge.workflows.bundle import make_bundle
 make_bundle(Path(sys.argv[1]))
-heavy = {"onnx", "onnxruntime", "ncnn", "onnxslim", "deployx_edge.workflows.conversion"}
+heavy = {"onnx", "onnxruntime", "ncnn", "deployx_edge.workflows.conversion"}
 print(sorted(heavy & set(sys.modules)))
 """
 

@@ -67,7 +67,7 @@ def test_the_manifest_of_the_digits(digits: Bundle) -> None:
     assert (scores.name, scores.blob, scores.shape) == ("scores", "scores", (1, 10))
     assert [file.path for file in digits.files] == ["digits_cnn.param", "digits_cnn.bin"]
     provenance = digits.provenance
-    assert {"emitter", "ncnn", "onnxslim"} <= set(dict(provenance.tools))
+    assert {"emitter", "ncnn", "onnx"} <= set(dict(provenance.tools))
     assert provenance.source_file == "digits_cnn.onnx"
     assert provenance.verification.status == "passed"
     assert provenance.verification.inputs == 6

@@ -67,7 +67,7 @@ def test_the_int8_digits_are_as_good_as_the_float_ones(digits: Quantized) -> Non
     (output,) = report.outputs
     assert output.snr_db is not None
     assert output.snr_db > 35
-    assert report.worst(1)[0].layer == "/features/features.6/Conv_output_0"
+    assert report.worst(1)[0].layer == "/features/features.6/Conv"
     verification = digits.bundle.provenance.verification
     assert (verification.status, verification.samples) == ("passed", 4)
     assert verification.intermediates is not None
@@ -99,7 +99,7 @@ def test_the_table_holds_the_scales_that_ppq_found(tmp_path: Path) -> None:
         assert table[layer.layer].activation == pytest.approx(1 / layer.activation_step, rel=1e-6)
     # Of the first layer's input the largest value is 1, so that one code is 1 / 127.
     assert max(float(arrays["image"].max()) for arrays in samples) == 1.0
-    first = table["/features/features.0/Conv_output_0"]
+    first = table["/features/features.0/Conv"]
     assert first.activation == pytest.approx(127.0, rel=1e-5)
     assert len(first.weights) == 16
 
@@ -157,14 +157,14 @@ def test_every_way_to_scales_gives_a_good_model(
 
 
 def test_layers_stay_in_float_on_demand(tmp_path: Path, digits: Quantized) -> None:
-    names = ("/features/features.6/Conv_output_0", "/classifier/Gemm")
+    names = ("/features/features.6/Conv", "/classifier/Gemm")
     made = quantize(MODEL, CALIBRATION, tmp_path / "int8", replace(FAST, keep_float=names))
     modes = {layer.layer: layer.mode for layer in made.report.layers}
     assert [name for name, mode in modes.items() if mode == "float"] == list(names)
     assert made.report.layers[2].reason == "kept in float on demand"
     terms = {x.name: dict(x.params).get(8) for x in read_param(made.bundle.path("param"))}
     # What a float layer reads is no code.
-    assert terms["/features/features.3/Conv_output_0"] == "1"
+    assert terms["/features/features.3/Conv"] == "1"
     assert terms["/classifier/Gemm"] is None
     with pytest.raises(UsageError, match="Did you mean /classifier/Gemm"):
         quantize(MODEL, CALIBRATION, tmp_path / "no", replace(FAST, keep_float=("classifier/Gem",)))
@@ -345,8 +345,8 @@ def test_the_layer_that_was_made_fragile_is_found_and_kept(tmp_path: Path) -> No
     assert accuracy(plain.bundle) < 0.9
     goal = AccuracyGoal(dataset=TEST, metric="top1", max_drop=0.02, limit=150)
     made, found = quantize_by_sensitivity(path, CALIBRATION, tmp_path / "kept", FAST, goal)
-    assert found.layers[0].layer == "/features/features.6/Conv_output_0"
-    assert found.keep_float == ("/features/features.6/Conv_output_0",)
+    assert found.layers[0].layer == "/features/features.6/Conv"
+    assert found.keep_float == ("/features/features.6/Conv",)
     assert found.reference is not None
     assert accuracy(made.bundle) >= found.reference - 0.03
     measured = {trial.keep_float: trial.accuracy for trial in found.trials}
@@ -465,7 +465,7 @@ def test_codes_between_layers_are_shown_as_values(digits: Quantized) -> None:
     name = "/features/features.2/Relu_output_0"
     inside = run_bundle_here(bundle, inputs, dump=[name])[name]
     wanted = Reference(read_onnx(MODEL, {}), tensors=[name]).run(inputs)[name]
-    step = 1 / read_table(bundle.path("table"))["/features/features.3/Conv_output_0"].activation
+    step = 1 / read_table(bundle.path("table"))["/features/features.3/Conv"].activation
     codes = inside / step
     np.testing.assert_allclose(codes, np.rint(codes), atol=1e-3)
     # Half a code for its own rounding, and what the layer before it lost.

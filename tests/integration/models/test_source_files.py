@@ -397,3 +397,18 @@ def test_a_file_whose_name_has_a_line_break(tmp_path: Path) -> None:
     bundle = make_bundle(save(small_cnn(), tmp_path / "my\nmodel\t1.onnx"), tmp_path / "b")
     assert load_bundle(bundle.folder) == bundle
     assert bundle.provenance.source_file == "my model 1.onnx"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_nodes_in_any_order(runtime: str, tmp_path: Path) -> None:
+    """ONNX wants each node behind those it reads; ONNX Runtime takes files that are not so."""
+    made = small_cnn()
+    wanted = expected(small_cnn(), tmp_path / "plain.onnx", image=image())
+    turned = list(made.graph.node)[::-1]
+    del made.graph.node[:]
+    made.graph.node.extend(turned)
+    path = save(made, tmp_path / "m.onnx")
+    bundle = make_bundle(path, tmp_path / "b", BundleOptions(runtime=runtime))
+    assert bundle.provenance.verification.status == "passed"
+    found = Reference(read_onnx(path, {})).run({"image": image()})
+    np.testing.assert_array_equal(found["scores"], wanted["scores"])

@@ -250,35 +250,6 @@ def test_a_part_takes_along_what_a_branch_reads(tmp_path: Path) -> None:
     assert part.inputs == ("x",)
 
 
-@pytest.mark.parametrize("runtime", ["ncnn", "onnxruntime"])
-@pytest.mark.parametrize("axis", [1, 2, 3])
-def test_where_the_simplifier_is_wrong_it_is_left_out(
-    axis: int, runtime: str, tmp_path: Path
-) -> None:
-    """onnxslim 0.1.98 takes a factor along width or height for one along as many channels."""
-    sizes = [1] * 4
-    sizes[axis] = 8
-    made = model(
-        [
-            helper.make_node("Conv", ["x", "w"], ["c"], name="conv"),
-            helper.make_node("Mul", ["c", "factor"], ["m"], name="scale"),
-            helper.make_node("Relu", ["m"], ["y"]),
-        ],
-        {"x": (1, 6, 8, 8)},
-        {"y": (1, 8, 8, 8)},
-        [
-            weights("w", 8, 6, 1, 1),
-            constant("factor", np.arange(1, 9, dtype=np.float32).reshape(sizes)),
-        ],
-    )
-    bundle = make_bundle(
-        save(made, tmp_path / "m.onnx"), tmp_path / "b", BundleOptions(runtime=runtime)
-    )
-    assert bundle.provenance.verification.status == "passed"
-    told = [note for note in bundle.provenance.notes if "onnxslim is left out" in note]
-    assert bool(told) == (axis != 1)
-
-
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize(
     "name",
