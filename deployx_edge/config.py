@@ -9,6 +9,7 @@
     silence_seconds = 20
     answer_seconds = 120
     ssh_config = "board.ssh"        # instead of ~/.ssh/config; relative to this file
+    lease_folder = "/run/lock/ml"   # on the board, where all its runs take their turns
 
     [toolchains.android]
     ndk = "/opt/android-ndk-r27c"   # relative to this file; ANDROID_NDK_HOME counts before it
@@ -43,7 +44,7 @@ else:
 
 FILE_NAME = "deployx.toml"
 _SECONDS = ("connect_seconds", "silence_seconds", "answer_seconds")
-_DEVICE_KEYS = ("uri", "target", "work_folder", "keep_mib", *_SECONDS, "ssh_config")
+_DEVICE_KEYS = ("uri", "target", "work_folder", "keep_mib", *_SECONDS, "ssh_config", "lease_folder")
 _ANDROID_KEYS = ("ndk", "api")
 # A colon tells an address from a name, a comma one device from the next.
 _NAME = re.compile(r"[^\x00-\x20\x7f:,][^\x00-\x1f\x7f:,]{0,63}")
@@ -281,7 +282,14 @@ def _options(table: _Table) -> LinkOptions:
     place = None
     if ssh_config is not None:
         place = table["ssh_config"].path.parent / Path(ssh_config).expanduser()
-    return LinkOptions(**seconds, ssh_config=place)
+    return LinkOptions(**seconds, ssh_config=place, lease_folder=_lease_folder(table))
+
+
+def _lease_folder(table: _Table) -> str | None:
+    folder = _text(table, "lease_folder")
+    if folder is not None and not folder.startswith("/"):
+        raise table["lease_folder"].wrong("an absolute path on the board")
+    return folder
 
 
 def _text(table: _Table, name: str) -> str | None:

@@ -14,13 +14,15 @@ class LinkOptions:
     the other end may send nothing at all, not even an answer to a sign of life;
     ``answer_seconds`` how long a living board may take to accept data or give an
     awaited answer (a slow disk that flushes). ``ssh_config`` stands in for
-    ``~/.ssh/config``.
+    ``~/.ssh/config``. ``lease_folder`` is the absolute path on the board where all its runs take
+    their turns, or None for the link's default.
     """
 
     connect_seconds: float = 15.0
     silence_seconds: float = 20.0
     answer_seconds: float = 120.0
     ssh_config: Path | None = None
+    lease_folder: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ those that a shell user may write to and start programs in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from deployx_edge.device import LinkOptions
 from deployx_edge.transport.adb_channel import AdbChannel
@@ -36,8 +37,8 @@ class AdbTransport(ShellTransport):
 
     @property
     def lease_folder(self) -> str:
-        """One for all users and work folders of the board."""
-        return f"{WORK_FOLDER}-lease"
+        """One for all work folders of the board."""
+        return self._options.lease_folder or str(PurePosixPath(WORK_FOLDER).parent)
 
     def forward(self, remote_port: int) -> int:
         """See ``Transport.forward``.

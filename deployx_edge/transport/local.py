@@ -203,7 +203,7 @@ class LocalTransport:
     @property
     def lease_folder(self) -> str:
         """Of the work folder: a computer may hold many virtual boards."""
-        return f"{self._work_folder}/lease"
+        return self._options.lease_folder or f"{self._work_folder}/lease"
 
     def boot_id(self) -> str:
         """This computer's; empty where it is no Linux."""

@@ -75,7 +75,8 @@ class Transport(Protocol):
     def lease_folder(self) -> str:
         """The absolute path on the board where its runs, of whoever, take their turns.
 
-        Where it cannot be made, the board's agent takes ``lease`` of the work folder.
+        It is never made. Where the board's agent cannot trust it, it takes ``lease`` of the work
+        folder, and says so.
         """
 
     def boot_id(self) -> str:

@@ -38,8 +38,8 @@ class SshTransport(ShellTransport):
 
     @property
     def lease_folder(self) -> str:
-        """One for all users and work folders of the board."""
-        return "/tmp/deployx-edge-lease"
+        """One for all users and work folders of the board, which belongs to none of them."""
+        return self._options.lease_folder or "/tmp"
 
     def forward(self, remote_port: int) -> int:
         """See ``Transport.forward``."""

@@ -65,7 +65,7 @@ def examine_board(
         with open_session(device, purpose="doctor", wait=False, progress=progress) as session:
             folder = session.transport.work_folder
             checks.append(_check("work folder", True, f"{folder}, runs programs"))
-            checks.append(_check("lease", True, "free"))
+            checks.append(_lease(session.alone))
             checks.append(_contents(session))
             checks += _board(session.identity.board, session.runtime, bundle)
             if bundle is not None:
@@ -111,6 +111,18 @@ def _contents_found(counted: str, damaged: list[str]) -> Check:
         f"{len(damaged)} of {count} were damaged and are removed: {names}",
         "The next push brings them; where that happens again, the disk is worn.",
     )
+
+
+def _lease(alone: str) -> Check:
+    """Whether all runs of the board take turns."""
+    if not alone:
+        return _check("lease", True, "free")
+    found = f"free, but only runs with this work folder take turns: {alone}"
+    remedy = (
+        "Name a folder of root's on the board that all its users may write to, with the sticky "
+        'bit (mode 1777): lease_folder = "/…" in deployx.toml.'
+    )
+    return _check("lease", False, found, remedy, needed=False)
 
 
 def _bundle(session: Session, bundle: Bundle) -> Check:

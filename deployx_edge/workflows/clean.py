@@ -63,8 +63,6 @@ def clean_device(device: Device, *, force: bool = False) -> str:
                 f"{folder} on {device.name} cannot be removed: "
                 f"{done.stderr.decode(errors='replace').strip()}"
             )
-        # Of other users' runs too: the folder is only there while somebody may come.
-        transport.run(["rm", "-rf", transport.lease_folder])
         forget_incidents(transport)
         return folder
 

@@ -6,6 +6,7 @@ The lease lies on the board and is held by the agent's process (docs/architectur
 from __future__ import annotations
 
 import getpass
+import re
 import shlex
 import socket
 from dataclasses import dataclass
@@ -25,17 +26,34 @@ _ANSWER_SECONDS = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseEntry:
-    """One who has a board or waits for it: process on the board, seconds since it asked, and
-    who it is and what for, e.g. ``ann@desk: bench digits_cnn``."""
+    """One who has a board or waits for it.
 
+    ``id`` stands for this run only; ``pid`` is its process on the board and ``user`` the user there
+    as whom it runs, None where that is the one that we are there: both are what the board's kernel
+    says. ``seconds`` since it asked, and ``text`` (who it is and what for, e.g.
+    ``ann@desk: bench digits_cnn``) are what it says itself.
+    """
+
+    id: str
     pid: int
     seconds: int
+    user: str | None
     text: str
+
+    @property
+    def who(self) -> str:
+        """Who it is, with the board's word for it where that is another user there."""
+        return self.text if self.user is None else f"the board's user {self.user} as '{self.text}'"
 
     @property
     def since(self) -> str:
         """The entry in a few words."""
-        return f"{self.text} (since {period(self.seconds)})"
+        return f"{self.who} (since {period(self.seconds)})"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this user of this host runs it."""
+        return self.user is None and self.text.startswith(f"{owner()}:")
 
 
 def owner() -> str:
@@ -43,13 +61,20 @@ def owner() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
+_ENTRY = re.compile(r"([0-9a-f]{16}) ([0-9]{1,10}) ([0-9]{1,20}) ([A-Za-z0-9._-]{1,64}) (.*)")
+
+
 def parse_entry(words: str) -> LeaseEntry:
-    """``PID SECONDS WHO`` as the agent writes it; AgentError for anything else."""
-    pid, _, rest = words.partition(" ")
-    seconds, _, text = rest.partition(" ")
-    if not pid.isdigit() or not seconds.isdigit():
-        raise AgentError(f"Expected 'PID SECONDS WHO' of a lease from the agent, got: {words!r}.")
-    return LeaseEntry(pid=int(pid), seconds=int(seconds), text=text)
+    """``ID PID SECONDS USER WHO`` as the agent writes it; AgentError for anything else."""
+    found = _ENTRY.fullmatch(words)
+    if not found:
+        raise AgentError(
+            f"Expected 'ID PID SECONDS USER WHO' of a lease from the agent, got: {words!r}."
+        )
+    id, pid, seconds, user, text = found.groups()
+    return LeaseEntry(
+        id=id, pid=int(pid), seconds=int(seconds), user=None if user == "-" else user, text=text
+    )
 
 
 def busy(device: Device, holder: LeaseEntry) -> DeviceBusyError:
@@ -75,10 +100,11 @@ def lease_of(
 
 
 def release(device: Device, *, force: bool) -> LeaseEntry | None:
-    """End the run that has the board; who it was, None where nobody has it.
+    """End the run that has the board; who it was, None where nobody has it, or it just ended.
 
     Without ``force`` only a run of our own (same user, same host): DeviceBusyError else.
-    The other's agent is asked to end, and killed where it does not.
+    The other's agent is asked to end, and killed where it does not. Whoever has the board by
+    then keeps it.
     """
     with open_device(device) as transport:
         target = checked_target(transport, device.target)
@@ -86,12 +112,13 @@ def release(device: Device, *, force: bool) -> LeaseEntry | None:
         entries = _entries(transport, agent) if agent else ()
         if not agent or not entries:
             return None
-        if not force and not entries[0].text.startswith(f"{owner()}:"):
+        if not force and not entries[0].is_ours:
             raise DeviceBusyError(
                 f"{device.name} is in use by {entries[0].since}, which is not a run of yours.",
                 remedy="--force ends it all the same.",
             )
-        ended = [line for line in _ask(transport, agent, "--end") if line.startswith("ended ")]
+        lines = _ask(transport, agent, "--end", entries[0].id)
+        ended = [line for line in lines if line.startswith("ended ")]
         return parse_entry(ended[0].partition(" ")[2]) if ended else None
 
 
@@ -106,7 +133,7 @@ def _entries(transport: Transport, agent: str) -> tuple[LeaseEntry, ...]:
 def _agent_to_ask(transport: Transport, target: Target, *, certain: bool) -> str | None:
     """One that is there; with ``certain`` brought where anybody may have leased the board."""
     agent = _agent_there(transport, target)
-    if agent is None and certain and _succeeds(transport, "test", "-d", transport.lease_folder):
+    if agent is None and certain and _any_lease(transport):
         from deployx_edge.workflows.build import ensure_built
 
         agent = install_agent(transport, ensure_built(target).agent)
@@ -124,7 +151,10 @@ def _agent_there(transport: Transport, target: Target) -> str | None:
     return f"{folder}/{own if own in agents else agents[0]}" if agents else None
 
 
-def _succeeds(transport: Transport, *argv: str) -> bool:
+def _any_lease(transport: Transport) -> bool:
+    """Whether a file of a run lies where all of the board's meet, living or dead."""
+    script = 'for file in "$1"/deployx-edge-lease-*; do test -f "$file" && exit 0; done; exit 1'
+    argv = ["sh", "-c", script, "sh", transport.lease_folder]
     return transport.run(argv, timeout=_ANSWER_SECONDS).returncode == 0
 
 

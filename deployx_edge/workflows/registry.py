@@ -114,7 +114,7 @@ def _presence(device: Device, seconds: float) -> Presence:
             target = checked_target(transport, device.target)
             entries = lease_of(transport, target)
             holder = entries[0] if entries else None
-            used = f", used by {holder.text} for {period(holder.seconds)}" if holder else ""
+            used = f", used by {holder.who} for {period(holder.seconds)}" if holder else ""
             return Presence(
                 device=device,
                 reachable=True,

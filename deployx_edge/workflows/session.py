@@ -40,8 +40,10 @@ _WORKER_ROLE = "worker"
 class Session:
     """An agent that runs on a board for as long as this value is in use.
 
-    ``agent_pid`` is its process there. With ``verify`` everything that is pushed is hashed on the
-    board as it lies there, also what looks as it did when it was hashed last.
+    ``agent_pid`` is its process there; ``alone`` says why only runs with the same work folder
+    take turns with this one, and is empty where all runs of the board do. With ``verify``
+    everything that is pushed is hashed on the board as it lies there, also what looks as it did
+    when it was hashed last.
     """
 
     device: Device
@@ -50,6 +52,7 @@ class Session:
     runtime: Runtime
     agent_path: str
     agent_pid: int
+    alone: str
     client: AgentClient
     identity: DeviceIdentity
     android: AndroidFacts | None
@@ -142,6 +145,7 @@ def open_session(
             runtime=runtime,
             agent_path=agent_path,
             agent_pid=started.pid,
+            alone=started.alone,
             client=client,
             identity=DeviceIdentity(
                 name=device.name,
@@ -247,12 +251,14 @@ class _Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class _Started:
-    """An agent that listens: its process and its port on the board."""
+    """An agent that listens: its process and its port on the board, and why only runs with the
+    same work folder take turns with it (empty where all of the board do)."""
 
     channel: Channel
     port: int
     pid: int
     token: str
+    alone: str
 
 
 def _start(transport: Transport, agent_path: str, asked: _Asked) -> _Started:
@@ -269,8 +275,7 @@ def _start(transport: Transport, agent_path: str, asked: _Asked) -> _Started:
     token = secrets.token_hex(32)
     try:
         channel.write(f"token {token}\n".encode())
-        port, pid = _port_and_pid(channel, asked)
-        return _Started(channel=channel, port=port, pid=pid, token=token)
+        return _started(channel, token, asked)
     except LinkLostError as error:
         with_words = _with_last_words(error, channel)
         channel.close()
@@ -280,22 +285,28 @@ def _start(transport: Transport, agent_path: str, asked: _Asked) -> _Started:
         raise
 
 
-def _port_and_pid(channel: Channel, asked: _Asked) -> tuple[int, int]:
-    """Of the agent, once the board is ours."""
+def _started(channel: Channel, token: str, asked: _Asked) -> _Started:
+    """The agent, once the board is ours."""
     lines = LineReader(channel)
-    told = ""
+    told = alone = ""
     while (line := lines.next(timeout=_READY_SECONDS)) is not None:
         word, _, rest = line.partition(" ")
         port, _, pid = rest.partition(" ")
         if word == "ready" and port.isdigit() and pid.isdigit():
-            return int(port), int(pid)
+            return _Started(channel=channel, port=int(port), pid=int(pid), token=token, alone=alone)
         if word == "busy":
             raise busy(asked.device, parse_entry(rest))
+        if word == "alone":
+            alone = rest
+            asked.progress(
+                Stage(text=f"Taking turns only with runs that have this work folder: {rest}")
+            )
+            continue
         if word != "waiting":
             raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {line!r}.")
         holder = parse_entry(rest)
-        if told != holder.text:
-            told = holder.text
+        if told != holder.id:
+            told = holder.id
             asked.progress(Stage(text=f"Waiting for {asked.device.name}, used by {holder.since}"))
     raise AgentError(
         f"The agent ended before it was ready, saying: {channel.error_tail().strip() or 'nothing'}"

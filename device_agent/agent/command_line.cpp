@@ -11,6 +11,7 @@ namespace {
 using Command = CommandLine::Command;
 
 constexpr std::uint64_t kMaxHeartbeatSeconds = std::uint64_t{24} * 3600;
+constexpr std::uint64_t kMaxWaitSeconds = std::uint64_t{7} * 24 * 3600;
 constexpr std::uint64_t kMaxKeepBytes = std::uint64_t{1} << 60;
 
 Failure refused(const std::string& message) {
@@ -35,6 +36,11 @@ Status take_serve_option(const std::string& name, const std::string& value, Comm
     line.lease = value;
     return value.empty() ? Status(refused("--lease wants a name, got nothing")) : Status();
   }
+  if (name == "--wait-seconds") {
+    line.wait_seconds = static_cast<unsigned>(parse_number(value, kMaxWaitSeconds));
+    if (line.wait_seconds > 0) return {};
+    return refused("--wait-seconds wants a number from 1 to 604800, got '" + value + "'");
+  }
   if (name != "--heartbeat-seconds") return refused("unknown option " + name);
   line.heartbeat_seconds = static_cast<unsigned>(parse_number(value, kMaxHeartbeatSeconds));
   if (line.heartbeat_seconds > 0) return {};
@@ -53,6 +59,11 @@ Status take_option(const std::string& name, const std::string& value, CommandLin
     line.lease_folder = value;
     return {};
   }
+  if (name == "--end" && line.command == Command::kLease) {
+    if (value.empty()) return refused("--end wants the id of a run, got nothing");
+    line.end = value;
+    return {};
+  }
   if (name == "--keep-bytes" && line.command == Command::kReceive) {
     line.keep_bytes = parse_number(value, kMaxKeepBytes);
     if (line.keep_bytes > 0) return {};
@@ -66,10 +77,9 @@ Status take_option(const std::string& name, const std::string& value, CommandLin
 bool take_flag(const std::string& name, CommandLine& line) {
   if (line.command == Command::kServe && name == "--emulated") return line.emulated = true;
   if (line.command == Command::kServe && name == "--no-wait") {
-    line.wait = false;
+    line.wait_seconds = 0;
     return true;
   }
-  if (line.command == Command::kLease && name == "--end") return line.end = true;
   if (line.command == Command::kReceive && name == "--verify") return line.verify = true;
   return false;
 }
@@ -137,11 +147,11 @@ const char* usage() {
          "--verify\n"
          "                    what is there is hashed, however it looks\n"
          "  dx-agent serve [--work DIR] [--heartbeat-seconds N] [--emulated] [--launcher WORD]...\n"
-         "                 [--lease WHO] [--lease-folder DIR] [--no-wait]\n"
+         "                 [--lease WHO] [--lease-folder DIR] [--no-wait | --wait-seconds N]\n"
          "                    serve one session; its token comes by standard input. With --lease\n"
          "                    no other session of that kind runs on this board meanwhile\n"
-         "  dx-agent lease [--work DIR] [--lease-folder DIR] [--end]\n"
-         "                    who has the board and who waits for it; --end ends the first\n"
+         "  dx-agent lease [--work DIR] [--lease-folder DIR] [--end ID]\n"
+         "                    who has the board and who waits for it; --end ends that run\n"
          "  dx-agent check [--work DIR]\n"
          "                    hash all that lies in the store; what is damaged is removed\n"
          "  dx-agent --self-check SHA256\n"

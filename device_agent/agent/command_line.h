@@ -19,8 +19,8 @@ struct CommandLine {
   std::vector<std::string> launcher;  // serve: words before every worker's command line
   std::string lease;                  // serve: who wants the board alone, and what for; "": nobody
   std::string lease_folder;           // serve, lease: where the sessions of this board meet
-  bool wait = true;                   // serve: for the board, where another has it
-  bool end = false;                   // lease: end the session that has the board
+  unsigned wait_seconds = 24 * 3600;  // serve: for the board, where another has it
+  std::string end;                    // lease: the id of a run to end; "": none
   std::uint64_t keep_bytes = 0;       // receive: what the store may hold; 0: no limit
   bool verify = false;      // receive: hashes also what looks as it did when it was hashed
   std::string self_sha256;  // --self-check: what this program should be

@@ -61,10 +61,16 @@ class Sshd:
     def known_hosts(self) -> Path:
         return self.folder / "known_hosts"
 
+    @property
+    def lease_folder(self) -> Path:
+        """Where the runs of this board meet, and no others of this computer."""
+        return self.folder / "lease"
+
     def options(
         self, *lines: str, keys: Sequence[Path] | None = None, **changes: object
     ) -> LinkOptions:
-        """LinkOptions with an SSH configuration of this board's key and known_hosts.
+        """LinkOptions with an SSH configuration of this board's key and known_hosts, and its
+        lease folder.
 
         ``lines`` go before the usual ones, and ssh takes what it finds first; ``keys``
         stand in for the key that the board knows.
@@ -76,7 +82,8 @@ class Sshd:
             f"UserKnownHostsFile {self.known_hosts}",
         )
         config.write_text("\n".join([*lines, "Host *", *usual, ""]))
-        return LinkOptions(ssh_config=config, **changes)  # type: ignore[arg-type]
+        terms = {"lease_folder": str(self.lease_folder), **changes}
+        return LinkOptions(ssh_config=config, **terms)  # type: ignore[arg-type]
 
     def session_pids(self) -> list[int]:
         """The processes that serve connections now (not the listener)."""
@@ -115,6 +122,8 @@ def running_sshd(folder: Path, *lines: str) -> Iterator[Sshd]:
         Path("/run/sshd").mkdir(exist_ok=True)
     # A home of its own: no login script of this computer's user, nothing left in their home.
     (folder / "home").mkdir()
+    (folder / "lease").mkdir()
+    (folder / "lease").chmod(0o1777)
     own_home = () if "ChrootDirectory" in " ".join(lines) else (f"SetEnv HOME={folder / 'home'}",)
     port = free_port()
     host_public = (folder / "host_key.pub").read_text()
@@ -162,6 +171,11 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> No
         else:
             return
     raise AssertionError(f"sshd does not listen: {log.read_text()}")
+
+
+def options_toml(options: LinkOptions) -> str:
+    """The lines of a device in ``deployx.toml`` for a board of ``Sshd.options``."""
+    return f'ssh_config = "{options.ssh_config}"\nlease_folder = "{options.lease_folder}"\n'
 
 
 class SmallDisk:

@@ -47,6 +47,7 @@ def test_a_device_with_everything(project: Path) -> None:
         silence_seconds = 7.5
         answer_seconds = 30
         ssh_config = "board.ssh"
+        lease_folder = "/run/lock/ml"
         [devices.near]
         uri = "local:"
         """,
@@ -64,6 +65,7 @@ def test_a_device_with_everything(project: Path) -> None:
             silence_seconds=7.5,
             answer_seconds=30.0,
             ssh_config=project / "board.ssh",
+            lease_folder="/run/lock/ml",
         ),
     )
 
@@ -166,6 +168,11 @@ class TestFindDevice:
         ('[devices."a,b"]\nuri = "local:"', "device name 'a,b'", ""),
         ('[devices." a"]\nuri = "local:"', "device name ' a'", ""),
         ('[devices.pi]\nuri = "local:"\nkeep_mib = 0', "devices.pi.keep_mib", ""),
+        (
+            '[devices.pi]\nuri = "ssh:x"\nlease_folder = "tmp"',
+            "devices.pi.lease_folder must be an absolute path",
+            "",
+        ),
         ("devices = 3", "devices must be a table", ""),
         ("[devices]\npi = 3", "devices.pi must be a table", ""),
         ("[devices.pi", "cannot be read as TOML", ""),

@@ -10,7 +10,7 @@ from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
 from deployx_edge.device import Device
 from deployx_edge.errors import AgentError, UnfitDeviceError, UsageError
 from deployx_edge.transport.android import read_facts
-from deployx_edge.workflows.lease import LeaseEntry, busy, parse_entry
+from deployx_edge.workflows.lease import LeaseEntry, busy, owner, parse_entry
 from deployx_edge.workflows.preflight import check_fit, check_system
 from tests.unit.models.bundles import written
 from tests.unit.report.results import BOARD
@@ -119,17 +119,51 @@ def test_a_runtime_that_was_not_built_is_refused_by_name(tmp_path):
         check_fit(board(), built(runtime="tensorrt"), written(tmp_path), device="pi")
 
 
+ID = "0123456789abcdef"
+
+
 def test_a_lease_is_read_as_the_agent_writes_it():
-    entry = parse_entry("12 200 ann@desk: bench resnet 50")
-    assert entry == LeaseEntry(pid=12, seconds=200, text="ann@desk: bench resnet 50")
+    entry = parse_entry(f"{ID} 12 200 - ann@desk: bench resnet 50")
+    assert entry == LeaseEntry(
+        id=ID, pid=12, seconds=200, user=None, text="ann@desk: bench resnet 50"
+    )
     assert entry.since == "ann@desk: bench resnet 50 (since 3 min)"
-    for words in ("", "x 1 a", "1 x a", "1"):
-        with pytest.raises(AgentError, match="PID SECONDS WHO"):
-            parse_entry(words)
+    other = parse_entry(f"{ID} 12 200 bob ann@desk: bench")
+    assert other.since == "the board's user bob as 'ann@desk: bench' (since 3 min)"
+    assert parse_entry(f"{ID} 12 200 - ").text == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "1",
+        "12 200 ann@desk: bench",
+        f"{ID} x 1 - a",
+        f"{ID} 1 x - a",
+        f"{ID} 1 1 -",
+        f"{ID} \N{SUPERSCRIPT TWO} 1 - a",
+        f"{ID} {'9' * 5000} 1 - a",
+        f"{ID} 1 {'9' * 5000} - a",
+        f"{ID} 1 1 \x1b[2J a",
+        f"{ID[:-1]} 1 1 - a",
+    ],
+)
+def test_what_is_no_lease_is_refused(words):
+    with pytest.raises(AgentError, match="ID PID SECONDS USER WHO"):
+        parse_entry(words)
+
+
+@pytest.mark.parametrize(
+    ("user", "text", "ours"),
+    [(None, f"{owner()}: x", True), ("bob", f"{owner()}: x", False), (None, "bob@lab: x", False)],
+)
+def test_a_run_is_ours_by_the_board_s_word_and_its_own(user, text, ours):
+    assert LeaseEntry(id=ID, pid=1, seconds=0, user=user, text=text).is_ours is ours
 
 
 def test_the_way_to_a_board_in_use_can_be_typed_as_it_stands():
-    holder = LeaseEntry(pid=12, seconds=200, text="ann@desk: bench resnet")
+    holder = LeaseEntry(id=ID, pid=12, seconds=200, user=None, text="ann@desk: bench resnet")
     refusal = busy(Device(name="Ann's pi", uri="ssh:pi"), holder)
     words = shlex.split(refusal.remedy.partition("end that run: ")[2])
     assert words == ["deployx-edge", "devices", "release", "Ann's pi", "--force"]

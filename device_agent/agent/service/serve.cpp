@@ -36,6 +36,7 @@ constexpr int kMaxThreads = 96;
 constexpr std::chrono::milliseconds kGoodbyeTime{300};
 constexpr unsigned kLongestEndSeconds = 10;
 constexpr int kLookAgainMs = 100;
+constexpr unsigned kLongestLookSeconds = 50;
 // The host is told that we still wait, so that a silent link is noticed.
 constexpr std::chrono::seconds kTellAgain{5};
 
@@ -93,22 +94,29 @@ bool host_gone(int input, int patience_ms) {
 }
 
 // Waits until the board is ours. 0, or the exit code where it will not be.
-int await_turn(const Lease& lease, bool wait) {
-  std::uint64_t told = 0;
+int await_turn(Lease& lease, std::chrono::seconds patience) {
+  const Clock::time_point deadline = Clock::now() + patience;
+  std::string told;
   Clock::time_point again = Clock::now();
-  while (const auto holder = lease.holder()) {
-    if (!wait) {
+  for (;;) {
+    // Whatever holds us up, also a file system of somebody else, the process ends.
+    ::alarm(kLongestLookSeconds);
+    const auto first = lease.take();
+    ::alarm(0);
+    if (!first) return give_up(first.failure().message);
+    const std::optional<LeaseEntry>& holder = first.value();
+    if (!holder) return 0;
+    if (Clock::now() >= deadline) {
       static_cast<void>(tell("busy", *holder));
       return kExitBusy;
     }
-    if (holder->number != told || Clock::now() >= again) {
+    if (holder->id != told || Clock::now() >= again) {
       if (!tell("waiting", *holder)) return kExitFailed;
-      told = holder->number;
+      told = holder->id;
       again = Clock::now() + kTellAgain;
     }
     if (host_gone(STDIN_FILENO, kLookAgainMs)) return kExitFailed;
   }
-  return 0;
 }
 
 std::unique_ptr<grpc::Server> start_server(AgentService& service, int& port) {
@@ -167,7 +175,11 @@ int serve(const CommandLine& line) {
     auto queued = Lease::queue(line.lease_folder, WorkFolder{line.work}.lease(), line.lease);
     if (!queued) return give_up(queued.failure().message);
     lease.emplace(std::move(queued).value());
-    if (const int code = await_turn(*lease, line.wait); code != 0) return code;
+    if (!lease->why_not_shared().empty()) {
+      std::printf("alone %s\n", lease->why_not_shared().c_str());
+    }
+    const std::chrono::seconds longest(line.wait_seconds);
+    if (const int code = await_turn(*lease, longest); code != 0) return code;
   }
   auto lifetime = Lifetime::create(patience);
   if (!lifetime) return give_up(lifetime.failure().message);

@@ -1,35 +1,38 @@
 // Who may use the board now, and who is next.
 //
-// Whoever wants the board to itself lays a file with the next number into one folder and keeps it
-// locked for as long as it lives; the lowest number that is locked has the board. A lock ends with
-// its process, so a session that died has given the board back, and no clock is asked.
+// Whoever wants the board alone is one of those who live in the board's lease folder
+// (lease_folder.h), and waits until nobody there has the board or asked before. A lock ends with
+// its process, so a session that died has given the board back, and no date is asked.
 #pragma once
 
-#include <sys/types.h>
-
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "agent/files/unique_fd.h"
-#include "common/result.h"
+#include "agent/session/lease_folder.h"
 
 namespace dx {
 
-// One who has the board or waits for it.
-struct LeaseEntry {
-  std::uint64_t number = 0;
-  pid_t pid = 0;
-  std::uint64_t seconds = 0;  // since it asked, by the board's own uptime
-  std::string text;           // who it is and what for, one line
+// Where the runs of a board meet: the folder of all its users, and that of a work folder for those
+// who cannot use the first.
+struct LeasePlaces {
+  // Opens what is there. `shared` may be the same as `own`: then only the work folder's runs meet.
+  LeasePlaces(const std::string& shared, const std::string& own);
+
+  // All who live but the one called `except`, in their order: the first has the board.
+  std::vector<LeaseEntry> living(const std::string& except = "") const;
+  std::optional<LeaseEntry> find(const std::string& id) const;
+
+  std::optional<LeaseFolder> shared;
+  std::optional<LeaseFolder> own;
+  std::string why_not_shared;  // empty where it is in use, and where none is wanted
 };
 
 class Lease {
  public:
-  // Takes the next number. `folder` is made where it is missing, for every user of the board;
-  // where that cannot be (no /tmp), `fallback` serves instead.
-  static Result<Lease> queue(const std::string& folder, const std::string& fallback,
+  // Joins those who want the board: in the shared folder where that can be trusted and written to,
+  // else in that of the work folder. REQUIRES: this process has no other lease.
+  static Result<Lease> queue(const std::string& shared, const std::string& own,
                              const std::string& text);
 
   Lease(Lease&& other) noexcept = default;
@@ -39,21 +42,22 @@ class Lease {
   // Gives the board back.
   ~Lease();
 
-  // Who has the board; nobody when it is ours. Removes what the dead left before us.
-  std::optional<LeaseEntry> holder() const;
+  // Takes the board if it is our turn; else who is first. Never waits.
+  Result<std::optional<LeaseEntry>> take();
+
+  // Why only runs of this work folder are seen; empty where all of the board are.
+  const std::string& why_not_shared() const { return places_.why_not_shared; }
 
  private:
-  Lease(std::string folder, std::uint64_t number, UniqueFd lock);
+  Lease(LeasePlaces places, bool in_shared, LeaseEntry entry, UniqueFd file);
 
-  std::string folder_;
-  std::uint64_t number_;
-  UniqueFd lock_;
+  LeasePlaces places_;
+  bool in_shared_;
+  LeaseEntry entry_;
+  UniqueFd file_;
 };
 
-// All who live, in their order: the first has the board.
-std::vector<LeaseEntry> lease_entries(const std::string& folder);
-
-// "PID SECONDS TEXT", as it is told to the host.
+// "ID PID SECONDS USER TEXT", as it is told to the host; USER is "-" where it is this process's.
 std::string lease_line(const LeaseEntry& entry);
 
 }  // namespace dx

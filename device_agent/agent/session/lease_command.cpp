@@ -1,16 +1,18 @@
 #include "agent/session/lease_command.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "agent/files/files.h"
+#include "agent/files/unique_fd.h"
 #include "agent/files/work_folder.h"
 #include "agent/session/lease.h"
 
@@ -20,58 +22,94 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kExitFailed = 1;
+// Whatever holds us up, also a file system of somebody else: the host waits 30 seconds.
+constexpr unsigned kLongestSeconds = 28;
 constexpr std::chrono::milliseconds kLookAgain{20};
 // In order, an agent ends its workers first; one that hangs is killed, and they end with it.
 constexpr std::pair<int, std::chrono::seconds> kMeans[] = {{SIGTERM, std::chrono::seconds(12)},
                                                            {SIGKILL, std::chrono::seconds(5)}};
 
-// The shared folder and the one that serves where that cannot be: both may hold sessions.
-std::vector<LeaseEntry> entries_of(const CommandLine& line) {
-  auto entries = lease_entries(line.lease_folder);
-  const std::string own = WorkFolder{line.work}.lease();
-  if (own == line.lease_folder) return entries;
-  const auto more = lease_entries(own);
-  entries.insert(entries.end(), more.begin(), more.end());
-  return entries;
+// A process that stays the one meant also when it ends and another gets its number.
+class Process {
+ public:
+  explicit Process(pid_t pid) : pid_(pid) {
+#ifdef SYS_pidfd_open
+    // Kernels before 5.3 have none.
+    handle_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+#endif
+  }
+
+  // 0 or errno.
+  int send(int signal) const {
+#ifdef SYS_pidfd_send_signal
+    if (handle_.valid()) {
+      return ::syscall(SYS_pidfd_send_signal, handle_.get(), signal, nullptr, 0) == 0 ? 0 : errno;
+    }
+#endif
+    return ::kill(pid_, signal) == 0 ? 0 : errno;
+  }
+
+ private:
+  pid_t pid_;
+  UniqueFd handle_;
+};
+
+int fail(const LeaseEntry& entry, const std::string& why) {
+  std::fprintf(stderr, "dx-agent: process %ld of the user %s, '%s', %s\n",
+               static_cast<long>(entry.pid), user_name(entry.user).c_str(), entry.text.c_str(),
+               why.c_str());
+  return kExitFailed;
 }
 
-bool still_there(const CommandLine& line, const LeaseEntry& holder) {
-  for (const LeaseEntry& entry : entries_of(line)) {
-    if (entry.number == holder.number && entry.pid == holder.pid) return true;
+int say(const std::string& line) {
+  std::printf("%s\n", line.c_str());
+  return std::fflush(stdout) == 0 ? 0 : kExitFailed;
+}
+
+bool lives_on(const LeasePlaces& places, const LeaseEntry& entry, std::chrono::seconds patience) {
+  const Clock::time_point deadline = Clock::now() + patience;
+  while (places.find(entry.id)) {
+    if (Clock::now() >= deadline) return true;
+    std::this_thread::sleep_for(kLookAgain);
   }
   return false;
 }
 
-int end_holder(const CommandLine& line, const LeaseEntry& holder) {
+int end_run(const LeasePlaces& places, const std::string& id) {
+  const auto entry = places.find(id);
+  if (!entry) return say("gone");
+  const Process process(entry->pid);
+  bool asked = false;
   for (const auto& [signal, patience] : kMeans) {
-    if (holder.pid <= 1 || ::kill(holder.pid, signal) != 0) {
-      if (errno == ESRCH) break;
-      std::fprintf(stderr, "dx-agent: process %ld of '%s' cannot be ended: %s\n",
-                   static_cast<long>(holder.pid), holder.text.c_str(), errno_text(errno).c_str());
-      return kExitFailed;
-    }
-    const Clock::time_point deadline = Clock::now() + patience;
-    while (still_there(line, holder) && Clock::now() < deadline) {
-      std::this_thread::sleep_for(kLookAgain);
-    }
-    if (!still_there(line, holder)) break;
+    // Looked at once more now that `process` cannot become another one.
+    const auto now = places.find(id);
+    if (!now) break;
+    if (!now->known || now->pid != entry->pid) return fail(*now, "cannot be seen from here");
+    const int error = process.send(signal);
+    if (error == ESRCH) break;
+    if (error == EPERM) return fail(*now, "can only be ended by that user or by root");
+    if (error != 0) return fail(*now, "cannot be ended: " + errno_text(error));
+    asked = true;
+    if (!lives_on(places, *now, patience)) break;
   }
-  std::printf("ended %s\n", lease_line(holder).c_str());
-  return std::fflush(stdout) == 0 ? 0 : kExitFailed;
+  if (places.find(id)) return fail(*entry, "does not end");
+  return say(asked ? "ended " + lease_line(*entry) : "gone");
 }
 
 }  // namespace
 
 int show_lease(const CommandLine& line) {
-  const auto entries = entries_of(line);
-  if (line.end && !entries.empty()) return end_holder(line, entries.front());
-  if (entries.empty()) std::printf("free\n");
-  const char* word = "holder";
+  ::alarm(kLongestSeconds);
+  const LeasePlaces places(line.lease_folder, WorkFolder{line.work}.lease());
+  if (!line.end.empty()) return end_run(places, line.end);
+  const auto entries = places.living();
+  if (entries.empty()) return say("free");
+  const char* word = "holder ";
   for (const LeaseEntry& entry : entries) {
-    std::printf("%s %s\n", word, lease_line(entry).c_str());
-    word = "waiting";
+    if (const int code = say(word + lease_line(entry)); code != 0) return code;
+    word = "waiting ";
   }
-  return std::fflush(stdout) == 0 ? 0 : kExitFailed;
+  return 0;
 }
 
 }  // namespace dx

@@ -162,13 +162,17 @@ TEST_CASE("the command line is taken as documented") {
   REQUIRE(leased);
   CHECK(leased.value().lease == "a b");
   CHECK(leased.value().lease_folder == "/l");
-  CHECK_FALSE(leased.value().wait);
+  CHECK(leased.value().wait_seconds == 0);
+  CHECK(line.value().wait_seconds == 86400);
+  const auto patient = parse({"serve", "--lease", "a", "--wait-seconds", "90"});
+  REQUIRE(patient);
+  CHECK(patient.value().wait_seconds == 90);
   const auto kept = parse({"receive", "--work", "/w", "--keep-bytes", "5000000000"});
   REQUIRE(kept);
   CHECK(kept.value().keep_bytes == 5000000000);
-  const auto ended = parse({"lease", "--work", "/w", "--end"});
+  const auto ended = parse({"lease", "--work", "/w", "--end", "0123456789abcdef"});
   REQUIRE(ended);
-  CHECK(ended.value().end);
+  CHECK(ended.value().end == "0123456789abcdef");
   CHECK(parse({"--version"}));
   for (const std::vector<std::string>& words :
        std::vector<std::vector<std::string>>{{},
@@ -184,7 +188,9 @@ TEST_CASE("the command line is taken as documented") {
                                              {"receive", "--keep-bytes", "1g"},
                                              {"receive", "--lease", "x"},
                                              {"serve", "--lease", ""},
-                                             {"serve", "--end"},
+                                             {"serve", "--end", "x"},
+                                             {"serve", "--wait-seconds", "0"},
+                                             {"lease", "--end"},
                                              {"lease", "--no-wait"},
                                              {"serve", "extra"}}) {
     CHECK_FALSE(parse(words));

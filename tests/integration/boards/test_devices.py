@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.board import running_sshd
+from tests.integration.board import options_toml, running_sshd
 
 ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
@@ -114,7 +114,7 @@ def test_the_doctor_ticks_what_a_run_needs(user, sshd):
     options = sshd.options()
     deployx(user, "devices", "add", "off", "ssh:nobody@127.0.0.1:1", "--no-probe")
     config = user_file(user).read_text(encoding="utf-8")
-    board = f'[devices.here]\nuri = "{sshd.uri}"\nssh_config = "{options.ssh_config}"\n'
+    board = f'[devices.here]\nuri = "{sshd.uri}"\n{options_toml(options)}'
     user_file(user).write_text(config + board, encoding="utf-8")
     checks = {c["name"]: c for c in document(user, "devices", "doctor", "here")["checks"]}
     for name in ("link", "target", "binaries", "work folder", "lease", "disk", "clock"):

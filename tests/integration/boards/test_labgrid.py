@@ -22,7 +22,7 @@ from deployx_edge.errors import DeployxError, DeviceBusyError, TransportError, U
 from deployx_edge.resources import cache_folder
 from deployx_edge.transport import open_transport
 from deployx_edge.workflows.session import open_session
-from tests.integration.board import USER, Sshd, free_port, running_sshd
+from tests.integration.board import USER, Sshd, free_port, options_toml, running_sshd
 from tests.integration.processes import wait_until, with_words
 
 ROOT = Path(__file__).parents[3]
@@ -133,7 +133,7 @@ def opened(device: Device, **changes: object):
 def test_a_bench_by_the_name_of_a_place(device: Device, lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "deployx.toml").write_text(
         f'[devices."lab board"]\nuri = "labgrid:bench-7@{lab.address}"\n'
-        f'work_folder = "{device.work_folder}"\nssh_config = "{device.options.ssh_config}"\n'
+        f'work_folder = "{device.work_folder}"\n{options_toml(device.options)}'
     )
     command = [sys.executable, "-m", "deployx_edge", "bench", DIGITS]
     bench = subprocess.Popen(

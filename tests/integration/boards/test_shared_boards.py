@@ -31,7 +31,7 @@ from deployx_edge.workflows.incidents import incidents_of
 from deployx_edge.workflows.lease import lease_of, owner, release
 from deployx_edge.workflows.progress import Stage
 from deployx_edge.workflows.session import open_session, push_to_device
-from tests.integration.board import MissingPartError, SmallDisk, running_sshd
+from tests.integration.board import MissingPartError, SmallDisk, options_toml, running_sshd
 from tests.integration.boards.strikes import during_runs
 from tests.integration.models.onnx_models import model, weights
 from tests.integration.processes import wait_until, with_words
@@ -141,7 +141,7 @@ def endless_bench(board, tmp_path):
         f'work_folder = "{board.work_folder}"',
     ]
     if board.options.ssh_config:
-        lines.append(f'ssh_config = "{board.options.ssh_config}"')
+        lines.append(options_toml(board.options))
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = [sys.executable, "-m", "deployx_edge", "bench", str(DIGITS), "-d", "the board"]
     process = subprocess.Popen(
