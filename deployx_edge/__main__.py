@@ -11,6 +11,7 @@ from deployx_edge.cli.phases import mark, phase_lines
 from deployx_edge.errors import DeployxError
 from deployx_edge.resources import cache_error
 from deployx_edge.scratch import own_temporary_folder, remove_left_behind
+from deployx_edge.visible import show_visibly
 
 _DEBUG = "--debug"
 _INTERRUPTED = 130
@@ -23,6 +24,7 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if word != _DEBUG]
     mark("Reading the command line")
     with ending_well():
+        show_visibly()
         try:
             remove_left_behind()
             with own_temporary_folder():

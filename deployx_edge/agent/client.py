@@ -36,7 +36,12 @@ _HEARTBEAT_SECONDS = 3.0
 # patience (30 s) is longer, so that the host is the first to know.
 _LINK_LOST_SECONDS = 15.0
 _CALL_SECONDS = 30.0
-_MESSAGE_BYTES = 1 << 30
+# Outputs may be large; everything else that an agent has to say is not.
+_OUTPUT_BYTES = 1 << 30
+_ANSWER_BYTES = 4 << 20
+_MOST_PHASES = 1000
+_MOST_LAYERS = 20_000
+_MOST_RUNS_A_SECOND = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +74,11 @@ class AgentClient:
     def __init__(
         self, port: int, token: str, *, link_lost_seconds: float = _LINK_LOST_SECONDS
     ) -> None:
-        self._channel = grpc.insecure_channel(
-            f"127.0.0.1:{port}",
-            options=[
-                ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-                ("grpc.max_send_message_length", _MESSAGE_BYTES),
-                ("grpc.enable_http_proxy", 0),
-            ],
-        )
+        self._channel = _channel(port, _ANSWER_BYTES)
         self._stub = agent_pb2_grpc.AgentStub(self._channel)
+        # Connects with the first inference.
+        self._output_channel = _channel(port, _OUTPUT_BYTES)
+        self._output_stub = agent_pb2_grpc.AgentStub(self._output_channel)
         self._metadata = (("x-deployx-token", token),)
         self._link_lost_seconds = link_lost_seconds
         self._running: set[Any] = set()
@@ -136,7 +137,8 @@ class AgentClient:
             watchdog_ms=round(limits.watchdog_seconds * 1000),
             outputs=outputs,
         )
-        for event in self._stream(self._stub.Load, request):
+        for count, event in enumerate(self._stream(self._stub.Load, request)):
+            _require(count < _MOST_PHASES, "the load's phases without end")
             if event.HasField("loaded"):
                 return messages.load_of(event.loaded)
         raise AgentError("The agent ended the load without an answer.")
@@ -146,13 +148,18 @@ class AgentClient:
     ) -> Iterator[Inference]:
         """Run many inputs with several in flight; answers come in the order of the requests."""
 
+        asked = 0
+
         def encode() -> Iterator[agent_pb2.InferRequest]:
+            nonlocal asked
             for sequence, inputs in enumerate(requests):
+                asked = sequence + 1
                 yield agent_pb2.InferRequest(
                     model_id=model_id, sequence=sequence, inputs=_tensor_messages(inputs)
                 )
 
-        for reply in self._stream(self._stub.Infer, encode()):
+        for count, reply in enumerate(self._stream(self._output_stub.Infer, encode())):
+            _require(reply.sequence == count < asked, "an answer that was not asked for")
             yield Inference(
                 sequence=reply.sequence,
                 outputs={t.name: messages.array_of(t) for t in reply.outputs},
@@ -177,9 +184,11 @@ class AgentClient:
             pause_ns=round(plan.pause_seconds * 1e9),
         )
         samples: list[int] = []
+        most = plan.iterations or plan.seconds * _MOST_RUNS_A_SECOND
         for event in self._stream(self._stub.Bench, request):
             if event.HasField("samples"):
                 samples.extend(event.samples.ns)
+                _require(len(samples) <= most, "more samples than were asked for")
                 on_samples(event.samples.ns)
             elif event.HasField("summary"):
                 return messages.bench_of(samples, event.summary)
@@ -205,6 +214,8 @@ class AgentClient:
         for event in self._stream(self._stub.Profile, request):
             if event.HasField("layer"):
                 layers.append(messages.layer_of(event.layer))
+                _require(len(event.layer.ns) <= iterations, "more samples than were asked for")
+                _require(len(layers) <= _MOST_LAYERS, "layers without end")
                 on_layer(layers[-1])
             elif event.HasField("summary"):
                 return ProfileSamples(
@@ -229,6 +240,7 @@ class AgentClient:
         if self._heart.is_alive():
             self._heart.join(timeout=_CALL_SECONDS)
         self._channel.close()
+        self._output_channel.close()
 
     def __enter__(self) -> AgentClient:
         return self
@@ -292,6 +304,22 @@ class AgentClient:
             running = list(self._running)
         for call in running:
             call.cancel()
+
+
+def _channel(port: int, most_answer_bytes: int) -> grpc.Channel:
+    options = [
+        ("grpc.max_receive_message_length", most_answer_bytes),
+        ("grpc.max_send_message_length", _OUTPUT_BYTES),
+        ("grpc.enable_http_proxy", 0),
+    ]
+    return grpc.insecure_channel(f"127.0.0.1:{port}", options=options)
+
+
+def _require(is_sound: bool, found: str) -> None:
+    if not is_sound:
+        raise AgentError(
+            f"The agent sent {found}.", remedy="Check the board: that is not an agent of ours."
+        )
 
 
 def _tensor_messages(inputs: Sequence[InputTensor]) -> list[agent_pb2.Tensor]:

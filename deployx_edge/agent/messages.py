@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy
 
 from deployx_edge.agent.v1 import agent_pb2
+from deployx_edge.errors import AgentError
 from deployx_edge.measurement.values import (
     BenchSamples,
     BoardDescription,
@@ -55,6 +57,12 @@ _PRECISION_OPTIONS: dict[str, dict[str, bool]] = {
     },
 }
 
+_NUMPY_NAMES = ("float16", "float32", "float64", "bool", "int8", "int16", "int32", "int64")
+_DTYPES = {
+    name: numpy.dtype(name).newbyteorder("<")
+    for name in (*_NUMPY_NAMES, "uint8", "uint16", "uint32", "uint64")
+}
+
 _SINGLE_OPTIONS = (
     "fp16_storage",
     "fp16_arithmetic",
@@ -94,9 +102,19 @@ def tensor_message(name: str, array: numpy.ndarray, batched: bool) -> agent_pb2.
 
 
 def array_of(message: agent_pb2.Tensor) -> numpy.ndarray:
-    """The tensor's values; the array is read-only, since it shares the message's memory."""
-    dtype = numpy.dtype(message.dtype).newbyteorder("<")
-    return numpy.frombuffer(message.data, dtype=dtype).reshape(tuple(message.dims))
+    """The tensor's values; the array is read-only, since it shares the message's memory.
+
+    AgentError where type, shape and bytes do not belong together.
+    """
+    shape = tuple(message.dims)
+    dtype = _DTYPES.get(message.dtype)
+    known = dtype is not None and min(shape, default=0) >= 0
+    if dtype is None or not known or math.prod(shape) * dtype.itemsize != len(message.data):
+        raise AgentError(
+            f"The agent sent {len(message.data)} bytes as the output {message.name[:100]!r} of "
+            f"type {message.dtype[:40]!r} and shape {list(shape[:8])}, which do not fit."
+        )
+    return numpy.frombuffer(message.data, dtype=dtype).reshape(shape)
 
 
 def conditions_of(message: agent_pb2.Conditions) -> Conditions:

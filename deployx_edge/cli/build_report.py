@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from deployx_edge.crossbuild.runtime import Runtime, to_document
 from deployx_edge.report.units import size
@@ -98,8 +99,8 @@ def sources_table(archives: Sequence[Archive]) -> Table:
     for heading in ("", "archive", "for", "sha256"):
         table.add_column(heading, no_wrap=heading == "sha256", overflow="fold")
     for archive in archives:
-        mark = "[green]✓[/]" if archive.present else "[yellow]–[/]"
-        table.add_row(mark, archive.filename, ", ".join(archive.packages), archive.sha256)
+        mark = ("✓", "green") if archive.present else ("–", "yellow")
+        table.add_row(Text(*mark), archive.filename, ", ".join(archive.packages), archive.sha256)
     return table
 
 

@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from deployx_edge.cli.phases import mark
 from deployx_edge.errors import UsageError
 from deployx_edge.report.units import period
+from deployx_edge.visible import raw_stream, visible
 from deployx_edge.workflows.progress import Phase, Progress, Stage
 
 if TYPE_CHECKING:
@@ -32,15 +34,41 @@ _EVERY_SECONDS = 10.0
 _REMIND_SECONDS = 15.0
 
 
+class _VisibleConsole(Console):
+    """Shows what others wrote as it is: neither a terminal's signs in it act, nor Rich's own
+    markup (``[red]``) and names of pictures (``:smile:``)."""
+
+    def __init__(
+        self, *, file: TextIO | None = None, width: int | None = None, record: bool = False
+    ) -> None:
+        # What Rich draws with is written past the stream that names such signs.
+        stream = raw_stream(sys.stdout if file is None else file)
+        super().__init__(
+            file=stream, width=width, record=record, highlight=False, markup=False, emoji=False
+        )
+
+    def render_str(self, text: str, **words: Any) -> Text:
+        """As the base class; visible before its width is measured."""
+        return super().render_str(visible(text), **words)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """As the base class; what came as ``Text`` is made visible here."""
+        for segment in super().render(renderable, options):
+            shown = segment.text if segment.control else visible(segment.text)
+            yield segment if shown is segment.text else Segment(shown, segment.style)
+
+
 def print_report(content: RenderableType) -> None:
     """A table or a line for people. Piped output is as wide as it needs to be."""
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = _VisibleConsole(width=None if sys.stdout.isatty() else 160)
     console.print(content, soft_wrap=isinstance(content, str))
 
 
 def draw_report(content: RenderableType, path: Path) -> None:
     """The same report as a picture: ``.svg`` or ``.html``, by the file's ending."""
-    console = Console(record=True, width=160, file=io.StringIO(), highlight=False)
+    console = _VisibleConsole(file=io.StringIO(), width=160, record=True)
     console.print(content)
     if path.suffix == ".svg":
         text = console.export_svg(title="deployx-edge")
@@ -140,7 +168,7 @@ def _live_lines(names: Sequence[str]) -> Iterator[Callable[[str], Progress]]:
 
         return show
 
-    console = Console(stderr=True, highlight=False)
+    console = _VisibleConsole(file=sys.stderr)
     with Live(_Lines(), console=console, refresh_per_second=8):
         yield progress_of
 
@@ -150,7 +178,7 @@ def _live_line() -> Iterator[Progress]:
     from rich.live import Live
     from rich.text import Text
 
-    console = Console(stderr=True, highlight=False)
+    console = _VisibleConsole(file=sys.stderr)
     started = time.monotonic()
     stage, text = "", ""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from deployx_edge.report.units import NOT_AVAILABLE, size
 
@@ -24,14 +24,14 @@ def devices_table(
         table.add_column(heading, overflow="fold")
     for device in devices:
         answered, found = (told or {}).get(device.name, (None, "not asked"))
-        mark = "" if answered is None else "[green]✓[/]" if answered else "[red]✗[/]"
+        mark = "" if answered is None else Text(*("✓", "green") if answered else ("✗", "red"))
         table.add_row(
             mark,
-            escape(device.name),
-            escape(device.uri),
+            device.name,
+            device.uri,
             device.target or "asked from the board",
-            escape(device.work_folder or "the link's default"),
-            escape(found),
+            device.work_folder or "the link's default",
+            found,
         )
     return table
 

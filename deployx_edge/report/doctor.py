@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from rich.table import Table
+from rich.text import Text
 
 
 class _Check(Protocol):
@@ -29,6 +30,8 @@ def doctor_table(checks: Iterable[_Check]) -> Table:
     for heading in ("", "what", "found", "to get it"):
         table.add_column(heading, overflow="fold")
     for check in checks:
-        mark = "[green]✓[/]" if check.present else "[red]✗[/]" if check.needed else "[yellow]–[/]"
-        table.add_row(mark, f"{check.group}: {check.name}", check.found, check.remedy)
+        mark = (
+            ("✓", "green") if check.present else ("✗", "red") if check.needed else ("–", "yellow")
+        )
+        table.add_row(Text(*mark), f"{check.group}: {check.name}", check.found, check.remedy)
     return table

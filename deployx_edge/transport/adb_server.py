@@ -14,6 +14,7 @@ from deployx_edge import process
 from deployx_edge.errors import TransportError, UsageError
 from deployx_edge.scratch import lasting_environment
 from deployx_edge.transport.adb_connection import AdbConnection, AdbError
+from deployx_edge.transport.output import read_number
 
 ADB_FAILURES = (AdbError, OSError, EOFError, ValueError)
 """All that a connection raises where the server fails or answers nonsense."""
@@ -26,7 +27,7 @@ _START_SECONDS = 30.0
 _DEFAULT_PORT = 5037
 _HERE = ("127.0.0.1", "localhost")
 _DEVICE_LINE = re.compile(r"(\S+)\s+(\S.*?)(?:\s+(?=\w+:\S)|$)")
-_TRANSPORT_ID = re.compile(r"\btransport_id:(\d+)")
+_TRANSPORT_ID = re.compile(r"\btransport_id:([0-9]{1,18})\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +70,12 @@ def server_address() -> ServerAddress:
 
 
 def _address(host: str, port: str, source: str) -> ServerAddress:
-    if not port.isdigit() or not 0 < int(port) < 65536:
+    number = read_number(port)
+    if number is None or not 0 < number < 65536:
         raise UsageError(f"A port from 1 to 65535 was expected in {source}.")
     if ":" in host:
         raise UsageError(f"A host name or an IPv4 address was expected in {source}.")
-    return ServerAddress(host=host or "127.0.0.1", port=int(port))
+    return ServerAddress(host=host or "127.0.0.1", port=number)
 
 
 class AdbServer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from deployx_edge.transport.output import answer_text, read_number
 from deployx_edge.transport.protocol import Transport
 
 # One command, so that a slow link is waited for once. Each part goes below its own mark;
@@ -26,7 +27,7 @@ part zones zones
 """
 _ASK_SECONDS = 30.0
 
-_PROPERTY = re.compile(r"^\[([^\]]+)\]: \[(.*)\]$", re.MULTILINE)
+_PROPERTY = re.compile(r"^\[([^\]\n]+)\]: \[(.*)\]$", re.MULTILINE)
 _CHARGING = {1: "unknown", 2: "charging", 3: "discharging", 4: "not charging", 5: "full"}
 
 
@@ -68,7 +69,7 @@ def android_facts(transport: Transport) -> AndroidFacts | None:
     if transport.system() != "android":
         return None
     done = transport.run(["sh", "-c", _ASK], timeout=_ASK_SECONDS)
-    return read_facts(done.stdout.decode(errors="replace"))
+    return read_facts(answer_text(done))
 
 
 def facts_table(facts: AndroidFacts) -> list[tuple[str, str]]:
@@ -180,8 +181,7 @@ def _zones(text: str) -> tuple[ThermalZone, ...]:
 
 
 def _number(text: str | None) -> int | None:
-    text = (text or "").strip()
-    return int(text) if re.fullmatch(r"-?\d+", text) else None
+    return read_number((text or "").strip(), signed=True)
 
 
 def _flag(text: str) -> bool | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from deployx_edge.process import Completed
+from deployx_edge.transport.output import answer_text
 
 _ASK = "cat /proc/mounts; echo; echo deployx-selinux $(getenforce 2> /dev/null)"
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -23,7 +24,7 @@ class Runner(Protocol):
 
 def why_programs_do_not_run(board: Runner, folder: str) -> str:
     """A reason for people, as far as the board tells one."""
-    text = board.run(["sh", "-c", _ASK]).stdout.decode(errors="replace")
+    text = answer_text(board.run(["sh", "-c", _ASK]))
     table, _, enforcing = text.partition("deployx-selinux")
     mount = mount_of(table, folder)
     if mount is not None and "noexec" in mount[1].split(","):

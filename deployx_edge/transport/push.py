@@ -25,7 +25,7 @@ from deployx_edge.errors import (
     MissingToolError,
     TransportError,
 )
-from deployx_edge.transport.output import LineReader
+from deployx_edge.transport.output import LineBudget, LineReader, read_number
 from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push_answers import Answers
 
@@ -34,6 +34,7 @@ _HASH_BYTES = 1 << 20
 # What a link that breaks may cost at most, however much its buffers would take.
 _MOST_ON_THE_WAY_BYTES = 2 << 20
 _NOISE_LINES = 200
+_MOST_WORDS = 1000
 _MOST_FILES = 100_000
 _GREETING = ["deployx-receive", "2"]
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -180,7 +181,8 @@ class _Attempt:
             with contextlib.suppress(LinkLostError):
                 channel.write(_offer(bundle_name, files))
             needs, free = self._read_needs(channel, lines, contents)
-            answers = Answers(lines, [need.file.sha256 for need in needs])
+            expected = [need.file.sha256 for need in needs]
+            answers = Answers(lines, expected, _missing(needs))
             sent = self._send(channel, needs, answers)
             self._finish(channel, answers, free, needs)
             if sent != _missing(needs):
@@ -193,27 +195,33 @@ class _Attempt:
         self, channel: Channel, lines: LineReader, contents: dict[str, PushFile]
     ) -> tuple[list[_Need], int]:
         """The board's answer to the offer: what it lacks, and its free bytes."""
-        free = -1
+        free: int | None = None
         needs: list[_Need] = []
+        lacking = dict(contents)
+        budget = LineBudget(_MOST_FILES)
         noise = 0
         while (line := lines.next(self._answer_seconds)) is not None:
             words = line.split(" ")
             if words[0] == "error":
-                raise self._error(line, None, free, _missing(needs))
-            if words[0] == "checking":
+                raise self._error(line, None, -1 if free is None else free, _missing(needs))
+            if words[0] == "checking" and budget.take():
                 continue  # It hashes what it has, and lives.
-            if free < 0:
-                if len(words) == 3 and words[:2] == _GREETING and words[2].isdigit():
-                    free = int(words[2])
-                elif (noise := noise + 1) > _NOISE_LINES:
-                    break  # What a login script prints before is passed over, within reason.
+            if free is None:
+                if len(words) == 3 and words[:2] == _GREETING:
+                    free = read_number(words[2])
+                # What a login script prints before is passed over, within reason.
+                if free is None and (noise := noise + 1) > _NOISE_LINES:
+                    raise TransportError(
+                        f"The receiver on {self._transport.uri} was to answer, and other text "
+                        f"comes without end: {line[:200]!r}."
+                    )
                 continue
             if line == "end":
                 return needs, free
-            if words[0] == "damaged" and words[-1] in contents:
+            if words[0] == "damaged" and words[-1] in contents and budget.take():
                 self.damaged.add(words[-1])
             else:
-                needs.append(_read_need(line, contents))
+                needs.append(_read_need(line, lacking))
         raise self._no_answer(channel)
 
     def _send(self, channel: Channel, needs: Sequence[_Need], answers: Answers) -> int:
@@ -262,7 +270,7 @@ class _Attempt:
 
     def _error(self, line: str, file: PushFile | None, free: int, needed: int) -> DeployxError:
         """The exception for ``error CODE TEXT``."""
-        _, code, text = [*line.split(" ", 2), "", ""][:3]
+        _, code, text = [*line[:_MOST_WORDS].split(" ", 2), "", ""][:3]
         where = self._transport.uri
         if code == "corrupt":
             return _CorruptError(text, file)
@@ -327,12 +335,14 @@ def _offer(bundle_name: str, files: Sequence[PushFile]) -> bytes:
     return "\n".join([*lines, "end", ""]).encode()
 
 
-def _read_need(line: str, contents: dict[str, PushFile]) -> _Need:
+def _read_need(line: str, lacking: dict[str, PushFile]) -> _Need:
+    """What the board asks for, which leaves ``lacking``: each content is asked for once."""
     words = line.split(" ")
-    file = contents.get(words[1]) if len(words) == 3 and words[0] == "need" else None
-    if file is None or not words[2].isdigit() or int(words[2]) > file.size:
+    file = lacking.pop(words[1], None) if len(words) == 3 and words[0] == "need" else None
+    offset = read_number(words[2]) if file else None
+    if file is None or offset is None or offset > file.size:
         raise TransportError(f"The receiver gave an unexpected answer: {line[:200]!r}.")
-    return _Need(file, int(words[2]))
+    return _Need(file, offset)
 
 
 def _slices(need: _Need) -> Iterator[memoryview]:

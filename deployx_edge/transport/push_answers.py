@@ -6,17 +6,20 @@ import threading
 from collections.abc import Callable, Sequence
 
 from deployx_edge.errors import DeployxError, TransportError
-from deployx_edge.transport.output import LineReader
+from deployx_edge.transport.output import LineReader, read_number
 
 
 class Answers:
     """Reads ``have``, ``ok``, ``done`` and ``error`` while the bytes go out."""
 
-    def __init__(self, lines: LineReader, expected: Sequence[str]) -> None:
-        """``expected`` are the hashes of the contents, in the order in which they are sent."""
+    def __init__(self, lines: LineReader, expected: Sequence[str], total: int) -> None:
+        """``expected`` are the hashes of the contents, in the order in which they are sent, and
+        ``total`` all their bytes."""
         self._lines = lines
+        self._total = total
         self._expected = expected
         self._arrived = 0
+        self._told = -1
         self._confirmed = 0
         self.done = False
         self.error = ""
@@ -62,8 +65,10 @@ class Answers:
     def _take(self, line: str) -> None:
         word, _, rest = line.partition(" ")
         awaited = self.awaited()
-        if word == "have" and rest.isdigit():
-            self._arrived = int(rest)
+        arrived = read_number(rest) if word == "have" else None
+        # Each goes beyond the one before it, so that a board cannot say it for ever.
+        if arrived is not None and self._told < arrived <= self._total:
+            self._arrived = self._told = arrived
         elif awaited is not None and line == f"ok {awaited}":
             self._confirmed += 1
         elif word == "done" and awaited is None:

@@ -20,7 +20,12 @@ from deployx_edge.process import Completed
 from deployx_edge.scratch import beside
 from deployx_edge.transport.forwarding import ForwardedPort
 from deployx_edge.transport.mounts import why_programs_do_not_run
-from deployx_edge.transport.output import CollectingChannel, LineReader, run_on_channel
+from deployx_edge.transport.output import (
+    CollectingChannel,
+    LineReader,
+    answer_text,
+    run_on_channel,
+)
 
 _CHUNK_BYTES = 1 << 20
 _NOISE_LINES = 200
@@ -239,7 +244,7 @@ class ShellTransport(ABC):
             if self._board is not None:
                 return self._board
         done = self.run(["sh", "-c", _ASK_BOARD], timeout=self._options.answer_seconds)
-        lines = done.stdout.decode(errors="replace").splitlines()
+        lines = answer_text(done).splitlines()
         answers = [line.removeprefix(_MARK).strip() for line in lines if line.startswith(_MARK)]
         if done.returncode != 0 or len(answers) != 4:
             tail = done.stderr.decode(errors="replace").strip()[-400:]

@@ -17,7 +17,9 @@ echo "deployx-pid $!" >&2
 exec 3<&- < /dev/null
 wait $!
 exit $?"""
-_PID_LINE = re.compile(rb"deployx-pid (\d+)\n")
+_PID_LINE = re.compile(rb"deployx-pid (\d{1,10})\n")
+# What a login script says before it; a board that says more has no process id to tell.
+_MOST_BEFORE_BYTES = 1 << 16
 
 
 def reporting_script(argv: Sequence[str]) -> str:
@@ -44,7 +46,12 @@ class ReportedErrors:
         if found is not None:
             self._pid = int(found[1])
             self._kept.add(self._before[: found.start()] + self._before[found.end() :])
+            self._before = b""
             self._told.set()
+        elif len(self._before) > _MOST_BEFORE_BYTES:
+            kept = len(self._before) - _MOST_BEFORE_BYTES
+            self._kept.add(self._before[:kept])
+            self._before = self._before[kept:]
 
     def end(self) -> None:
         """No more bytes come."""

@@ -28,17 +28,43 @@ LINK_FAILURES = (paramiko.SSHException, EOFError, OSError)
 
 _WINDOW_BYTES = 16 << 20
 _MOST_HOPS = 8
+# OpenSSH allows 8 KiB for all lines of a greeting, and packets of 256 KiB.
+_MOST_LINE_BYTES = 1 << 16
+_MOST_PACKET_BYTES = 1 << 20
 _Socket = socket.socket | paramiko.Channel
 # AES-GCM needs no separate checksum pass, which is what limits paramiko's rate.
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 
 
 class _TimedPacketizer(Packetizer):
-    """Notes when the other end was last heard."""
+    """Notes when the other end was last heard, and takes in no more than SSH has in one piece.
+
+    The base class reads a greeting to its line end and a packet of any size that is announced,
+    also from who has not proven yet who it is.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self.last_received = time.monotonic()
+        self._line_bytes = 0
+
+    def readline(self, timeout: float) -> str:
+        """As the base class, of a line that ends within reason."""
+        self._line_bytes = 0
+        return str(super().readline(timeout))
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        data: bytes = super()._read_timeout(timeout)  # type: ignore[misc] # typeshed leaves it out
+        self._line_bytes += len(data)
+        if self._line_bytes > _MOST_LINE_BYTES:
+            raise paramiko.SSHException("its greeting has no end")
+        return data
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        """As the base class, of a packet of a size that is allowed."""
+        if n > _MOST_PACKET_BYTES:
+            raise paramiko.SSHException(f"it announces a packet of {n} bytes")
+        return bytes(super().read_all(n, check_rekey))
 
     def read_message(self) -> tuple[int, paramiko.Message]:
         """As the base class, plus the time."""

@@ -11,19 +11,29 @@ import io
 import re
 import tarfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from deployx_edge.errors import LinkLostError, TransportError
+from deployx_edge.transport.output import read_number
 from deployx_edge.transport.protocol import Channel, Transport
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 # A board with a slow card takes its time for thousands of files.
 _LIST_SECONDS = 600.0
 _SILENCE_SECONDS = 120.0
 _READ_BYTES = 1 << 20
+# A Jetson's libraries and headers are some 30,000 files; more is no folder of libraries.
+_MOST_FACTS = 100_000
+# Headers, long names and padding between two files.
+_MOST_BETWEEN_BYTES = 1 << 20
+# What tarfile raises for bytes that are none.
+_NO_ARCHIVE = (tarfile.TarError, ValueError, ArithmeticError, EOFError)
 
 # Patterns are the arguments. One line a fact: its kind, then the facts, the path last.
 _LIST = r"""
@@ -108,20 +118,26 @@ def read_files(transport: Transport, paths: Sequence[str]) -> Iterator[tuple[str
     A file that the board cannot read is left out. LinkLostError when the link breaks.
     """
     channel = transport.stream(["sh", "-c", _SEND])
+
+    def ended(error: Exception) -> TransportError:
+        return TransportError(
+            f"The files from {transport.uri} ended early ({error}): "
+            f"{channel.error_tail() or 'the board said nothing'}."
+        )
+
     feeder = _feed_names(channel, paths)
     try:
         # xargs may start tar more than once: one archive after another, zeros between.
-        with tarfile.open(fileobj=_Output(channel), mode="r|", ignore_zeros=True) as archive:
+        output = _Output(channel, transport.uri)
+        with tarfile.open(fileobj=output, mode="r|", ignore_zeros=True) as archive:
             for member in archive:
+                output.expect(member.size)
                 if member.islnk():
                     yield f"/{member.name}", f"/{member.linkname}"
                 elif content := archive.extractfile(member):
-                    yield f"/{member.name}", content
-    except tarfile.TarError as error:
-        raise TransportError(
-            f"The files from {transport.uri} ended early ({error}): "
-            f"{channel.error_tail() or 'the board said nothing'}."
-        ) from error
+                    yield f"/{member.name}", io.BufferedReader(_Content(content, ended))
+    except _NO_ARCHIVE as error:
+        raise ended(error) from error
     finally:
         channel.close()
         feeder.join()
@@ -131,8 +147,7 @@ def hash_files(transport: Transport, paths: Sequence[str]) -> dict[str, str] | N
     """The sha256 of each file as the board computes it; None where it has no ``sha256sum``."""
     names = "".join(f"{path[1:]}\0" for path in paths).encode(errors="surrogateescape")
     done = transport.run(["sh", "-c", _HASH], input=names, timeout=_LIST_SECONDS)
-    lines = done.stdout.decode(errors="surrogateescape").splitlines()
-    pairs = (line.partition("  ") for line in lines)
+    pairs = (line.partition("  ") for line in _lines(done.stdout))
     found = {f"/{path}": digest for digest, _, path in pairs}
     return found if found or not paths else None
 
@@ -147,11 +162,17 @@ class _Found:
         self.absent: list[str] = []
         self._folders: set[str] = set()
         self._asked: set[str] = set()
+        self._count = 0
 
     def add(self, kind: str, fact: str) -> None:
+        self._count += 1
+        _check_count(self._count)
         if kind == "file":
-            size, modified, path = fact.split(" ", 2)
-            self.files[path] = BoardFile(path=path, size=int(size), modified=int(modified))
+            size, modified, path = [*fact.split(" ", 2), "", ""][:3]
+            numbers = read_number(size), read_number(modified, signed=True)
+            if numbers[0] is None or numbers[1] is None:
+                raise TransportError(f"The size and date of a file were expected: {fact[:200]!r}.")
+            self.files[path] = BoardFile(path=path, size=numbers[0], modified=numbers[1])
         elif kind == "link":
             path, _, target = fact.partition("\n")
             self.links[path] = target
@@ -174,23 +195,54 @@ class _Found:
         return not places.isdisjoint(self._folders)
 
 
-class _Output(io.RawIOBase):
-    """A channel's output as a file."""
+class _Content(io.RawIOBase):
+    """One file of an archive, whose early end is an error of the link."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, inner: IO[bytes], ended: Callable[[Exception], TransportError]) -> None:
+        self._inner = inner
+        self._ended = ended
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        place = memoryview(buffer)
+        try:
+            data = self._inner.read(len(place))
+        except _NO_ARCHIVE as error:
+            raise self._ended(error) from error
+        place[: len(data)] = data
+        return len(data)
+
+
+class _Output(io.RawIOBase):
+    """A channel's output as a file, which ends in TransportError where an archive has no more
+    members and yet no end, or headers as large as a board's memory."""
+
+    def __init__(self, channel: Channel, board: str) -> None:
         self._channel = channel
+        self._board = board
+        self._left = _MOST_BETWEEN_BYTES
+
+    def expect(self, size: int) -> None:
+        """A member's content comes next, and then the next member."""
+        self._left = size + _MOST_BETWEEN_BYTES
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        return self._channel.read(size if size > 0 else _READ_BYTES, _SILENCE_SECONDS)
+        data = self._channel.read(size if size > 0 else _READ_BYTES, _SILENCE_SECONDS)
+        self._left -= len(data)
+        if self._left < 0:
+            raise TransportError(f"{self._board} sends an archive that holds no files and no end.")
+        return data
 
 
 def _facts(transport: Transport, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Kind and fact of each line; a link's fact is its path and, in a second line, its target."""
     done = transport.run(["sh", "-c", _LIST, "sh", *patterns], timeout=_LIST_SECONDS)
-    lines = done.stdout.decode(errors="surrogateescape").splitlines()
+    lines = _lines(done.stdout)
     if not lines or lines[-1] != "end":
         words = done.stderr.decode(errors="replace").strip().splitlines()
         raise TransportError(
@@ -207,6 +259,20 @@ def _facts(transport: Transport, patterns: Sequence[str]) -> Iterator[tuple[str,
             yield kind, fact
         else:
             raise TransportError(f"{transport.uri} lists what is no file: {line[:200]!r}.")
+
+
+def _lines(output: bytes) -> list[str]:
+    """As ``splitlines``, which also takes a name's own odd signs for line ends."""
+    _check_count(output.count(b"\n"))
+    return output.decode(errors="surrogateescape").removesuffix("\n").split("\n")
+
+
+def _check_count(count: int) -> None:
+    if count > _MOST_FACTS:
+        raise TransportError(
+            f"At most {_MOST_FACTS} files and links were expected of the board; it lists more.",
+            remedy="Name fewer folders.",
+        )
 
 
 def _feed_names(channel: Channel, paths: Sequence[str]) -> threading.Thread:

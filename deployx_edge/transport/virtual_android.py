@@ -18,7 +18,7 @@ from deployx_edge.device import LinkOptions
 from deployx_edge.errors import TransportError
 from deployx_edge.transport.adb import WORK_FOLDER, AdbTransport
 from deployx_edge.transport.adb_server import ADB_FAILURES
-from deployx_edge.transport.output import GRACE_SECONDS
+from deployx_edge.transport.output import GRACE_SECONDS, read_number
 
 _MODULE = "deployx_edge.transport.android_device"
 _START_SECONDS = 30.0
@@ -80,8 +80,9 @@ def _port_of(device: process.Child) -> int:
     assert device.stdout and device.stderr
     readable, _, _ = select.select([device.stdout], [], [], _START_SECONDS)
     line = device.stdout.readline().split() if readable else []
-    if len(line) == 2 and line[0] == b"listening":
-        return int(line[1])
+    port = read_number(line[1].decode(errors="replace")) if len(line) == 2 else None
+    if port is not None and line[0] == b"listening":
+        return port
     process.kill_group(device)
     said = device.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
     raise TransportError(

@@ -16,7 +16,7 @@ from deployx_edge.report.units import period, size
 from deployx_edge.transport import open_device
 from deployx_edge.transport.android import AndroidFacts
 from deployx_edge.transport.board import checked_target
-from deployx_edge.transport.output import LineReader
+from deployx_edge.transport.output import LineBudget, LineReader, read_number
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.workflows.built import built
 from deployx_edge.workflows.doctor import Check
@@ -33,6 +33,11 @@ _HOT = 70.0
 _HASH_SECONDS = 60.0
 _LITTLE_BATTERY = 20.0
 _MOST_SKEW_SECONDS = 120.0
+_MOST_CONTENTS = 10_000
+_SHA256_DIGITS = 64
+# The year 9999, where Python's dates end; before 1970 as far.
+_LAST_DATE = 253402300799
+_DATE_BYTES = 64
 # What makes half floats, and what makes int8 fast, in the words of /proc/cpuinfo.
 _HALF = ("asimdhp", "fphp", "zfh", "zvfh", "avx512_fp16", "avx512fp16", "f16c")
 _DOT = ("asimddp", "i8mm", "avx512_vnni", "avx_vnni", "avx512vnni", "avxvnni")
@@ -86,11 +91,11 @@ def _contents(session: Session) -> Check:
     channel = session.transport.stream([*session.transport.launcher, *words])
     damaged: list[str] = []
     try:
-        lines = LineReader(channel)
-        while (line := lines.next(_HASH_SECONDS)) is not None:
+        lines, budget = LineReader(channel), LineBudget(_MOST_CONTENTS)
+        while (line := lines.next(_HASH_SECONDS)) is not None and budget.take():
             word, _, rest = line.partition(" ")
             if word == "damaged":
-                damaged.append(rest.partition(" ")[0])
+                damaged.append(rest[:_SHA256_DIGITS])
             elif word == "checked":
                 return _contents_found(rest, damaged)
         return _check("contents", False, channel.error_tail().strip() or "the agent says nothing")
@@ -102,7 +107,8 @@ def _contents_found(counted: str, damaged: list[str]) -> Check:
     """``counted`` is the number of contents and that of their bytes."""
     count, _, hashed = counted.partition(" ")
     if not damaged:
-        amount = size(int(hashed)) if hashed.isdecimal() else hashed
+        number = read_number(hashed)
+        amount = hashed if number is None else size(number)
         return _check("contents", True, f"{count} ({amount}), each is what its sha256 says")
     names = ", ".join(sha256[:16] for sha256 in damaged)
     return _check(
@@ -199,11 +205,11 @@ def _binaries(runtime: Runtime | None, target_id: str) -> Check:
 def _clock(transport: Transport) -> Check:
     """The board's date; only logs and files are dated by it, never a measurement."""
     done = transport.run(["date", "+%s"], timeout=30.0)
-    text = done.stdout.decode(errors="replace").strip()
-    if done.returncode != 0 or not text.lstrip("-").isdigit():
+    date = read_number(done.stdout[:_DATE_BYTES].decode(errors="replace").strip(), signed=True)
+    if done.returncode != 0 or date is None or abs(date) > _LAST_DATE:
         return _check("clock", False, "the board tells no date", needed=False)
-    skew = int(text) - time.time()
-    shown = datetime.fromtimestamp(int(text), timezone.utc).isoformat(timespec="seconds")
+    skew = date - time.time()
+    shown = datetime.fromtimestamp(date, timezone.utc).isoformat(timespec="seconds")
     if abs(skew) <= _MOST_SKEW_SECONDS:
         return _check("clock", True, shown)
     way = "behind" if skew < 0 else "ahead"

@@ -17,8 +17,10 @@ from deployx_edge.report.units import period
 from deployx_edge.target import Target
 from deployx_edge.transport import open_device
 from deployx_edge.transport.board import checked_target
+from deployx_edge.transport.output import answer_text
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import install_agent
+from deployx_edge.visible import visible_line
 from deployx_edge.workflows.built import listed
 
 _ANSWER_SECONDS = 30.0
@@ -69,11 +71,15 @@ def parse_entry(words: str) -> LeaseEntry:
     found = _ENTRY.fullmatch(words)
     if not found:
         raise AgentError(
-            f"Expected 'ID PID SECONDS USER WHO' of a lease from the agent, got: {words!r}."
+            f"Expected 'ID PID SECONDS USER WHO' of a lease from the agent, got: {words[:200]!r}."
         )
     id, pid, seconds, user, text = found.groups()
     return LeaseEntry(
-        id=id, pid=int(pid), seconds=int(seconds), user=None if user == "-" else user, text=text
+        id=id,
+        pid=int(pid),
+        seconds=int(seconds),
+        user=None if user == "-" else user,
+        text=visible_line(text),
     )
 
 
@@ -144,7 +150,7 @@ def _agent_there(transport: Transport, target: Target) -> str | None:
     """An agent in the work folder: this build's, else the newest of others."""
     folder = f"{transport.work_folder}/bin"
     done = transport.run(["ls", "-1t", folder], timeout=_ANSWER_SECONDS)
-    names = done.stdout.decode(errors="replace").split() if done.returncode == 0 else []
+    names = answer_text(done).split() if done.returncode == 0 else []
     agents = [name for name in names if name.startswith("dx-agent-")]
     runtime = listed(target)
     own = f"dx-agent-{runtime.agent_sha256}" if runtime else ""
@@ -169,4 +175,4 @@ def _ask(transport: Transport, agent: str, *options: str) -> list[str]:
             f"The lease of {transport.uri} cannot be had: "
             f"{done.stderr.decode(errors='replace').strip() or f'exit code {done.returncode}'}."
         )
-    return done.stdout.decode(errors="replace").splitlines()
+    return answer_text(done).splitlines()

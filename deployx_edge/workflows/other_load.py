@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from deployx_edge.errors import DeployxError
-from deployx_edge.transport.output import LineReader
+from deployx_edge.transport.output import LineReader, read_number
 from deployx_edge.transport.protocol import Channel
 from deployx_edge.workflows.session import Session
 
@@ -82,9 +82,15 @@ def _read(lines: LineReader) -> _Ticks | None:
     own = process.rpartition(")")[2].split()
     if words[:1] != ["cpu"] or len(words) < 1 + _FIELDS or len(own) < _OWN_TIMES.stop:
         return None
-    ticks = [int(word) for word in words[1 : 1 + _FIELDS]]
-    return _Ticks(
-        all=sum(ticks),
-        busy=sum(ticks) - ticks[_IDLE] - ticks[_IOWAIT],
-        own=sum(int(word) for word in own[_OWN_TIMES]),
-    )
+    ticks = _numbers(words[1 : 1 + _FIELDS])
+    owned = _numbers(own[_OWN_TIMES])
+    if ticks is None or owned is None:
+        return None
+    return _Ticks(all=sum(ticks), busy=sum(ticks) - ticks[_IDLE] - ticks[_IOWAIT], own=sum(owned))
+
+
+def _numbers(words: Sequence[str]) -> list[int] | None:
+    """None where one of them is none."""
+    found = [read_number(word, signed=True) for word in words]
+    numbers = [number for number in found if number is not None]
+    return numbers if len(numbers) == len(found) else None

@@ -14,7 +14,7 @@ from deployx_edge.measurement.values import BoardDescription
 from deployx_edge.report.units import size
 from deployx_edge.transport.android import AndroidFacts
 
-_GLIBC = re.compile(r"glibc (\d+)\.(\d+)", re.IGNORECASE)
+_GLIBC = re.compile(r"glibc ([0-9]{1,4})\.([0-9]{1,4})", re.IGNORECASE)
 _NEEDED_LEVEL = re.compile(r"API level (\d+)")
 _NEEDED_GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
 

@@ -24,9 +24,10 @@ from deployx_edge.target import Target
 from deployx_edge.transport import open_device
 from deployx_edge.transport.android import AndroidFacts, android_facts, facts_table
 from deployx_edge.transport.board import checked_target
-from deployx_edge.transport.output import LineReader
+from deployx_edge.transport.output import LineBudget, LineReader, read_number
 from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push import PushFile, install_agent, push
+from deployx_edge.visible import visible_line
 from deployx_edge.workflows.build import ensure_built
 from deployx_edge.workflows.lease import busy, owner, parse_entry
 from deployx_edge.workflows.preflight import check_fit, check_system
@@ -288,22 +289,23 @@ def _start(transport: Transport, agent_path: str, asked: _Asked) -> _Started:
 def _started(channel: Channel, token: str, asked: _Asked) -> _Started:
     """The agent, once the board is ours."""
     lines = LineReader(channel)
+    budget = LineBudget()
     told = alone = ""
     while (line := lines.next(timeout=_READY_SECONDS)) is not None:
         word, _, rest = line.partition(" ")
-        port, _, pid = rest.partition(" ")
-        if word == "ready" and port.isdigit() and pid.isdigit():
-            return _Started(channel=channel, port=int(port), pid=int(pid), token=token, alone=alone)
+        if word == "ready":
+            port, pid = _read_ready(rest)
+            return _Started(channel=channel, port=port, pid=pid, token=token, alone=alone)
         if word == "busy":
             raise busy(asked.device, parse_entry(rest))
+        if word not in ("alone", "waiting") or not budget.take():
+            raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {line[:200]!r}.")
         if word == "alone":
-            alone = rest
+            alone = visible_line(rest)
             asked.progress(
-                Stage(text=f"Taking turns only with runs that have this work folder: {rest}")
+                Stage(text=f"Taking turns only with runs that have this work folder: {alone}")
             )
             continue
-        if word != "waiting":
-            raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {line!r}.")
         holder = parse_entry(rest)
         if told != holder.id:
             told = holder.id
@@ -311,6 +313,14 @@ def _started(channel: Channel, token: str, asked: _Asked) -> _Started:
     raise AgentError(
         f"The agent ended before it was ready, saying: {channel.error_tail().strip() or 'nothing'}"
     )
+
+
+def _read_ready(words: str) -> tuple[int, int]:
+    port, _, pid = words.partition(" ")
+    numbers = read_number(port), read_number(pid)
+    if numbers[0] is None or numbers[1] is None or not 0 < numbers[0] < 65536:
+        raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {words[:200]!r}.")
+    return numbers[0], numbers[1]
 
 
 def _with_last_words(error: LinkLostError, channel: Channel) -> DeployxError:

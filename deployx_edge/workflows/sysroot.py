@@ -28,6 +28,7 @@ from deployx_edge.device import Device
 from deployx_edge.errors import TransportError, UsageError
 from deployx_edge.report.units import size
 from deployx_edge.transport import Transport, open_device
+from deployx_edge.transport.output import answer_text
 from deployx_edge.transport.tree import BoardFile, Tree, hash_files, list_tree, read_files
 from deployx_edge.workflows.locking import locked
 from deployx_edge.workflows.progress import Progress, Stage, Transfer, silent
@@ -153,8 +154,10 @@ def _check_paths(paths: Sequence[str]) -> None:
 
 
 def _ask(transport: Transport) -> _Board:
-    lines = transport.run(["sh", "-c", _ASK]).stdout.decode(errors="replace").splitlines()
-    tegra = next((re.search(r"# R(\d+)", line) for line in lines if line[:6] == "tegra "), None)
+    lines = answer_text(transport.run(["sh", "-c", _ASK])).splitlines()
+    tegra = next(
+        (re.search(r"# R([0-9]{1,4})\b", line) for line in lines if line[:6] == "tegra "), None
+    )
     versions = [line.split()[-1] for line in lines if line.startswith("stable release version")]
     # Jetson Linux 35 is JetPack 5, and so on since 32 was JetPack 4.
     release = jetpacks().get(str(int(tegra[1]) - 30)) if tegra else None
