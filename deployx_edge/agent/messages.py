@@ -152,6 +152,8 @@ def board_of(message: agent_pb2.DeviceDescription) -> BoardDescription:
         conditions=conditions_of(message.conditions),
         emulated=message.emulated,
         emulated_reason=message.emulated_reason,
+        free_cores=message.free_cores,
+        processor_quota=message.processor_quota if given("processor_quota") else None,
     )
 
 
@@ -178,6 +180,8 @@ def bench_of(samples: Iterable[int], summary: agent_pb2.BenchSummary) -> BenchSa
         ),
         before=conditions_of(summary.before),
         after=conditions_of(summary.after),
+        waited_ns=summary.waited_ns if summary.HasField("waited_ns") else None,
+        throttled_ns=summary.throttled_ns if summary.HasField("throttled_ns") else None,
     )
 
 

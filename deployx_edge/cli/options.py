@@ -146,7 +146,8 @@ SettingsOption = Annotated[
     str, typer.Option("--settings", metavar="JSON", help="What rewriters find in context.config.")
 ]
 ThreadsOption = Annotated[
-    str, typer.Option("--threads", help="Threads, or several: 1,2,4. 0: all selected cores.")
+    str,
+    typer.Option("--threads", help="Threads, or several: 1,2,4. 0: all that are free."),
 ]
 PrecisionOption = Annotated[
     str,

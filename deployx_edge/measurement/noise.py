@@ -1,4 +1,4 @@
-"""What disturbed a measurement: spread, other programs, a board that slows down."""
+"""What disturbed a measurement: spread and where it comes from, others, a board that slows down."""
 
 from __future__ import annotations
 
@@ -6,32 +6,42 @@ from collections.abc import Sequence
 from statistics import median
 
 from deployx_edge.measurement.statistics import medians_of_runs, percentile
-from deployx_edge.measurement.values import BenchSamples, BoardDescription, Reading
+from deployx_edge.measurement.values import BenchSamples, BoardDescription, BoardLoad, Reading
 
 # Beyond these a run is called noisy: the distance of the 10th and 90th percentile over the
 # median, how far the medians of repeats lie apart, the end over the beginning, cores that other
-# programs kept busy, and the clock after the runs over the one before.
+# programs kept busy, cores whose time the board's host took, the clock after the runs over the one
+# before, and of the time of the runs what was waited for a processor or held back by a quota.
 _SPREAD = 0.25
 _BETWEEN_RUNS = 0.10
 _SLOWING = 1.10
 _OTHER_CORES = 0.25
+_STOLEN_CORES = 0.05
 _CLOCK = 0.90
+_WAITING = 0.05
+_HELD_BACK = 0.01
+# Where waiting makes this share of what the runs took beyond their median, it explains them.
+_EXPLAINS = 0.5
 # Fewer samples have no spread and no trend worth a word.
 _ENOUGH_SAMPLES = 10
 
 
 def noise(
-    samples: BenchSamples, board: BoardDescription, other_load: float | None
+    samples: BenchSamples, board: BoardDescription, load: BoardLoad | None
 ) -> tuple[str, ...]:
     """A sentence for each thing that disturbed the runs. An emulator's times mean nothing."""
     if board.emulated:
         return ()
+    spread = _spread(samples.samples_ns)
     found = (
-        _spread(samples.samples_ns),
+        spread,
+        _waiting(samples, told=spread is not None),
+        _held_back(samples),
         _between(medians_of_runs(samples.samples_ns, samples.run_lengths)),
         _slowing(samples),
         _clock(samples.before.frequencies, samples.after.frequencies),
-        _load(other_load, board.cores),
+        _programs(load, board.cores),
+        _stolen(load, board.cores),
     )
     return tuple(sentence for sentence in found if sentence)
 
@@ -85,7 +95,52 @@ def _clock(before: Sequence[Reading], after: Sequence[Reading]) -> str | None:
     return f"The clock of {worst.name} fell from {known[worst.name]:g} to {worst.value:g} MHz."
 
 
-def _load(other_load: float | None, cores: int) -> str | None:
-    if other_load is None or other_load <= _OTHER_CORES:
+def _waiting(samples: BenchSamples, *, told: bool) -> str | None:
+    """How long the threads waited for a processor; where they spread by that, it is the reason.
+
+    ``told``: whether the spread was named already. A few huge runs are none by its percentiles.
+    """
+    times = samples.samples_ns
+    waited = samples.waited_ns or 0
+    if not times or waited <= _WAITING * sum(times):
         return None
-    return f"Other programs kept {other_load:.1f} of {cores} cores busy meanwhile."
+    middle = median(times)
+    beyond = sum(max(0.0, time - middle) for time in times)
+    how = (
+        f"the threads waited {_time(waited)} for a processor, and the runs took {_time(beyond)} "
+        "longer than at their median."
+    )
+    explained = waited >= _EXPLAINS * beyond
+    if explained and (told or beyond > _SPREAD * middle * len(times)):
+        return f"The spread comes from waiting for the processor: {how}"
+    return f"The worker had to wait for the processor: {how}"
+
+
+def _held_back(samples: BenchSamples) -> str | None:
+    held = samples.throttled_ns or 0
+    if held <= _HELD_BACK * sum(samples.samples_ns):
+        return None
+    return (
+        f"A control group's quota held the worker back for {_time(held)} while the runs took "
+        f"{_time(sum(samples.samples_ns))}."
+    )
+
+
+def _time(nanoseconds: float) -> str:
+    milliseconds = nanoseconds / 1e6
+    return f"{milliseconds / 1e3:.2f} s" if milliseconds >= 1000 else f"{milliseconds:.3g} ms"
+
+
+def _programs(load: BoardLoad | None, cores: int) -> str | None:
+    if load is None or load.programs <= _OTHER_CORES:
+        return None
+    return f"Other programs kept {load.programs:.1f} of {cores} cores busy meanwhile."
+
+
+def _stolen(load: BoardLoad | None, cores: int) -> str | None:
+    if load is None or load.stolen <= _STOLEN_CORES * cores:
+        return None
+    return (
+        f"The board is a virtual machine whose host took {load.stolen:.1f} of its {cores} cores "
+        "meanwhile (steal)."
+    )

@@ -13,7 +13,7 @@ class RunOptions:
     """How a model is to be run, each option by name; None leaves it to ``precision``
     (the storage and arithmetic options) or to the runtime (the others).
 
-    ``threads`` 0 means as many as the selected cores.
+    ``threads`` 0 means as many as physical cores of the selected ones are free to the worker.
     """
 
     threads: int = 0
@@ -99,7 +99,12 @@ class Cluster:
 
 @dataclass(frozen=True, kw_only=True)
 class BoardDescription:
-    """What the agent says of the board; None is "not available"."""
+    """What the agent says of the board; None is "not available".
+
+    ``cores`` are the processors that the agent may run on, ``free_cores`` the physical cores
+    among them that its affinity and its control groups' ``processor_quota`` (in processors, None
+    for none) leave to run at once; 0 where an agent does not say.
+    """
 
     machine: str
     kernel: str
@@ -116,6 +121,8 @@ class BoardDescription:
     conditions: Conditions
     emulated: bool
     emulated_reason: str
+    free_cores: int = 0
+    processor_quota: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +159,9 @@ class BenchSamples:
     """The raw result of one bench on the board.
 
     ``run_lengths``: how many of the samples each worker process gave, in order; empty for one.
+    ``waited_ns``: how long the worker's threads, taken together, were ready to run and waited for
+    a processor during the timed runs. ``throttled_ns``: how long its control groups were held
+    back by their quota meanwhile. None where the board does not count it.
     """
 
     samples_ns: tuple[int, ...]
@@ -161,6 +171,17 @@ class BenchSamples:
     before: Conditions
     after: Conditions
     run_lengths: tuple[int, ...] = ()
+    waited_ns: int | None = None
+    throttled_ns: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardLoad:
+    """How many of a board's cores were busy for others during a measurement: by ``programs``
+    there, and ``stolen`` by whoever runs the board as a virtual machine."""
+
+    programs: float
+    stolen: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,8 +249,9 @@ class BenchResult:
     """One row of a bench table, complete enough to be believed later.
 
     ``batch``: samples in one run. ``baseline``: of the bundle that another one was run against.
-    ``other_load``: how many cores other programs kept busy meanwhile; None where the board does
-    not say. ``noisy``: something of ``warnings`` disturbed the runs.
+    ``other_load``: how many cores other programs kept busy meanwhile, ``stolen_load`` how many the
+    board's own host took; None where the board does not say. ``noisy``: something of ``warnings``
+    disturbed the runs.
     """
 
     model: ModelIdentity
@@ -244,6 +266,7 @@ class BenchResult:
     batch: int = 1
     baseline: bool = False
     other_load: float | None = None
+    stolen_load: float | None = None
     noisy: bool = False
     warnings: tuple[str, ...] = ()
     # What one checked run gave that the model does not: NaN and infinity, a sentence.

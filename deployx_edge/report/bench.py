@@ -13,7 +13,7 @@ from deployx_edge.measurement.files import FailedRun
 from deployx_edge.measurement.ratios import CONFIDENCE, Ratio
 from deployx_edge.measurement.statistics import Statistics, samples_per_second, summarise
 from deployx_edge.measurement.values import BenchResult, TransportCost, precision_that_ran
-from deployx_edge.report.units import NOT_AVAILABLE, change, duration, size, sparkline
+from deployx_edge.report.units import NOT_AVAILABLE, change, cores, duration, size, sparkline
 
 _COLUMNS = (
     *("threads", "asked", "ran", "load", "first run", "p50", "p90", "p99"),
@@ -127,7 +127,7 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         ("device", _device(result)),
         ("runtime", f"{result.model.runtime} {result.load.runtime_version}"),
         ("precision that ran", precision_that_ran(bench.precisions)),
-        ("threads", str(result.load.threads)),
+        ("threads", f"{result.load.threads} on {cores(board)}"),
         ("load", duration(result.load.load_ns)),
         ("first run", duration(bench.first_run_ns)),
         ("p50 / p90 / p99", " / ".join(map(duration, _percentiles(statistics)))),
@@ -139,6 +139,7 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         ("peak memory", size(bench.peak_memory_bytes)),
         ("temperature", change(bench.before, bench.after, kind="temperature")),
         ("clock", change(bench.before, bench.after, kind="clock")),
+        ("processor", _processor(result)),
     ]
     rows += _link(result.transport) if result.transport else []
     if result.push:
@@ -152,6 +153,21 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
     if board.emulated:
         rows.insert(2, ("emulated", f"{board.emulated_reason or 'yes'}; {EMULATED}"))
     return rows
+
+
+def _processor(result: BenchResult) -> str:
+    """Who else had it, and how long the worker did without."""
+    board, bench = result.device.board, result.bench
+    said = []
+    if result.other_load is not None:
+        said.append(f"{result.other_load:.1f} of {board.cores} cores busy with other programs")
+    if result.stolen_load is not None:
+        said.append(f"{result.stolen_load:.1f} stolen")
+    if bench.waited_ns is not None:
+        said.append(f"{duration(bench.waited_ns)} waited for")
+    if bench.throttled_ns is not None:
+        said.append(f"{duration(bench.throttled_ns)} throttled")
+    return ", ".join(said) or NOT_AVAILABLE
 
 
 def _link(cost: TransportCost) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from deployx_edge.report.units import NOT_AVAILABLE, size
+from deployx_edge.report.units import NOT_AVAILABLE, cores, size
 
 if TYPE_CHECKING:
     from deployx_edge.device import Device
@@ -47,7 +47,7 @@ def board_table(identity: DeviceIdentity) -> Table:
         ("machine", board.machine),
         ("SoC", board.soc or NOT_AVAILABLE),
         ("CPU", board.cpu_model or NOT_AVAILABLE),
-        ("cores", str(board.cores)),
+        ("cores", cores(board)),
         *(
             (
                 f"cluster {cluster.name}",

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deployx_edge.measurement.values import Conditions, Reading
+    from deployx_edge.measurement.values import BoardDescription, Conditions, Reading
 
 NOT_AVAILABLE = "not available"
 _BARS = "▁▂▃▄▅▆▇█"
@@ -51,6 +51,18 @@ def sparkline(samples: Sequence[float], *, width: int = 60) -> str:
     medians = [median(samples[low:high]) for low, high in pairwise(bounds)]
     highest = max(medians)
     return "".join(_BARS[round((len(_BARS) - 1) * value / highest)] for value in medians)
+
+
+def cores(board: BoardDescription) -> str:
+    """How many processors the agent may run on, and how many of them compute at once:
+    ``8 cores (free physical cores: 4, quota 4.5)``."""
+    said = []
+    if board.free_cores not in (0, board.cores):
+        said.append(f"free physical cores: {board.free_cores}")
+    if board.processor_quota is not None:
+        said.append(f"quota {board.processor_quota:g}")
+    count = f"{board.cores} core{'' if board.cores == 1 else 's'}"
+    return f"{count} ({', '.join(said)})" if said else count
 
 
 def change(before: Conditions, after: Conditions, *, kind: str) -> str:

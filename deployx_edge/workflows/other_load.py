@@ -1,4 +1,4 @@
-"""How busy other programs keep a board while ours runs there."""
+"""How busy others keep a board while ours runs there: its programs, and who steals its time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from deployx_edge.errors import DeployxError
+from deployx_edge.measurement.values import BoardLoad
 from deployx_edge.transport.output import LineReader, read_number
 from deployx_edge.transport.protocol import Channel
 from deployx_edge.workflows.session import Session
 
 # proc(5): /proc/stat counts ticks of all cores; fields of /proc/PID/stat behind its name.
-_IDLE, _IOWAIT, _FIELDS = 3, 4, 8
+_IDLE, _IOWAIT, _STEAL, _FIELDS = 3, 4, 7, 8
 _OWN_TIMES = slice(11, 15)
 _ANSWER_SECONDS = 10.0
 # A shorter time holds too few ticks to say anything.
@@ -22,16 +23,17 @@ _FEWEST_TICKS = 20
 @dataclass(frozen=True, kw_only=True)
 class _Ticks:
     """Since the board's start: of all cores, of those the busy ones, of those our agent's, with
-    all workers that have ended."""
+    all workers that have ended; and those in which the board itself did not run."""
 
     all: int
     busy: int
     own: int
+    stolen: int
 
 
 @contextmanager
-def other_load(session: Session) -> Iterator[Callable[[], float | None]]:
-    """Gives a callable: the number of cores that others kept busy since the block's start.
+def other_load(session: Session) -> Iterator[Callable[[], BoardLoad | None]]:
+    """Gives a callable: the number of cores that others had since the block's start.
 
     To be called while no worker of ours runs, as those count by their end. None where the board
     does not tell, also under emulation. One program on the board answers every call.
@@ -50,7 +52,7 @@ def other_load(session: Session) -> Iterator[Callable[[], float | None]]:
         # A board that does not let itself be asked is benched all the same.
         before = None
 
-    def so_far() -> float | None:
+    def so_far() -> BoardLoad | None:
         if channel is None or before is None:
             return None
         try:
@@ -66,11 +68,14 @@ def other_load(session: Session) -> Iterator[Callable[[], float | None]]:
             channel.close()
 
 
-def _others(before: _Ticks, after: _Ticks | None, cores: int) -> float | None:
+def _others(before: _Ticks, after: _Ticks | None, cores: int) -> BoardLoad | None:
     if after is None or after.all - before.all < _FEWEST_TICKS * cores:
         return None
     busy = (after.busy - before.busy) - (after.own - before.own)
-    return max(0.0, cores * busy / (after.all - before.all))
+    share = cores / (after.all - before.all)
+    return BoardLoad(
+        programs=max(0.0, busy * share), stolen=max(0.0, (after.stolen - before.stolen) * share)
+    )
 
 
 def _read(lines: LineReader) -> _Ticks | None:
@@ -86,7 +91,12 @@ def _read(lines: LineReader) -> _Ticks | None:
     owned = _numbers(own[_OWN_TIMES])
     if ticks is None or owned is None:
         return None
-    return _Ticks(all=sum(ticks), busy=sum(ticks) - ticks[_IDLE] - ticks[_IOWAIT], own=sum(owned))
+    return _Ticks(
+        all=sum(ticks),
+        busy=sum(ticks) - ticks[_IDLE] - ticks[_IOWAIT] - ticks[_STEAL],
+        own=sum(owned),
+        stolen=ticks[_STEAL],
+    )
 
 
 def _numbers(words: Sequence[str]) -> list[int] | None:

@@ -7,7 +7,7 @@ that a drift of the board hits both alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -29,6 +29,7 @@ from deployx_edge.measurement.values import (
     BenchPlan,
     BenchResult,
     BenchSamples,
+    BoardLoad,
     Limits,
     LoadResult,
     PushCost,
@@ -205,7 +206,7 @@ def _benchmarking(job: BenchJob, bundle: Bundle, load: LoadResult, options: RunO
 
 
 def _result(
-    session: Session, job: BenchJob, options: RunOptions, side: _Side, others: float | None
+    session: Session, job: BenchJob, options: RunOptions, side: _Side, others: BoardLoad | None
 ) -> BenchResult:
     samples = _joined(side.samples)
     disturbed = noise(samples, session.identity.board, others)
@@ -223,7 +224,8 @@ def _result(
         measured_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         batch=job.batch,
         baseline=side.baseline,
-        other_load=others,
+        other_load=others.programs if others else None,
+        stolen_load=others.stolen if others else None,
         noisy=bool(disturbed),
         warnings=(
             *((precision,) if precision else ()),
@@ -245,4 +247,12 @@ def _joined(runs: Sequence[BenchSamples]) -> BenchSamples:
         peak_memory_bytes=max(peaks, default=None),
         after=runs[-1].after,
         run_lengths=lengths if len(runs) > 1 else (),
+        waited_ns=_sum(run.waited_ns for run in runs),
+        throttled_ns=_sum(run.throttled_ns for run in runs),
     )
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    """None where one is not known."""
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)

@@ -51,7 +51,7 @@ inline CoreSelection last_of(CoreSelection) { return CoreSelection::kBig; }
 
 // What is absent is left to the runtime's own default.
 struct RunOptions {
-  std::uint32_t threads = 0;  // 0: as many as the selected cores
+  std::uint32_t threads = 0;  // 0: as many as physical cores of the selected ones are free
   CoreSelection cores = CoreSelection::kAll;
   std::string accelerator = "cpu";
   std::optional<bool> fp16_storage;
@@ -275,12 +275,17 @@ struct BenchDone {
   std::int64_t first_run_ns = 0;
   std::vector<PrecisionCount> precisions;
   std::uint64_t runs = 0;  // timed ones, without the first and the warm-up
+  // Meanwhile: what all threads waited for a processor, and what control groups were held back.
+  std::optional<std::int64_t> waited_ns;
+  std::optional<std::int64_t> throttled_ns;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
     field(self.first_run_ns);
     field(self.precisions);
     field(self.runs);
+    field(self.waited_ns);
+    field(self.throttled_ns);
   }
 };
 

@@ -135,7 +135,7 @@ class Cluster(_message.Message):
     def __init__(self, name: _Optional[str] = ..., cpus: _Optional[_Iterable[int]] = ..., max_mhz: _Optional[float] = ...) -> None: ...
 
 class DeviceDescription(_message.Message):
-    __slots__ = ("machine", "kernel", "os", "libc", "soc", "cpu_model", "cores", "clusters", "isa_features", "memory_bytes", "memory_available_bytes", "disk_free_bytes", "conditions", "emulated", "emulated_reason")
+    __slots__ = ("machine", "kernel", "os", "libc", "soc", "cpu_model", "cores", "clusters", "isa_features", "memory_bytes", "memory_available_bytes", "disk_free_bytes", "conditions", "emulated", "emulated_reason", "free_cores", "processor_quota")
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     KERNEL_FIELD_NUMBER: _ClassVar[int]
     OS_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +151,8 @@ class DeviceDescription(_message.Message):
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     EMULATED_FIELD_NUMBER: _ClassVar[int]
     EMULATED_REASON_FIELD_NUMBER: _ClassVar[int]
+    FREE_CORES_FIELD_NUMBER: _ClassVar[int]
+    PROCESSOR_QUOTA_FIELD_NUMBER: _ClassVar[int]
     machine: str
     kernel: str
     os: str
@@ -166,7 +168,9 @@ class DeviceDescription(_message.Message):
     conditions: Conditions
     emulated: bool
     emulated_reason: str
-    def __init__(self, machine: _Optional[str] = ..., kernel: _Optional[str] = ..., os: _Optional[str] = ..., libc: _Optional[str] = ..., soc: _Optional[str] = ..., cpu_model: _Optional[str] = ..., cores: _Optional[int] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., isa_features: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ..., memory_available_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., conditions: _Optional[_Union[Conditions, _Mapping]] = ..., emulated: bool = ..., emulated_reason: _Optional[str] = ...) -> None: ...
+    free_cores: int
+    processor_quota: float
+    def __init__(self, machine: _Optional[str] = ..., kernel: _Optional[str] = ..., os: _Optional[str] = ..., libc: _Optional[str] = ..., soc: _Optional[str] = ..., cpu_model: _Optional[str] = ..., cores: _Optional[int] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., isa_features: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ..., memory_available_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., conditions: _Optional[_Union[Conditions, _Mapping]] = ..., emulated: bool = ..., emulated_reason: _Optional[str] = ..., free_cores: _Optional[int] = ..., processor_quota: _Optional[float] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
     __slots__ = ()
@@ -319,20 +323,24 @@ class PrecisionCount(_message.Message):
     def __init__(self, precision: _Optional[str] = ..., layers: _Optional[int] = ...) -> None: ...
 
 class BenchSummary(_message.Message):
-    __slots__ = ("first_run_ns", "precisions", "peak_memory_bytes", "before", "after", "runs")
+    __slots__ = ("first_run_ns", "precisions", "peak_memory_bytes", "before", "after", "runs", "waited_ns", "throttled_ns")
     FIRST_RUN_NS_FIELD_NUMBER: _ClassVar[int]
     PRECISIONS_FIELD_NUMBER: _ClassVar[int]
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
+    WAITED_NS_FIELD_NUMBER: _ClassVar[int]
+    THROTTLED_NS_FIELD_NUMBER: _ClassVar[int]
     first_run_ns: int
     precisions: _containers.RepeatedCompositeFieldContainer[PrecisionCount]
     peak_memory_bytes: int
     before: Conditions
     after: Conditions
     runs: int
-    def __init__(self, first_run_ns: _Optional[int] = ..., precisions: _Optional[_Iterable[_Union[PrecisionCount, _Mapping]]] = ..., peak_memory_bytes: _Optional[int] = ..., before: _Optional[_Union[Conditions, _Mapping]] = ..., after: _Optional[_Union[Conditions, _Mapping]] = ..., runs: _Optional[int] = ...) -> None: ...
+    waited_ns: int
+    throttled_ns: int
+    def __init__(self, first_run_ns: _Optional[int] = ..., precisions: _Optional[_Iterable[_Union[PrecisionCount, _Mapping]]] = ..., peak_memory_bytes: _Optional[int] = ..., before: _Optional[_Union[Conditions, _Mapping]] = ..., after: _Optional[_Union[Conditions, _Mapping]] = ..., runs: _Optional[int] = ..., waited_ns: _Optional[int] = ..., throttled_ns: _Optional[int] = ...) -> None: ...
 
 class Samples(_message.Message):
     __slots__ = ("ns",)

@@ -34,6 +34,8 @@ struct Board {
   std::optional<std::string> soc;
   std::optional<std::string> cpu_model;
   std::uint32_t cores = 0;
+  std::uint32_t free_cores = 0;           // physical ones
+  std::optional<double> processor_quota;  // in processors; empty: none
   std::vector<Cluster> clusters;
   std::vector<std::string> isa_features;
   std::optional<std::uint64_t> memory_bytes;

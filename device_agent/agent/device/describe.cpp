@@ -1,6 +1,5 @@
 #include "agent/device/describe.h"
 
-#include <sched.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -14,16 +13,14 @@
 #include "agent/device/platform.h"
 #include "agent/device/sensors.h"
 #include "agent/files/files.h"
+#include "common/processors.h"
 
 namespace dx {
 namespace {
 
 std::uint32_t usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) {
-    return static_cast<std::uint32_t>(CPU_COUNT(&set));
-  }
+  const std::size_t allowed = allowed_processors().size();
+  if (allowed > 0) return static_cast<std::uint32_t>(allowed);
   return static_cast<std::uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
@@ -48,6 +45,8 @@ SystemFacts ask_system() {
     facts.kernel = std::string(names.sysname) + " " + names.release;
   }
   facts.cores = usable_cores();
+  facts.free_cores = static_cast<std::uint32_t>(free_cores());
+  facts.processor_quota = processor_quota();
   facts.native = native_cpuinfo_format();
   facts.auxiliary_features = auxiliary_vector_features();
   return facts;
@@ -71,6 +70,8 @@ Board BoardReader::describe() const {
   board.kernel = facts_.kernel;
   board.libc = own_libc_name();
   board.cores = facts_.cores;
+  board.free_cores = facts_.free_cores;
+  board.processor_quota = facts_.processor_quota;
   board.disk_free_bytes = free_bytes(work_folder_);
   board.emulated = emulated();
   board.emulated_reason = emulated_reason_.value_or("");

@@ -15,6 +15,8 @@ struct SystemFacts {
   std::string machine;                             // uname -m
   std::string kernel;                              // uname -s and -r
   std::uint32_t cores = 0;                         // that this process may use
+  std::uint32_t free_cores = 0;                    // see dx::free_cores()
+  std::optional<double> processor_quota;           // see dx::processor_quota()
   CpuInfoFormat native = CpuInfoFormat::kUnknown;  // see native_cpuinfo_format()
   std::vector<std::string> auxiliary_features;     // see auxiliary_vector_features()
 };

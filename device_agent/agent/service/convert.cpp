@@ -62,6 +62,8 @@ void to_proto(const Board& board, pb::DeviceDescription& message) {
   }
   if (board.disk_free_bytes) message.set_disk_free_bytes(*board.disk_free_bytes);
   to_proto(board.conditions, *message.mutable_conditions());
+  message.set_free_cores(board.free_cores);
+  if (board.processor_quota) message.set_processor_quota(*board.processor_quota);
   message.set_emulated(board.emulated);
   message.set_emulated_reason(board.emulated_reason);
 }
@@ -87,6 +89,8 @@ void to_proto(const LayerTimes& layer, pb::LayerTimes& message) {
 void to_proto(const BenchDone& done, pb::BenchSummary& message) {
   message.set_first_run_ns(done.first_run_ns);
   message.set_runs(done.runs);
+  if (done.waited_ns) message.set_waited_ns(*done.waited_ns);
+  if (done.throttled_ns) message.set_throttled_ns(*done.throttled_ns);
   for (const PrecisionCount& count : done.precisions) {
     pb::PrecisionCount& entry = *message.add_precisions();
     entry.set_precision(clean(count.precision));

@@ -108,7 +108,13 @@ grpc::Status bench_model(grpc::ServerContext& context, SessionState& state,
   if (failure) return to_status(*failure);
   to_proto(state.board.conditions(), *last.mutable_summary()->mutable_after());
   const auto peak = worker.value()->peak_bytes();
-  if (peak && !state.board.emulated()) last.mutable_summary()->set_peak_memory_bytes(*peak);
+  if (state.board.emulated()) {
+    // These would be the emulator's.
+    last.mutable_summary()->clear_waited_ns();
+    last.mutable_summary()->clear_throttled_ns();
+  } else if (peak) {
+    last.mutable_summary()->set_peak_memory_bytes(*peak);
+  }
   events.Write(last);
   return grpc::Status::OK;
 }

@@ -27,6 +27,8 @@ dx::SystemFacts arm_facts() {
   facts.machine = "aarch64";
   facts.kernel = "Linux 6.1.0";
   facts.cores = 6;
+  facts.free_cores = 3;
+  facts.processor_quota = 3.5;
   facts.native = dx::CpuInfoFormat::kArm;
   facts.auxiliary_features = {"fp", "asimd"};
   return facts;
@@ -49,6 +51,9 @@ TEST_CASE("a board with little and big cores is described as it is") {
   CHECK(board.disk_free_bytes.value_or(0) > 0);
   CHECK(has(board.isa_features, "asimd"));
   CHECK_FALSE(has(board.isa_features, "sha2"));  // the little cores of this tree lack it
+
+  CHECK(board.free_cores == 3);
+  CHECK(board.processor_quota == 3.5);
 
   REQUIRE(board.clusters.size() == 2);
   CHECK(board.clusters[0].name == "little");

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "common/processors.h"
 #include "tests/worker/loaded.h"
 #include "workers/core/measure.h"
 
@@ -71,6 +72,9 @@ TEST_CASE_FIXTURE(Ready, "a bench by time ends and has at least one sample") {
   REQUIRE(done);
   CHECK(done.value().runs >= 1);
   CHECK(done.value().runs == record.samples.size());
+  // Told wherever this kernel counts it.
+  CHECK(done.value().waited_ns.has_value() == waited_ns().has_value());
+  CHECK(done.value().throttled_ns.has_value() == throttled_ns().has_value());
 }
 
 TEST_CASE_FIXTURE(Ready, "a bench that contradicts itself is refused") {

@@ -28,11 +28,11 @@ auto all_messages() {
   Profile profile{{tensor()}, 1, 2};
   Loaded loaded{9, {{"in0", {3, 4}}}, {{"out0", {}}}, 2};
   LayerTimes layer{1, "conv", "Convolution", {8, 4, 4}, 16, 8, "bf16", {10, 11}};
-  return std::make_tuple(load, Run{1, {tensor()}}, bench, profile, Cancel{}, Quit{},
-                         Hello{"ncnn", "1.0", {"vulkan"}}, PhaseChange{Phase::kRun}, loaded,
-                         Outputs{2, {tensor()}, 3, 4}, Samples{{1, 2, 3}},
-                         BenchDone{5, {{"fp32", 3}}, 6}, layer, ProfileDone{{1, 2}},
-                         FailureReply{FailureCode::kWatchdog, "why", Phase::kLoad, 9});
+  return std::make_tuple(
+      load, Run{1, {tensor()}}, bench, profile, Cancel{}, Quit{}, Hello{"ncnn", "1.0", {"vulkan"}},
+      PhaseChange{Phase::kRun}, loaded, Outputs{2, {tensor()}, 3, 4}, Samples{{1, 2, 3}},
+      BenchDone{5, {{"fp32", 3}}, 6, 7, std::nullopt}, layer, ProfileDone{{1, 2}},
+      FailureReply{FailureCode::kWatchdog, "why", Phase::kLoad, 9});
 }
 
 template <class Function>

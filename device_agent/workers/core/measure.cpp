@@ -8,6 +8,8 @@
 #include <thread>
 #include <utility>
 
+#include "common/processors.h"
+
 namespace dx {
 namespace {
 
@@ -110,6 +112,18 @@ Result<std::uint64_t> timed_runs(Model& model, const Bench& request, Reporter& r
   return runs;
 }
 
+// Looked at around the timed runs, never within them.
+struct Waits {
+  std::optional<std::int64_t> waited_ns = dx::waited_ns();
+  std::optional<std::int64_t> throttled_ns = dx::throttled_ns();
+};
+
+std::optional<std::int64_t> grown(std::optional<std::int64_t> before,
+                                  std::optional<std::int64_t> after) {
+  if (!before || !after) return std::nullopt;
+  return std::max<std::int64_t>(0, *after - *before);
+}
+
 std::vector<PrecisionCount> count_precisions(const std::vector<LayerRun>& layers) {
   std::vector<PrecisionCount> counts;
   for (const LayerRun& layer : layers) {
@@ -171,9 +185,13 @@ Result<BenchDone> bench(Model& model, const Bench& request, MeasureListener& lis
 
   if (Status status = reporter.enter(Phase::kRun); !status) return status.failure();
   if (Status status = warm_up(model, request.warmup, reporter); !status) return status.failure();
+  const Waits before;
   Result<std::uint64_t> runs = timed_runs(model, request, reporter);
   if (!runs) return runs.failure();
+  const Waits after;
   done.runs = runs.value();
+  done.waited_ns = grown(before.waited_ns, after.waited_ns);
+  done.throttled_ns = grown(before.throttled_ns, after.throttled_ns);
 
   Result<std::vector<LayerRun>> layers = model.run_layers();
   if (!layers) return layers.failure();

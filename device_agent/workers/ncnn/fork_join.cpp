@@ -1,11 +1,11 @@
 #include "workers/ncnn/fork_join.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <thread>
+
+#include "common/processors.h"
 
 namespace dx {
 namespace {
@@ -17,7 +17,7 @@ constexpr int kMaxTeam = 1024;
 // Between two looks at the clock, which costs more than they do.
 constexpr int kLooksAtOnce = 64;
 
-// Where there are more threads than cores, the awaited one may need this very core.
+// Where there are more threads than processors, the awaited one may need this very one.
 constexpr std::chrono::microseconds kCrowdedTime{20};
 
 struct Place {
@@ -109,8 +109,8 @@ void ForkJoin::grow(int workers) {
     }
     ++workers_;
   }
-  cpu_set_t cores;
-  crowded_ = sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) <= workers_;
+  const int processors = static_cast<int>(allowed_processors().size());
+  crowded_ = processors > 0 && within_quota(processors, processor_quota()) <= workers_;
 }
 
 std::uint64_t ForkJoin::next_loop(std::uint64_t seen) {

@@ -57,7 +57,7 @@ class ForkJoin {
   std::mutex forking_;
   int workers_ = 0;  // guarded by forking_
   std::atomic<int> block_time_ms_{20};
-  std::atomic<bool> crowded_{false};  // more threads than cores
+  std::atomic<bool> crowded_{false};  // more threads than processors, or than the quota grants
 
   std::mutex sleep_mutex_;
   std::condition_variable loop_came_;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "common/processors.h"
 #include "common/text.h"
 
 namespace dx {
@@ -32,27 +33,27 @@ Status choose_accelerator(const std::string& name, ncnn::Option& option) {
   return {};
 }
 
+// Of the cores asked for those that this process may run on: whoever started it may have chosen.
 Status bind_to(CoreSelection cores) {
   if (cores == CoreSelection::kAll) return {};
-  const int powersave = cores == CoreSelection::kLittle ? 1 : 2;
-  if (powersave == 1 && ncnn::get_little_cpu_count() == 0) {
+  const bool little = cores == CoreSelection::kLittle;
+  if (little && ncnn::get_little_cpu_count() == 0) {
     return refuse("cores 'little': this board's cores are all of one kind: ask for all");
   }
-  if (ncnn::set_cpu_powersave(powersave) != 0) {
+  const ncnn::CpuSet& wanted = ncnn::get_cpu_thread_affinity_mask(little ? 1 : 2);
+  if (wanted.num_enabled() == 0) return {};  // all are of one kind
+  ncnn::CpuSet both;
+  for (const int cpu : allowed_processors()) {
+    if (wanted.is_enabled(cpu)) both.enable(cpu);
+  }
+  if (both.num_enabled() == 0) {
+    return refuse(std::string("cores '") + (little ? "little" : "big") +
+                  "': the worker may use none of them (its affinity): ask for all");
+  }
+  if (ncnn::set_cpu_thread_affinity(both) != 0) {
     return refuse("ncnn could not choose the cores: ask for all");
   }
   return {};
-}
-
-int core_count(CoreSelection cores) {
-  switch (cores) {
-    case CoreSelection::kLittle:
-      return ncnn::get_little_cpu_count();
-    case CoreSelection::kBig:
-      return ncnn::get_big_cpu_count();
-    default:
-      return ncnn::get_cpu_count();
-  }
 }
 
 void set(const std::optional<bool>& request, bool& option) {
@@ -75,8 +76,8 @@ Status apply_options(const RunOptions& request, ncnn::Option& option) {
   }
   if (Status status = choose_accelerator(request.accelerator, option); !status) return status;
   if (Status status = bind_to(request.cores); !status) return status;
-  option.num_threads =
-      request.threads != 0 ? static_cast<int>(request.threads) : core_count(request.cores);
+  // The cores asked for are those of this thread's affinity by now.
+  option.num_threads = request.threads != 0 ? static_cast<int>(request.threads) : free_cores();
   set(request.fp16_storage, option.use_fp16_storage);
   set(request.fp16_arithmetic, option.use_fp16_arithmetic);
   set(request.fp16_packed, option.use_fp16_packed);

@@ -31,6 +31,25 @@ def test_one_result_shows_what_was_measured_and_where():
     assert "2 ms compute + 100 µs serialisation + 900 µs transport" in text
 
 
+def test_who_else_had_the_processor_is_shown():
+    quiet = result()
+    assert "processor" in shown(bench_report([quiet]))
+    board = replace(quiet.device.board, free_cores=2, processor_quota=2.5)
+    busy = replace(
+        quiet,
+        device=replace(quiet.device, board=board),
+        bench=replace(quiet.bench, waited_ns=12_000_000, throttled_ns=0),
+        other_load=1.25,
+        stolen_load=0.5,
+    )
+    text = shown(bench_report([busy]))
+    assert "4 on 4 cores (free physical cores: 2, quota 2.5)" in text
+    assert (
+        "1.2 of 4 cores busy with other programs, 0.5 stolen, 12 ms waited for, 0 ns throttled"
+        in text
+    )
+
+
 def test_an_emulated_result_has_no_rate():
     for results in ([result(emulated=True)], [result(emulated=True)] * 2):
         text = shown(bench_report(results))
