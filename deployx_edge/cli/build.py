@@ -55,7 +55,12 @@ def build(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, help="Compiles at once. Default: all cores."),
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Compiles at once. Default: all cores that are ours.",
+        ),
     ] = None,
     clean: Annotated[
         bool, typer.Option("--clean", help="Forget earlier builds and compile everything.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from deployx_edge.processors import usable_processors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,5 +18,5 @@ class BuildOptions:
     toolchain: str = "auto"
     jetpack: str = ""
     sysroot: Path | None = None
-    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    jobs: int = field(default_factory=usable_processors)
     clean: bool = False

@@ -37,7 +37,6 @@ _PACKAGES = (
     "grpcio",
     "protobuf",
     "paramiko",
-    "adbutils",
     "onnx",
     "onnxruntime",
     "ncnn",
