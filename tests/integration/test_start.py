@@ -23,6 +23,8 @@ OURS = {
     "deployx_edge.measurement",
     "deployx_edge.measurement.choices",
     "deployx_edge.resources",
+    "deployx_edge.scratch",
+    "deployx_edge.visible",
 }
 # Of Python's own those that take milliseconds, or bring many others along.
 SLOW_STANDARD = {
@@ -78,7 +80,7 @@ def test_help_loads_the_listed_modules_only(tmp_path):
         for group in (app, *(each.typer_instance for each in app.registered_groups))
         for command in group.registered_commands
     }
-    helpers = {"deployx_edge.cli.options", "deployx_edge.cli.bench_comparison"}
+    helpers = {f"deployx_edge.cli.{each}" for each in ("bench_comparison", "ending", "options")}
     ours = {name for name in found if top(name) == "deployx_edge"}
     assert ours == OURS | commands | helpers
     foreign = {top(name) for name in found} - set(sys.stdlib_module_names) - {"deployx_edge"}
