@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -22,7 +22,9 @@ from deployx_edge.errors import DeviceStorageError, LinkLostError, MissingToolEr
 from deployx_edge.process import Completed, format_command
 from deployx_edge.resources import cache_folder
 from deployx_edge.scratch import beside
+from deployx_edge.transport.hashing import file_sha256
 from deployx_edge.transport.output import GRACE_SECONDS, OutputTail, run_on_channel
+from deployx_edge.transport.ownership import check_here, make_private
 
 _READ_BYTES = 1 << 18
 
@@ -245,14 +247,38 @@ class LocalTransport:
                 f"{format_command(argv)} cannot be started: {error.strerror}."
             ) from error
 
-    def put_program(self, local: Path, name: str) -> str:
-        """Copy into the work folder under a temporary name, flush, rename."""
+    def put_program(
+        self,
+        local: Path,
+        name: str,
+        *,
+        fresh: bool = False,
+        on_replaced: Callable[[], None] = lambda: None,
+    ) -> str:
+        """See ``Transport.put_program``: copied into the work folder, which is private."""
         place = self._work_folder / "bin" / name
-        if place.is_file() and place.stat().st_size == local.stat().st_size:
+        if self.find_program(name, file_sha256(local)) and not fresh:
             return str(place)
+        if os.path.lexists(place):
+            on_replaced()
+        self._copy_program(local, place)
+        return str(place)
+
+    def find_program(self, name: str, sha256: str) -> str | None:
+        """See ``Transport.find_program``."""
+        place = self._work_folder / "bin" / name
+        check_here(place, str(self._work_folder), self._uri)
+        with contextlib.suppress(OSError):
+            if file_sha256(place) == sha256:
+                return str(place)
+        return None
+
+    def _copy_program(self, local: Path, place: Path) -> None:
+        """Under a temporary name, flushed, renamed."""
+        name = place.name
         temporary = place.with_name(f".{name}.{os.getpid()}-{time.monotonic_ns()}")
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_private(place.parent)
             with local.open("rb") as source, temporary.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
                 target.flush()
@@ -260,6 +286,8 @@ class LocalTransport:
             temporary.chmod(0o755)
             if not self._launcher and not os.access(temporary, os.X_OK):
                 raise OSError(errno.EACCES, "the file system is mounted noexec")
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
             temporary.replace(place)
         except OSError as error:
             raise DeviceStorageError(
@@ -269,7 +297,6 @@ class LocalTransport:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        return str(place)
 
     def _other_folder(self) -> str:
         if self._work_folder.is_relative_to(cache_folder()):

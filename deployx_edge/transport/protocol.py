@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -100,14 +100,20 @@ class Transport(Protocol):
     def stream(self, argv: Sequence[str]) -> Channel:
         """Start one program and talk to it."""
 
-    def put_program(self, local: Path, name: str) -> str:
+    def put_program(
+        self, local: Path, name: str, *, fresh: bool = False, on_replaced: Callable[[], None] = ...
+    ) -> str:
         """Place a program as ``bin/NAME`` of the work folder; its path on the board.
 
-        ``name`` stands for the content (it holds the hash): where a file of that name
-        and size lies already, nothing is sent. The program must end when it is called
-        with ``--version``. DeviceStorageError where the folder cannot be written or
-        does not let programs run.
+        Where a file of that name lies there that is the same by its hash, nothing is sent, unless
+        ``fresh``; another one is replaced, and ``on_replaced`` is told. The program must end when
+        it is called with ``--version``, and answer ``--self-check SHA256`` as the agent does,
+        which boards without ``sha256sum`` ask. DeviceStorageError where the folder cannot be
+        written, does not let programs run, or could be changed by another user.
         """
+
+    def find_program(self, name: str, sha256: str) -> str | None:
+        """The path of ``bin/NAME`` where it lies there and is what ``sha256`` says."""
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy one file from the board; ``local`` appears whole or not at all."""

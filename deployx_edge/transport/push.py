@@ -7,7 +7,6 @@ list of what is missing out, then one stream of bytes.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import time
@@ -25,12 +24,13 @@ from deployx_edge.errors import (
     MissingToolError,
     TransportError,
 )
+from deployx_edge.transport.hashing import file_sha256
 from deployx_edge.transport.output import LineBudget, LineReader, read_number
+from deployx_edge.transport.ownership import untrusted
 from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push_answers import Answers
 
 _SLICE_BYTES = 1 << 18
-_HASH_BYTES = 1 << 20
 # What a link that breaks may cost at most, however much its buffers would take.
 _MOST_ON_THE_WAY_BYTES = 2 << 20
 _NOISE_LINES = 200
@@ -87,13 +87,24 @@ class _CorruptError(DeployxError):
         self.file = file
 
 
-def install_agent(transport: Transport, agent: Path) -> str:
-    """Place ``dx-agent`` on the board; its path there. The same agent is not sent again."""
+def install_agent(
+    transport: Transport,
+    agent: Path,
+    *,
+    fresh: bool = False,
+    on_replaced: Callable[[], None] = lambda: None,
+) -> str:
+    """Place ``dx-agent`` on the board; its path there. The same agent is not sent again.
+
+    What lies there under its name and is another file is replaced, and ``on_replaced`` is told;
+    with ``fresh`` whatever lies there is.
+    """
     if not agent.is_file():
         raise MissingToolError(
             f"The agent {agent} is not there.", remedy="Build it: deployx-edge build --target …"
         )
-    return transport.put_program(agent, f"dx-agent-{file_sha256(agent)}")
+    name = f"dx-agent-{file_sha256(agent)}"
+    return transport.put_program(agent, name, fresh=fresh, on_replaced=on_replaced)
 
 
 def push(
@@ -142,15 +153,6 @@ def push(
         seconds=time.monotonic() - started,
         replaced=tuple(file.name for file in files if file.sha256 in attempt.damaged),
     )
-
-
-def file_sha256(path: Path) -> str:
-    """The hash of a file's content, in lower-case hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as source:
-        while chunk := source.read(_HASH_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class _Attempt:
@@ -285,6 +287,9 @@ class _Attempt:
                 f"The work folder on {where} cannot be written: {text}.",
                 remedy='Name another folder with work_folder = "…".',
             )
+        if code == "untrusted":
+            folder = self._transport.work_folder
+            return untrusted(folder, where, text)
         return TransportError(f"The receiver on {where} refused the push ({code}): {text}.")
 
     def _silent(self, what: str) -> LinkLostError:

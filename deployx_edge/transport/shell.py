@@ -9,26 +9,21 @@ from __future__ import annotations
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from deployx_edge.device import LinkOptions
-from deployx_edge.errors import DeviceStorageError, LinkLostError, TransportError, UsageError
+from deployx_edge.errors import DeviceStorageError, TransportError, UsageError
 from deployx_edge.process import Completed
 from deployx_edge.scratch import beside
 from deployx_edge.transport.forwarding import ForwardedPort
-from deployx_edge.transport.mounts import why_programs_do_not_run
-from deployx_edge.transport.output import (
-    CollectingChannel,
-    LineReader,
-    answer_text,
-    run_on_channel,
-)
+from deployx_edge.transport.hashing import file_sha256
+from deployx_edge.transport.output import CollectingChannel, answer_text, run_on_channel
+from deployx_edge.transport.programs import Program, ProgramFolder
 
 _CHUNK_BYTES = 1 << 20
-_NOISE_LINES = 200
 _MARK = "deployx-board"
 
 _ASK_BOARD = f"""
@@ -37,35 +32,6 @@ boot=$(cat /proc/sys/kernel/random/boot_id 2> /dev/null)
 printf "%s\\n" "{_MARK} $(uname -m)" "{_MARK} $system" "{_MARK} $HOME" "{_MARK} $boot"
 """
 
-# $1 the bin folder, $2 the file's name, $3 its size, then the launcher's words. Each way
-# out has its own exit code.
-_PUT = f"""
-LC_ALL=C; export LC_ALL
-umask 022
-mkdir -p "$1" || exit 81
-place="$1/$2"; part="$1/.$2.$$"; size="$3"
-if [ -f "$place" ] && [ "$(($(wc -c < "$place")))" -eq "$size" ]; then
-  echo "{_MARK} have"; exit 0
-fi
-trap 'rm -f "$part"' EXIT
-: > "$part" || exit 81
-echo "{_MARK} send"
-cat > "$part" || exit 82
-[ "$(($(wc -c < "$part")))" -eq "$size" ] || exit 83
-chmod 755 "$part" || exit 81
-shift 3
-"$@" "$part" --version > /dev/null 2>&1 < /dev/null
-[ $? -ne 126 ] || exit 84
-mv -f "$part" "$place" || exit 81
-"""
-_PUT_FAILURES = {
-    81: "cannot be written",
-    82: "cannot take the program",
-    83: "did not get the whole program",
-    84: "does not let programs run",
-}
-_NO_EXECUTION = 84
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Board:
@@ -73,6 +39,10 @@ class _Board:
     system: str
     home: str
     boot_id: str
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 class ShellTransport(ABC):
@@ -160,36 +130,24 @@ class ShellTransport(ABC):
         """See ``Transport.stream``."""
         return self._open(argv, keep_stderr=False)
 
-    def put_program(self, local: Path, name: str) -> str:
+    def put_program(
+        self,
+        local: Path,
+        name: str,
+        *,
+        fresh: bool = False,
+        on_replaced: Callable[[], None] = _nobody,
+    ) -> str:
         """See ``Transport.put_program``: one shell command, its input the program."""
-        folder = f"{self.work_folder}/bin"
-        size = str(local.stat().st_size)
-        channel = self.stream(["sh", "-c", _PUT, "sh", folder, name, size, *self.launcher])
-        try:
-            if self._answer(channel) == "send":
-                with local.open("rb") as source:
-                    while chunk := source.read(_CHUNK_BYTES):
-                        channel.write(chunk)
-            channel.close_input()
-            code = channel.wait(self._options.answer_seconds)
-        except LinkLostError:
-            if self._is_lost():
-                raise
-            # The command ended early, and its exit code tells why.
-            code = channel.wait(self._options.answer_seconds)
-        finally:
-            channel.close()
-        if code != 0:
-            reason = _PUT_FAILURES.get(code, f"gave exit code {code}")
-            if code == _NO_EXECUTION:
-                reason += f" ({why_programs_do_not_run(self, folder)})"
-            tail = channel.error_tail()
-            raise DeviceStorageError(
-                f"The work folder {self.work_folder} on {self._uri} {reason}"
-                + (f": {tail.splitlines()[-1]}." if tail else "."),
-                remedy='Make room, or name another folder with work_folder = "/…".',
-            )
-        return f"{folder}/{name}"
+        program = Program(name=name, sha256=file_sha256(local), local=local)
+        return self._programs().put(program, fresh=fresh, on_replaced=on_replaced)
+
+    def find_program(self, name: str, sha256: str) -> str | None:
+        """See ``Transport.find_program``."""
+        return self._programs().find(Program(name=name, sha256=sha256))
+
+    def _programs(self) -> ProgramFolder:
+        return ProgramFolder(self, self._options.answer_seconds, self._is_lost)
 
     def pull(self, remote: str, local: Path) -> None:
         """See ``Transport.pull``: ``cat`` on the board, a temporary name here."""
@@ -258,14 +216,3 @@ class ShellTransport(ABC):
         with self._lock:
             self._board = board
         return board
-
-    def _answer(self, channel: CollectingChannel) -> str:
-        """The word after our mark; what a login script prints before it is passed over."""
-        lines = LineReader(channel)
-        for _ in range(_NOISE_LINES):
-            line = lines.next(self._options.answer_seconds)
-            if line is None:
-                return ""
-            if line.startswith(_MARK):
-                return line.removeprefix(_MARK).strip()
-        raise TransportError(f"The board {self._uri} prints without end where an answer was due.")

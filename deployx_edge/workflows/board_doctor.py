@@ -90,12 +90,17 @@ def _contents(session: Session) -> Check:
     words = (session.agent_path, "check", "--work", session.transport.work_folder)
     channel = session.transport.stream([*session.transport.launcher, *words])
     damaged: list[str] = []
+    untrusted = ""
     try:
         lines, budget = LineReader(channel), LineBudget(_MOST_CONTENTS)
         while (line := lines.next(_HASH_SECONDS)) is not None and budget.take():
             word, _, rest = line.partition(" ")
             if word == "damaged":
                 damaged.append(rest[:_SHA256_DIGITS])
+            elif word == "untrusted":
+                untrusted = rest.partition(" ")[2]
+            elif word == "checked" and untrusted:
+                return _check("contents", False, untrusted, "Make it yours alone, or remove it.")
             elif word == "checked":
                 return _contents_found(rest, damaged)
         return _check("contents", False, channel.error_tail().strip() or "the agent says nothing")

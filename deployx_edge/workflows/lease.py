@@ -24,6 +24,8 @@ from deployx_edge.visible import visible_line
 from deployx_edge.workflows.built import listed
 
 _ANSWER_SECONDS = 30.0
+_AGENT = "dx-agent-"
+_NAMED = re.compile(f"{_AGENT}[0-9a-f]{{64}}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,14 +149,20 @@ def _agent_to_ask(transport: Transport, target: Target, *, certain: bool) -> str
 
 
 def _agent_there(transport: Transport, target: Target) -> str | None:
-    """An agent in the work folder: this build's, else the newest of others."""
+    """An agent in the work folder, undamaged: this build's, else the newest of others."""
     folder = f"{transport.work_folder}/bin"
     done = transport.run(["ls", "-1t", folder], timeout=_ANSWER_SECONDS)
     names = answer_text(done).split() if done.returncode == 0 else []
-    agents = [name for name in names if name.startswith("dx-agent-")]
+    agents = [name for name in names if name.startswith(_AGENT)]
     runtime = listed(target)
-    own = f"dx-agent-{runtime.agent_sha256}" if runtime else ""
-    return f"{folder}/{own if own in agents else agents[0]}" if agents else None
+    own = f"{_AGENT}{runtime.agent_sha256}" if runtime else ""
+    agents.sort(key=lambda name: name != own)
+    for name in agents:
+        # One without a hash in its name may only be this build's.
+        sha256 = name.removeprefix(_AGENT) if _NAMED.fullmatch(name) else own.removeprefix(_AGENT)
+        if sha256 and (path := transport.find_program(name, sha256)):
+            return path
+    return None
 
 
 def _any_lease(transport: Transport) -> bool:

@@ -34,6 +34,8 @@ from deployx_edge.workflows.preflight import check_fit, check_system
 from deployx_edge.workflows.progress import Phase, Progress, Stage, Transfer, silent
 
 _READY_SECONDS = 60.0
+# Exit codes of programs that a signal ended are higher than this.
+_SIGNALLED = 128
 _WORKER_ROLE = "worker"
 
 
@@ -127,7 +129,7 @@ def open_session(
         agent_path = _install(transport, runtime, progress)
         asked = _Asked(device=device, purpose=purpose, wait=wait, progress=progress)
         progress(Phase(text="Starting the agent"))
-        started = _start(transport, agent_path, asked)
+        started = _start_sound(transport, runtime, agent_path, asked)
         channel = started.channel
         stack.callback(channel.close)
         client = AgentClient(transport.forward(started.port), started.token)
@@ -237,7 +239,19 @@ def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
 
 def _install(transport: Transport, runtime: Runtime, progress: Progress) -> str:
     progress(Stage(text="Installing the agent"))
-    return install_agent(transport, runtime.agent)
+    return _put_agent(transport, runtime, progress)
+
+
+def _put_agent(
+    transport: Transport, runtime: Runtime, progress: Progress, *, fresh: bool = False
+) -> str:
+    words = f"The agent on {transport.uri} was damaged and is replaced"
+    return install_agent(
+        transport,
+        runtime.agent,
+        fresh=fresh,
+        on_replaced=lambda: progress(Stage(text=words)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +274,21 @@ class _Started:
     pid: int
     token: str
     alone: str
+
+
+class _DiedError(AgentError):
+    """A signal ended the agent before it was ready: its file may be damaged."""
+
+
+def _start_sound(
+    transport: Transport, runtime: Runtime, agent_path: str, asked: _Asked
+) -> _Started:
+    """Start the agent; one that dies of a signal is brought anew, once."""
+    try:
+        return _start(transport, agent_path, asked)
+    except _DiedError as error:
+        asked.progress(Stage(text=f"{error.message} A fresh copy is brought to {transport.uri}"))
+        return _start(transport, _put_agent(transport, runtime, silent, fresh=True), asked)
 
 
 def _start(transport: Transport, agent_path: str, asked: _Asked) -> _Started:
@@ -310,6 +339,9 @@ def _started(channel: Channel, token: str, asked: _Asked) -> _Started:
         if told != holder.id:
             told = holder.id
             asked.progress(Stage(text=f"Waiting for {asked.device.name}, used by {holder.since}"))
+    code = channel.wait(_READY_SECONDS)
+    if code > _SIGNALLED:
+        raise _DiedError(f"Signal {code - _SIGNALLED} ended the agent at its start.")
     raise AgentError(
         f"The agent ended before it was ready, saying: {channel.error_tail().strip() or 'nothing'}"
     )

@@ -20,6 +20,7 @@
 #include "agent/receive/part_file.h"
 #include "agent/receive/room.h"
 #include "agent/store/check.h"
+#include "agent/store/trust.h"
 
 namespace dx {
 namespace {
@@ -100,6 +101,8 @@ class Receiver {
       if (const int error = make_folders(folder); error != 0) {
         return receive_error_of(error, "cannot make the folder " + folder);
       }
+      const auto reason = folder == work_.path ? why_untrusted(work_) : why_untrusted(folder);
+      if (reason) return ReceiveError{ReceiveCode::kUntrusted, *reason};
     }
     remove_dead_parts(work_);
     remove_dead_lists();
@@ -149,20 +152,23 @@ class Receiver {
     const std::string path = work_.content(content.sha256);
     struct stat status{};
     if (::lstat(path.c_str(), &status) != 0) return std::nullopt;
-    ContentState state = ContentState::kDamaged;
+    ContentFinding found{ContentState::kDamaged, ""};
     if (S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) == content.size) {
       const auto how = keeping_.verify ? Thoroughness::kFull : Thoroughness::kQuick;
       const auto tell = [this](std::uint64_t bytes) { return tell_checking(bytes); };
-      state = check_content(work_, content.sha256, verified_, how, tell).state;
+      found = check_content(work_, content.sha256, verified_, how, tell);
     }
-    if (state == ContentState::kStopped) {
+    if (found.state == ContentState::kUntrusted) {
+      return ReceiveError{ReceiveCode::kUntrusted, found.text};
+    }
+    if (found.state == ContentState::kStopped) {
       return ReceiveError{ReceiveCode::kIo, "the host does not read the answer"};
     }
-    if (state == ContentState::kDamaged) {
+    if (found.state == ContentState::kDamaged) {
       remove_content(work_, content.sha256, verified_);
       damaged_.push_back(content.sha256);
     }
-    present = state == ContentState::kGood;
+    present = found.state == ContentState::kGood;
     if (!present || !content.executable || (status.st_mode & S_IXUSR) != 0) return std::nullopt;
     if (::chmod(path.c_str(), 0755) == 0) return std::nullopt;
     return receive_error_of(errno, "cannot make executable " + path);

@@ -14,6 +14,8 @@ const char* receive_code_word(ReceiveCode code) {
       return "no-space";
     case ReceiveCode::kReadOnly:
       return "read-only";
+    case ReceiveCode::kUntrusted:
+      return "untrusted";
     case ReceiveCode::kCorrupt:
       return "corrupt";
     case ReceiveCode::kIo:

@@ -6,7 +6,7 @@
 
 namespace dx {
 
-enum class ReceiveCode { kProtocol, kNoSpace, kReadOnly, kCorrupt, kIo };
+enum class ReceiveCode { kProtocol, kNoSpace, kReadOnly, kUntrusted, kCorrupt, kIo };
 
 struct ReceiveError {
   ReceiveCode code = ReceiveCode::kIo;
@@ -16,7 +16,7 @@ struct ReceiveError {
 // Empty: it went well.
 using ReceiveOutcome = std::optional<ReceiveError>;
 
-// The word of the protocol: "protocol", "no-space", "read-only", "corrupt", "io".
+// The word of the protocol: "protocol", "no-space", "read-only", "untrusted", "corrupt", "io".
 const char* receive_code_word(ReceiveCode code);
 
 // The code and the words for an errno; `what` says what was being done to which file.

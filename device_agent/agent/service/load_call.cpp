@@ -35,6 +35,10 @@ Status check_file(const pb::ModelFile& file, const WorkFolder& work, Verified& v
   if (found.state == ContentState::kStopped) {
     return Failure{FailureCode::kCancelled, "the load was cancelled", Phase::kUnspecified};
   }
+  if (found.state == ContentState::kUntrusted) {
+    return Failure{FailureCode::kInternal, "the work folder cannot be trusted: " + found.text,
+                   Phase::kUnspecified};
+  }
   // One that has gone since is brought by the same means.
   remove_content(work, file.sha256(), verified);
   const std::string reason = found.text.empty() ? "it is gone" : found.text;

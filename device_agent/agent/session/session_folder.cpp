@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "agent/files/files.h"
+#include "agent/store/trust.h"
 
 namespace dx {
 namespace {
@@ -65,6 +66,12 @@ Result<SessionFolder> SessionFolder::create(const WorkFolder& work) {
   const std::string sessions = work.sessions();
   if (const int error = make_folders(sessions); error != 0)
     return cannot("make " + sessions, error);
+  auto reason = why_untrusted(work);
+  if (!reason) reason = why_untrusted(sessions);
+  if (reason) {
+    return Failure{FailureCode::kInternal, "the work folder cannot be trusted: " + *reason,
+                   Phase::kUnspecified};
+  }
   const UniqueFd all(::open(sessions.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!all.valid()) return cannot("open " + sessions, errno);
   // Where a file system has no locks, nothing is ever taken for dead.

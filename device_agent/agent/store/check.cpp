@@ -10,6 +10,7 @@
 #include "agent/crypto/sha256.h"
 #include "agent/files/files.h"
 #include "agent/files/unique_fd.h"
+#include "agent/store/trust.h"
 
 namespace dx {
 namespace {
@@ -39,6 +40,7 @@ std::string hash_file(int fd, bool from_disk, const HashProgress& progress) {
 ContentFinding check_content(const WorkFolder& work, const std::string& sha256, Verified& verified,
                              Thoroughness thoroughness, const HashProgress& progress) {
   const std::string path = work.content(sha256);
+  if (auto reason = why_untrusted(path)) return {ContentState::kUntrusted, *reason};
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!file.valid() && errno == ENOENT) return {ContentState::kMissing, ""};
   if (!file.valid()) return {ContentState::kDamaged, "it cannot be read: " + errno_text(errno)};

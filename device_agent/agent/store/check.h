@@ -13,13 +13,14 @@ namespace dx {
 enum class ContentState {
   kGood,
   kMissing,
-  kDamaged,  // another hash, no regular file, or bytes that the disk does not give any more
-  kStopped,  // the caller wanted no end of it
+  kDamaged,    // another hash, no regular file, or bytes that the disk does not give any more
+  kUntrusted,  // another user could change it; it stays where it is
+  kStopped,    // the caller wanted no end of it
 };
 
 struct ContentFinding {
   ContentState state = ContentState::kMissing;
-  std::string text;  // of a damaged one: what was found
+  std::string text;  // of one that is damaged or untrusted: what was found
 };
 
 // How thoroughly: a file that looks as it did when it was hashed is taken for good, or each is

@@ -51,6 +51,10 @@ int check_store(const CommandLine& line) {
     if (found.state == ContentState::kMissing) continue;  // Another push made room meanwhile.
     ++count;
     if (found.state == ContentState::kGood) continue;
+    if (found.state == ContentState::kUntrusted) {
+      std::printf("untrusted %s %s\n", name.c_str(), found.text.c_str());
+      continue;
+    }
     remove_content(work, name, verified);
     std::printf("damaged %s %s\n", name.c_str(), found.text.c_str());
   }

@@ -6,7 +6,8 @@
 namespace dx {
 
 // Hashes all of them as they lie on the disk and removes those that are damaged; the next push
-// brings them. Prints `checking BYTES` now and then, `damaged SHA256 TEXT` for each that was, and
+// brings them. Prints `checking BYTES` now and then, `damaged SHA256 TEXT` for each that was,
+// `untrusted SHA256 TEXT` for each that another user could change, which stays, and
 // `checked COUNT BYTES` at the end. Gives the exit code.
 int check_store(const CommandLine& line);
 

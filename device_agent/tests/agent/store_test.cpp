@@ -181,3 +181,22 @@ TEST_CASE("a program knows whether it is the file that it should be") {
   damage(path);
   CHECK(dx::check_self(line, path.c_str()) == 1);
 }
+
+TEST_CASE("what another user could change is named, and not used") {
+  const TemporaryFolder folder;
+  const WorkFolder work{folder.path()};
+  REQUIRE(push(work, "b", {{"a", "a content"}}).exit_code == 0);
+  const std::string content = work.content(sha256_of("a content"));
+  for (const std::string& place : {work.path, work.store(), work.bundles(), content}) {
+    CAPTURE(place);
+    REQUIRE(::chmod(place.c_str(), 0777) == 0);
+    CHECK(push(work, "b", {{"a", "a content"}}).lines.back() ==
+          "error untrusted " + place + " may be written by every user");
+    REQUIRE(::chmod(place.c_str(), 0700) == 0);
+  }
+  // Only in the work folder itself may everybody make a file, where it is sticky.
+  REQUIRE(::chmod(work.path.c_str(), 01777) == 0);
+  CHECK(push(work, "b", {{"a", "a content"}}).exit_code == 0);
+  REQUIRE(::chmod(work.store().c_str(), 01777) == 0);
+  CHECK(push(work, "b", {{"a", "a content"}}).exit_code == 1);
+}

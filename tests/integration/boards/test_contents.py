@@ -11,10 +11,12 @@ import pytest
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
+from deployx_edge.errors import DeviceBusyError
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
 from deployx_edge.transport.push import file_sha256
 from deployx_edge.workflows.bench import bench
 from deployx_edge.workflows.board_doctor import examine_board
+from deployx_edge.workflows.clean import clean_device
 from deployx_edge.workflows.progress import Stage
 from deployx_edge.workflows.session import Session, open_session, push_to_device
 
@@ -131,3 +133,64 @@ def test_the_doctor_hashes_everything(board: Device, digits: Bundle) -> None:
     )
     (found,) = [check for check in examine_board(board) if check.name == "contents"]
     assert found.present and found.found.startswith("3 (")
+
+
+def agent_of(board: Device) -> Path:
+    assert board.work_folder
+    (agent,) = (Path(board.work_folder) / "bin").iterdir()
+    return agent
+
+
+def is_named_agent(path: Path) -> bool:
+    return path.name == f"dx-agent-{file_sha256(path)}"
+
+
+@pytest.mark.parametrize("hurt", ["zeros", "short", "folder"])
+def test_a_damaged_agent_is_replaced_before_it_starts(board: Device, hurt: str) -> None:
+    with open_session(board):
+        pass
+    agent = agent_of(board)
+    hurt_agent(agent, hurt)
+    told = Told()
+    with open_session(board, progress=told) as session:
+        assert session.agent_path == str(agent)
+    assert is_named_agent(agent)
+    assert [line for line in told.lines if line.endswith("was damaged and is replaced")]
+    told = Told()
+    with open_session(board, progress=told):
+        pass
+    assert not [line for line in told.lines if "damaged" in line]
+
+
+def hurt_agent(agent: Path, how: str) -> None:
+    """Of the right size, too short, or no file at all."""
+    size = agent.stat().st_size
+    if how == "folder":
+        agent.unlink()
+        (agent / "inside").mkdir(parents=True)
+    elif how == "short":
+        os.truncate(agent, size // 2)
+    else:
+        # What it starts with is hit, and what nothing calls: both count.
+        with agent.open("r+b") as file:
+            for place in (size // 4, size // 2, size - 4096):
+                file.seek(place)
+                file.write(bytes(4096))
+
+
+def test_clean_works_with_a_damaged_agent(board: Device, digits: Bundle) -> None:
+    push_to_device(board, digits)
+    hurt_agent(agent_of(board), "zeros")
+    folder = clean_device(board)
+    assert folder == board.work_folder
+    assert not Path(folder).exists()
+
+
+def test_clean_asks_no_damaged_agent_while_a_run_has_the_board(
+    board: Device, digits: Bundle
+) -> None:
+    with open_session(board):
+        hurt_agent(agent_of(board), "folder")
+        with pytest.raises(DeviceBusyError):
+            clean_device(board)
+    clean_device(board)
