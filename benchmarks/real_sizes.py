@@ -122,7 +122,16 @@ def _tree(process: int) -> Iterator[int]:
         except OSError:  # it has just ended
             continue
         for child in children:
-            yield from _tree(int(child))
+            # Until it starts its program, a child shares its parent's memory.
+            if _command(int(child)) != _command(process):
+                yield from _tree(int(child))
+
+
+def _command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _resident(process: int) -> int:

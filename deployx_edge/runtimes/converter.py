@@ -46,11 +46,30 @@ class HalfOverflows:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredLayer:
+    """A layer of an fp32 model for ncnn, and where in its file of weights its own begin and end.
+
+    ``params`` as in ``ncnn_format.Layer``; ``weights`` are the places of the floats of each.
+    """
+
+    name: str
+    type: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    params: tuple[tuple[int, str], ...]
+    begin: int
+    end: int
+    weights: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConvertedModel:
     """A runtime's files, in the folder that was given, and what goes in and out of them.
 
     ``files`` are (role, path); ``kept_float`` are the layers that stay fp32 where the rest has
-    fewer bits, and why. Nothing is said yet about whether they compute the same.
+    fewer bits, and why. ``layers`` are there where the sums inside them can be looked at while the
+    model runs: of ncnn in fp32, each reading blobs that no other does. Nothing is said yet about
+    whether they compute the same.
     """
 
     runtime: str
@@ -59,6 +78,7 @@ class ConvertedModel:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     kept_float: tuple[KeptFloat, ...] = ()
+    layers: tuple[StoredLayer, ...] = ()
 
     def path(self, role: str) -> Path:
         """The file of that role."""

@@ -13,7 +13,7 @@ from deployx_edge.differences import Values, WholeValues
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import TensorSpec, from_runtime_array, to_runtime_arrays
 from deployx_edge.ncnn_format import read_param
-from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.emitter.names import readable
 from deployx_edge.runtimes.ncnn import NcnnModel, NcnnProcess, RuntimeArray, is_large
 from deployx_edge.runtimes.requantized import code_scales
@@ -52,7 +52,13 @@ def take_into(found: dict[str, Array]) -> Take:
 
 
 class OpenModel(Protocol):
-    """A converted model that is loaded in its runtime."""
+    """A converted model that is loaded in its runtime.
+
+    ``overflows`` is what half floats could not hold in the runs that gave blobs, None where that
+    is not looked at.
+    """
+
+    overflows: HalfOverflows | None
 
     def run(
         self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
@@ -98,6 +104,7 @@ class _OpenNcnnModel:
         self._scales = code_scales(model)
         tops = [top for layer in read_param(model.path("param")) for top in layer.tops]
         self._places = {top: place for place, top in enumerate(tops)}
+        self.overflows: HalfOverflows | None = None
 
     def run(
         self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
@@ -108,7 +115,8 @@ class _OpenNcnnModel:
         kept: list[dict[str, Array]] = []
         for sample in [ready] if blobs else _samples(ready):
             kept.append({})
-            for blob, values in self._process.run(sample, self._in_order([*outputs, *blobs])):
+            wanted = self._in_order([*outputs, *blobs])
+            for blob, values in self._process.run(sample, wanted, measure=bool(blobs)):
                 shown = values
                 if blob in outputs:
                     kept[-1][blob] = values.whole()
@@ -118,6 +126,8 @@ class _OpenNcnnModel:
                 if blob in self._scales:
                     shown = WholeValues(shown.whole() / self._scales[blob])
                 take(blob, shown)
+        if blobs and self._model.layers:
+            self.overflows = self._process.overflows
         return {
             spec.name: _restored(spec, [run[spec.blob] for run in kept])
             for spec in self._model.outputs
@@ -160,6 +170,7 @@ class _OpenOnnxModel:
         self._model = model
         self._path = model.path("onnx")
         self._sessions: dict[tuple[str, ...], Any] = {}
+        self.overflows: HalfOverflows | None = None
 
     def run(
         self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
@@ -266,6 +277,7 @@ def _files(model: ConvertedModel) -> NcnnModel:
         bin=model.path("bin"),
         precision=model.precision,
         is_large=is_large(sum(math.prod(spec.shape) for spec in model.inputs)),
+        layers=model.layers,
     )
 
 

@@ -12,13 +12,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.ncnn_format import Layer
 from deployx_edge.process import Child, kill_group, spawn
+from deployx_edge.runtimes.converter import HalfOverflows, StoredLayer
 
 if TYPE_CHECKING:
     from deployx_edge.differences import Values
@@ -57,13 +58,15 @@ def is_large(elements: int) -> bool:
 class NcnnModel:
     """Files to run, and the options that ``precision`` stands for ("fp32" or "fp16").
 
-    ``is_large``: what it runs on is so large that memory counts for more than time.
+    ``is_large``: what it runs on is so large that memory counts for more than time. ``layers``
+    are needed where sums inside them are to be looked at.
     """
 
     param: Path
     bin: Path
     precision: str
     is_large: bool = False
+    layers: tuple[StoredLayer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,10 @@ class NcnnRuns:
     runs: tuple[Mapping[str, Array], ...]
 
 
+class NcnnDiedError(ModelError):
+    """ncnn died of a model."""
+
+
 class NcnnProcess:
     """A model that is loaded in ncnn's wheel, in a process of its own; a context manager."""
 
@@ -90,6 +97,8 @@ class NcnnProcess:
         self._child = _start_child(self._errors)
         self.inputs: tuple[str, ...] = ()
         self.outputs: tuple[str, ...] = ()
+        # What half floats could not hold in the runs that were measured.
+        self.overflows = HalfOverflows()
 
     def __enter__(self) -> NcnnProcess:
         try:
@@ -99,6 +108,7 @@ class NcnnProcess:
                 "precision": self._model.precision,
                 "is_large": self._model.is_large,
                 "threads": min(4, os.cpu_count() or 1),
+                "layers": [asdict(layer) for layer in self._model.layers],
             }
             with self._watched():
                 self._send(json.dumps(job).encode() + b"\n")
@@ -120,14 +130,15 @@ class NcnnProcess:
         kill_group(self._child)
 
     def run(
-        self, arrays: Mapping[str, RuntimeArray], blobs: Sequence[str]
+        self, arrays: Mapping[str, RuntimeArray], blobs: Sequence[str], *, measure: bool = False
     ) -> Iterator[tuple[str, Values]]:
         """Blobs by name, one after the other, of one run; each is taken before the next comes.
 
         ``arrays`` maps blobs to (array, batched) as ``to_runtime_array`` gives them: the
         model's inputs, or any others, from which the run then goes on. Arrays that come are in
         ncnn's dimensions, slowest first; where the run was batched, their first axis counts
-        samples. Asked for in the order of the layers, no blob is kept in memory for longer than
+        samples. ``measure``: look at all values and sums, where the model's layers are known. Asked
+        for in the order of the layers, no blob is kept in memory for longer than
         ncnn needs it; in another order, one may be gone. Raises ModelError where ncnn refuses
         something or dies of it.
         """
@@ -142,13 +153,17 @@ class NcnnProcess:
             for blob, (array, batched) in ready.items()
         ]
         with self._watched():
-            self._send(json.dumps({"inputs": entries, "blobs": list(blobs)}).encode() + b"\n")
+            request = {"inputs": entries, "blobs": list(blobs), "measure": measure}
+            self._send(json.dumps(request).encode() + b"\n")
             for array, _ in ready.values():
                 self._send(array.data)
             while "done" not in (answer := self._answer()):
                 values = _Arriving(tuple(answer["shape"]), self._fill)
                 yield answer["blob"], values
                 values.skip()
+            self.overflows = HalfOverflows(
+                tensors=answer.get("tensors", {}), sums=answer.get("sums", {})
+            )
 
     def _fill(self, array: Array) -> None:
         """With what comes next."""
@@ -195,7 +210,7 @@ class NcnnProcess:
         tail, code = self._tail(), self._child.returncode
         if not self._phase:  # it died before it came to the model
             return DeployxError(f"ncnn's Python wheel could not be started: {tail}")
-        return ModelError(
+        return NcnnDiedError(
             f"ncnn died of {_cause(code)} on {self._model.param.name} "
             f"in its phase '{self._phase}': {tail or 'it left no message'}."
         )

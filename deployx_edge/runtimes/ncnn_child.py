@@ -4,12 +4,14 @@
 talks to it over standard input and output. Each message is a line of JSON, after which the
 float32 bytes follow of the arrays that it announces:
 
-    to it:    {"param", "bin", "precision", "threads", "is_large"}   first, once
-              {"inputs": [{"blob", "shape", "batched"}…], "blobs": […]} + arrays   for each run
+    to it:    {"param", "bin", "precision", "threads", "is_large", "layers"}   first, once
+              {"inputs": [{"blob", "shape", "batched"}…], "blobs": […], "measure"} + arrays
+                                                                      for each run
     from it:  {"phase": …}                                            before it begins something
               {"inputs": […], "outputs": […]}                         once the model is loaded
               {"blob": …, "shape": […]} + array                       in the order asked for
-              {"done": true}  or  {"error": …}, after which it ends
+              {"done": true, "tensors": {…}, "sums": {…}}  what half floats could not hold so far
+              or {"error": …}, after which it ends
 """
 
 from __future__ import annotations
@@ -17,26 +19,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import ncnn
 import numpy as np
 
-
-def configure(net: Any, precision: str, threads: int, *, is_large: bool = False) -> None:
-    """Set the options that ``precision`` stands for; ``is_large`` as in ``NcnnModel``."""
-    half = precision == "fp16"
-    net.opt.num_threads = threads
-    # Both hold the image several times more, transformed or as columns: 2.4 GB of a full HD one
-    # with 32 channels, which takes 1.3 GB and no more time without them.
-    net.opt.use_winograd_convolution = net.opt.use_sgemm_convolution = not is_large
-    net.opt.use_vulkan_compute = False
-    net.opt.use_fp16_packed = half
-    net.opt.use_fp16_storage = half
-    net.opt.use_fp16_arithmetic = half
-    net.opt.use_bf16_packed = precision == "bf16"
-    net.opt.use_bf16_storage = precision == "bf16"
+from deployx_edge.runtimes.layer_sums import LayerSums
+from deployx_edge.runtimes.ncnn_options import configure
 
 
 class _RefusedError(Exception):
@@ -49,6 +39,7 @@ class _Child:
         self._answers = answers
         self._net = ncnn.Net()
         self._pools: tuple[Any, ...] = ()
+        self._sums: LayerSums | None = None
 
     def serve(self) -> int:
         """Load the model and run it until nobody asks any more; the exit code."""
@@ -78,6 +69,10 @@ class _Child:
             raise _RefusedError("ncnn refused the .param file")
         if self._net.load_model(job["bin"]) != 0:
             raise _RefusedError("ncnn refused the .bin file")
+        if job["layers"]:
+            self._sums = LayerSums(
+                job["layers"], job["bin"], threads=job["threads"], is_large=job["is_large"]
+            )
         self._say({"inputs": self._net.input_names(), "outputs": self._net.output_names()})
 
     def _run(self, count: int, request: dict[str, Any]) -> None:
@@ -88,12 +83,36 @@ class _Child:
                 mats.append(self._read(entry))
                 if extractor.input(entry["blob"], mats[-1]) != 0:
                     raise _RefusedError(f"ncnn refused the input blob '{entry['blob']}'")
-            for blob in request["blobs"]:
-                # What is asked for in the order of the layers is let go once it is used.
-                self._show(blob, extracted(extractor, blob))
-                for pool in self._pools:
-                    pool.clear()
-        self._say({"done": True})
+            if request["measure"] and self._sums is not None:
+                self._measure(extractor, self._sums, request["blobs"])
+            else:
+                for blob in request["blobs"]:
+                    # What is asked for in the order of the layers is let go once it is used.
+                    self._show(blob, extracted(extractor, blob))
+                    self._clear()
+        found = {} if self._sums is None else self._sums.found
+        self._say({"done": True, **found})
+
+    def _measure(self, extractor: Any, sums: LayerSums, wanted: Sequence[str]) -> None:
+        """Look at every blob in the order of the layers, and show those that are wanted."""
+        sums.begin()
+        for layer in sums.layers:
+            for blob in layer["tops"]:
+                try:
+                    array = extracted(extractor, blob)
+                except _RefusedError:  # nobody reads it, or it is told where it is wanted
+                    if blob in wanted:
+                        raise
+                    continue
+                sums.take(blob, array, is_input=layer["type"] == "Input")
+                if blob in wanted:
+                    self._show(blob, array)
+                del array
+                self._clear()
+
+    def _clear(self) -> None:
+        for pool in self._pools:
+            pool.clear()
 
     def _show(self, blob: str, array: Any) -> None:
         self._say({"blob": blob, "shape": array.shape}, array)

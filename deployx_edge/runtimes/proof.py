@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from deployx_edge.bundle import OutputCheck, Verification
 from deployx_edge.comparison import LEAST_INPUTS, LIMITS, LayerCheck, Limits, coarser
 from deployx_edge.errors import UsageError, VerificationError
-from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.hosts import Arrays, OpenModel, open_converted
 from deployx_edge.runtimes.layerwise import (
     LayersComparison,
@@ -53,13 +53,22 @@ class ProofRequest:
     doubts: Sequence[str] = ()
 
 
-def prove(model: ConvertedModel, walk: SourceWalk, request: ProofRequest) -> Verification:
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What is written down, and what half floats could not hold (None: nobody looked)."""
+
+    verification: Verification
+    overflows: HalfOverflows | None
+
+
+def prove(model: ConvertedModel, walk: SourceWalk, request: ProofRequest) -> Proof:
     """Compare the model with its source; VerificationError where it is not right."""
     with open_converted(model) as opened:
-        return _Proof(model, opened, walk, request).verification()
+        verification = _Comparison(model, opened, walk, request).verification()
+        return Proof(verification=verification, overflows=opened.overflows)
 
 
-class _Proof:
+class _Comparison:
     def __init__(
         self, model: ConvertedModel, opened: OpenModel, walk: SourceWalk, request: ProofRequest
     ) -> None:

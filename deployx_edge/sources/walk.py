@@ -124,8 +124,7 @@ class SourceWalk:
 
         # ONNX's inference was seen to crash on models that are broken, which ONNX Runtime refuses
         # with the reason.
-        outputs = [value.name for value in self._model.graph.output]
-        self._open(list(self._model.graph.node), sorted(_input_names(self._model)), outputs)
+        assert self._whole
         light = onnx.ModelProto(ir_version=self._model.ir_version)
         light.opset_import.extend(self._model.opset_import)
         light.functions.extend(self._model.functions)
@@ -151,9 +150,18 @@ class SourceWalk:
         }
 
     @cached_property
+    def _whole(self) -> _Part:
+        """The graph as one part."""
+        return self._parts_of([list(self._model.graph.node)])[0]
+
+    @cached_property
     def _parts(self) -> tuple[_Part, ...]:
-        nodes = list(self._model.graph.node)
-        groups = self._groups(nodes) if self.tensor_bytes > self._most_bytes else [nodes]
+        if self.tensor_bytes <= self._most_bytes:
+            return (self._whole,)
+        del self._whole  # and its session
+        return self._parts_of(self._groups(list(self._model.graph.node)))
+
+    def _parts_of(self, groups: list[list[onnx.NodeProto]]) -> tuple[_Part, ...]:
         outputs = [value.name for value in self._model.graph.output]
         constants = {tensor.name for tensor in self._model.graph.initializer}
         constants |= {tensor.values.name for tensor in self._model.graph.sparse_initializer}
@@ -164,6 +172,8 @@ class SourceWalk:
             made = [name for node in group for name in node.output if name in self.makers]
             later = {*outputs}.union(*read_by[index + 1 :])
             reads = read_by[index] - own - constants
+            if len(groups) == 1:  # of a broken model, which ONNX Runtime refuses with the reason
+                reads &= _input_names(self._model)
             over = {*made, *reads} - later
             if index == len(groups) - 1:  # an output that no node makes: an input, a constant
                 made += [name for name in outputs if name not in self.makers]

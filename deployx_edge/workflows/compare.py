@@ -22,7 +22,7 @@ from deployx_edge.measurement.values import (
     precision_warning,
 )
 from deployx_edge.model import format_shape
-from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.hosts import (
     HOSTS,
     Arrays,
@@ -190,6 +190,7 @@ class _BoardModel:
         self._options = options
         self._board = board
         self.broken: list[str] = []
+        self.overflows: HalfOverflows | None = None
 
     def run(
         self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing

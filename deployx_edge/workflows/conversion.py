@@ -115,7 +115,6 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
         outputs=outputs,
         precision=precision,
         folder=work,
-        overflows=converter.find_overflows(source, runs.telling, precision),
         keep_float=options.keep_float,
     )
     if options.verify:

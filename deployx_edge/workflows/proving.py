@@ -15,9 +15,14 @@ from deployx_edge.bundle import Verification
 from deployx_edge.comparison import LIMITS, coarser, structured_inputs
 from deployx_edge.errors import VerificationError
 from deployx_edge.model import PreProcessing, at_sizes
-from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
+from deployx_edge.runtimes.converter import (
+    ConversionRequest,
+    ConvertedModel,
+    Converter,
+    HalfOverflows,
+)
 from deployx_edge.runtimes.hosts import is_changed_by_optimisations, run_converted
-from deployx_edge.runtimes.proof import ProofRequest, prove
+from deployx_edge.runtimes.proof import Proof, ProofRequest, prove
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.magnitudes import ValueRanges, WideTensor
 from deployx_edge.sources.onnx_file import OnnxSource
@@ -36,15 +41,13 @@ if TYPE_CHECKING:
 _MADE_UP = ((2**25, range(6)), (2**30, (1, 4, 5)))
 _FEWEST = (1, 5)
 _LARGE = 3
-# Of the made-up inputs, the last so many show what is inside.
-_INNER = 2
 
 
 class SourceRuns:
     """A source, the inputs that its conversion is compared on, and what was seen of its runs.
 
     ``samples`` are the user's own inputs, and come first in ``inputs``. ``first`` are the
-    outputs of the first input that is made up.
+    outputs of the one at the place ``seen``, which is made up.
     """
 
     def __init__(
@@ -59,7 +62,10 @@ class SourceRuns:
         self.inputs: InputSets = (*samples, *made_up)
         self.samples = len(samples)
         self.ranges = ValueRanges()
-        self.first = self.walk.run(self.inputs[self.samples], self.ranges.take)
+        # All that is inside is compared on the others, for which they run once more.
+        made_up_ones = range(self.samples, len(self.inputs))
+        self.seen = next((at for at in made_up_ones if at not in self.inner), self.samples)
+        self.first = self.walk.run(self.inputs[self.seen], self.ranges.take)
 
     @property
     def source(self) -> OnnxSource:
@@ -68,9 +74,15 @@ class SourceRuns:
 
     @property
     def inner(self) -> frozenset[int]:
-        """The places of the inputs on which all that is inside is compared."""
-        last = len(self.inputs) - _INNER
-        return frozenset((*range(last, len(self.inputs)), *range(min(self.samples, 1))))
+        """The places of the inputs on which all that is inside is compared: two at least.
+
+        The last is like a picture, and first come the user's. The largest values are among them,
+        as sums inside layers, which are looked at as well, are largest with those.
+        """
+        others = self.inputs[:-1]
+        loud = {id(arrays) for arrays in (*self.telling, *telling_inputs(others, 1))}
+        places = (place for place, arrays in enumerate(self.inputs) if id(arrays) in loud)
+        return frozenset((*places, len(others), *range(min(self.samples, 1))))
 
     @property
     def telling(self) -> InputSets:
@@ -84,7 +96,7 @@ class SourceRuns:
     def look(self) -> None:
         """Run on all other inputs, for what is seen of them alone."""
         for place, arrays in enumerate(self.inputs):
-            if place != self.samples:
+            if place != self.seen:
                 self.walk.run(arrays, self.ranges.take)
 
 
@@ -100,7 +112,7 @@ def convert_proven(
     With fewer bits than fp32, the same conversion in fp32 first, where mistakes show that fewer
     bits would hide.
     """
-    proofs = _Proofs(converter, runs, accept_unproven, progress)
+    proofs = _Proofs(converter, runs, request.precision, accept_unproven, progress)
     if request.precision != "fp32":
         progress(Stage(text="Comparing the same conversion in fp32"))
         proofs.converted(replace(request, precision="fp32", folder=request.folder / "fp32"))
@@ -114,7 +126,9 @@ def convert_unproven(
 ) -> tuple[ConvertedModel, Verification]:
     """Convert, and see that it loads and runs."""
     runs.look()
-    converted = converter.convert(runs.source, replace(request, wide=_names(runs.wide())))
+    found = converter.find_overflows(runs.source, runs.telling, request.precision)
+    request = replace(request, wide=_names(runs.wide()), overflows=found)
+    converted = converter.convert(runs.source, request)
     progress(Stage(text=f"Loading it in {converter.runtime}"))
     run_converted(converted, runs.inputs[:1])
     return converted, Verification(status="skipped")
@@ -122,8 +136,15 @@ def convert_unproven(
 
 class _Proofs:
     def __init__(
-        self, converter: Converter, runs: SourceRuns, accept_unproven: bool, progress: Progress
+        self,
+        converter: Converter,
+        runs: SourceRuns,
+        precision: str,
+        accept_unproven: bool,
+        progress: Progress,
     ) -> None:
+        self._precision = precision
+        self._overflows: HalfOverflows | None = None
         self._converter = converter
         self._runs = runs
         self._accept_unproven = accept_unproven
@@ -131,20 +152,25 @@ class _Proofs:
         self._doubts = converter.doubts(runs.source)
 
     def converted(self, request: ConversionRequest) -> tuple[ConvertedModel, Verification]:
-        """Convert and compare; once more where the comparison has shown wide values."""
-        wide = _names(self._runs.wide())
-        folder = _fresh(request.folder, "first")
-        model = self._converter.convert(
-            self._runs.source, replace(request, wide=wide, folder=folder)
-        )
+        """Convert and compare; once more where that has shown what half floats cannot hold."""
+        source = self._runs.source
+        first = self._with_what_is_known(request, "first")
+        model = self._converter.convert(source, first)
         verification = self._prove(model)
-        if _names(self._runs.wide()) == wide:
+        again = self._with_what_is_known(request, "wide")
+        if (again.wide, again.overflows) == (first.wide, first.overflows):
             return model, verification
-        again = replace(
-            request, wide=_names(self._runs.wide()), folder=_fresh(request.folder, "wide")
-        )
-        model = self._converter.convert(self._runs.source, again)
+        model = self._converter.convert(source, again)
         return model, self._prove(model)
+
+    def _with_what_is_known(self, request: ConversionRequest, folder: str) -> ConversionRequest:
+        """The request with all that is to stay fp32, as far as it was seen."""
+        return replace(
+            request,
+            wide=_names(self._runs.wide()),
+            overflows=self._overflows or HalfOverflows(),
+            folder=_fresh(request.folder, folder),
+        )
 
     def at_ends(self, model: ConvertedModel) -> None:
         """Compare the outputs at the smallest and the largest sizes of open axes."""
@@ -173,14 +199,14 @@ class _Proofs:
         request = ProofRequest(
             inputs=runs.inputs,
             inner=runs.inner,
-            known={runs.samples: runs.first},
+            known={runs.seen: runs.first},
             watch=runs.ranges.take,
             progress=lambda done: self._progress(Share(done=done, total=count, of="inputs")),
             accept_unproven=self._accept_unproven,
             doubts=self._doubts,
         )
         try:
-            return prove(model, runs.walk, request)
+            proof = prove(model, runs.walk, request)
         except VerificationError as error:
             if not is_changed_by_optimisations(model, runs.inputs):
                 raise
@@ -190,6 +216,18 @@ class _Proofs:
                 remedy="Use another version of ONNX Runtime, or write the model otherwise; a Pad "
                 "before a MaxPool was seen to be dropped.",
             ) from error
+        if self._overflows is None:
+            self._overflows = self._found(proof)
+        return proof.verification
+
+    def _found(self, proof: Proof) -> HalfOverflows:
+        """What half floats cannot hold; where the proof does not tell, by runs for this alone."""
+        if self._precision == "bf16":
+            return HalfOverflows()
+        if proof.overflows is not None:
+            return proof.overflows
+        runs = self._runs
+        return self._converter.find_overflows(runs.source, runs.telling, self._precision)
 
 
 def _names(wide: Sequence[WideTensor]) -> frozenset[str]:

@@ -119,6 +119,7 @@ class EmitterConverter:
             inputs=_specs(source, source.inputs, emitted.blobs, is_batch=is_batch),
             outputs=_specs(source, request.outputs, emitted.blobs, is_batch=is_batch),
             kept_float=emitted.kept_float,
+            layers=emitted.stored,
         )
 
     def examine(self, source: OnnxSource, request: ConversionRequest) -> Examined:

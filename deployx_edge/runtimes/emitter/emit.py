@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from deployx_edge.ncnn_format import Layer, encode_weights, format_param
-from deployx_edge.runtimes.converter import HalfOverflows, KeptFloat, LayerScales
+from deployx_edge.runtimes.converter import HalfOverflows, KeptFloat, LayerScales, StoredLayer
 
 # Each enters its operators into the table when it is imported.
 from deployx_edge.runtimes.emitter import (  # noqa: F401
@@ -46,6 +46,7 @@ from deployx_edge.runtimes.emitter.wide import (
     reasons,
     touches,
 )
+from deployx_edge.runtimes.half_sums import stored_layers
 from deployx_edge.runtimes.ncnn_limits import impossible
 
 UNFORESEEN = "its operands have a form that is not known here"
@@ -66,7 +67,7 @@ class Emitted:
 
     ``blobs`` maps the graph's inputs and outputs to ncnn's blobs; ``layers`` are the names that a
     layer can be kept fp32 by, ``kept_float`` those that stay so in a model of 16 bits; ``table``
-    are the scales of int8 layers.
+    are the scales of int8 layers. ``stored`` see ``ConvertedModel.layers``.
     """
 
     param: str
@@ -76,6 +77,7 @@ class Emitted:
     layers: tuple[str, ...] = ()
     kept_float: tuple[KeptFloat, ...] = ()
     table: str = ""
+    stored: tuple[StoredLayer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,9 @@ def emit(
     layers = kept_float(drafted.layers, found, keep_float, scales or {})
     layers = quantized(layers, scales or {}, graph)
     table = table_of(layers, scales or {})
-    layers = split_shared(joined_heads(layers, outputs.values()), outputs.values(), names)
+    joined = joined_heads(layers, outputs.values())
+    is_plain = precision == "fp32" and len(joined) == len(layers)
+    layers = split_shared(joined, outputs.values(), names)
     layers = fenced(requantized(layers, scales or {}, outputs.values()), names)
     stored = "fp32" if precision == "int8" else precision
     return Emitted(
@@ -129,6 +133,7 @@ def emit(
         layers=tuple(entry.layer.name for entry in drafted.layers if entry.layer.type != "Input"),
         kept_float=reasons(layers, found),
         table=table,
+        stored=stored_layers(layers) if is_plain else (),
     )
 
 

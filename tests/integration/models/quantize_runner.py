@@ -27,8 +27,9 @@ from deployx_edge.differences import WholeValues
 from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.quantization import ppq, ppq_child
 from deployx_edge.quantization.values import PRESETS
-from deployx_edge.runtimes import hosts, ncnn_child
+from deployx_edge.runtimes import hosts, ncnn_child, ncnn_options
 from deployx_edge.runtimes import ncnn as ncnn_runs
+from deployx_edge.runtimes.converter import HalfOverflows
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
@@ -145,9 +146,10 @@ class _NcnnHere(ncnn_runs.NcnnProcess):
     def __init__(self, model: ncnn_runs.NcnnModel) -> None:
         self._files = model
         self._net = ncnn.Net()
+        self.overflows = HalfOverflows()
 
     def __enter__(self) -> _NcnnHere:
-        ncnn_child.configure(self._net, self._files.precision, 1)
+        ncnn_options.configure(self._net, self._files.precision, 1)
         failed = self._net.load_param(str(self._files.param))
         if failed or self._net.load_model(str(self._files.bin)):
             raise ModelError("ncnn refused the files")
@@ -159,7 +161,11 @@ class _NcnnHere(ncnn_runs.NcnnProcess):
         self._net.clear()
 
     def run(
-        self, arrays: Mapping[str, ncnn_runs.RuntimeArray], blobs: Sequence[str]
+        self,
+        arrays: Mapping[str, ncnn_runs.RuntimeArray],
+        blobs: Sequence[str],
+        *,
+        measure: bool = False,
     ) -> Iterator[tuple[str, WholeValues]]:
         mats = []  # the extractor does not keep its inputs alive
         with self._net.create_extractor() as extractor:

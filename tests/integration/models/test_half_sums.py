@@ -15,10 +15,12 @@ from onnx import helper
 from deployx_edge.errors import UsageError
 from deployx_edge.ncnn_format import read_param
 from deployx_edge.runtimes import winograd
-from deployx_edge.runtimes.converter import HalfOverflows
+from deployx_edge.runtimes.converter import ConversionRequest, HalfOverflows
 from deployx_edge.runtimes.emitter.converter import EmitterConverter
+from deployx_edge.runtimes.hosts import open_converted
 from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
-from deployx_edge.sources.onnx_file import read_onnx
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import constant, model, save
 
@@ -127,6 +129,27 @@ def test_sums_beyond_half_floats_are_found_where_ncnn_makes_them_in_half_floats(
     assert set(found.tensors) == {"scaled/matmul"}  # before it is multiplied by alpha
 
 
+def test_a_run_that_shows_what_is_inside_finds_them_as_well(tmp_path: Path) -> None:
+    """So a model is run once, where it is proven."""
+    source, inputs = read_onnx(adding(tmp_path / "m.onnx"), {}), image(800.0)
+    given = Reference(source).run(inputs)
+    outputs = tuple(SourceTensor(name=name, shape=given[name].shape) for name in ADDING)
+    (tmp_path / "made").mkdir()
+    request = ConversionRequest(outputs=outputs, precision="fp32", folder=tmp_path / "made")
+    made = EmitterConverter().convert(source, request)
+    assert made.layers
+    with open_converted(made) as opened:
+        opened.run(inputs)
+        assert opened.overflows is None
+        opened.run(inputs, ("conv",))
+        found = opened.overflows
+    wanted = EmitterConverter().find_overflows(source, [inputs], "fp32")
+    assert found is not None
+    assert set(found.sums) == set(wanted.sums)
+    assert set(found.tensors) == set(wanted.tensors)
+    assert [found.sums[name] for name in wanted.sums] == pytest.approx(list(wanted.sums.values()))
+
+
 def test_smaller_sums_keep_no_layer(tmp_path: Path) -> None:
     source = read_onnx(adding(tmp_path / "m.onnx"), {})
     for converter in (EmitterConverter(), OnnxRuntimeConverter()):
@@ -145,16 +168,19 @@ def test_sums_of_a_file_for_onnx_runtime_are_found(tmp_path: Path) -> None:
     assert found.sums["conv"] == pytest.approx(CHANNELS * 800.0, rel=0.01)
 
 
-@pytest.mark.parametrize("runtime", ["ncnn", "onnxruntime"])
+@pytest.mark.parametrize(
+    ("runtime", "verify"), [("ncnn", False), ("ncnn", True), ("onnxruntime", False)]
+)
 def test_layers_with_such_sums_stay_fp32_and_the_bundle_says_why(
-    tmp_path: Path, runtime: str
+    tmp_path: Path, runtime: str, verify: bool
 ) -> None:
     np.savez(tmp_path / "sample.npz", **image(800.0))  # type: ignore[arg-type]
     options = BundleOptions(
         runtime=runtime,
         precision="fp16",
         samples=(tmp_path / "sample.npz",),
-        verify=False,
+        verify=verify,
+        accept_unproven=True,
         keep_float=("soft",),
     )
     bundle = make_bundle(adding(tmp_path / "m.onnx"), tmp_path / "b", options)

@@ -1,15 +1,14 @@
-"""Find what half floats cannot hold in a run of an ncnn model, in a process of its own.
+"""What the layers of an ncnn model add up inside, looked at as its blobs are made.
 
-``python -m deployx_edge.runtimes.half_sums_child FOLDER`` reads ``job.json`` and ``run_<i>.npz``
-there and writes ``result.json``. It is started by ``runtimes/half_sums.py`` only, which says
-what is looked for.
+A part of ncnn's process (``ncnn_child``), which says what is there; ``half_sums`` says what is
+looked for.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import ncnn
 import numpy as np
 
 from deployx_edge.runtimes import winograd
+from deployx_edge.runtimes.ncnn_options import configure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,19 +56,46 @@ _OTHERS = (
 _SQUARING, _WHOLE = ("23", "25"), ("2", "3", "19")
 
 
-class Net:
-    """The model in ncnn, and its layers' weights beside it."""
+class LayerSums:
+    """What half floats cannot hold in runs of a model whose blobs are shown one by one.
 
-    def __init__(self, job: dict[str, Any], folder: Path) -> None:
-        self.layers: list[dict[str, Any]] = job["layers"]
-        self.inputs: list[str] = job["inputs"]
-        self._folder = folder
-        self._threads = job["threads"]
-        self._is_large: bool = job["is_large"]
-        self._weights = np.memmap(job["bin"], dtype=np.uint8, mode="r") if job["bytes"] else b""
-        self.net = self._open(Path(job["param"]), job["bin"])
-        if self.net is None:
-            raise RuntimeError("ncnn refused its files")
+    Every blob is read by one layer at most. ``found`` maps "tensors" and "sums" to the largest
+    absolute values by the names of blobs and layers.
+    """
+
+    def __init__(
+        self, layers: list[dict[str, Any]], weights: str, *, threads: int, is_large: bool
+    ) -> None:
+        """``layers`` as ``StoredLayer``, their weights in the file ``weights``."""
+        self.layers = layers
+        self.found: dict[str, dict[str, float]] = {"tensors": {}, "sums": {}}
+        self._readers = {blob: layer for layer in layers for blob in layer["bottoms"]}
+        self._waiting: dict[str, Array] = {}
+        self._threads, self._is_large = threads, is_large
+        is_empty = not Path(weights).stat().st_size
+        self._weights = b"" if is_empty else np.memmap(weights, dtype=np.uint8, mode="r")
+
+    def begin(self) -> None:
+        """A run begins."""
+        self._waiting.clear()
+
+    def take(self, blob: str, values: Array, *, is_input: bool) -> None:
+        """Look at a blob, and at what the layer that reads it adds up once it has all it reads.
+
+        That is before it runs: large images are then not held beside what ncnn needs.
+        """
+        if not is_input:
+            _note(self.found["tensors"], blob, _peak(values))
+        layer = self._readers.get(blob)
+        if layer is None or not _adds(layer):
+            return
+        if len(layer["bottoms"]) == 1:
+            _note(self.found["sums"], layer["name"], sums_inside(self, layer, [values]))
+            return
+        self._waiting[blob] = np.array(values)
+        if all(name in self._waiting for name in layer["bottoms"]):
+            bottoms = [self._waiting.pop(name) for name in layer["bottoms"]]
+            _note(self.found["sums"], layer["name"], sums_inside(self, layer, bottoms))
 
     def weights(self, layer: dict[str, Any]) -> list[Array]:
         """The layer's weights, each in one row."""
@@ -86,11 +113,12 @@ class Net:
         line = [layer["type"], "layer", str(len(names)), "1", *names, "out", *params]
         lines = [f"Input {name} 0 1 {name}" for name in names]
         text = ["7767517", f"{len(names) + 1} {len(names) + 1}", *lines, " ".join(line)]
-        param, weights = self._folder / "one.param", self._folder / "one.bin"
-        param.write_text("\n".join(text) + "\n", encoding="utf-8")
         stored = np.frombuffer(self._weights[layer["begin"] : layer["end"]], dtype="<u4")
-        (stored & np.uint32(0x7FFFFFFF)).tofile(weights)
-        net = self._open(param, str(weights))
+        with tempfile.TemporaryDirectory(prefix="deployx-edge-layer-") as folder:
+            param, weights = Path(folder) / "one.param", Path(folder) / "one.bin"
+            param.write_text("\n".join(text) + "\n", encoding="utf-8")
+            (stored & np.uint32(0x7FFFFFFF)).tofile(weights)
+            net = self._open(param, weights)
         if net is None:
             return math.inf
         with net.create_extractor() as extractor:
@@ -101,20 +129,14 @@ class Net:
             code, mat = extractor.extract("out")
             return _peak(np.asarray(mat.numpy())) if code == 0 else math.inf
 
-    def _open(self, param: Path, weights: str) -> Any:
+    def _open(self, param: Path, weights: Path) -> Any:
         net = ncnn.Net()
-        net.opt.num_threads = self._threads
-        net.opt.use_vulkan_compute = False
-        # Of large images memory counts for more (see ``ncnn_child.configure``).
-        kernels = not self._is_large
-        net.opt.use_winograd_convolution = net.opt.use_sgemm_convolution = kernels
-        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
-        net.opt.use_bf16_packed = net.opt.use_bf16_storage = False
-        refused = net.load_param(str(param)) != 0 or net.load_model(weights) != 0
+        configure(net, "fp32", self._threads, is_large=self._is_large)
+        refused = net.load_param(str(param)) != 0 or net.load_model(str(weights)) != 0
         return None if refused else net
 
 
-def sums_inside(net: Net, layer: dict[str, Any], bottoms: Sequence[Array]) -> float:
+def sums_inside(net: LayerSums, layer: dict[str, Any], bottoms: Sequence[Array]) -> float:
     """A bound of what the layer adds up inside, where the layer adds in half floats at all.
 
     A cheap bound first; only where that is too much, one of the values themselves.
@@ -150,7 +172,7 @@ def sums_inside(net: Net, layer: dict[str, Any], bottoms: Sequence[Array]) -> fl
 
 
 def _weighted(
-    net: Net,
+    net: LayerSums,
     layer: dict[str, Any],
     params: dict[int, str],
     bottoms: Sequence[Array],
@@ -257,44 +279,6 @@ def _peak(array: Array) -> float:
     return float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values)))
 
 
-def _run(net: Net, arrays: Sequence[Array], found: dict[str, Any]) -> None:
-    """One run, blob by blob.
-
-    What a layer adds up is looked at as soon as there is all that goes in, before it runs: large
-    images are then not held beside what ncnn needs.
-    """
-    readers = {blob: layer for layer in net.layers for blob in layer["bottoms"]}
-    waiting: dict[str, Array] = {}
-
-    def look_at(blob: str, values: Array) -> None:
-        layer = readers.get(blob)
-        if layer is None or not _adds(layer):
-            return
-        if len(layer["bottoms"]) > 1:
-            waiting[blob] = np.array(values)
-            if not all(name in waiting for name in layer["bottoms"]):
-                return
-            bottoms = [waiting.pop(name) for name in layer["bottoms"]]
-        else:
-            bottoms = [values]
-        _note(found["sums"], layer["name"], sums_inside(net, layer, bottoms))
-
-    with net.net.create_extractor() as extractor:
-        mats = [ncnn.Mat(array).clone() for array in arrays]
-        for blob, mat, array in zip(net.inputs, mats, arrays, strict=True):
-            extractor.input(blob, mat)
-            look_at(blob, array)
-        tops = [top for layer in net.layers if layer["type"] != "Input" for top in layer["tops"]]
-        for top in tops:
-            code, mat = extractor.extract(top)
-            if code != 0 or mat.dims == 0:
-                continue  # nobody reads it, or the comparison that follows says so
-            values = np.asarray(mat.numpy())  # a view
-            _note(found["blobs"], top, _peak(values))
-            look_at(top, values)
-            del mat, values  # before the next layer runs
-
-
 def _adds(layer: dict[str, Any]) -> bool:
     """Whether such a layer adds in half floats on some processor."""
     return layer["type"] in (*_WEIGHTED, *_RECURRENT, *_OTHERS)
@@ -303,20 +287,3 @@ def _adds(layer: dict[str, Any]) -> bool:
 def _note(largest: dict[str, float], name: str, value: float) -> None:
     if value > max(largest.get(name, 0.0), _LARGEST):
         largest[name] = min(value, sys.float_info.max)
-
-
-def main(folder: Path) -> int:
-    """Do the job in ``folder``; 0 where every run could be made."""
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    found: dict[str, Any] = {"blobs": {}, "sums": {}}
-    net = Net(job, folder)
-    for index in range(job["runs"]):
-        with np.load(folder / f"run_{index}.npz") as file:
-            arrays = [file[f"input_{i}"] for i in range(len(net.inputs))]
-        _run(net, arrays, found)
-    (folder / "result.json").write_text(json.dumps(found), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
