@@ -199,16 +199,6 @@ class TensorComparison:
         )
 
 
-def compare_output(
-    name: str, reference: Sequence[Array], converted: Sequence[Array], limits: Limits
-) -> OutputCheck:
-    """Compare one output over all test inputs (one array each, batch axis included)."""
-    comparison = TensorComparison(name)
-    for wanted, found in zip(reference, converted, strict=True):
-        comparison.add(wanted, found)
-    return comparison.check(limits)
-
-
 def _within(
     limits: Limits, error: float, slice_error: float, variation: float, magnitude: float
 ) -> bool:

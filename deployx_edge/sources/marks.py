@@ -115,14 +115,6 @@ def marks_meant(model: onnx.ModelProto, reference: str) -> tuple[Mark, ...]:
     return tuple(fitting)
 
 
-def mark_tensors(
-    model: onnx.ModelProto, reference: str, *, behind: bool = False
-) -> tuple[str, ...]:
-    """The names of the tensors before the marks that are meant, or behind them."""
-    meant = marks_meant(model, reference)
-    return tuple(mark.behind if behind else mark.before for mark in meant)
-
-
 def without_marks(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model without marks; inputs and outputs keep their names."""
     import copy

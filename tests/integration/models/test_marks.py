@@ -13,7 +13,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.model import MARK_DOMAIN, MARK_OPERATOR
 from deployx_edge.rewriting import Registry, RewriteRequest, mark, rewriting
 from deployx_edge.sources.extraction import extract
-from deployx_edge.sources.marks import find_marks, mark_tensors, without_marks
+from deployx_edge.sources.marks import find_marks, marks_meant, without_marks
 from tests.integration.models.rewriter_helper import (
     EXPORTERS,
     assert_same,
@@ -169,8 +169,8 @@ def test_nests_are_walked(tmp_path: Path, exporter: str) -> None:
         "output/more.1",
     }
     assert_same(run_onnx(without_marks(found), [x]), Nested()(x))
-    assert len(mark_tensors(found, "work:output/more")) == 2
-    assert len(mark_tensors(found, "work:output/more.0")) == 1
+    assert len(marks_meant(found, "work:output/more")) == 2
+    assert len(marks_meant(found, "work:output/more.0")) == 1
 
 
 @by_exporter
@@ -280,14 +280,14 @@ def test_marks_are_left_in_exports_within_rewriting_only(tmp_path: Path, exporte
 def test_references_that_mean_nothing_or_too_much(tmp_path: Path) -> None:
     found = marked(Detector(), [picture()], tmp_path, "torchscript")
     with pytest.raises(UsageError, match="has no mark 'detector:output/boxs'") as caught:
-        mark_tensors(found, "detector:output/boxs")
+        marks_meant(found, "detector:output/boxs")
     assert "detector:output/boxes" in str(caught.value)
     assert "neck[1]:input/x" in str(caught.value)
     with pytest.raises(UsageError, match="'neck' was called 2 times") as caught:
-        mark_tensors(found, "neck:input")
+        marks_meant(found, "neck:input")
     assert r"Write neck[0]:input, or [1]" in str(caught.value)
     with pytest.raises(UsageError, match="'neck' does not refer to a mark"):
-        mark_tensors(found, "neck")
+        marks_meant(found, "neck")
     with pytest.raises(UsageError, match="no tensor 'm:input', and no marks"):
         extract(without_marks(marked_by_hand()), ["m:input"], [])
 

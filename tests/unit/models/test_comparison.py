@@ -9,10 +9,10 @@ from deployx_edge.comparison import (
     LEAST_INPUTS,
     LIMITS,
     TensorComparison,
-    compare_output,
     structured_inputs,
 )
 from deployx_edge.model import PreProcessing
+from tests.unit.comparing import compare_output
 from tests.unit.models.bundles import spec
 
 FP32 = LIMITS["fp32"]

@@ -7,8 +7,9 @@ import io
 import numpy as np
 from rich.console import Console
 
-from deployx_edge.comparison import LIMITS, LayerCheck, compare_output
+from deployx_edge.comparison import LIMITS, LayerCheck
 from deployx_edge.report.comparison import comparison_document, comparison_report
+from tests.unit.comparing import compare_output
 
 
 def layer(name: str, snr: float) -> LayerCheck:
