@@ -160,19 +160,20 @@ class Differences:
 
         if self._errors is None or not self._elements:
             return np.zeros(0)
-        variations: NDArray[np.float64] = np.sqrt(np.mean(self._deviation() ** 2, axis=(0, 2)))
+        found = self._deviation()
+        squares = np.einsum("ijk,ijk->j", found, found)
+        variations: NDArray[np.float64] = np.sqrt(squares * len(squares) / max(found.size, 1))
         return variations
 
     def slice_error(self, floor: float) -> float:
         """The worst rms error / rms deviation of a slice; ``floor`` is taken off the error."""
         if not self.has_slices:
             return ratio(self.error, self.variation)
-        errors = self.slice_errors() - floor
-        scales = self.slice_variations()
-        return max(
-            (ratio(float(errors[i]), float(scales[i])) for i in (errors > 0.0).nonzero()[0]),
-            default=0.0,
-        )
+        errors, scales = self.slice_errors() - floor, self.slice_variations()
+        if (scales[errors > 0.0] <= 0.0).any():
+            return BEYOND
+        scales[scales <= 0.0] = 1.0
+        return min(max(0.0, float((errors / scales).max(initial=0.0))), BEYOND)
 
     @property
     def cosine(self) -> float:
@@ -181,7 +182,7 @@ class Differences:
 
         first, second = self._deviation(), _centred(self._found)
         norm = _rms(first) * _rms(second)
-        return float(np.mean(first * second)) / norm if norm > 0.0 else 0.0
+        return float(np.vdot(first, second)) / first.size / norm if norm > 0.0 else 0.0
 
     def _deviation(self) -> NDArray[np.float64]:
         if self._centred is None:
@@ -249,7 +250,10 @@ def _centred(arrays: list[NDArray[Any]]) -> NDArray[np.float64]:
     if not arrays:
         return np.zeros((0, 0, 0))
     values = np.stack([np.asarray(array, dtype=np.float64) for array in arrays])
-    values = np.where(np.isfinite(values), values, 0.0)
+    with np.errstate(invalid="ignore"):
+        is_finite = bool(np.isfinite(values.sum()))
+    if not is_finite:
+        values = np.where(np.isfinite(values), values, 0.0)
     values -= values.mean(axis=0)
     return values.reshape(-1, *values.shape[2:])
 
@@ -257,4 +261,4 @@ def _centred(arrays: list[NDArray[Any]]) -> NDArray[np.float64]:
 def _rms(values: NDArray[Any]) -> float:
     import numpy as np
 
-    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
+    return math.sqrt(float(np.vdot(values, values)) / values.size) if values.size else 0.0

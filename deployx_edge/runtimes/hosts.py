@@ -54,14 +54,19 @@ def take_into(found: dict[str, Array]) -> Take:
 class OpenModel(Protocol):
     """A converted model that is loaded in its runtime.
 
-    ``overflows`` is what half floats could not hold in the runs that gave blobs, None where that
-    is not looked at.
+    ``overflows`` is what half floats could not hold in the runs that were to ``measure`` that,
+    None where it is not looked at.
     """
 
     overflows: HalfOverflows | None
 
     def run(
-        self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
+        self,
+        arrays: Arrays,
+        blobs: Sequence[str] = (),
+        take: Take = take_nothing,
+        *,
+        measure: bool = False,
     ) -> dict[str, Array]:
         """The model's outputs by name; ``take`` gets the ``blobs`` in the order of the layers.
 
@@ -107,7 +112,12 @@ class _OpenNcnnModel:
         self.overflows: HalfOverflows | None = None
 
     def run(
-        self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
+        self,
+        arrays: Arrays,
+        blobs: Sequence[str] = (),
+        take: Take = take_nothing,
+        *,
+        measure: bool = False,
     ) -> dict[str, Array]:
         """See ``OpenModel``; a batch runs sample by sample, as on a board."""
         outputs = [spec.blob for spec in self._model.outputs]
@@ -116,7 +126,7 @@ class _OpenNcnnModel:
         for sample in [ready] if blobs else _samples(ready):
             kept.append({})
             wanted = self._in_order([*outputs, *blobs])
-            for blob, values in self._process.run(sample, wanted, measure=bool(blobs)):
+            for blob, values in self._process.run(sample, wanted, measure=measure):
                 shown = values
                 if blob in outputs:
                     kept[-1][blob] = values.whole()
@@ -126,7 +136,7 @@ class _OpenNcnnModel:
                 if blob in self._scales:
                     shown = WholeValues(shown.whole() / self._scales[blob])
                 take(blob, shown)
-        if blobs and self._model.layers:
+        if measure and self._model.layers:
             self.overflows = self._process.overflows
         return {
             spec.name: _restored(spec, [run[spec.blob] for run in kept])
@@ -173,7 +183,12 @@ class _OpenOnnxModel:
         self.overflows: HalfOverflows | None = None
 
     def run(
-        self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
+        self,
+        arrays: Arrays,
+        blobs: Sequence[str] = (),
+        take: Take = take_nothing,
+        *,
+        measure: bool = False,
     ) -> dict[str, Array]:
         """See ``OpenModel``; half floats are given as float32.
 

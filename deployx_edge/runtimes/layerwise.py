@@ -82,9 +82,17 @@ class LayersComparison:
             self._names.setdefault(maker.blob, []).append(name)
 
     def add(
-        self, tensors: Iterator[Mapping[str, Array]], model: OpenModel, arrays: Arrays
+        self,
+        tensors: Iterator[Mapping[str, Array]],
+        model: OpenModel,
+        arrays: Arrays,
+        *,
+        measure: bool = False,
     ) -> dict[str, Array]:
-        """Run both on one input; the model's outputs. ``tensors`` is taken to its end."""
+        """Run both on one input; the model's outputs. ``tensors`` is taken to its end.
+
+        ``measure`` see ``OpenModel``.
+        """
         waiting: dict[str, Array] = {}
 
         def wanted(name: str) -> Array:
@@ -100,7 +108,7 @@ class LayersComparison:
                 values = found if array is None else WholeValues(array)
                 self._tensors[name].add_flat(wanted(name), values)
 
-        outputs = model.run(arrays, tuple(self._names), take)
+        outputs = model.run(arrays, tuple(self._names), take, measure=measure)
         for _ in tensors:
             pass
         return outputs

@@ -39,13 +39,15 @@ _ADDED_UP = 10.0
 class ProofRequest:
     """What a model is proven on.
 
-    ``inner`` are the places of those ``inputs`` on which all that is inside is compared too.
+    ``inner`` are the places of those ``inputs`` on which all that is inside is compared too, and
+    ``telling`` of those on which is looked for what half floats cannot hold.
     ``known`` are outputs of the source that are known already, by place. ``watch`` is shown the
     source's tensors, ``progress`` how many of the inputs are done. ``doubts`` see ``verify``.
     """
 
     inputs: Sequence[Arrays]
     inner: Collection[int]
+    telling: Collection[int]
     known: Mapping[int, Mapping[str, Array]]
     watch: Watch = watch_nothing
     progress: Callable[[int], None] = lambda done: None
@@ -110,13 +112,15 @@ class _Comparison:
             return {}
 
     def _take(self, place: int, arrays: Arrays) -> None:
+        measure = place in self._request.telling
         if self._makers and place in self._request.inner:
             wanted: dict[str, Array] = {}
-            found = self._layers.add(self._watched(arrays, wanted), self._opened, arrays)
+            tensors = self._watched(arrays, wanted)
+            found = self._layers.add(tensors, self._opened, arrays, measure=measure)
             self._outputs.add(wanted, lambda: found)
             return
         known = self._request.known.get(place) or self._walk.run(arrays, self._request.watch)
-        self._outputs.add(known, lambda: self._opened.run(arrays))
+        self._outputs.add(known, lambda: self._opened.run(arrays, measure=measure))
 
     def _watched(self, arrays: Arrays, outputs: dict[str, Array]) -> Iterator[Mapping[str, Array]]:
         for part in self._walk.tensors(arrays):

@@ -193,7 +193,12 @@ class _BoardModel:
         self.overflows: HalfOverflows | None = None
 
     def run(
-        self, arrays: Arrays, blobs: Sequence[str] = (), take: Take = take_nothing
+        self,
+        arrays: Arrays,
+        blobs: Sequence[str] = (),
+        take: Take = take_nothing,
+        *,
+        measure: bool = False,
     ) -> dict[str, Array]:
         """See ``OpenModel``."""
         found = run(self._session, self._bundle, arrays, options=self._options, dump=blobs)

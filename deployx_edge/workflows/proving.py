@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _MADE_UP = ((2**25, range(6)), (2**30, (1, 4, 5)))
 _FEWEST = (1, 5)
 _LARGE = 3
+# Of the made-up inputs, the last so many show what is inside.
+_INNER = 2
 
 
 class SourceRuns:
@@ -74,20 +76,20 @@ class SourceRuns:
 
     @property
     def inner(self) -> frozenset[int]:
-        """The places of the inputs on which all that is inside is compared: two at least.
-
-        The last is like a picture, and first come the user's. The largest values are among them,
-        as sums inside layers, which are looked at as well, are largest with those.
-        """
-        others = self.inputs[:-1]
-        loud = {id(arrays) for arrays in (*self.telling, *telling_inputs(others, 1))}
-        places = (place for place, arrays in enumerate(self.inputs) if id(arrays) in loud)
-        return frozenset((*places, len(others), *range(min(self.samples, 1))))
+        """The places of the inputs on which all that is inside is compared."""
+        last = len(self.inputs) - _INNER
+        return frozenset((*range(last, len(self.inputs)), *range(min(self.samples, 1))))
 
     @property
     def telling(self) -> InputSets:
         """The inputs with the largest values, on which sums inside layers are looked at."""
         return telling_inputs(self.inputs, 1) if self._is_large else telling_inputs(self.inputs)
+
+    @property
+    def telling_places(self) -> frozenset[int]:
+        """Where these are."""
+        told = {id(arrays) for arrays in self.telling}
+        return frozenset(at for at, arrays in enumerate(self.inputs) if id(arrays) in told)
 
     def wide(self) -> tuple[WideTensor, ...]:
         """The tensors that were seen beyond fp16's range."""
@@ -199,6 +201,7 @@ class _Proofs:
         request = ProofRequest(
             inputs=runs.inputs,
             inner=runs.inner,
+            telling=runs.telling_places,
             known={runs.seen: runs.first},
             watch=runs.ranges.take,
             progress=lambda done: self._progress(Share(done=done, total=count, of="inputs")),

@@ -172,6 +172,13 @@ def test_inputs_are_seeded_and_all_different() -> None:
         assert not any(np.array_equal(array, other) for other in seen[:index])
 
 
+def test_some_of_the_inputs_are_those_at_their_places() -> None:
+    every, some = structured_inputs((spec(),)), structured_inputs((spec(),), places=(5, 1))
+    assert [arrays["image"].tobytes() for arrays in some] == [
+        every[place]["image"].tobytes() for place in (5, 1)
+    ]
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 16, 16), (1, 16, 16), (5, 5), (2, 7, 7, 7)])
 def test_no_two_axes_of_an_input_look_alike(shape: tuple[int, ...]) -> None:
     """A conversion that swaps two axes of the same size must show."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from deployx_edge.differences import BEYOND, Differences, ratio
+from deployx_edge.differences import BEYOND, Differences, WholeValues, ratio
 
 
 def added(kept: int, wanted: list[np.ndarray], found: list[np.ndarray]) -> Differences:
@@ -38,6 +38,30 @@ def test_figures_by_their_definitions(shape: tuple[int, ...]) -> None:
         axes = tuple(axis for axis in range(error.ndim) if axis != 2)
         rms = np.sqrt((error**2).mean(axis=axes))
         assert sums.slice_errors() == pytest.approx(rms, rel=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (3, 1, 700, 801)])
+@pytest.mark.parametrize("kept", [7, 2**14])
+def test_what_comes_piece_by_piece_gives_the_same_figures(
+    shape: tuple[int, ...], kept: int
+) -> None:
+    """The buffer that pieces come in is used again."""
+
+    class Pieces(WholeValues):
+        buffer = np.zeros(2**18, np.float32)
+
+        def next(self, count: int) -> np.ndarray:
+            self.buffer[:count] = super().next(count)
+            return self.buffer[:count]
+
+    wanted, found = pairs(shape, 0.01)
+    found = [array.astype(np.float32) for array in found]
+    pieces, whole = Differences(kept=kept), added(kept, wanted, found)
+    for first, second in zip(wanted, found, strict=True):
+        pieces.add(first, Pieces(second))
+    assert pieces.error == whole.error
+    assert pieces.cosine == whole.cosine
+    assert pieces.slice_error(0.0) == whole.slice_error(0.0)
 
 
 @pytest.mark.parametrize("kept", [2**8, 2**12])
