@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from deployx_edge.workflows.board_doctor import examine_board
 from deployx_edge.workflows.clean import clean_device
 from deployx_edge.workflows.progress import Stage
 from deployx_edge.workflows.session import Session, open_session, push_to_device
+from tests.integration.processes import wait_until, with_words
 
 QUICK = BenchPlan(warmup=1, iterations=5)
 
@@ -194,3 +197,28 @@ def test_clean_asks_no_damaged_agent_while_a_run_has_the_board(
         with pytest.raises(DeviceBusyError):
             clean_device(board)
     clean_device(board)
+
+
+def test_an_agent_that_a_signal_ends_at_its_start_is_brought_anew(tmp_path: Path) -> None:
+    """No hash tells what a processor makes of a file; a crash does."""
+    board = Device(name="board", uri="local:", work_folder=str(tmp_path / "work"))
+    told = Told()
+
+    def wait_and_work() -> None:
+        with open_session(board, progress=told) as session:
+            pids.append(session.agent_pid)
+
+    pids: list[int] = []
+    with open_session(board) as first:
+        second = threading.Thread(target=wait_and_work)
+        second.start()
+        wait_until(lambda: any("used by" in line for line in told.lines), "the wait of the second")
+        (waiting,) = set(with_words("serve", str(board.work_folder))) - {first.agent_pid}
+        before = agent_of(board).stat().st_ino
+        os.kill(waiting, signal.SIGSEGV)
+        said = "Signal 11 ended the agent at its start. A fresh copy is brought to local:"
+        wait_until(lambda: said in told.lines, "the fresh copy")
+        wait_until(lambda: sum("used by" in line for line in told.lines) == 2, "the second wait")
+        assert agent_of(board).stat().st_ino != before
+    second.join()
+    assert pids and pids[0] not in (first.agent_pid, waiting)

@@ -14,7 +14,7 @@ import pytest
 
 from deployx_edge.errors import ArchitectureError, LinkLostError, TransportError
 from deployx_edge.target import find_target
-from deployx_edge.transport import Channel
+from deployx_edge.transport import Channel, Transport
 from deployx_edge.transport.board import check_machine, target_of_board
 from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.push import file_sha256
@@ -169,6 +169,23 @@ class TestFiles:
         assert first.st_mode & 0o777 == 0o755
         assert done.stdout.startswith(b"dx-agent ")
         assert [file.name for file in (here / "bin").iterdir()] == ["agent-1"]
+
+    def test_a_damaged_program_is_replaced(self, case: LinkCase) -> None:
+        remote, here = case.new_folder()
+        told: list[str] = []
+
+        def put(link: Transport) -> str:
+            return link.put_program(case.agent, "agent-1", on_replaced=lambda: told.append("x"))
+
+        with case.open(remote) as link:
+            path = put(link)
+            with (here / "bin" / "agent-1").open("r+b") as file:
+                file.seek(case.agent.stat().st_size // 2)
+                file.write(bytes(4096))
+            assert link.find_program("agent-1", file_sha256(case.agent)) is None
+            assert (put(link), told) == (path, ["x"])
+            assert link.find_program("agent-1", file_sha256(case.agent)) == path
+        assert file_sha256(here / "bin" / "agent-1") == file_sha256(case.agent)
 
     def test_work_folder_is_absolute(self, case: LinkCase) -> None:
         remote, _ = case.new_folder()
