@@ -53,10 +53,9 @@ class Board:
     def work(self, *, nobody: bool = False) -> Path:
         return self.folder / f"work of {'nobody' if nobody else 'root'}"
 
-    def own(self, path: Path) -> Path:
-        """Make a file of root's one of nobody's."""
-        os.chown(path, _NOBODY.pw_uid, _NOBODY.pw_gid, follow_symlinks=False)
-        return path
+    def own(self, path: Path, user: pwd.struct_passwd = _NOBODY) -> None:
+        """Make a file of root's one of nobody's, or of a third user's."""
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
     def _words(self, command: str, options: Sequence[str], nobody: bool) -> list[str]:
         work = str(self.work(nobody=nobody))

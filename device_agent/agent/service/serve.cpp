@@ -172,6 +172,7 @@ int serve(const CommandLine& line) {
   if (!token) return give_up(token.failure().message);
   std::optional<Lease> lease;
   if (!line.lease.empty()) {
+    ::alarm(kLongestLookSeconds);
     auto queued = Lease::queue(line.lease_folder, WorkFolder{line.work}.lease(), line.lease);
     if (!queued) return give_up(queued.failure().message);
     lease.emplace(std::move(queued).value());

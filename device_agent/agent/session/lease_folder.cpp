@@ -68,8 +68,8 @@ bool is_trusted_group(const struct stat& folder) {
 // Why the folder cannot be trusted; empty where it can be.
 std::string distrust(const struct stat& folder) {
   if (!is_trusted(folder.st_uid)) {
-    return "belongs to the user " + user_name(folder.st_uid) + ", expected root or " +
-           user_name(::geteuid());
+    const std::string us = ::geteuid() == 0 ? "" : " or " + user_name(::geteuid());
+    return "belongs to the user " + user_name(folder.st_uid) + ", expected root" + us;
   }
   const bool others = (folder.st_mode & S_IWOTH) != 0 ||
                       ((folder.st_mode & S_IWGRP) != 0 && !is_trusted_group(folder));

@@ -4,6 +4,7 @@ impersonates nobody, whatever he puts where the runs meet."""
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
 import stat
@@ -21,6 +22,7 @@ from deployx_edge.workflows.registry import presences
 from deployx_edge.workflows.session import open_session
 from tests.integration.board import MissingPartError, SmallDisk
 from tests.integration.neighbour import Board, as_nobody, needs_second_user, shared_board
+from tests.integration.processes import wait_until
 
 pytestmark = needs_second_user
 
@@ -48,14 +50,14 @@ def names(board: Board) -> list[Path]:
     return [board.lease / name for name in (*NAMES, *(_NAME.format(n) for n in range(12)))]
 
 
-def takes_its_turn(board: Board) -> None:
-    """A run of root's has the board at once, alone, and is all that is said of it."""
-    run = board.run("root@desk: bench")
+def takes_its_turn(board: Board, *, nobody: bool = False) -> None:
+    """A run has the board at once, alone, and is all that is said of it."""
+    run = board.run("root@desk: bench", nobody=nobody)
     _, pid = run.wait_for("ready").split()
     assert not any(line.startswith(("waiting", "alone")) for line in run.said), run.said
-    assert [(row[0], row[2], row[5]) for row in board.lines()] == [
-        ("holder", pid, "root@desk: bench")
-    ]
+    for viewer in (False, True):
+        rows = [(row[0], row[2], row[5]) for row in board.lines(nobody=viewer)]
+        assert rows == [("holder", pid, "root@desk: bench")]
     assert run.leave() == 0
     assert board.lines() == []
 
@@ -122,6 +124,10 @@ def test_what_another_user_puts_there_holds_nobody_up(board, put):
     for path in put(board):
         board.own(path)
     takes_its_turn(board)
+    # Nor nobody, who is not root and cannot read everything.
+    for path in names(board):
+        board.own(path, pwd.getpwuid(1))
+    takes_its_turn(board, nobody=True)
 
 
 def test_locks_that_another_user_holds_for_ever_are_no_runs(board):
@@ -336,6 +342,26 @@ def test_a_folder_that_another_user_can_bend_is_said_and_left_alone(board, spoil
     assert stat.S_IMODE(own.stat().st_mode) == 0o700
     assert len(list(own.iterdir())) == 1
     assert [row[5] for row in board.lines()] == ["root@desk: bench"]
+    assert run.leave() == 0
+
+
+def test_where_neither_folder_can_be_trusted_the_run_is_refused(board):
+    board.lease.chmod(0o777)
+    (board.work() / "lease").mkdir()
+    board.own(board.work() / "lease")
+    run = board.run("root@desk: bench")
+    assert run.process.wait(60) == 1
+    wait_until(lambda: run.said, "the reason")
+    assert "work of root/lease belongs to the user nobody, expected root" in run.said[-1]
+
+
+def test_a_folder_of_earlier_agents_is_closed_to_others(board):
+    (board.work() / "lease").mkdir()
+    (board.work() / "lease").chmod(0o777)
+    board.lease.rmdir()
+    run = board.run("root@desk: bench")
+    run.wait_for("ready")
+    assert stat.S_IMODE((board.work() / "lease").stat().st_mode) == 0o700
     assert run.leave() == 0
 
 
