@@ -186,7 +186,8 @@ def test_nothing_is_left_in_temporary_folders(
     with pytest.raises(ModelError):
         make_bundle(save(lstm, tmp_path / "m.onnx"), tmp_path / "c")
     assert list(temporary.iterdir()) == []
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "m.onnx", "tmp"]
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "cache", "m.onnx", "tmp"]
 
 
 def test_without_verification_the_manifest_says_so(tmp_path: Path) -> None:
