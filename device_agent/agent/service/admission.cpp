@@ -19,6 +19,7 @@ grpc::Status check_token(const grpc::ServerContextBase& context, const SessionSt
   const auto [first, last] = context.client_metadata().equal_range("x-deployx-token");
   const bool once = first != last && std::next(first) == last;
   if (once && same_token(state.token, {first->second.data(), first->second.size()})) {
+    state.connections.trust(context.peer());
     return grpc::Status::OK;
   }
   return grpc::Status(grpc::StatusCode::UNAUTHENTICATED,

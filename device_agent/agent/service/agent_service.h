@@ -10,29 +10,37 @@ namespace dx {
 
 namespace pb = deployx::agent::v1;
 
-class AgentService final : public pb::Agent::WithCallbackMethod_Infer<pb::Agent::Service> {
+// gRPC reads the request of an ordinary call before anybody is asked whether it is welcome. Here
+// every call is a stream to it, of which nothing is read (and no more sent than a window of 64 KiB)
+// until the call's token was seen. On the wire they are what agent.proto says.
+class AgentService final : public pb::Agent::WithCallbackMethod_Infer<pb::Agent::StreamedService> {
  public:
   // REQUIRES: `state` outlives the server.
   explicit AgentService(SessionState& state) : state_(state) {}
 
-  grpc::Status Handshake(grpc::ServerContext* context, const pb::HandshakeRequest* request,
-                         pb::HandshakeReply* reply) override;
-  grpc::Status Describe(grpc::ServerContext* context, const pb::DescribeRequest* request,
-                        pb::DeviceDescription* reply) override;
-  grpc::Status Heartbeat(grpc::ServerContext* context, const pb::HeartbeatRequest* request,
-                         pb::HeartbeatReply* reply) override;
-  grpc::Status Load(grpc::ServerContext* context, const pb::LoadRequest* request,
-                    grpc::ServerWriter<pb::LoadEvent>* events) override;
+  template <class Request, class Reply>
+  using Unary = grpc::ServerUnaryStreamer<Request, Reply>;
+  template <class Request, class Event>
+  using Streaming = grpc::ServerSplitStreamer<Request, Event>;
+
+  grpc::Status StreamedHandshake(grpc::ServerContext* context,
+                                 Unary<pb::HandshakeRequest, pb::HandshakeReply>* call) override;
+  grpc::Status StreamedDescribe(grpc::ServerContext* context,
+                                Unary<pb::DescribeRequest, pb::DeviceDescription>* call) override;
+  grpc::Status StreamedHeartbeat(grpc::ServerContext* context,
+                                 Unary<pb::HeartbeatRequest, pb::HeartbeatReply>* call) override;
+  grpc::Status StreamedLoad(grpc::ServerContext* context,
+                            Streaming<pb::LoadRequest, pb::LoadEvent>* call) override;
   grpc::ServerBidiReactor<pb::InferRequest, pb::InferReply>* Infer(
       grpc::CallbackServerContext* context) override;
-  grpc::Status Bench(grpc::ServerContext* context, const pb::BenchRequest* request,
-                     grpc::ServerWriter<pb::BenchEvent>* events) override;
-  grpc::Status Profile(grpc::ServerContext* context, const pb::ProfileRequest* request,
-                       grpc::ServerWriter<pb::ProfileEvent>* events) override;
-  grpc::Status Unload(grpc::ServerContext* context, const pb::UnloadRequest* request,
-                      pb::UnloadReply* reply) override;
-  grpc::Status Shutdown(grpc::ServerContext* context, const pb::ShutdownRequest* request,
-                        pb::ShutdownReply* reply) override;
+  grpc::Status StreamedBench(grpc::ServerContext* context,
+                             Streaming<pb::BenchRequest, pb::BenchEvent>* call) override;
+  grpc::Status StreamedProfile(grpc::ServerContext* context,
+                               Streaming<pb::ProfileRequest, pb::ProfileEvent>* call) override;
+  grpc::Status StreamedUnload(grpc::ServerContext* context,
+                              Unary<pb::UnloadRequest, pb::UnloadReply>* call) override;
+  grpc::Status StreamedShutdown(grpc::ServerContext* context,
+                                Unary<pb::ShutdownRequest, pb::ShutdownReply>* call) override;
 
  private:
   SessionState& state_;

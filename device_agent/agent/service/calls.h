@@ -13,14 +13,16 @@ namespace dx {
 
 namespace pb = deployx::agent::v1;
 
+// Where a call's answers go. False where the host does not take them any more.
+template <class Event>
+using Events = grpc::internal::WriterInterface<Event>;
+
 grpc::Status load_model(grpc::ServerContext& context, SessionState& state,
-                        const pb::LoadRequest& request, grpc::ServerWriter<pb::LoadEvent>& events);
+                        const pb::LoadRequest& request, Events<pb::LoadEvent>& events);
 grpc::Status bench_model(grpc::ServerContext& context, SessionState& state,
-                         const pb::BenchRequest& request,
-                         grpc::ServerWriter<pb::BenchEvent>& events);
+                         const pb::BenchRequest& request, Events<pb::BenchEvent>& events);
 grpc::Status profile_model(grpc::ServerContext& context, SessionState& state,
-                           const pb::ProfileRequest& request,
-                           grpc::ServerWriter<pb::ProfileEvent>& events);
+                           const pb::ProfileRequest& request, Events<pb::ProfileEvent>& events);
 grpc::Status unload_model(SessionState& state, const pb::UnloadRequest& request);
 
 // True once nobody wants the call's result any more.

@@ -98,7 +98,7 @@ Result<LoadPlan> make_plan(const pb::LoadRequest& request, const Models& models)
 // One load, from the started worker to its model.
 class Loading {
  public:
-  Loading(Worker& worker, const StopCheck& stop, grpc::ServerWriter<pb::LoadEvent>& events)
+  Loading(Worker& worker, const StopCheck& stop, Events<pb::LoadEvent>& events)
       : worker_(worker), stop_(stop), events_(events) {}
 
   // Waits for the worker's greeting.
@@ -146,13 +146,13 @@ class Loading {
  private:
   Worker& worker_;
   const StopCheck& stop_;
-  grpc::ServerWriter<pb::LoadEvent>& events_;
+  Events<pb::LoadEvent>& events_;
 };
 
 }  // namespace
 
 grpc::Status load_model(grpc::ServerContext& context, SessionState& state,
-                        const pb::LoadRequest& request, grpc::ServerWriter<pb::LoadEvent>& events) {
+                        const pb::LoadRequest& request, Events<pb::LoadEvent>& events) {
   auto plan = make_plan(request, state.models);
   if (!plan) return to_status(plan.failure());
   const StopCheck stop = stop_check(context, state);

@@ -70,8 +70,7 @@ Taken taken(bool written) { return written ? Taken::kMore : Taken::kHostGone; }
 }  // namespace
 
 grpc::Status bench_model(grpc::ServerContext& context, SessionState& state,
-                         const pb::BenchRequest& request,
-                         grpc::ServerWriter<pb::BenchEvent>& events) {
+                         const pb::BenchRequest& request, Events<pb::BenchEvent>& events) {
   const auto worker = state.models.find(request.model_id());
   if (!worker) return to_status(worker.failure());
   const auto lease = Worker::lease(worker.value(), "Bench");
@@ -120,8 +119,7 @@ grpc::Status bench_model(grpc::ServerContext& context, SessionState& state,
 }
 
 grpc::Status profile_model(grpc::ServerContext& context, SessionState& state,
-                           const pb::ProfileRequest& request,
-                           grpc::ServerWriter<pb::ProfileEvent>& events) {
+                           const pb::ProfileRequest& request, Events<pb::ProfileEvent>& events) {
   const auto worker = state.models.find(request.model_id());
   if (!worker) return to_status(worker.failure());
   const auto lease = Worker::lease(worker.value(), "Profile");

@@ -32,7 +32,12 @@ constexpr std::size_t kMaxTokenLine = 512;
 constexpr std::size_t kMinTokenDigits = 32;
 // A tensor of 1 GiB and what is around it.
 constexpr int kMaxMessageBytes = (1 << 30) + (1 << 20);
-constexpr int kMaxThreads = 96;
+constexpr int kReadBytes = 64 << 10;
+constexpr int kHandshakeMs = 10000;
+// A host makes two at once on a connection: its work, and the heartbeat.
+constexpr int kMostCalls = 4;
+// One for each call that may be open, so that strangers leave one for the host's.
+constexpr int kMaxThreads = static_cast<int>(Connections::kMost) * kMostCalls + 32;
 constexpr std::chrono::milliseconds kGoodbyeTime{300};
 constexpr unsigned kLongestEndSeconds = 10;
 constexpr int kLookAgainMs = 100;
@@ -119,9 +124,11 @@ int await_turn(Lease& lease, std::chrono::seconds patience) {
   }
 }
 
-std::unique_ptr<grpc::Server> start_server(AgentService& service, int& port) {
+std::unique_ptr<grpc::Server> start_server(AgentService& service, Connections& connections) {
+  using External = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  auto acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      External::FROM_FD, grpc::InsecureServerCredentials());
   builder.RegisterService(&service);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
@@ -132,32 +139,40 @@ std::unique_ptr<grpc::Server> start_server(AgentService& service, int& port) {
   grpc::ResourceQuota quota("dx-agent");
   quota.SetMaxThreads(kMaxThreads);
   builder.SetResourceQuota(quota);
-  // Nobody else may listen on our port and be taken for us.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Who says nothing, or opens calls without end, takes little.
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostCalls);
+  builder.AddChannelArgument(GRPC_ARG_TCP_MIN_READ_CHUNK_SIZE, kReadBytes);
+  builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReadBytes);
   // Hosts may ask often whether the link lives.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  return builder.BuildAndStart();
+  auto server = builder.BuildAndStart();
+  if (server) connections.start(std::move(acceptor));
+  return server;
 }
 
-// Serves until the session's end; gives its reason, or nothing where the server did not start.
-std::string serve_session(const CommandLine& line, const std::string& token, Lifetime& lifetime,
-                          const SessionFolder& folder) {
+// Serves until the session's end; gives its reason.
+Result<std::string> serve_session(const CommandLine& line, const std::string& token,
+                                  Lifetime& lifetime, const SessionFolder& folder) {
   const WorkFolder work{line.work};
   const BoardReader board(SysFiles(), ask_system(), line.work, line.emulated);
   Models models(work, folder.path(), line.launcher);
-  SessionState state{token, board, models, lifetime};
+  auto listening = Connections::listen();
+  if (!listening) return listening.failure();
+  Connections& connections = *listening.value();
+  SessionState state{token, board, models, lifetime, connections};
   AgentService service(state);
-  int port = 0;
-  const std::unique_ptr<grpc::Server> server = start_server(service, port);
-  if (!server || port == 0) return "";
-  std::printf("ready %d %ld\n", port, static_cast<long>(::getpid()));
+  const std::unique_ptr<grpc::Server> server = start_server(service, connections);
+  if (!server) return Failure{FailureCode::kInternal, "cannot start gRPC", Phase::kUnspecified};
+  std::printf("ready %d %ld\n", connections.port(), static_cast<long>(::getpid()));
   std::string reason = "the host does not read";
   if (std::fflush(stdout) == 0) reason = lifetime.wait(STDIN_FILENO);
 
   // Whatever hangs from here on, the process ends.
   ::alarm(kLongestEndSeconds);
   models.kill_all();
+  connections.stop();
   server->Shutdown(std::chrono::system_clock::now() + kGoodbyeTime);
   server->Wait();
   return reason;
@@ -186,9 +201,9 @@ int serve(const CommandLine& line) {
   if (!lifetime) return give_up(lifetime.failure().message);
   const auto folder = SessionFolder::create(WorkFolder{line.work});
   if (!folder) return give_up(folder.failure().message);
-  const std::string reason = serve_session(line, token.value(), *lifetime.value(), folder.value());
-  if (reason.empty()) return give_up("cannot listen on 127.0.0.1; is the loopback interface up?");
-  std::fprintf(stderr, "dx-agent: the session ended: %s\n", reason.c_str());
+  const auto reason = serve_session(line, token.value(), *lifetime.value(), folder.value());
+  if (!reason) return give_up(reason.failure().message);
+  std::fprintf(stderr, "dx-agent: the session ended: %s\n", reason.value().c_str());
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/device/describe.h"
+#include "agent/service/connections.h"
 #include "agent/session/lifetime.h"
 #include "agent/worker/models.h"
 
@@ -15,6 +16,7 @@ struct SessionState {
   const BoardReader& board;
   Models& models;
   Lifetime& lifetime;
+  Connections& connections;
   std::atomic<bool> shaken{false};  // a handshake has succeeded
 };
 
