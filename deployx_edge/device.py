@@ -24,6 +24,12 @@ class LinkOptions:
     ssh_config: Path | None = None
     lease_folder: str | None = None
 
+    @property
+    def lost_seconds(self) -> float:
+        """When an agent that answers no heartbeat counts as lost: a heartbeat is a sign of life
+        and an answer."""
+        return min(self.silence_seconds, self.answer_seconds)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Device:

@@ -32,10 +32,8 @@ from deployx_edge.measurement.values import (
 
 PROTOCOL_VERSION = 1
 _HEARTBEAT_SECONDS = 3.0
-# A link counts as lost after this long without one answered heartbeat; the agent's own
-# patience (30 s) is longer, so that the host is the first to know.
+# A link counts as lost after this long without one answered heartbeat.
 _LINK_LOST_SECONDS = 15.0
-_CALL_SECONDS = 30.0
 # Outputs may be large; everything else that an agent has to say is not.
 _OUTPUT_BYTES = 1 << 30
 _ANSWER_BYTES = 4 << 20
@@ -68,7 +66,8 @@ class AgentClient:
     """Calls to the agent that listens on ``port`` of this computer's loopback.
 
     Beats the heart from a thread of its own as long as it is open. When no beat is
-    answered for ``link_lost_seconds`` every running call ends with LinkLostError.
+    answered for ``link_lost_seconds`` every running call ends with LinkLostError, and no
+    other is made.
     """
 
     def __init__(
@@ -237,10 +236,10 @@ class AgentClient:
     def close(self) -> None:
         """End the heartbeat and the connection. May be called twice."""
         self._closed.set()
-        if self._heart.is_alive():
-            self._heart.join(timeout=_CALL_SECONDS)
-        self._channel.close()
+        self._channel.close()  # and with it the beat that may be on its way
         self._output_channel.close()
+        if self._heart.is_alive():
+            self._heart.join()
 
     def __enter__(self) -> AgentClient:
         return self
@@ -255,7 +254,7 @@ class AgentClient:
 
     def _call(self, method: Any, request: Any) -> Any:
         with self._errors():
-            return method(request, metadata=self._metadata, timeout=_CALL_SECONDS)
+            return method(request, metadata=self._metadata, timeout=self._link_lost_seconds)
 
     def _stream(self, method: Any, request: Any) -> Iterator[Any]:
         """The events of a streamed call; it is cancelled when the consumer stops early."""
@@ -272,29 +271,41 @@ class AgentClient:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        """Of a call. Nothing is asked of a link that is known as lost."""
+        if self._lost.is_set():
+            raise self._silent()
         try:
             yield
         except grpc.RpcError as error:
-            if self._lost.is_set():
-                raise LinkLostError(
-                    f"The agent has not answered for {self._link_lost_seconds:g} s.",
-                    remedy="Check the board and its link, then run the command again; "
-                    "the agent ends by itself.",
-                ) from error
-            raise translate(error) from error
+            found = translate(error)
+            if self._lost.is_set() or error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                found = self._silent()
+            if isinstance(found, LinkLostError):
+                self._lost.set()
+            raise found from error
+
+    def _silent(self) -> LinkLostError:
+        return LinkLostError(
+            f"The agent has not answered for {self._link_lost_seconds:g} s.",
+            remedy="Check the board and its link, then run the command again; "
+            "the agent ends by itself.",
+        )
 
     def _beat(self) -> None:
-        silent = 0.0
-        while not self._closed.wait(_HEARTBEAT_SECONDS):
-            patience = max(1.0, self._link_lost_seconds - silent)
+        pause = min(_HEARTBEAT_SECONDS, self._link_lost_seconds / 4)
+        heard = time.monotonic()
+        while not self._closed.wait(pause):
+            # Where this computer itself stood still, one beat decides.
+            left = max(heard + self._link_lost_seconds - time.monotonic(), pause)
             try:
                 self._stub.Heartbeat(
-                    agent_pb2.HeartbeatRequest(), metadata=self._metadata, timeout=patience
+                    agent_pb2.HeartbeatRequest(), metadata=self._metadata, timeout=left
                 )
-                silent = 0.0
-            except grpc.RpcError as error:
-                silent += patience if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED else 3.0
-                if silent >= self._link_lost_seconds:
+                heard = time.monotonic()
+            except ValueError:  # the channel was closed
+                return
+            except grpc.RpcError:
+                if time.monotonic() >= heard + self._link_lost_seconds:
                     self._give_up()
                     return
 

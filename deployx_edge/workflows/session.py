@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -33,9 +34,12 @@ from deployx_edge.workflows.lease import busy, owner, parse_entry
 from deployx_edge.workflows.preflight import check_fit, check_system
 from deployx_edge.workflows.progress import Phase, Progress, Stage, Transfer, silent
 
-_READY_SECONDS = 60.0
 # Exit codes of programs that a signal ended are higher than this.
 _SIGNALLED = 128
+# An agent that waits for its turn says so every 5 s.
+_TURN_SECONDS = 15.0
+_AGENT_SECONDS = 30
+_MOST_AGENT_SECONDS = 86400
 _WORKER_ROLE = "worker"
 
 
@@ -132,7 +136,11 @@ def open_session(
         started = _start_sound(transport, runtime, agent_path, asked)
         channel = started.channel
         stack.callback(channel.close)
-        client = AgentClient(transport.forward(started.port), started.token)
+        client = AgentClient(
+            transport.forward(started.port),
+            started.token,
+            link_lost_seconds=device.options.lost_seconds,
+        )
         stack.callback(client.close)
         try:
             build = client.open()
@@ -228,7 +236,14 @@ def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
         keep.append("--verify")
     work = ("--work", transport.work_folder)
     receiver = (*transport.launcher, session.agent_path, "receive", *work, *keep)
-    report = push(transport, receiver, bundle.name, files, tell)
+    report = push(
+        transport,
+        receiver,
+        bundle.name,
+        files,
+        tell,
+        answer_seconds=session.device.options.answer_seconds,
+    )
     return PushCost(
         total_bytes=report.total_bytes,
         sent_bytes=report.sent_bytes,
@@ -295,6 +310,9 @@ def _start(transport: Transport, agent_path: str, asked: _Asked) -> _Started:
     words = [*transport.launcher, agent_path, "serve", "--work", transport.work_folder]
     words += ["--lease", f"{owner()}: {asked.purpose or 'a session'}"]
     words += ["--lease-folder", transport.lease_folder]
+    # Its own patience is the longer one, so that the host is the first to know.
+    patience = max(_AGENT_SECONDS, math.ceil(2 * asked.device.options.lost_seconds))
+    words += ["--heartbeat-seconds", str(min(patience, _MOST_AGENT_SECONDS))]
     if not asked.wait:
         words.append("--no-wait")
     if transport.emulated:
@@ -320,7 +338,8 @@ def _started(channel: Channel, token: str, asked: _Asked) -> _Started:
     lines = LineReader(channel)
     budget = LineBudget()
     told = alone = ""
-    while (line := lines.next(timeout=_READY_SECONDS)) is not None:
+    patience = max(asked.device.options.answer_seconds, _TURN_SECONDS)
+    while (line := lines.next(timeout=patience)) is not None:
         word, _, rest = line.partition(" ")
         if word == "ready":
             port, pid = _read_ready(rest)
