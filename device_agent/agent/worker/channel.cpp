@@ -39,17 +39,22 @@ bool would_wait() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == E
 
 Channel::Channel(UniqueFd socket) : socket_(std::move(socket)) {}
 
-Channel::Sent Channel::send(std::string_view frame, const StopCheck& stop) {
+Channel::Sent Channel::send(std::string_view frame, std::chrono::milliseconds patience,
+                            const StopCheck& stop) {
+  Clock::time_point deadline = Clock::now() + patience;
   while (!frame.empty()) {
     const ssize_t sent =
         ::send(socket_.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
       frame.remove_prefix(static_cast<std::size_t>(sent));
+      deadline = Clock::now() + patience;
       continue;
     }
     if (!would_wait()) return Sent::kClosed;
     if (stop()) return Sent::kStopped;
-    wait_for(socket_.get(), POLLOUT, kTick);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    if (left.count() <= 0) return Sent::kTimeout;
+    wait_for(socket_.get(), POLLOUT, left);
   }
   return Sent::kDone;
 }

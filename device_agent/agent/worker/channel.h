@@ -20,10 +20,11 @@ class Channel {
  public:
   explicit Channel(UniqueFd socket);
 
-  enum class Sent { kDone, kClosed, kStopped };
+  enum class Sent { kDone, kClosed, kTimeout, kStopped };
 
-  // Writes a whole frame. After kStopped the stream is broken in mid-frame: the worker must end.
-  Sent send(std::string_view frame, const StopCheck& stop);
+  // Writes a whole frame; each byte that is taken starts `patience` anew. After kTimeout and
+  // kStopped the stream is broken in mid-frame: the worker must end.
+  Sent send(std::string_view frame, std::chrono::milliseconds patience, const StopCheck& stop);
 
   enum class Received { kFrame, kClosed, kTimeout, kStopped, kGarbage, kNoMemory };
 

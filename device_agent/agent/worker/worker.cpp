@@ -96,8 +96,16 @@ Phase Worker::phase() const {
 }
 
 void Worker::send(const std::string& frame, const StopCheck& stop) {
-  if (channel_.send(frame, stop) == Channel::Sent::kStopped) {
-    process_->kill(KillReason::kUnwanted);
+  switch (channel_.send(frame, patience(), stop)) {
+    case Channel::Sent::kStopped:
+      process_->kill(KillReason::kUnwanted);
+      return;
+    case Channel::Sent::kTimeout:
+      process_->kill(KillReason::kWatchdog);
+      return;
+    case Channel::Sent::kDone:
+    case Channel::Sent::kClosed:  // whoever receives is told why
+      return;
   }
 }
 
@@ -149,7 +157,7 @@ void Worker::quit() {
   const auto frame = encode(Quit{});
   const auto deadline = std::chrono::steady_clock::now() + kQuitTime;
   const auto too_late = [deadline] { return std::chrono::steady_clock::now() >= deadline; };
-  if (frame) static_cast<void>(channel_.send(frame.value(), too_late));
+  if (frame) static_cast<void>(channel_.send(frame.value(), kQuitTime, too_late));
   static_cast<void>(process_->wait_exit(kQuitTime, KillReason::kUnwanted));
 }
 

@@ -61,6 +61,11 @@ TEST_CASE("frames come whole however their bytes come") {
     CHECK(channel.receive(frame, milliseconds(60000), [] { return true; }) ==
           dx::Channel::Received::kStopped);
     const std::string large(std::size_t{8} << 20, 'x');
-    CHECK(channel.send(large, [] { return true; }) == dx::Channel::Sent::kStopped);
+    CHECK(channel.send(large, milliseconds(60000), [] { return true; }) ==
+          dx::Channel::Sent::kStopped);
+  }
+  SUBCASE("a reader that takes nothing") {
+    const std::string large(std::size_t{8} << 20, 'x');
+    CHECK(channel.send(large, milliseconds(50), never) == dx::Channel::Sent::kTimeout);
   }
 }

@@ -217,6 +217,17 @@ TEST_CASE("a worker that closes its socket and lives on is killed") {
   CHECK(failure->failure.phase == Phase::kSpawn);
 }
 
+TEST_CASE("a worker that takes no input is killed by the watchdog") {
+  Workers workers;
+  const auto worker =
+      workers.start_program({"/bin/sh", "-c", "exec sleep 600"}, {0, milliseconds(300)});
+  worker->send(std::string(std::size_t{8} << 20, 'x'), never);
+  Frame frame;
+  const auto failure = worker->receive(frame, never);
+  REQUIRE(failure);
+  CHECK(failure->failure.code == FailureCode::kWatchdog);
+}
+
 TEST_CASE("a failure that the worker reports leaves it serving") {
   Workers workers;
   const auto worker = workers.start("run fail\n");
