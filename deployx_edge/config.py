@@ -27,14 +27,18 @@ import difflib
 import math
 import os
 import re
+import reprlib
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import ConfigError, UsageError
+from deployx_edge.files import SMALL, TOO_DEEP, read_text
+from deployx_edge.resources import expanded, home_folder
 from deployx_edge.target import find_target
 
 if sys.version_info >= (3, 11):
@@ -49,6 +53,12 @@ _ANDROID_KEYS = ("ndk", "api")
 # A colon tells an address from a name, a comma one device from the next.
 _NAME = re.compile(r"[^\x00-\x20\x7f:,][^\x00-\x1f\x7f:,]{0,63}")
 _SCHEME = re.compile(r"[a-z]+:")
+# TOML's parser takes the square of a key's length.
+_DEEP_KEY = re.compile(
+    r"""(?m)(?:^|[\[{,])[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+    r"""(?:[ \t]*\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')){32}"""
+)
+_LARGEST_TOML = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +138,22 @@ def load_config(folder: Path | None = None) -> Config:
     return Config(devices=devices, android=_android(android), files=found)
 
 
+def parse_toml(text: str) -> dict[str, Any]:
+    """ValueError where it is none."""
+    if len(text) > _LARGEST_TOML:
+        raise ValueError(f"it is longer than {_LARGEST_TOML} characters")
+    if _DEEP_KEY.search(text):
+        raise ValueError(TOO_DEEP)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+
+
 def user_file() -> Path:
     """The user's own file; ``XDG_CONFIG_HOME`` moves it, as for other programs."""
     base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "deployx-edge" / FILE_NAME
+    return (Path(base) if base else home_folder() / ".config") / "deployx-edge" / FILE_NAME
 
 
 def project_file(folder: Path) -> Path | None:
@@ -161,7 +183,9 @@ class _Entry:
     path: Path
 
     def wrong(self, expected: str) -> ConfigError:
-        return ConfigError(f"{self.path}: {self.key} must be {expected}, found {self.value!r}.")
+        return ConfigError(
+            f"{self.path}: {self.key} must be {expected}, found {reprlib.repr(self.value)}."
+        )
 
 
 _Table = Mapping[str, _Entry]
@@ -169,8 +193,8 @@ _Table = Mapping[str, _Entry]
 
 def _content(path: Path) -> dict[str, object]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = parse_toml(read_text(path, most=SMALL))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
     _refuse_unknown(path, "", content, ("devices", "toolchains"))
     return content
@@ -201,7 +225,7 @@ def _android_entries(path: Path, content: Mapping[str, object]) -> dict[str, _En
 
 def _android(table: _Table) -> AndroidBuild:
     ndk = _text(table, "ndk")
-    folder = None if ndk is None else table["ndk"].path.parent / Path(ndk).expanduser()
+    folder = None if ndk is None else _beside(table["ndk"], ndk)
     api = table.get("api")
     if api is None:
         return AndroidBuild(ndk=folder)
@@ -281,7 +305,7 @@ def _options(table: _Table) -> LinkOptions:
     ssh_config = _text(table, "ssh_config")
     place = None
     if ssh_config is not None:
-        place = table["ssh_config"].path.parent / Path(ssh_config).expanduser()
+        place = _beside(table["ssh_config"], ssh_config)
     return LinkOptions(**seconds, ssh_config=place, lease_folder=_lease_folder(table))
 
 
@@ -292,12 +316,24 @@ def _lease_folder(table: _Table) -> str | None:
     return folder
 
 
+def _beside(entry: _Entry, path: str) -> Path:
+    """A path that stands in a file, seen from that."""
+    try:
+        return entry.path.parent / expanded(path)
+    except UsageError as error:
+        raise ConfigError(
+            f"{entry.path}: {entry.key}: {error.message}", remedy=error.remedy
+        ) from error
+
+
 def _text(table: _Table, name: str) -> str | None:
     entry = table.get(name)
     if entry is None:
         return None
     if not isinstance(entry.value, str) or not entry.value.strip():
         raise entry.wrong("a text in quotes")
+    if not entry.value.isprintable():
+        raise entry.wrong("a text without control characters")
     return entry.value
 
 

@@ -1,4 +1,4 @@
-"""The one place that locates the project's own folders and the tool's cache.
+"""The one place that locates the project's own folders, the tool's cache and the user's home.
 
 In a checkout the folders lie beside the package; in an installed wheel they lie
 inside it (``deployx_edge/_data``).
@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from deployx_edge.errors import DeployxError
+from deployx_edge.errors import DeployxError, UsageError
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -27,6 +28,40 @@ def data_folder(name: str) -> Path:
     return root / name
 
 
+def expanded(text: str) -> Path:
+    """A path that a user wrote, ``~`` and ``~NAME`` as the home folders that they stand for."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"The path '{text}' begins with a home folder that this computer does not know.",
+            remedy="Write the path from / on.",
+        ) from error
+
+
+def home_folder() -> Path:
+    """The user's."""
+    return expanded("~")
+
+
+def user_name() -> str:
+    """The user's, or its number where this computer has no name for it, as in a container."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def available_memory() -> int | None:
+    """Bytes that can be had without swapping; None where the system does not say."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvail"))
+    return None
+
+
 def cache_folder() -> Path:
     """The tool's own cache (Conan's home, sources, build folders, virtual boards).
 
@@ -34,11 +69,11 @@ def cache_folder() -> Path:
     """
     configured = os.environ.get("DEPLOYX_EDGE_CACHE")
     if configured:
-        return Path(configured).expanduser().resolve()
+        return expanded(configured).resolve()
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "deployx-edge"
+        return home_folder() / "Library" / "Caches" / "deployx-edge"
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "deployx-edge"
+    return (Path(base) if base else home_folder() / ".cache") / "deployx-edge"
 
 
 def cache_error(error: OSError) -> DeployxError | None:
@@ -63,7 +98,7 @@ def dist_folder(target_id: str) -> Path:
     """
     configured = os.environ.get("DEPLOYX_EDGE_DIST")
     if configured:
-        return Path(configured).expanduser().resolve() / target_id
+        return expanded(configured).resolve() / target_id
     base = _PACKAGE.parent if is_checkout() else cache_folder()
     return base / "dist" / target_id
 

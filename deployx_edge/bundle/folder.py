@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from deployx_edge.bundle.manifest import MANIFEST_NAME, manifest_text, parse_manifest
 from deployx_edge.bundle.values import Bundle, BundleFile
 from deployx_edge.errors import BundleError, DeployxError, UsageError
+from deployx_edge.files import open_regular, read_bytes
 from deployx_edge.scratch import beside, put_in_place
 
 # A manifest says a few kilobytes; what is larger than this is none.
@@ -27,7 +28,7 @@ SEQUENCE_NAME = "sequence.json"
 def sha256_of(path: Path) -> str:
     """The sha256 (hex) of a file's content."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
@@ -74,9 +75,7 @@ def write_bundle(bundle: Bundle, sources: Mapping[str, Path], output: Path) -> B
 def _read_manifest(folder: Path) -> Bundle:
     path = folder / MANIFEST_NAME
     try:
-        if path.stat().st_size > _LARGEST_MANIFEST:
-            raise BundleError(f"{path} is too large to be a manifest.")
-        text = path.read_bytes()
+        text = read_bytes(path, most=_LARGEST_MANIFEST)
     except OSError as error:
         if (folder / SEQUENCE_NAME).is_file():
             raise BundleError(

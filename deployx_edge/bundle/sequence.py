@@ -10,6 +10,7 @@ from deployx_edge.bundle.folder import SEQUENCE_NAME, load_bundle
 from deployx_edge.bundle.reading import ObjectReader, read_object
 from deployx_edge.bundle.values import Bundle
 from deployx_edge.errors import BundleError
+from deployx_edge.files import SMALL, read_json
 
 _SCHEMA = 1
 _MANY = 64
@@ -64,8 +65,8 @@ def load_sequence(folder: Path) -> BundleSequence:
     """The sequence in ``folder``, with all its bundles checked; BundleError where it is broken."""
     path = folder / SEQUENCE_NAME
     try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        data = read_json(path, most=SMALL)
+    except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}.") from error
     found = read_object(data, SEQUENCE_NAME, lambda reader: _read(reader, folder))
     for index, (part, bundle) in enumerate(zip(found.parts, found.bundles, strict=True)):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from deployx_edge.config import load_config
 from deployx_edge.errors import MissingToolError
+from deployx_edge.resources import expanded
 
 OLDEST_RELEASE = 25
 _VARIABLE = "ANDROID_NDK_HOME"
@@ -47,7 +48,7 @@ def configured_ndk() -> tuple[Path, str] | None:
     The environment counts before ``deployx.toml``. Nothing is looked at.
     """
     if named := os.environ.get(_VARIABLE):
-        return Path(named).expanduser(), _VARIABLE
+        return expanded(named), _VARIABLE
     configured = load_config().android.ndk
     return (configured, _KEY) if configured is not None else None
 

@@ -24,6 +24,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from deployx_edge import process
 from deployx_edge.errors import DeployxError
+from deployx_edge.resources import expanded
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 
@@ -199,4 +200,4 @@ def _netrc_entry(host: str) -> tuple[str | None, str]:
 def _local_folder(place: str) -> Path | None:
     if place.startswith("file:"):
         return Path(urllib.request.url2pathname(urlsplit(place).path))
-    return None if "://" in place else Path(place).expanduser()
+    return None if "://" in place else expanded(place)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.files import SMALL, read_json
 
 SCHEMA = 1
 RUNTIME_FILE = "runtime.json"
@@ -110,7 +111,7 @@ def read_runtime(folder: Path) -> Runtime:
     """
     path = folder / RUNTIME_FILE
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, most=SMALL)
         if document.pop("schema") != SCHEMA:
             raise BuildError(f"{path} is of another schema than {SCHEMA}.")
         files = tuple(

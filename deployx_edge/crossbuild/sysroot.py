@@ -10,6 +10,7 @@ from typing import Any
 
 from deployx_edge.crossbuild.jetpack import numbers
 from deployx_edge.errors import UsageError
+from deployx_edge.files import LARGE, read_json
 from deployx_edge.target import Target, target_of_machine
 
 SCHEMA = 1
@@ -72,7 +73,7 @@ def read_sysroot(folder: Path) -> Sysroot:
     path = folder / SYSROOT_FILE
     remedy = "Make it with 'deployx-edge sysroot pull --device NAME'."
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, most=LARGE)
         if document.pop("schema") != SCHEMA:
             raise UsageError(f"{path} is of another schema than {SCHEMA}.", remedy=remedy)
         return Sysroot(

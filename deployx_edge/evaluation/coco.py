@@ -7,7 +7,6 @@ cocodataset.org ("Data format", object detection).
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from deployx_edge.evaluation.classes import match_classes
 from deployx_edge.evaluation.outlines import coco_tools, draw_outline
 from deployx_edge.evaluation.pictures import PictureInput, hash_file, named_files
 from deployx_edge.evaluation.values import CocoNumbers, Sample, Target, TrueBoxes
+from deployx_edge.files import LARGE, read_json
 from deployx_edge.geometry import IGNORED
 
 if TYPE_CHECKING:
@@ -232,8 +232,8 @@ def _numbers(indices: Mapping[int, int], classes: int) -> tuple[int, ...]:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        data = read_json(path, most=LARGE)
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{path} cannot be read as JSON: {reason}.") from error
     if not is_coco(data):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.errors import UsageError
+from deployx_edge.files import SMALL, parse_yaml, read_text
 
 KINDS = ("folder", "csv", "npz", "coco", "masks")
 _KEYS = ("kind", "path", "images", "labels", "classes")
@@ -30,11 +31,9 @@ class Description:
 
 def read_description(path: Path) -> Description:
     """The description in a YAML file; UsageError for anything that it cannot say."""
-    import yaml
-
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        data = parse_yaml(read_text(path, most=SMALL))
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{path} cannot be read as YAML: {reason}.") from error
     if not isinstance(data, dict):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.errors import UsageError
+from deployx_edge.files import LARGE, read_text
 
 _FILE_WORDS = ("file", "filename", "file_name", "filepath", "path", "image", "picture", "name")
 _LABEL_WORDS = ("label", "labels", "class", "class_name", "target", "category")
@@ -67,7 +68,7 @@ _Row = tuple[int, list[str]]
 
 def _rows(path: Path) -> list[_Row]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, most=LARGE, encoding="utf-8-sig")
         first = next((line for line in text.splitlines() if line.strip()), "")
         mark = next((mark for mark in ",;\t" if mark in first), ",")
         reader = csv.reader(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.errors import UsageError
+from deployx_edge.files import LARGE, read_json
 from deployx_edge.measurement.comparisons import Comparison, RepeatedRuns
 from deployx_edge.measurement.configurations import configuration_of
 from deployx_edge.measurement.ratios import CONFIDENCE
@@ -88,7 +89,7 @@ def write_document(document: dict[str, Any], path: Path) -> None:
 def read_runs(path: Path) -> list[RepeatedRuns]:
     """What a bench file holds, for a comparison; UsageError where it is not one."""
     try:
-        document = json.loads(path.read_bytes())
+        document = read_json(path, most=LARGE)
         if document["kind"] != "bench" or document["schema_version"] != SCHEMA_VERSION:
             raise UsageError(
                 f"{path} is of kind '{document['kind']}', schema {document['schema_version']}; "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.errors import ModelError
+from deployx_edge.files import read_text
 
 _MAGIC = "7767517"
 _LARGEST_PARAM = 64 * 1024 * 1024
@@ -32,9 +33,7 @@ class Layer:
 def read_param(path: Path) -> tuple[Layer, ...]:
     """The layers of a ``.param`` file, in order; ModelError where it is not one."""
     try:
-        if path.stat().st_size > _LARGEST_PARAM:
-            raise ModelError(f"{path} is too large to be an ncnn .param file.")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path, most=_LARGEST_PARAM).splitlines()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

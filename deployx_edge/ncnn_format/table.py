@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.errors import ModelError
+from deployx_edge.files import LARGE, read_text
 
 _WEIGHTS = "_param_0"
 
@@ -36,7 +37,7 @@ def format_table(entries: Mapping[str, TableEntry]) -> str:
 def read_table(path: Path) -> dict[str, TableEntry]:
     """The entries of a ``.table`` file by layer; ModelError where it is not one."""
     try:
-        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [line.split() for line in read_text(path, most=LARGE).splitlines()]
         scales = {row[0]: tuple(float(word) for word in row[1:]) for row in rows if row}
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is not an ncnn .table file: {error}.") from error

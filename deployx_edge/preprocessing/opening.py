@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployx_edge.errors import UsageError
+from deployx_edge.files import check_regular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,6 +161,7 @@ def _with_file(path: Path, use: Callable[[Any], T]) -> T:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd but readable files
+            check_regular(path)
             with Image.open(path) as file:
                 if file.width * file.height > _LARGEST_PICTURE:
                     raise UsageError(f"{path} has more than {_LARGEST_PICTURE} pixels.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.errors import BundleError
+from deployx_edge.files import LARGE, read_json
 from deployx_edge.quantization.values import QuantizationSettings
 
 
@@ -147,7 +148,7 @@ def write_report(report: QuantizationReport, path: Path) -> None:
 def calibration_hashes(path: Path) -> frozenset[str]:
     """The sha256 of each sample that a bundle was calibrated on, from its report's file."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, most=LARGE)
         return frozenset(str(entry) for entry in data["calibration"]["sample_sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path} does not hold the report of a quantization: {error}.") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.errors import UsageError
+from deployx_edge.files import SMALL, parse_yaml, read_text
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing
 from deployx_edge.steps.writing import step_text
 
@@ -178,10 +179,8 @@ def _unfolded(word: str) -> list[str]:
 
 
 def _loaded(text: str, path: Path | None) -> Any:
-    import yaml
-
     try:
-        return yaml.safe_load(text if path is None else path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        return parse_yaml(text if path is None else read_text(path, most=SMALL))
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{text[:80]} cannot be read as YAML: {reason}.") from error

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.errors import HostKeyError
+from deployx_edge.files import LARGE, read_text
 from deployx_edge.transport.ssh_config import Hop
 
 
@@ -40,7 +41,7 @@ def known_keys(name: str, files: Sequence[Path]) -> list[KnownKey]:
     found = []
     for file in files:
         try:
-            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = read_text(file, most=LARGE, errors="replace").splitlines()
         except FileNotFoundError:
             continue
         except OSError as error:

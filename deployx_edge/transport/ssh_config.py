@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import shlex
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import paramiko
 
 from deployx_edge.errors import ConfigError, UsageError
+from deployx_edge.resources import expanded, home_folder, user_name
 
 _SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 _INCLUDE = re.compile(r"\s*include(?:\s*=\s*|\s+)(.+)", re.IGNORECASE)
@@ -103,15 +103,15 @@ def resolve(address: Address, config: Path | None) -> Hop:
     port = int(found.get("port", "22"))
     host = str(found["hostname"])
     files = list(found.get("identityfile", []))
-    home_keys = [str(Path.home() / ".ssh" / name) for name in _DEFAULT_KEYS]
+    home_keys = [str(home_folder() / ".ssh" / name) for name in _DEFAULT_KEYS]
     jump = str(found.get("proxyjump") or "none")
     alias = found.get("hostkeyalias")
     return Hop(
         name=address.host,
         host=host,
         port=port,
-        user=str(found.get("user") or getpass.getuser()),
-        identity_files=tuple(Path(name).expanduser() for name in files or home_keys),
+        user=str(found.get("user") or user_name()),
+        identity_files=tuple(expanded(name) for name in files or home_keys),
         chosen_keys=bool(files),
         use_agent=str(found.get("identityagent", "")).lower() != "none",
         identities_only=str(found.get("identitiesonly", "no")).lower() == "yes",
@@ -134,7 +134,7 @@ def _lookup(address: Address, config: Path | None) -> paramiko.SSHConfigDict:
             raise ConfigError(f"The SSH configuration {config} does not exist.")
         places = [config]
     else:
-        places = [Path.home() / ".ssh" / "config", _SYSTEM_CONFIG]
+        places = [home_folder() / ".ssh" / "config", _SYSTEM_CONFIG]
     parsed = paramiko.SSHConfig.from_text(head)
     for place in places:
         try:
@@ -186,7 +186,7 @@ def _keep_quotes(line: str) -> str:
 
 
 def _matching(pattern: str, base: Path) -> list[Path]:
-    place = Path(pattern).expanduser()
+    place = expanded(pattern)
     if not place.is_absolute():
         place = base / place
     return sorted(Path(place.anchor).glob(str(place.relative_to(place.anchor))))
@@ -195,8 +195,8 @@ def _matching(pattern: str, base: Path) -> list[Path]:
 def _known_hosts_files(found: paramiko.SSHConfigDict) -> tuple[Path, ...]:
     """The user's files first. /dev/null counts as none: keys are always checked here."""
     own = [name for name in shlex.split(found.get("userknownhostsfile", "")) if name != "none"]
-    own = [name.replace("%d", str(Path.home())) for name in own if name != "/dev/null"]
+    own = [name.replace("%d", str(home_folder())) for name in own if name != "/dev/null"]
     if not own:
-        own = [str(Path.home() / ".ssh" / "known_hosts")]
+        own = [str(home_folder() / ".ssh" / "known_hosts")]
     system = shlex.split(found.get("globalknownhostsfile", "/etc/ssh/ssh_known_hosts"))
-    return tuple(Path(name).expanduser() for name in [*own, *system])
+    return tuple(expanded(name) for name in [*own, *system])

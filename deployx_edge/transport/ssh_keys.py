@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.pkey import UnknownKeyType
 
 from deployx_edge.errors import AuthenticationError, TransportError
+from deployx_edge.files import SMALL, read_text
 from deployx_edge.transport.ssh_config import Hop
 
 _FIDO = "sk-"
@@ -173,6 +173,6 @@ def _public_blob(path: Path) -> bytes:
     """The public half beside a private key file; empty where it cannot be read."""
     public = path if path.suffix == ".pub" else path.with_name(path.name + ".pub")
     try:
-        return base64.b64decode(public.read_text(encoding="utf-8").split()[1], validate=True)
-    except (OSError, IndexError, UnicodeDecodeError, binascii.Error):
+        return base64.b64decode(read_text(public, most=SMALL).split()[1], validate=True)
+    except (OSError, IndexError, ValueError):
         return b""

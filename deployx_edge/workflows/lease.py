@@ -5,7 +5,6 @@ The lease lies on the board and is held by the agent's process (docs/architectur
 
 from __future__ import annotations
 
-import getpass
 import re
 import shlex
 import socket
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from deployx_edge.device import Device
 from deployx_edge.errors import AgentError, DeviceBusyError, TransportError
 from deployx_edge.report.units import period
+from deployx_edge.resources import user_name
 from deployx_edge.target import Target
 from deployx_edge.transport import open_device
 from deployx_edge.transport.board import checked_target
@@ -62,7 +62,7 @@ class LeaseEntry:
 
 def owner() -> str:
     """Who we are to others: ``user@host``."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    return f"{user_name()}@{socket.gethostname()}"
 
 
 _ENTRY = re.compile(r"([0-9a-f]{16}) ([0-9]{1,10}) ([0-9]{1,20}) ([A-Za-z0-9._-]{1,64}) (.*)")

@@ -14,6 +14,7 @@ from typing import Any
 
 from deployx_edge.bundle import sha256_of
 from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.files import parse_json
 from deployx_edge.model import InputRequest
 from deployx_edge.resources import cache_folder
 from deployx_edge.sources.onnx_file import EXPORTER_KEY
@@ -91,10 +92,7 @@ def opened_model(
             raise UsageError(
                 f"{model} does not come from PyTorch; the options for that cannot be used.",
             )
-        if not model.is_file():
-            what = "is a folder, not a model" if model.is_dir() else "does not exist"
-            raise UsageError(f"The model {model} {what}.")
-        digest = sha256_of(model)
+        digest = _digest_of(model)
         stem = model.name.removesuffix(model.suffix)
         yield OpenedModel(
             path=model,
@@ -155,9 +153,7 @@ def _kept_export(
     progress: Progress,
 ) -> Path:
     path = Path(source.reference)
-    if not path.is_file():
-        raise UsageError(f"The model {path} does not exist.")
-    parts = [sha256_of(path), repr(inputs), repr(options), repr(tool_versions()), code_digest()]
+    parts = [_digest_of(path), repr(inputs), repr(options), repr(tool_versions()), code_digest()]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
     folder = cache_folder() / "exports" / key
     kept = folder / f"{source.name}.onnx"
@@ -292,9 +288,19 @@ def _note(path: Path, exporter: str, notes: list[str]) -> None:
     onnx.save(model, path)
 
 
+def _digest_of(model: Path) -> str:
+    """The sha256 of a model's file; UsageError where there is none."""
+    try:
+        return sha256_of(model)
+    except FileNotFoundError as error:
+        raise UsageError(f"The model {model} does not exist.") from error
+    except OSError as error:
+        raise UsageError(f"The model {model} cannot be read: {error.strerror}.") from error
+
+
 def _object(text: str, option: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except ValueError as error:
         raise UsageError(
             f"{option} is no JSON: {error}.", remedy="Write it like '{\"width\": 32}'."

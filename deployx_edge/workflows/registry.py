@@ -12,9 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deployx_edge.config import FILE_NAME, check_name, load_config, project_file, user_file
+from deployx_edge.config import (
+    FILE_NAME,
+    check_name,
+    load_config,
+    parse_toml,
+    project_file,
+    user_file,
+)
 from deployx_edge.device import Device
 from deployx_edge.errors import ConfigError, DeployxError, UsageError
+from deployx_edge.files import SMALL, read_text
 from deployx_edge.report.units import period
 from deployx_edge.scratch import beside
 from deployx_edge.target import find_target
@@ -147,10 +155,12 @@ def _document(file: Path) -> Any:
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        return tomlkit.parse(file.read_text(encoding="utf-8"))
+        text = read_text(file, most=SMALL)
+        parse_toml(text)  # whose limits tomlkit lacks
+        return tomlkit.parse(text)
     except FileNotFoundError:
         return tomlkit.document()
-    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+    except (OSError, ValueError, TOMLKitError) as error:
         raise ConfigError(f"{file} cannot be read as TOML: {error}.") from error
 
 
