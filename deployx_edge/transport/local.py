@@ -9,7 +9,6 @@ import platform
 import select
 import shutil
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -275,28 +274,24 @@ class LocalTransport:
 
     def _copy_program(self, local: Path, place: Path) -> None:
         """Under a temporary name, flushed, renamed."""
-        name = place.name
-        temporary = place.with_name(f".{name}.{os.getpid()}-{time.monotonic_ns()}")
         try:
             make_private(place.parent)
-            with local.open("rb") as source, temporary.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-                target.flush()
-                os.fsync(target.fileno())
-            temporary.chmod(0o755)
-            if not self._launcher and not os.access(temporary, os.X_OK):
-                raise OSError(errno.EACCES, "the file system is mounted noexec")
-            if place.is_dir() and not place.is_symlink():
-                shutil.rmtree(place)
-            temporary.replace(place)
+            with beside(place) as temporary:
+                with local.open("rb") as source, temporary.open("wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+                    target.flush()
+                    os.fsync(target.fileno())
+                temporary.chmod(0o755)
+                if not self._launcher and not os.access(temporary, os.X_OK):
+                    raise OSError(errno.EACCES, "the file system is mounted noexec")
+                if place.is_dir() and not place.is_symlink():
+                    shutil.rmtree(place)
+                temporary.replace(place)
         except OSError as error:
             raise DeviceStorageError(
                 f"The work folder {self._work_folder} cannot hold programs: {error.strerror}.",
                 remedy=self._other_folder(),
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     def _other_folder(self) -> str:
         if self._work_folder.is_relative_to(cache_folder()):

@@ -17,6 +17,7 @@ from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.files import parse_json
 from deployx_edge.model import InputRequest
 from deployx_edge.resources import cache_folder
+from deployx_edge.scratch import beside
 from deployx_edge.sources.onnx_file import EXPORTER_KEY
 from deployx_edge.sources.torch_export import (
     EXPORTERS,
@@ -160,10 +161,10 @@ def _kept_export(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock"):
         if not kept.is_file():
-            with tempfile.TemporaryDirectory(dir=folder) as work:
-                made = Path(work) / kept.name
-                _export(source, options, inputs, runtime, made, progress)
-                for file in sorted(Path(work).iterdir(), reverse=True):
+            with beside(folder / "export") as work:
+                work.mkdir()
+                _export(source, options, inputs, runtime, work / kept.name, progress)
+                for file in sorted(work.iterdir(), reverse=True):
                     file.replace(folder / file.name)
     return kept
 

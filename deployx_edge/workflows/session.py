@@ -358,7 +358,7 @@ def _started(channel: Channel, token: str, asked: _Asked) -> _Started:
         if told != holder.id:
             told = holder.id
             asked.progress(Stage(text=f"Waiting for {asked.device.name}, used by {holder.since}"))
-    code = channel.wait(_READY_SECONDS)
+    code = channel.wait(patience)
     if code > _SIGNALLED:
         raise _DiedError(f"Signal {code - _SIGNALLED} ended the agent at its start.")
     raise AgentError(
