@@ -33,7 +33,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from deployx_edge.device import LinkOptions
 from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.transport import open_transport
-from deployx_edge.transport.push import PushFile, file_sha256, install_agent, push
+from deployx_edge.transport.hashing import file_sha256
+from deployx_edge.transport.push import PushFile, install_agent, push
 from tests.integration.android import VirtualPhone, adb_environment, running_phone
 from tests.integration.board import USER, Sshd, running_sshd
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import random
@@ -16,13 +17,14 @@ from google.protobuf.message import DecodeError, Message
 from deployx_edge.agent import failures, messages
 from deployx_edge.agent.v1 import agent_pb2
 from deployx_edge.device import Device
-from deployx_edge.errors import DeployxError
+from deployx_edge.errors import DeployxError, DeviceStorageError
 from deployx_edge.process import Completed
 from deployx_edge.target import find_target
 from deployx_edge.transport.adb_server import read_devices
 from deployx_edge.transport.android import android_facts, facts_table
 from deployx_edge.transport.mounts import why_programs_do_not_run
 from deployx_edge.transport.output import LineReader
+from deployx_edge.transport.programs import Program, ProgramFolder
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import PushFile, push
 from deployx_edge.transport.shell_script import ReportedErrors
@@ -63,6 +65,9 @@ class Answering:
         self._left = self._says
         return self
 
+    def find_program(self, name: str, sha256: str) -> str | None:
+        return None
+
     def read(self, limit: int, timeout: float | None = None) -> bytes:
         piece, self._left = self._left[: min(limit, 4000)], self._left[min(limit, 4000) :]
         return piece
@@ -88,6 +93,12 @@ def _push(says: bytes, tmp_path: Path) -> None:
     path.write_bytes(CONTENT)
     file = PushFile(local=path, sha256=SHA256, size=10, executable=False, name="f")
     push(cast(Transport, Answering(says)), ["receive"], "b", [file], answer_seconds=0.2)
+
+
+def _program(board: Transport) -> None:
+    folder = ProgramFolder(board, 0.2, lambda: False)
+    with contextlib.suppress(DeviceStorageError):  # the board's program ends with 1
+        folder.find(Program(name="p", sha256=SHA256))
 
 
 def _read_files(board: Transport) -> None:
@@ -178,6 +189,12 @@ READERS: dict[str, tuple[Callable[[Any], object], bytes]] = {
         b"alone why\nwaiting 0123456789abcdef 12 40 ann ann@desk: x\nready 4711 12345\n",
     ),
     "standard error": (_errors, b"Welcome!\ndeployx-pid 4711\ncannot open\n"),
+    "program": (
+        _program,
+        b"deployx-board own 0\ndeployx-board path /w\n"
+        b"deployx-board is drwx------ 2 0 0 40 Jan 1 00:00 /w\ndeployx-board judge\n"
+        b"deployx-board have\n",
+    ),
     "lines": (lambda b: LineReader(b).next(1.0), b"a line\r\nanother\n"),
 }
 
