@@ -32,8 +32,8 @@ SLOW_STANDARD = {
     *("random", "socket", "sqlite3", "ssl", "statistics", "tempfile", "unittest", "webbrowser"),
 }
 HEAVY = {
-    *("PIL", "adbutils", "conan", "conans", "cryptography", "elftools", "google", "grpc"),
-    *("matplotlib", "ncnn", "numpy", "onnx", "onnxruntime", "onnxslim", "paramiko", "pydantic"),
+    *("PIL", "conan", "conans", "cryptography", "elftools", "google", "grpc"),
+    *("matplotlib", "ncnn", "numpy", "onnx", "onnxruntime", "paramiko", "pydantic"),
     *("pydantic_core", "requests", "scipy", "sympy", "tomlkit", "torch", "urllib3", "yaml"),
     "deployx_edge.agent.client",
     "deployx_edge.crossbuild.builder",
