@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from deployx_edge.errors import DeployxError, TransportError
-from deployx_edge.transport.output import LineReader, read_number
+from deployx_edge.transport.output import LineBudget, LineReader, read_number
 
 
 class Answers:
@@ -20,6 +20,7 @@ class Answers:
         self._expected = expected
         self._arrived = 0
         self._told = -1
+        self._repeats = LineBudget(at_once=10, a_second=2.0)
         self._confirmed = 0
         self.done = False
         self.error = ""
@@ -66,8 +67,9 @@ class Answers:
         word, _, rest = line.partition(" ")
         awaited = self.awaited()
         arrived = read_number(rest) if word == "have" else None
-        # Each goes beyond the one before it, so that a board cannot say it for ever.
-        if arrived is not None and self._told < arrived <= self._total:
+        # Said again while a large file is hashed from the disk; not in a flood, nor falling back.
+        is_new = arrived is not None and (arrived != self._told or self._repeats.take())
+        if arrived is not None and is_new and self._told <= arrived <= self._total:
             self._arrived = self._told = arrived
         elif awaited is not None and line == f"ok {awaited}":
             self._confirmed += 1

@@ -101,7 +101,7 @@ def test_what_cannot_run_is_named_with_node_and_reason(tmp_path: Path) -> None:
 def test_what_cannot_be_inspected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         inspect_model(tmp_path / "absent.onnx")
-    with pytest.raises(UsageError, match="is a folder, not a model"):
+    with pytest.raises(UsageError, match="it is a folder and not a file"):
         inspect_model(tmp_path)
 
 

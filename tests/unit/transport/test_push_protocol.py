@@ -144,7 +144,13 @@ GREETING = "deployx-receive 2 100\n"
         (f"{GREETING}need @ {'9' * 5000}\nend\n", TransportError, ["unexpected answer"]),
         (f"{GREETING}need @ 0\nend\nhave ²\n", TransportError, ["unexpected answer"]),
         (f"{GREETING}need @ 0\nend\nhave 11\n", TransportError, ["unexpected answer"]),
-        (f"{GREETING}need @ 0\nend\nhave 3\nhave 3\n", TransportError, ["unexpected answer"]),
+        (f"{GREETING}need @ 0\nend\nhave 3\nhave 2\n", TransportError, ["unexpected answer"]),
+        # A few times is what it says while it hashes; a flood is not.
+        (
+            f"{GREETING}need @ 0\nend\n" + "have 3\n" * 100,
+            TransportError,
+            ["unexpected answer"],
+        ),
         ("x" * 200_000, TransportError, ["without a line end"]),
     ],
 )
