@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration.board import MissingPartError, free_port
+from tests.integration.processes import with_words
 
 _DEVICE = "deployx_edge.transport.android_device"
 
@@ -77,6 +78,16 @@ def adb(*words: str, check: bool = True) -> str:
     return done.stdout + done.stderr
 
 
+def end_server() -> None:
+    """End the server of the environment's port. One that is just ending may never answer."""
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(["adb", "kill-server"], capture_output=True, timeout=20)
+    port = os.environ.get("ANDROID_ADB_SERVER_PORT", "5037")
+    for process in with_words("fork-server", f"tcp:{port} "):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
 def listed_serials() -> set[str]:
     """The devices that the server knows, in whatever state."""
     return {line.split("\t")[0] for line in adb("devices").splitlines() if "\t" in line}
@@ -105,7 +116,7 @@ def adb_environment() -> Iterator[int]:
         )
         yield port
     finally:
-        subprocess.run(["adb", "kill-server"], capture_output=True, timeout=60)
+        end_server()
         shutil.rmtree(home, ignore_errors=True)
         for name, value in before.items():
             os.environ.pop(name, None)

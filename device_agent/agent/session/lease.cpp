@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -23,23 +25,29 @@ Failure cannot(const std::string& what) {
   return {FailureCode::kInternal, "cannot take a turn on this board: " + what, Phase::kUnspecified};
 }
 
-// Nobody can guess it, or lay a file of this name before we do. Empty where the board has none.
+// Nobody can guess it, or lay a file of this name before we do. By the system's call, as a board in
+// a chroot may have no /dev; empty where the kernel (before 3.17) has none either.
 std::string random_id() {
-  const std::string bytes = read_file("/dev/urandom", kIdBytes).value_or("");
-  std::string id;
-  for (const char byte : bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    const auto value = static_cast<unsigned char>(byte);
-    id += kDigits[value >> 4];
-    id += kDigits[value & 15];
+  std::array<unsigned char, kIdBytes> bytes{};
+  // Flag 0: from the source of /dev/urandom, once that is ready.
+  if (::syscall(SYS_getrandom, bytes.data(), bytes.size(), 0U) != static_cast<long>(bytes.size())) {
+    const auto read = read_file("/dev/urandom", kIdBytes);
+    if (!read || read->size() != kIdBytes) return "";
+    std::copy(read->begin(), read->end(), bytes.begin());
   }
-  return id.size() == 2 * kIdBytes ? id : "";
+  std::string id;
+  for (const unsigned char byte : bytes) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    id += kDigits[byte >> 4];
+    id += kDigits[byte & 15];
+  }
+  return id;
 }
 
 // The file of a new run in that folder; `entry` gets its id.
 Result<UniqueFd> join(const LeaseFolder& folder, LeaseEntry& entry) {
   folder.remove_dead();
-  Failure last = cannot("/dev/urandom cannot be read");
+  Failure last = cannot("the system gives no random numbers");
   for (int i = 0; i < kAttempts; ++i) {
     entry.id = random_id();
     if (entry.id.empty()) break;

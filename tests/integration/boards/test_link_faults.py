@@ -15,7 +15,7 @@ from deployx_edge.measurement.values import BenchPlan
 from deployx_edge.workflows.bench import bench
 from deployx_edge.workflows.progress import Runs, Stage, Transfer
 from deployx_edge.workflows.session import open_session
-from tests.integration.android import adb, running_phone
+from tests.integration.android import adb, end_server, running_phone
 from tests.integration.board import MissingPartError, free_port, running_sshd
 from tests.integration.foreign import register
 from tests.integration.processes import descendants, wait_until, with_words
@@ -73,7 +73,7 @@ def over_adb(folder, fault):
                 mend=lambda: phone.process.send_signal(signal.SIGCONT),
             )
         finally:
-            adb("kill-server", check=False)
+            end_server()
 
 
 FAULTS = {

@@ -25,7 +25,13 @@ from deployx_edge.transport import Channel, Transport, open_transport
 from deployx_edge.transport.adb_finding import find_ready
 from deployx_edge.transport.adb_server import AdbServer, KnownDevice
 from deployx_edge.transport.push import PushFile, PushReport, file_sha256, install_agent, push
-from tests.integration.android import VirtualPhone, adb, listed_serials, running_phone
+from tests.integration.android import (
+    VirtualPhone,
+    adb,
+    end_server,
+    listed_serials,
+    running_phone,
+)
 from tests.integration.board import MissingPartError, free_port
 from tests.integration.busybox import busybox
 from tests.integration.conftest import built_agent
@@ -229,7 +235,7 @@ def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
     yield
-    adb("kill-server", check=False)
+    end_server()
 
 
 FAULTS = pytest.mark.parametrize("fault", [kill_server, kill_device, freeze_device, reboot])
