@@ -34,7 +34,8 @@ def test_names_of_devices(tmp_path: Path) -> None:
     (tmp_path / "deployx.toml").write_text(
         f'[devices.board]\nuri = "local:"\nwork_folder = "/{name}"\n', encoding="utf-8"
     )
-    assert r"\x1b[2J" in said("devices", "list", "--no-probe", cwd=tmp_path, code=0)
+    # A folder is refused, and shown for it.
+    assert r"\x1b[2J" in said("devices", "list", "--no-probe", cwd=tmp_path, code=3)
 
 
 @pytest.mark.parametrize("name", [EVIL, "name\udc80"])
