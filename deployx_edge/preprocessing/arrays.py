@@ -38,6 +38,8 @@ def read_content(path: Path) -> dict[str, NDArray[Any]]:
                 entries = archive.infolist()
                 _check_sizes(entries, os.fstat(file.fileno()).st_size)
                 return {e.filename.removesuffix(".npy"): _array(archive, e) for e in entries}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # a broken archive may raise anything out of its codec
         reason = " ".join(str(error).split())[:200]
         raise UsageError(
