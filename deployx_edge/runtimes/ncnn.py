@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.ncnn_format import Layer
 from deployx_edge.process import Child, kill_group, spawn
+from deployx_edge.processors import free_cores
 from deployx_edge.runtimes.converter import HalfOverflows, StoredLayer
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class NcnnProcess:
                 "bin": str(self._model.bin.absolute()),
                 "precision": self._model.precision,
                 "is_large": self._model.is_large,
-                "threads": min(4, os.cpu_count() or 1),
+                "threads": min(4, free_cores()),
                 "layers": [asdict(layer) for layer in self._model.layers],
             }
             with self._watched():
