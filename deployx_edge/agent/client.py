@@ -34,6 +34,7 @@ PROTOCOL_VERSION = 1
 _HEARTBEAT_SECONDS = 3.0
 # A link counts as lost after this long without one answered heartbeat.
 _LINK_LOST_SECONDS = 15.0
+_CLOSE_SECONDS = 2.0
 # Outputs may be large; everything else that an agent has to say is not.
 _OUTPUT_BYTES = 1 << 30
 _ANSWER_BYTES = 4 << 20
@@ -236,10 +237,15 @@ class AgentClient:
     def close(self) -> None:
         """End the heartbeat and the connection. May be called twice."""
         self._closed.set()
-        self._channel.close()  # and with it the beat that may be on its way
-        self._output_channel.close()
-        if self._heart.is_alive():
-            self._heart.join()
+        # With them ends the beat that may be on its way. A call that a signal cut off at a bad
+        # moment never counts as ended, and gRPC would wait for it for ever.
+        channels = (self._channel, self._output_channel)
+        closing = [threading.Thread(target=each.close, daemon=True) for each in channels]
+        for thread in closing:
+            thread.start()
+        for thread in (*closing, self._heart):
+            if thread.is_alive():
+                thread.join(_CLOSE_SECONDS)
 
     def __enter__(self) -> AgentClient:
         return self
