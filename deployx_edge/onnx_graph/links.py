@@ -29,7 +29,7 @@ class Links:
     def __init__(self, model: onnx.ModelProto, shapes: Shapes) -> None:
         graph = model.graph
         self.shapes = shapes
-        self.opset = next((e.version for e in model.opset_import if e.domain in OWN_DOMAINS), 1)
+        self.opset = opset_of(model)
         self._graph = graph
         inner = [body for node in graph.node for body in graphs_in(node)]
         self._given = {value.name for value in graph.output}
@@ -114,6 +114,11 @@ class Links:
         for name in node.output:
             if self._makers.get(name) is node:
                 del self._makers[name]
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of ONNX's operators that the model is written in."""
+    return next((entry.version for entry in model.opset_import if entry.domain in OWN_DOMAINS), 1)
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 
 from deployx_edge.errors import ModelError
+from deployx_edge.onnx_graph.links import OWN_DOMAINS
 from deployx_edge.sources.foreign import refuse_foreign
-from deployx_edge.sources.onnx_file import DEFAULT_DOMAINS, OnnxSource
+from deployx_edge.sources.onnx_file import OnnxSource
 
 # Operators whose results are no dense arrays of fixed shape.
 _IMPOSSIBLE = frozenset(
@@ -58,7 +59,7 @@ def refuse_for_ncnn(source: OnnxSource) -> None:
 
 def impossible(operator: str, domain: str) -> str:
     """Why ncnn can in no way run such a node; empty where that is for the converter to say."""
-    if domain not in DEFAULT_DOMAINS:
+    if domain not in OWN_DOMAINS:
         return f"ncnn has no operator of the domain '{domain}'"
     if operator in _IMPOSSIBLE:
         return "it has no counterpart in ncnn, which knows dense arrays of fixed shape only"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from deployx_edge.onnx_graph.links import opset_of
 from deployx_edge.onnx_graph.subgraphs import all_names, rename_tensors
 
 if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-_OWN_DOMAINS = ("", "ai.onnx")
 # From here on the axes of Squeeze and Unsqueeze, and the sizes of Split, are inputs.
 _AXES_AS_INPUTS = 13
 
@@ -22,8 +22,7 @@ class GraphEditor:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._graph = model.graph
         self._taken = set(all_names(model.graph))
-        imports = (entry.version for entry in model.opset_import if entry.domain in _OWN_DOMAINS)
-        self._opset = next(imports, 1)
+        self._opset = opset_of(model)
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
 
     def free(self, name: str) -> str:

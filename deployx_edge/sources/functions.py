@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
+from deployx_edge.onnx_graph.links import OWN_DOMAINS
 from deployx_edge.onnx_graph.subgraphs import nodes_within
 
 if TYPE_CHECKING:
     import onnx
 
     Key = tuple[str, str, str]
-
-_OWN_DOMAINS = ("", "ai.onnx")
 
 
 def inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -52,7 +51,7 @@ def refuse_mixed_opsets(model: onnx.ModelProto, name: str) -> None:
         if inner is None or outer is None or inner == outer:
             continue
         for node in nodes_within(function.node):
-            if node.domain not in _OWN_DOMAINS or not onnx.defs.has(node.op_type, domain=""):
+            if node.domain not in OWN_DOMAINS or not onnx.defs.has(node.op_type, domain=""):
                 continue
             if _schema_version(node.op_type, inner) != _schema_version(node.op_type, outer):
                 raise ModelError(
@@ -130,7 +129,7 @@ def _called(node: onnx.NodeProto) -> Key:
 
 
 def _opset(imports: Sequence[onnx.OperatorSetIdProto]) -> int | None:
-    return next((entry.version for entry in imports if entry.domain in _OWN_DOMAINS), None)
+    return next((entry.version for entry in imports if entry.domain in OWN_DOMAINS), None)
 
 
 def _schema_version(operator: str, opset: int) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from deployx_edge.onnx_graph.links import OWN_DOMAINS
 from deployx_edge.sources.canonical import CanonicalModel
 from deployx_edge.sources.magnitudes import WideTensor
-from deployx_edge.sources.onnx_file import DEFAULT_DOMAINS, SourceTensor
+from deployx_edge.sources.onnx_file import SourceTensor
 
 if TYPE_CHECKING:
     import onnx
@@ -131,7 +132,7 @@ def count_macs(node: onnx.NodeProto, shapes: Shapes) -> int | None:
     each element of its output, an attention twice the number of its keys for each element of
     its queries. None where that is not known: a shape is not, or what the node holds or does.
     """
-    if node.domain not in DEFAULT_DOMAINS or node.op_type in _UNKNOWN:
+    if node.domain not in OWN_DOMAINS or node.op_type in _UNKNOWN:
         return None
     if node.op_type not in _WEIGHTS:
         return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import DeployxError, ModelError, UsageError
 from deployx_edge.model import AxisRange, InputRequest, format_shape, too_large
+from deployx_edge.onnx_graph.links import OWN_DOMAINS
 from deployx_edge.onnx_graph.subgraphs import all_names, nodes_within, tensors_read
 from deployx_edge.sources.cleaning import clean, readable_name
 from deployx_edge.sources.external_data import ExternalData, find_external_data
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 _IR_VERSION = 8
 _LEAST_IR_VERSION = 4
 _NEWEST_IR_VERSION = 13  # of ONNX 1.20; what a later one may hold would be lost in the copy
-DEFAULT_DOMAINS = ("", "ai.onnx")
 # In the metadata of what was exported from PyTorch here: by which exporter.
 EXPORTER_KEY = "deployx-edge.exporter"
 
@@ -302,7 +302,7 @@ def _nodes(model: onnx.ModelProto) -> tuple[SourceNode, ...]:
         name = node.name or (node.output[0] if node.output else "?")
         if (node.domain, node.op_type) in functions:
             continue
-        if node.domain in DEFAULT_DOMAINS and not onnx.defs.has(node.op_type, domain=""):
+        if node.domain in OWN_DOMAINS and not onnx.defs.has(node.op_type, domain=""):
             raise ModelError(
                 f"Operator '{node.op_type}' (node '{name}') is no operator of ONNX up to opset "
                 f"{onnx.defs.onnx_opset_version()}; the model's is {versions.get('', '?')}."

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deployx_edge.onnx_graph.links import OWN_DOMAINS
 from deployx_edge.sources.editing import GraphEditor, keep_nodes
 
 if TYPE_CHECKING:
     import onnx
 
     Nodes = list[onnx.NodeProto]
-
-_OWN_DOMAINS = ("", "ai.onnx")
 
 
 def write_out_sequences(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
@@ -53,7 +52,7 @@ class _Writer:
 
     def write(self, node: onnx.NodeProto) -> Nodes | None:
         """What stands for the node; None where it stays."""
-        writer = _WRITERS.get(node.op_type) if node.domain in _OWN_DOMAINS else None
+        writer = _WRITERS.get(node.op_type) if node.domain in OWN_DOMAINS else None
         return None if writer is None else writer(self, node)
 
     def making(self, names: Sequence[str]) -> Nodes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from deployx_edge.errors import ModelError
+from deployx_edge.resources import available_memory
 from deployx_edge.sources.onnx_file import OnnxSource
 
 # Where ONNX's own tools end: a protobuf's size is counted by a signed 32-bit number.
@@ -31,16 +29,3 @@ def refuse_too_large(source: OnnxSource) -> None:
             f"GiB of memory; {available / _GIB:.1f} GiB are free.",
             remedy="Close other programs, or use a computer with more memory.",
         )
-
-
-def available_memory() -> int | None:
-    """Bytes that can be had without swapping; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvail"))
-    except (OSError, StopIteration, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None

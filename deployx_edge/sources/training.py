@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
+from deployx_edge.onnx_graph.links import OWN_DOMAINS, opset_of
 from deployx_edge.onnx_graph.subgraphs import read_nodes
 
 if TYPE_CHECKING:
     import onnx
 
-_OWN_DOMAINS = ("", "ai.onnx")
-
 
 def refuse_training_mode(model: onnx.ModelProto, name: str) -> None:
     """ModelError where a node that is read normalizes by its batch, or drops values by chance."""
     for node in read_nodes(model):
-        if node.domain not in _OWN_DOMAINS:
+        if node.domain not in OWN_DOMAINS:
             continue
         what = {"BatchNormalization": _normalizes, "Dropout": _drops}.get(node.op_type)
         if what is not None and what(node, model):
@@ -36,7 +35,7 @@ def _normalizes(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
     """By the attribute; before opset 14, by outputs that only training has."""
     if any(entry.name == "training_mode" and entry.i for entry in node.attribute):
         return True
-    version = next((e.version for e in model.opset_import if e.domain in _OWN_DOMAINS), 1)
+    version = opset_of(model)
     return 7 <= version < 14 and sum(map(bool, node.output)) > 1
 
 
