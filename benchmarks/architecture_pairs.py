@@ -18,7 +18,7 @@ from convert import ITERATIONS, ROOT, Conversion, convert, output_tensors, sampl
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import DeployxError
 from deployx_edge.model import parse_inputs
-from deployx_edge.ncnn_format import read_param
+from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.onnx_file import read_onnx

@@ -35,7 +35,7 @@ from deployx_edge.model import parse_inputs
 from deployx_edge.quantization.ppq import PpqModel, quantize_for_ncnn
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings
 from deployx_edge.rewriting.passes import NCNN_PASSES
-from deployx_edge.runtimes.emitter.converter import quantizable_layers
+from deployx_edge.runtimes.ncnn.native.converter import quantizable_layers
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.canonical import canonical
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx

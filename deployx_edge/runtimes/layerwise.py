@@ -12,10 +12,10 @@ from deployx_edge.comparison import LIMITS, LayerCheck, Limits, TensorComparison
 from deployx_edge.differences import Values, WholeValues
 from deployx_edge.errors import UsageError
 from deployx_edge.model import TensorSpec
-from deployx_edge.ncnn_format import read_param
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.hosts import HOSTS, Arrays, Maker, OpenModel, open_converted
-from deployx_edge.runtimes.matching import match_by_weights
+from deployx_edge.runtimes.ncnn.files import read_param
+from deployx_edge.runtimes.ncnn.matching import match_by_weights
+from deployx_edge.runtimes.runner import HOSTS, Arrays, Maker, OpenModel, open_converted
 from deployx_edge.sources.canonical import canonical
 from deployx_edge.sources.onnx_file import OnnxSource
 from deployx_edge.sources.walk import SourceWalk

@@ -28,8 +28,10 @@ from deployx_edge.differences import BEYOND, Differences, ratio
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.onnx_graph.subgraphs import tensors_read
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.emitter.quantized import RECURRENT
-from deployx_edge.runtimes.hosts import (
+from deployx_edge.runtimes.layerwise import intermediate_check
+from deployx_edge.runtimes.ncnn.native.quantized import RECURRENT
+from deployx_edge.runtimes.ncnn.requantized import code_scales, rounded
+from deployx_edge.runtimes.runner import (
     HOSTS,
     Arrays,
     Maker,
@@ -37,8 +39,6 @@ from deployx_edge.runtimes.hosts import (
     open_converted,
     take_into,
 )
-from deployx_edge.runtimes.layerwise import intermediate_check
-from deployx_edge.runtimes.requantized import code_scales, rounded
 from deployx_edge.sources.onnx_file import OnnxSource, prepared, tensor_names
 from deployx_edge.sources.onnx_runtime import open_model
 from deployx_edge.sources.walk import SourceWalk

@@ -16,7 +16,6 @@ from deployx_edge.bundle import OutputCheck, Verification
 from deployx_edge.comparison import LEAST_INPUTS, LIMITS, LayerCheck, Limits, coarser
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
-from deployx_edge.runtimes.hosts import Arrays, OpenModel, open_converted
 from deployx_edge.runtimes.layerwise import (
     LayersComparison,
     find_makers,
@@ -24,12 +23,13 @@ from deployx_edge.runtimes.layerwise import (
     source_side,
 )
 from deployx_edge.runtimes.local_comparison import ROUNDING_ONLY, AloneCheck, check_alone
+from deployx_edge.runtimes.runner import Arrays, OpenModel, open_converted
 from deployx_edge.runtimes.verification import SKIP, OutputsComparison
 from deployx_edge.sources.walk import SourceWalk, Watch, watch_nothing
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
-    from deployx_edge.runtimes.hosts import Maker
+    from deployx_edge.runtimes.runner import Maker
 
 # An output of layers that are all right may be beyond its limit by so much: rounding adds up.
 _ADDED_UP = 10.0

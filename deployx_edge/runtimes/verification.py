@@ -10,8 +10,8 @@ from deployx_edge.bundle import OutputCheck, Verification
 from deployx_edge.comparison import LEAST_INPUTS, LIMITS, Limits, TensorComparison, is_finite
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.hosts import Arrays, open_converted
 from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.runner import Arrays, open_converted
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array

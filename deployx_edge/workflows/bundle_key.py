@@ -80,7 +80,7 @@ def _source_files(model: OpenedModel, options: BundleOptions) -> Sequence[Path]:
     each content and place.
     """
     if model.path.suffix != ".onnx":
-        from deployx_edge.runtimes.ncnn_pair import find_bin
+        from deployx_edge.runtimes.ncnn.own_files import find_bin
 
         return model.path, find_bin(model.path)
     words = f"{sha256_of(model.path)} {model.path.absolute()} {code_digest()}"

@@ -25,8 +25,8 @@ from deployx_edge.quantization.report import (
 )
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings
 from deployx_edge.runtimes.converter import refuse_unknown
-from deployx_edge.runtimes.emitter.converter import takes_batches
-from deployx_edge.runtimes.onnxruntime_converter import input_specs
+from deployx_edge.runtimes.ncnn.native.converter import takes_batches
+from deployx_edge.runtimes.onnxruntime.converter import input_specs
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.workflows.bundle import BundleOptions

@@ -23,7 +23,12 @@ from deployx_edge.measurement.values import (
 )
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
-from deployx_edge.runtimes.hosts import (
+from deployx_edge.runtimes.layerwise import (
+    ReferenceSide,
+    compare_layers,
+    source_side,
+)
+from deployx_edge.runtimes.runner import (
     HOSTS,
     Arrays,
     OpenModel,
@@ -31,11 +36,6 @@ from deployx_edge.runtimes.hosts import (
     open_converted,
     take_into,
     take_nothing,
-)
-from deployx_edge.runtimes.layerwise import (
-    ReferenceSide,
-    compare_layers,
-    source_side,
 )
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bench import loaded, random_inputs

@@ -13,11 +13,11 @@ from deployx_edge.comparison import is_finite
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
-from deployx_edge.runtimes.emitter.converter import EmitterConverter
-from deployx_edge.runtimes.ncnn import version as ncnn_version
-from deployx_edge.runtimes.ncnn_pair import read_pair
-from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
-from deployx_edge.runtimes.pnnx import PnnxConverter
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.own_files import read_pair
+from deployx_edge.runtimes.ncnn.pnnx import PnnxConverter
+from deployx_edge.runtimes.ncnn.wheel import version as ncnn_version
+from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
 from deployx_edge.sources.broken_weights import refuse_broken_weights
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.size import refuse_too_large

@@ -32,8 +32,8 @@ from deployx_edge.model import (
 )
 from deployx_edge.preprocessing import write_content
 from deployx_edge.resources import cache_folder
-from deployx_edge.runtimes.hosts import open_converted
 from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bundle import TorchOptions
 from deployx_edge.workflows.conversion import converted

@@ -59,7 +59,7 @@ def is_finite_here(bundle: Bundle, inputs: Arrays) -> bool:
 
 def _outputs_here(bundle: Bundle, inputs: Arrays) -> Arrays:
     """The outputs of the bundle in fp32 on this computer; none where it cannot be run here."""
-    from deployx_edge.runtimes.hosts import run_converted
+    from deployx_edge.runtimes.runner import run_converted
     from deployx_edge.workflows.conversion import converted
 
     try:

@@ -11,10 +11,10 @@ from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest, parse_inputs
 from deployx_edge.onnx_graph.subgraphs import nodes_within
 from deployx_edge.runtimes.converter import ConversionRequest
-from deployx_edge.runtimes.emitter import Refusal
-from deployx_edge.runtimes.emitter.converter import EmitterConverter
-from deployx_edge.runtimes.emitter.graph import read_graph
-from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
+from deployx_edge.runtimes.ncnn.native import Refusal
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.graph import read_graph
+from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.canonical import CanonicalModel
 from deployx_edge.sources.inspection import (

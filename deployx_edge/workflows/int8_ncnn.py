@@ -26,14 +26,14 @@ from deployx_edge.runtimes.converter import (
     HalfOverflows,
     LayerScales,
 )
-from deployx_edge.runtimes.emitter.converter import EmitterConverter, quantizable_layers
-from deployx_edge.runtimes.emitter.quantized import QuantizableLayer
-from deployx_edge.runtimes.int8_reference import (
+from deployx_edge.runtimes.local_comparison import END_TO_END, verify_locally
+from deployx_edge.runtimes.ncnn.int8_reference import (
     int8_reference,
     run_time_weights,
     with_parameters,
 )
-from deployx_edge.runtimes.local_comparison import END_TO_END, verify_locally
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter, quantizable_layers
+from deployx_edge.runtimes.ncnn.native.quantized import QuantizableLayer
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.canonical import canonical

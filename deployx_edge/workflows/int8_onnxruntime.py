@@ -21,7 +21,7 @@ from deployx_edge.quantization.report import (
     write_report,
 )
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.onnxruntime_converter import (
+from deployx_edge.runtimes.onnxruntime.converter import (
     OnnxRuntimeConverter,
     input_specs,
     output_specs,

@@ -21,8 +21,8 @@ from deployx_edge.runtimes.converter import (
     Converter,
     HalfOverflows,
 )
-from deployx_edge.runtimes.hosts import is_changed_by_optimisations, run_converted
 from deployx_edge.runtimes.proof import Proof, ProofRequest, prove
+from deployx_edge.runtimes.runner import is_changed_by_optimisations, run_converted
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.magnitudes import ValueRanges, WideTensor
 from deployx_edge.sources.onnx_file import OnnxSource

@@ -23,10 +23,10 @@ from deployx_edge.model import (
     to_runtime_arrays,
 )
 from deployx_edge.preprocessing import write_content
-from deployx_edge.runtimes.emitter.names import readable
-from deployx_edge.runtimes.hosts import HOSTS, check_arrays, open_converted, take_into
+from deployx_edge.runtimes.ncnn.native.names import readable
+from deployx_edge.runtimes.ncnn.requantized import code_scales, restored
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.runtimes.requantized import code_scales, restored
+from deployx_edge.runtimes.runner import HOSTS, check_arrays, open_converted, take_into
 from deployx_edge.scratch import beside
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx, tensor_names
 from deployx_edge.workflows.bundle import make_bundle

@@ -11,7 +11,7 @@ from deployx_edge.bundle import Bundle, Provenance, Verification, check_output
 from deployx_edge.errors import AccuracyError, UsageError
 from deployx_edge.evaluation.results import Accuracy, Evaluation
 from deployx_edge.quantization.report import LayerDamage, Sensitivity, Trial
-from deployx_edge.runtimes.onnxruntime_converter import input_specs, output_specs
+from deployx_edge.runtimes.onnxruntime.converter import input_specs, output_specs
 from deployx_edge.workflows.bundle_source import resolved
 from deployx_edge.workflows.calibration import (
     Material,

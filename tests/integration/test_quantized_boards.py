@@ -13,9 +13,9 @@ from deployx_edge.bundle import Bundle
 from deployx_edge.config import load_config
 from deployx_edge.errors import DeployxError
 from deployx_edge.measurement.values import RunOptions
-from deployx_edge.ncnn_format import read_table
 from deployx_edge.quantization.values import PRESETS
-from deployx_edge.runtimes.hosts import HOSTS, open_converted, take_into
+from deployx_edge.runtimes.ncnn.files import read_table
+from deployx_edge.runtimes.runner import HOSTS, open_converted, take_into
 from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.compare import compare
 from deployx_edge.workflows.conversion import converted

@@ -25,10 +25,10 @@ from deployx_edge.evaluation.described import read_description
 from deployx_edge.evaluation.lists import read_list
 from deployx_edge.files import parse_yaml
 from deployx_edge.measurement.files import read_runs
-from deployx_edge.ncnn_format import read_param, read_table
 from deployx_edge.preprocessing import open_picture, read_content
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.resources import cache_folder, dist_folder
+from deployx_edge.runtimes.ncnn.files import read_param, read_table
 from deployx_edge.steps import step_texts
 from deployx_edge.transport.folders import local_work_folder
 from deployx_edge.workflows.bundle import make_bundle

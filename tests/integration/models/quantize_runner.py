@@ -28,8 +28,8 @@ from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.quantization import ppq, ppq_child
 from deployx_edge.quantization.values import PRESETS
 from deployx_edge.runtimes import hosts, ncnn_child, ncnn_options
-from deployx_edge.runtimes import ncnn as ncnn_runs
 from deployx_edge.runtimes.converter import HalfOverflows
+from deployx_edge.runtimes.ncnn import wheel as ncnn_runs
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle

@@ -24,9 +24,9 @@ from deployx_edge.model import (
     from_runtime_array,
     to_runtime_arrays,
 )
-from deployx_edge.ncnn_format import read_param
 from deployx_edge.rewriting import Registry, RewriterContext, RewriteRequest, RewriterUse, rewriting
-from deployx_edge.runtimes.ncnn import NcnnModel, run_ncnn
+from deployx_edge.runtimes.ncnn.files import read_param
+from deployx_edge.runtimes.ncnn.wheel import NcnnModel, run_ncnn
 from deployx_edge.workflows.bundle import make_bundle
 from tests.integration.models.onnx_models import model as onnx_model
 

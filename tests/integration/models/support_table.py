@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployx_edge.runtimes.emitter.table import TABLE
+from deployx_edge.runtimes.ncnn.native.table import TABLE
 from tests.integration.models.operator_cases import all_cases
 from tests.integration.models.operator_runner import Outcome, run_all
 from tests.integration.models.quantize_runner import quantize_all

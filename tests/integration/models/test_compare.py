@@ -14,8 +14,8 @@ from deployx_edge.comparison import LayerCheck, first_difference, structured_inp
 from deployx_edge.errors import BundleError, UsageError, VerificationError
 from deployx_edge.measurement.values import PrecisionCount
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
-from deployx_edge.runtimes.emitter.converter import EmitterConverter
 from deployx_edge.runtimes.layerwise import compare_layers, source_side
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.workflows import conversion
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle

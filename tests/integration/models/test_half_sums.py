@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from deployx_edge.errors import UsageError
-from deployx_edge.ncnn_format import read_param
-from deployx_edge.runtimes import winograd
 from deployx_edge.runtimes.converter import ConversionRequest, HalfOverflows
-from deployx_edge.runtimes.emitter.converter import EmitterConverter
-from deployx_edge.runtimes.hosts import open_converted
-from deployx_edge.runtimes.onnxruntime_converter import OnnxRuntimeConverter
+from deployx_edge.runtimes.ncnn import winograd
+from deployx_edge.runtimes.ncnn.files import read_param
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import constant, model, save

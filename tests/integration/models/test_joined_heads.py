@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import pytest
 
-from deployx_edge.ncnn_format import read_param
 from deployx_edge.rewriting.passes import NCNN_FUSIONS
 from deployx_edge.runtimes.converter import LayerScales
-from deployx_edge.runtimes.emitter import emit
-from deployx_edge.runtimes.emitter.emit import find_quantizable
-from deployx_edge.runtimes.emitter.graph import Graph as NcnnGraph
-from deployx_edge.runtimes.emitter.graph import read_graph
+from deployx_edge.runtimes.ncnn.files import read_param
+from deployx_edge.runtimes.ncnn.native import emit
+from deployx_edge.runtimes.ncnn.native.emit import find_quantizable
+from deployx_edge.runtimes.ncnn.native.graph import Graph as NcnnGraph
+from deployx_edge.runtimes.ncnn.native.graph import read_graph
 from tests.integration.models.passes_helper import Graph, right_in_ncnn, shapes_of
 
 HEADS, SIZE = 3, 8

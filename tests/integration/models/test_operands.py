@@ -13,8 +13,8 @@ from onnx import numpy_helper
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError
 from deployx_edge.runtimes.converter import ConversionRequest
-from deployx_edge.runtimes.emitter.converter import EmitterConverter
-from deployx_edge.runtimes.emitter.emit import UNFORESEEN
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.emit import UNFORESEEN
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.conversion import source_outputs

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployx_edge.rewriting.passes import NCNN_FUSIONS, fuse_attention, widened
-from deployx_edge.runtimes.emitter import emit
-from deployx_edge.runtimes.emitter.graph import read_graph
+from deployx_edge.runtimes.ncnn.native import emit
+from deployx_edge.runtimes.ncnn.native.graph import read_graph
 from tests.integration.models.operator_cases import attentions
 from tests.integration.models.operator_runner import check
 from tests.integration.models.passes_helper import (

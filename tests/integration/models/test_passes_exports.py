@@ -11,8 +11,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from deployx_edge.ncnn_format import read_param
 from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES
+from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.sources.canonical import canonical
 from deployx_edge.sources.onnx_file import read_onnx
 from deployx_edge.workflows.bundle import make_bundle

@@ -17,16 +17,16 @@ from PIL import Image
 
 from deployx_edge.bundle import Bundle, load_bundle
 from deployx_edge.errors import AccuracyError, ModelError, UsageError, VerificationError
-from deployx_edge.ncnn_format import read_param, read_table
 from deployx_edge.quantization.ppq import PpqModel, quantize_for_ncnn
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings, WeightLayout
 from deployx_edge.runtimes import local_comparison
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, LayerScales
-from deployx_edge.runtimes.emitter.converter import EmitterConverter
-from deployx_edge.runtimes.hosts import run_converted
-from deployx_edge.runtimes.int8_reference import int8_reference, with_parameters
+from deployx_edge.runtimes.ncnn.files import read_param, read_table
+from deployx_edge.runtimes.ncnn.int8_reference import int8_reference, with_parameters
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
 from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.runner import run_converted
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.workflows.bundle import BundleOptions
 from deployx_edge.workflows.calibration import PpqTold

@@ -20,7 +20,7 @@ from deployx_edge.errors import (
     UsageError,
     VerificationError,
 )
-from deployx_edge.runtimes import pnnx
+from deployx_edge.runtimes.ncnn import pnnx
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx_file import read_onnx, write_prepared
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
@@ -289,7 +289,7 @@ def test_without_pnnx_the_error_says_how_to_get_it(
 
 def test_pnnx_is_found_without_importing_its_package() -> None:
     code = (
-        "import sys; from deployx_edge.runtimes.pnnx import find_pnnx; "
+        "import sys; from deployx_edge.runtimes.ncnn.pnnx import find_pnnx; "
         "assert find_pnnx().is_file(); print('torch' in sys.modules, 'pnnx' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

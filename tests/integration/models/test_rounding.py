@@ -17,7 +17,7 @@ from onnx import helper
 from deployx_edge.bundle import IntermediateCheck
 from deployx_edge.errors import VerificationError
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
-from deployx_edge.runtimes.emitter.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
 from deployx_edge.sources.onnx_file import OnnxSource, read_onnx
 from deployx_edge.workflows.bundle import make_bundle
 from deployx_edge.workflows.conversion import CONVERTERS

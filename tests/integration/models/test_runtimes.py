@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from deployx_edge.errors import ModelError, UsageError, VerificationError
-from deployx_edge.ncnn_format import read_param
+from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.workflows.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.inspect import inspect_model
 from deployx_edge.workflows.run import run_anywhere, run_bundle_here

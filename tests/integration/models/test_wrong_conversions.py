@@ -20,7 +20,7 @@ from deployx_edge.bundle import Verification
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import VerificationError
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
-from deployx_edge.runtimes.emitter.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployx_edge.runtimes.emitter.axes import (
+from deployx_edge.runtimes.ncnn.native.axes import (
     aligned,
     broadcast_grouping,
     group_axes,
@@ -18,9 +18,9 @@ from deployx_edge.runtimes.emitter.axes import (
     natural_dims,
     place_of,
 )
-from deployx_edge.runtimes.emitter.graph import RefusedError
-from deployx_edge.runtimes.emitter.names import Names, readable
-from deployx_edge.runtimes.emitter.permutation import moves_to, moving_blocks, permute_order
+from deployx_edge.runtimes.ncnn.native.graph import RefusedError
+from deployx_edge.runtimes.ncnn.native.names import Names, readable
+from deployx_edge.runtimes.ncnn.native.permutation import moves_to, moving_blocks, permute_order
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=6).map(tuple)
 

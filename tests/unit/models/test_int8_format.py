@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployx_edge.errors import BundleError, ModelError
-from deployx_edge.ncnn_format import TableEntry, encode_weights, format_table, read_table
 from deployx_edge.quantization.report import calibration_hashes, too_few
 from deployx_edge.quantization.values import PRESETS, QuantizedLayer
-from deployx_edge.runtimes.emitter.quantized import block_steps
+from deployx_edge.runtimes.ncnn.files import TableEntry, encode_weights, format_table, read_table
+from deployx_edge.runtimes.ncnn.native.quantized import block_steps
 
 SCALES = st.floats(min_value=np.float32(1e-6), max_value=np.float32(1e6), width=32)
 NAMES = st.from_regex(r"[A-Za-z0-9/._-]{1,30}", fullmatch=True)

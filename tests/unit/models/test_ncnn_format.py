@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployx_edge.ncnn_format import (
+from deployx_edge.runtimes.ncnn.files import (
     Layer,
     encode_weights,
     float_list,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.errors import ModelError
-from deployx_edge.ncnn_format import Layer, read_param, stored_precision
+from deployx_edge.runtimes.ncnn.files import Layer, read_param, stored_precision
 
 PARAM = """7767517
 3 3

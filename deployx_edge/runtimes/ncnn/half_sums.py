@@ -1,0 +1,94 @@
+"""What half floats cannot hold inside an ncnn model, tensor by tensor and sum by sum.
+
+A tensor may stay far below fp16's 65504 where what its layer adds up on the way does not: +200
+times 300, then -200 times 300, is infinity and not 0. Which layers add in half floats was read in
+ncnn's sources for ARM and RISC-V: convolutions (also by Winograd's way), products of matrices,
+scores of attention, average pools with a window, recurrent layers, softmax, instance norms; all
+other sums are made in fp32 (layer and group norms, global pools, reductions).
+
+The model runs layer by layer, where it is proven in the same run (``hosts``), else for this
+alone. For each layer a bound is found that holds for every order in which the terms can be
+added: first from the largest value that goes in and the sum of absolute weights; where that is
+beyond half floats, from the layer itself with absolute weights on absolute inputs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge.errors import ModelError
+from deployx_edge.runtimes.converter import HalfOverflows, StoredLayer
+from deployx_edge.runtimes.ncnn.files import encode_weights, format_param
+from deployx_edge.runtimes.ncnn.wheel import NcnnDiedError, NcnnModel, NcnnProcess, is_large
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
+    from deployx_edge.runtimes.ncnn.native.graph_builder import DraftLayer
+
+_FLOAT = 4  # bytes
+
+
+def half_overflows(
+    layers: Sequence[DraftLayer], runs: Sequence[Mapping[str, Array]]
+) -> HalfOverflows:
+    """What these layers of an fp32 network would overflow in half floats.
+
+    Every blob is read by one layer at most. Each of ``runs`` maps all input blobs to arrays in
+    ncnn's dimensions. Raises ModelError where ncnn cannot run the network.
+    """
+    with tempfile.TemporaryDirectory(prefix="deployx-edge-halves-") as name:
+        model = NcnnModel(
+            param=Path(name) / "model.param",
+            bin=Path(name) / "model.bin",
+            precision="fp32",
+            is_large=any(is_large(sum(a.size for a in arrays.values())) for arrays in runs),
+            layers=stored_layers(layers),
+        )
+        model.param.write_text(format_param([entry.layer for entry in layers]), encoding="utf-8")
+        with model.bin.open("wb") as stream:
+            for entry in layers:
+                for weight in entry.weights:
+                    stream.write(encode_weights(weight.values, "fp32", tagged=weight.tagged))
+        try:
+            with NcnnProcess(model) as process:
+                for arrays in runs:
+                    given = {blob: (array, False) for blob, array in arrays.items()}
+                    for _ in process.run(given, (), measure=True):
+                        pass
+                return process.overflows
+        except NcnnDiedError:
+            # It dies of the network: it will again, where that is told with its phase.
+            return HalfOverflows()
+        except ModelError as error:
+            raise ModelError(
+                f"The largest sums inside the model cannot be measured: {error.message}"
+            ) from error
+
+
+def stored_layers(layers: Sequence[DraftLayer]) -> tuple[StoredLayer, ...]:
+    """Where the weights of each lie in a file of fp32 that holds them one after the other."""
+    found = []
+    position = 0
+    for entry in layers:
+        begin, places = position, []
+        for weight in entry.weights:
+            size = _FLOAT * weight.values.size
+            position += size + (_FLOAT if weight.tagged else 0)
+            places.append((position - size, position))
+        layer = entry.layer
+        found.append(
+            StoredLayer(
+                name=layer.name,
+                type=layer.type,
+                bottoms=layer.bottoms,
+                tops=layer.tops,
+                params=layer.params,
+                begin=begin,
+                end=position,
+                weights=tuple(places),
+            )
+        )
+    return tuple(found)

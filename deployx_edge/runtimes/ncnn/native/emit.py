@@ -1,0 +1,262 @@
+"""From a graph to ncnn's files, or to the reasons why not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from deployx_edge.runtimes.converter import HalfOverflows, KeptFloat, LayerScales, StoredLayer
+from deployx_edge.runtimes.ncnn.files import Layer, encode_weights, format_param
+from deployx_edge.runtimes.ncnn.half_sums import stored_layers
+from deployx_edge.runtimes.ncnn.limits import impossible
+
+# Each enters its operators into the table when it is imported.
+from deployx_edge.runtimes.ncnn.native import (  # noqa: F401
+    activation,
+    arrangement,
+    attention,
+    convolution,
+    elementwise,
+    folding,
+    indexing,
+    matrix,
+    normalization,
+    pooling,
+    recurrent,
+    reduction,
+    resize,
+    sampling,
+)
+from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
+from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, DraftLayer
+from deployx_edge.runtimes.ncnn.native.heads import joined_heads
+from deployx_edge.runtimes.ncnn.native.names import Names
+from deployx_edge.runtimes.ncnn.native.quantized import (
+    QuantizableLayer,
+    quantizable,
+    quantized,
+    requantized,
+    table_of,
+)
+from deployx_edge.runtimes.ncnn.native.table import TABLE
+from deployx_edge.runtimes.ncnn.native.wide import (
+    fenced,
+    has_wide_weights,
+    kept_float,
+    masked,
+    reasons,
+    touches,
+)
+
+UNFORESEEN = "its operands have a form that is not known here"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A node that ncnn cannot run, and why."""
+
+    operator: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emitted:
+    """What became of a graph; files only where nothing was refused.
+
+    ``blobs`` maps the graph's inputs and outputs to ncnn's blobs; ``layers`` are the names that a
+    layer can be kept fp32 by, ``kept_float`` those that stay so in a model of 16 bits; ``table``
+    are the scales of int8 layers. ``stored`` see ``ConvertedModel.layers``.
+    """
+
+    param: str
+    weights: bytes
+    blobs: dict[str, str]
+    refusals: tuple[Refusal, ...]
+    layers: tuple[str, ...] = ()
+    kept_float: tuple[KeptFloat, ...] = ()
+    table: str = ""
+    stored: tuple[StoredLayer, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drafted:
+    """The layers of a graph as they are first written, and its outputs' blobs by tensor."""
+
+    draft: Draft
+    layers: list[DraftLayer]
+    outputs: dict[str, str]
+    refusals: tuple[Refusal, ...]
+
+
+def emit(
+    graph: Graph,
+    precision: str,
+    wide: Collection[str] = (),
+    scales: Mapping[str, LayerScales] | None = None,
+    *,
+    overflows: HalfOverflows | None = None,
+    keep_float: Collection[str] = (),
+) -> Emitted:
+    """Write the graph for ncnn.
+
+    ``precision`` is that of stored weights: one of STORED_PRECISIONS, or "int8" for fp32 but
+    for the layers of the nodes in ``scales``. In fp16 layers that read or make one of the tensors
+    ``wide``, or that ``overflows`` names, compute and store in fp32; also where a board runs
+    stored fp32 weights in fp16. So do the layers ``keep_float`` in all formats of 16 bits.
+    """
+    found = HalfOverflows() if overflows is None or precision == "bf16" else overflows
+    drafted = _drafted(graph, precision, wide)
+    if drafted.refusals:
+        return Emitted(param="", weights=b"", blobs={}, refusals=drafted.refusals)
+    outputs = drafted.outputs
+    names = drafted.draft.names
+    inputs = {tensor: drafted.draft.take(tensor) for tensor in graph.inputs}
+    layers = kept_float(drafted.layers, found, keep_float, scales or {})
+    layers = quantized(layers, scales or {}, graph)
+    table = table_of(layers, scales or {})
+    joined = joined_heads(layers, outputs.values())
+    is_plain = precision == "fp32" and len(joined) == len(layers)
+    layers = split_shared(joined, outputs.values(), names)
+    layers = fenced(requantized(layers, scales or {}, outputs.values()), names)
+    stored = "fp32" if precision == "int8" else precision
+    return Emitted(
+        param=format_param([masked(entry) for entry in layers]),
+        weights=b"".join(
+            encode_weights(weight.values, "fp32" if entry.float32 else stored, tagged=weight.tagged)
+            for entry in layers
+            for weight in entry.weights
+        ),
+        blobs={**inputs, **outputs},
+        refusals=(),
+        layers=tuple(entry.layer.name for entry in drafted.layers if entry.layer.type != "Input"),
+        kept_float=reasons(layers, found),
+        table=table,
+        stored=stored_layers(layers) if is_plain else (),
+    )
+
+
+def float_layers(graph: Graph) -> tuple[list[DraftLayer], dict[str, str]]:
+    """The graph in fp32 with every layer apart, to be measured, and the blobs of its inputs.
+
+    No layer where ncnn cannot run the graph.
+    """
+    drafted = _drafted(graph, "fp32", ())
+    blobs = {tensor: drafted.draft.take(tensor) for tensor in graph.inputs}
+    return split_shared(drafted.layers, drafted.outputs.values(), drafted.draft.names), blobs
+
+
+def find_quantizable(graph: Graph) -> tuple[tuple[QuantizableLayer, ...], tuple[Refusal, ...]]:
+    """The layers of the graph that hold weights, or why ncnn cannot run it."""
+    drafted = _drafted(graph, "fp32", ())
+    return quantizable(drafted.layers, graph), drafted.refusals
+
+
+def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
+    draft = Draft(graph)
+    for tensor in graph.inputs:
+        draft.input(tensor)
+    refusals = []
+    lost: set[str] = set()
+    for node in graph.nodes:
+        if lost.intersection(node.inputs):
+            # Its shapes are not known for the reason that was given already.
+            lost.update(filter(None, node.outputs))
+            continue
+        before, absorbed = len(draft.layers), set(draft.absorbed)
+        try:
+            _write(draft, node)
+            is_wide = touches(graph, node, draft.absorbed - absorbed, wide)
+            has_weights = any(has_wide_weights(entry) for entry in draft.layers[before:])
+            if precision != "bf16" and (is_wide or has_weights):
+                why = "values" if is_wide else "weights"
+                draft.layers[before:] = [replace(e, float32=why) for e in draft.layers[before:]]
+        except RefusedError as refused:
+            refusals.append(Refusal(operator=node.operator, node=node.name, reason=str(refused)))
+            for tensor in node.outputs:
+                draft.unknown(tensor)
+            lost.update(name for name in node.outputs if name and name not in graph.shapes)
+    outputs: dict[str, str] = {}
+    if not refusals:
+        try:
+            outputs = draft.finish_outputs()
+        except RefusedError as refused:
+            refusals.append(Refusal(operator="", node="", reason=str(refused)))
+    return _Drafted(
+        draft=draft,
+        layers=[] if refusals else used_only(draft.layers, outputs.values()),
+        outputs=outputs,
+        refusals=tuple(refusals),
+    )
+
+
+def _write(draft: Draft, node: Node) -> None:
+    if node.name in draft.absorbed:
+        return
+    reason = impossible(node.operator, node.domain)
+    if reason:
+        raise RefusedError(reason)
+    writer = TABLE.get(node.operator)
+    if writer is None:
+        raise RefusedError("the operator is not in the table of what ncnn can run")
+    for tensor in (*node.inputs, *node.outputs):
+        if tensor not in draft.graph.constants and 0 in draft.graph.shapes.get(tensor, ()):
+            raise RefusedError(f"its tensor '{tensor}' is empty, which no blob of ncnn is")
+    try:
+        writer(draft, node)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # Constants in a form that its writer was not made for: the node is named, not a defect.
+        raise RefusedError(f"{UNFORESEEN} ({' '.join(str(error).split())})") from error
+
+
+def used_only(layers: list[DraftLayer], outputs: Iterable[str]) -> list[DraftLayer]:
+    """Without layers that nothing reads; inputs stay."""
+    wanted = set(outputs)
+    kept = []
+    for entry in reversed(layers):
+        if entry.layer.type == "Input" or wanted.intersection(entry.layer.tops):
+            wanted.update(entry.layer.bottoms)
+            kept.append(entry)
+    return kept[::-1]
+
+
+def split_shared(
+    layers: list[DraftLayer], outputs: Iterable[str], names: Names
+) -> list[DraftLayer]:
+    """With a Split behind every blob that several layers read.
+
+    ncnn frees a blob with its one reader. An output that is also read inside comes out of
+    the Split under its own name; the layer that makes it then gives another.
+    """
+    reads = Counter(blob for entry in layers for blob in entry.layer.bottoms)
+    shared = {blob: count for blob, count in reads.items() if count > 1}
+    for blob in outputs:
+        if reads[blob]:
+            shared[blob] = reads[blob]
+    visible = set(outputs)
+    copies: dict[str, list[str]] = {}
+    result = []
+    for entry in layers:
+        bottoms = tuple(
+            copies[blob].pop() if blob in shared else blob for blob in entry.layer.bottoms
+        )
+        tops = tuple(
+            names.blob(f"{blob}/unsplit") if blob in shared and blob in visible else blob
+            for blob in entry.layer.tops
+        )
+        result.append(replace(entry, layer=replace(entry.layer, bottoms=bottoms, tops=tops)))
+        for blob, made in zip(entry.layer.tops, tops, strict=True):
+            if blob not in shared:
+                continue
+            copies[blob] = [names.blob(f"{blob}/split_{i}") for i in range(shared[blob])]
+            outs = (*copies[blob], blob) if blob in visible else tuple(copies[blob])
+            split = Layer(
+                type="Split",
+                name=names.layer(f"{blob}/split"),
+                bottoms=(made,),
+                tops=outs,
+                params=(),
+            )
+            result.append(DraftLayer(layer=split, weights=(), float32=entry.float32))
+    return result

@@ -1,0 +1,209 @@
+"""ONNX Runtime as a runtime of its own: its file is the canonical model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from deployx_edge import __version__
+from deployx_edge.comparison import FP16_LARGEST
+from deployx_edge.errors import ModelError
+from deployx_edge.model import TensorSpec
+from deployx_edge.runtimes.converter import (
+    ConversionRequest,
+    ConvertedModel,
+    HalfOverflows,
+    KeptFloat,
+    layout_of,
+    refuse_unknown,
+)
+from deployx_edge.runtimes.onnxruntime.half_sums import graph_overflows
+from deployx_edge.sources.canonical import simplified
+from deployx_edge.sources.foreign import refuse_foreign
+from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
+
+if TYPE_CHECKING:
+    import onnx
+    from numpy.typing import NDArray
+
+_NAMES_REMEDY = "`deployx-edge inspect` and the names of the model's nodes tell the layers."
+# Scales of quantized weights stay floats: the converter would halve them and not their nodes.
+_FLOAT32 = ("DequantizeLinear", "QuantizeLinear")
+# One file may not be larger (protobuf); weights then go into a second.
+_ONE_FILE = 2**31 - 2**20
+
+
+class OnnxRuntimeConverter:
+    """``Converter`` for ONNX Runtime: simplified, and with half floats where asked for.
+
+    A quantized model (QDQ) passes as it is.
+    """
+
+    runtime = "onnxruntime"
+    precisions = ("fp32", "fp16")
+
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """The versions of what simplifies, halves and runs the model."""
+        from importlib import metadata
+
+        names = ("onnx", "onnxruntime")
+        return (("deployx-edge", __version__), *((name, metadata.version(name)) for name in names))
+
+    def check(self, source: OnnxSource) -> None:
+        """Raise ModelError for an unknown operator; else ONNX Runtime says what it cannot load."""
+        refuse_foreign(source)
+
+    def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
+        """Write ``<stem>.onnx`` (see ``Converter``)."""
+        import onnx
+
+        model = simplified(source)
+        kept: tuple[KeptFloat, ...] = ()
+        if request.precision == "fp16":
+            names = [node.name for node in model.graph.node]
+            refuse_unknown(request.keep_float, names, remedy=_NAMES_REMEDY)
+            kept = _kept_nodes(model, request)
+            model = _halved(model, [item.layer for item in kept])
+        if model.ByteSize() > _ONE_FILE:
+            raise ModelError(
+                f"{source.path.name} is larger than one ONNX file may be (2 GB).",
+                remedy="Convert it with --precision fp16.",
+            )
+        path = request.folder / f"{source.path.stem}.onnx"
+        onnx.save(model, path)
+        return ConvertedModel(
+            runtime=self.runtime,
+            precision=request.precision,
+            files=(("onnx", path),),
+            inputs=input_specs(source),
+            outputs=output_specs(request.outputs, source.channels_last),
+            kept_float=kept,
+        )
+
+    def find_overflows(
+        self, source: OnnxSource, inputs: Sequence[Mapping[str, NDArray[Any]]], precision: str
+    ) -> HalfOverflows:
+        """See ``Converter``; a file in fp32 always runs so."""
+        if precision != "fp16" or not inputs:
+            return HalfOverflows()
+        return graph_overflows(simplified(source), inputs, source.path)
+
+    def doubts(self, source: OnnxSource) -> tuple[str, ...]:
+        """None are known."""
+        return ()
+
+
+def input_specs(source: OnnxSource) -> tuple[TensorSpec, ...]:
+    """The source's inputs as a bundle describes them, with their own names."""
+    return tuple(_spec(tensor, source.channels_last) for tensor in source.inputs)
+
+
+def output_specs(
+    outputs: Sequence[SourceTensor], channels_last: Collection[str] = ()
+) -> tuple[TensorSpec, ...]:
+    """The outputs likewise."""
+    return tuple(_spec(tensor, channels_last) for tensor in outputs)
+
+
+def _spec(tensor: SourceTensor, channels_last: Collection[str]) -> TensorSpec:
+    return TensorSpec(
+        name=tensor.name,
+        blob=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        layout=layout_of(tensor, channels_last),
+        batch_axis=0 if len(tensor.shape) > 1 and tensor.shape[0] == 1 else None,
+        ranges=tensor.ranges,
+    )
+
+
+def _kept_nodes(model: onnx.ModelProto, request: ConversionRequest) -> tuple[KeptFloat, ...]:
+    """The nodes that were asked for, that overflow inside, or read, make or hold what is wide."""
+    from onnx import numpy_helper
+
+    found = request.overflows
+
+    large = {
+        tensor.name
+        for tensor in model.graph.initializer
+        if tensor.data_type == tensor.FLOAT
+        and abs(numpy_helper.to_array(tensor)).max(initial=0.0) > FP16_LARGEST
+    }
+    kept = []
+    for node in model.graph.node:
+        touched = {*node.input, *node.output}
+        tensor = max(touched & found.tensors.keys(), key=found.tensors.__getitem__, default="")
+        if node.name in request.keep_float:
+            kept.append(KeptFloat(layer=node.name, why="asked"))
+        elif tensor or touched & request.wide:
+            largest = found.tensors.get(tensor, 0.0)
+            kept.append(KeptFloat(layer=node.name, why="values", tensor=tensor, largest=largest))
+        elif node.name in found.sums:
+            kept.append(KeptFloat(layer=node.name, why="sums", largest=found.sums[node.name]))
+        elif touched & large:
+            kept.append(KeptFloat(layer=node.name, why="weights"))
+    return tuple(kept)
+
+
+def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
+    """The model with half floats inside, and float32 at its inputs and outputs."""
+    import warnings
+
+    from onnxruntime.transformers.float16 import (
+        DEFAULT_OP_BLOCK_LIST,
+        convert_float_to_float16,
+    )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says how many tiny weights became zero
+        halved: onnx.ModelProto = convert_float_to_float16(
+            model,
+            keep_io_types=True,
+            node_block_list=list(kept),
+            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_FLOAT32],
+        )
+    _drop_copies(halved)
+    _drop_detours(halved)
+    return halved
+
+
+def _drop_copies(model: onnx.ModelProto) -> None:
+    """Take away all but one of the casts that are put before each of several fp32 readers."""
+    seen: set[str] = set()
+    kept = []
+    for node in model.graph.node:
+        if node.op_type != "Cast" or node.output[0] not in seen:
+            kept.append(node)
+        seen.update(node.output)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def _drop_detours(model: onnx.ModelProto) -> None:
+    """Take away the way through half floats that is put between two nodes that both stay fp32.
+
+    a ── Cast(half) ── Cast(float) ── b      ⇒      a ── Identity ── b
+    """
+    graph = model.graph
+    to_half = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if _casts_to(node, model_type="FLOAT16")
+    }
+    for node in graph.node:
+        if _casts_to(node, model_type="FLOAT") and node.input[0] in to_half:
+            node.input[0] = to_half[node.input[0]]
+            node.op_type = "Identity"
+            del node.attribute[:]
+    read = {name for node in graph.node for name in node.input}
+    read |= {value.name for value in graph.output}
+    kept = [n for n in graph.node if n.output[0] not in to_half or n.output[0] in read]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _casts_to(node: onnx.NodeProto, *, model_type: str) -> bool:
+    import onnx
+
+    wanted = onnx.TensorProto.DataType.Value(model_type)
+    return node.op_type == "Cast" and any(entry.i == wanted for entry in node.attribute)
