@@ -37,10 +37,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
-from deployx_edge.workflows.bench import loaded, random_inputs
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.link_cost import measure_inferences
-from deployx_edge.workflows.session import Session, open_session
+from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.measure.bench import loaded, random_inputs
+from deployx_edge.workflows.measure.link_cost import measure_inferences
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = Device(name="local", uri="local:")

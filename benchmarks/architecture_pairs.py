@@ -21,8 +21,8 @@ from deployx_edge.model import parse_inputs
 from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.models import TorchOptions, opened_model
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.models import TorchOptions, opened_model
 
 sys.path.insert(0, str(ROOT))
 

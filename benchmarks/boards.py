@@ -33,11 +33,11 @@ from typing import Any
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
-from deployx_edge.workflows.bench import BenchJob, bench_device, loaded
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.many import on_each
-from deployx_edge.workflows.progress import silent
-from deployx_edge.workflows.session import open_session
+from deployx_edge.progress import silent
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.boards.several import on_each
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.measure.bench import BenchJob, bench_device, loaded
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = RunOptions(threads=1)

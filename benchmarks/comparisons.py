@@ -31,8 +31,8 @@ from deployx_edge.device import Device
 from deployx_edge.measurement.comparisons import Comparison
 from deployx_edge.measurement.files import runs_of
 from deployx_edge.measurement.values import BenchPlan, BenchResult, RunOptions
-from deployx_edge.workflows.bench import BenchJob, bench_device, compare_results
-from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.measure.bench import BenchJob, bench_device, compare_results
 
 LOCAL = Device(name="local", uri="local:")
 LAYERS, MORE_LAYERS = 20, 22

@@ -38,10 +38,10 @@ from deployx_edge.comparison import structured_inputs
 from deployx_edge.model import to_runtime_arrays
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
+from deployx_edge.sources.onnx.file import SourceTensor, read_onnx
 from deployx_edge.target import find_target
-from deployx_edge.workflows.build import ensure_built
-from deployx_edge.workflows.conversion import CONVERTERS
+from deployx_edge.workflows.build.build import ensure_built
+from deployx_edge.workflows.convert.conversion import CONVERTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 ITERATIONS = 50

@@ -47,12 +47,12 @@ from random_network import random_network
 from deployx_edge.agent.client import AgentClient, Inference
 from deployx_edge.bundle import load_bundle
 from deployx_edge.device import Device
-from deployx_edge.evaluation.datasets import open_dataset
+from deployx_edge.evaluation.data.datasets import open_dataset
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
-from deployx_edge.workflows.bench import loaded, random_inputs
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.evaluate import EvaluationOptions, evaluate
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.measure.bench import loaded, random_inputs
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -29,11 +29,11 @@ from random_network import random_network
 from deployx_edge.bundle import Bundle
 from deployx_edge.quantization.values import PRESETS
 from deployx_edge.target import find_target
-from deployx_edge.workflows.build import ensure_built
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.conversion import converted
-from deployx_edge.workflows.models import TorchOptions
-from deployx_edge.workflows.quantize import QuantizeOptions, quantize
+from deployx_edge.workflows.build.build import ensure_built
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.conversion import converted
+from deployx_edge.workflows.convert.models import TorchOptions
+from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -31,16 +31,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 from convert import own_peak
 from random_network import random_network
 
+from deployx_edge.graph.passes import NCNN_PASSES
 from deployx_edge.model import parse_inputs
 from deployx_edge.quantization.ppq import PpqModel, quantize_for_ncnn
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings
-from deployx_edge.rewriting.passes import NCNN_PASSES
 from deployx_edge.runtimes.ncnn.native.converter import quantizable_layers
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.canonical import canonical
-from deployx_edge.sources.onnx_file import OnnxSource, read_onnx
-from deployx_edge.workflows.int8_ncnn import weight_layouts
-from deployx_edge.workflows.models import TorchOptions, opened_model
+from deployx_edge.sources.onnx.canonical import canonical
+from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
+from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.quantize.int8_ncnn import weight_layouts
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployx_edge.bundle.reading import ObjectReader
 from deployx_edge.errors import BundleError
 from deployx_edge.model import BoxDecoding, MaskDecoding, PostProcessing, PreProcessing
-from deployx_edge.steps import (
+from deployx_edge.processing.steps import (
     ACTIVATIONS,
     BACKGROUNDS,
     BOX_FORMATS,

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from deployx_edge.measurement.comparisons import Comparison
     from deployx_edge.measurement.files import FailedRun
     from deployx_edge.measurement.values import BenchResult, RunOptions
-    from deployx_edge.workflows.bundle import BundleOptions
-    from deployx_edge.workflows.rounds import BenchJob
+    from deployx_edge.workflows.convert.bundle import BundleOptions
+    from deployx_edge.workflows.measure.rounds import BenchJob
 
 WarmupOption = Annotated[
     int | None,
@@ -118,10 +118,10 @@ def bench(
     Example: deployx-edge bench model.onnx --device pi --threads 1,2,4 --precision fp32,fp16
     """
     from deployx_edge.measurement.files import read_runs
-    from deployx_edge.workflows.bundle import BundleOptions
-    from deployx_edge.workflows.devices import chosen_devices
-    from deployx_edge.workflows.finiteness import refuse_not_finite
-    from deployx_edge.workflows.rounds import BenchJob
+    from deployx_edge.workflows.boards.devices import chosen_devices
+    from deployx_edge.workflows.convert.bundle import BundleOptions
+    from deployx_edge.workflows.convert.finiteness import refuse_not_finite
+    from deployx_edge.workflows.measure.rounds import BenchJob
 
     limit = check_comparison(compare, against, max_slowdown)
     options = run_options(
@@ -175,7 +175,7 @@ def _bundles(
     """Of the model, and of the one that it runs against, which takes the inputs' shapes too
     where it is no bundle yet."""
     from deployx_edge.cli.console import show_progress
-    from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+    from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 
     with show_progress() as progress:
         bundle = make_bundle(model, options=wanted, progress=progress)
@@ -189,8 +189,8 @@ def _bundles(
 def _run(devices: Sequence[Device], job: BenchJob) -> tuple[list[BenchResult], list[FailedRun]]:
     """On one board an error that leaves nothing is the command's; on several it is a row."""
     from deployx_edge.cli.console import show_progress, show_progress_of
-    from deployx_edge.workflows.bench import bench_device
-    from deployx_edge.workflows.many import on_each
+    from deployx_edge.workflows.boards.several import on_each
+    from deployx_edge.workflows.measure.bench import bench_device
 
     if len(devices) == 1:
         with show_progress() as progress:
@@ -238,7 +238,7 @@ def _show(
     from deployx_edge.cli.console import draw_report, print_json, print_report
     from deployx_edge.measurement.files import bench_document, write_document
     from deployx_edge.report.bench import bench_report, boards_report
-    from deployx_edge.workflows.rounds import compare_results
+    from deployx_edge.workflows.measure.rounds import compare_results
 
     comparisons = compare_results(results, job.earlier)
     document = bench_document(results, failures, comparisons)

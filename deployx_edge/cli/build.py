@@ -12,7 +12,7 @@ from deployx_edge.cli.options import JsonOption, complete_target
 
 if TYPE_CHECKING:
     from deployx_edge.target import Target
-    from deployx_edge.workflows.build import BuildOptions
+    from deployx_edge.workflows.build.build import BuildOptions
 
 _MORE_THAN_ONE = "--explain, --if-cached, --export and --import exclude each other."
 
@@ -92,7 +92,7 @@ def build(
     """
     from deployx_edge.errors import UsageError
     from deployx_edge.target import find_target
-    from deployx_edge.workflows import build as story
+    from deployx_edge.workflows.build import build as story
 
     if sum((explain, if_cached, export_file is not None, import_file is not None)) > 1:
         raise UsageError(_MORE_THAN_ONE)
@@ -120,7 +120,7 @@ def _build(
 ) -> None:
     from deployx_edge.cli import build_report
     from deployx_edge.cli.console import print_json, print_report, show_progress
-    from deployx_edge.workflows import build as story
+    from deployx_edge.workflows.build import build as story
 
     with show_progress() as progress:
         if import_file is not None:
@@ -138,7 +138,7 @@ def _build(
 def _print_plan(target: Target, options: BuildOptions, json: bool) -> None:
     from deployx_edge.cli import build_report
     from deployx_edge.cli.console import print_json
-    from deployx_edge.workflows.build import explain
+    from deployx_edge.workflows.build.build import explain
 
     plan = explain(target, options)
     if json:
@@ -150,7 +150,7 @@ def _print_plan(target: Target, options: BuildOptions, json: bool) -> None:
 def _is_cached(target: Target, options: BuildOptions, json: bool) -> bool:
     """Whether a build would compile no package; says so where it would."""
     from deployx_edge.cli.console import print_json, show_progress
-    from deployx_edge.workflows.build import uncompiled_packages
+    from deployx_edge.workflows.build.build import uncompiled_packages
 
     with show_progress() as progress:
         missing = uncompiled_packages(target, options, progress)

@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from deployx_edge.crossbuild.runtime import Runtime, to_document
-from deployx_edge.report.units import size
 from deployx_edge.target import Target
+from deployx_edge.units import size
 
 if TYPE_CHECKING:
     from deployx_edge.crossbuild.sources import Archive
-    from deployx_edge.workflows.build import Explanation
+    from deployx_edge.workflows.build.build import Explanation
 
 
 def runtime_document(runtime: Runtime) -> dict[str, Any]:

@@ -35,8 +35,8 @@ def clean(
     from deployx_edge.cli.console import print_report
     from deployx_edge.config import load_config
     from deployx_edge.errors import UsageError
-    from deployx_edge.report.units import size
-    from deployx_edge.workflows.clean import clean_device, clean_host
+    from deployx_edge.units import size
+    from deployx_edge.workflows.boards.clean import clean_device, clean_host
 
     if device is not None:
         if parts:

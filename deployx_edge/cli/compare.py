@@ -62,8 +62,8 @@ def compare(
         comparison_report,
         plot_comparison,
     )
-    from deployx_edge.workflows.compare import compare as compare_workflow
-    from deployx_edge.workflows.finiteness import refuse_not_finite
+    from deployx_edge.workflows.convert.finiteness import refuse_not_finite
+    from deployx_edge.workflows.measure.compare import compare as compare_workflow
 
     options = single_run_options(
         threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None

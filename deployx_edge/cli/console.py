@@ -18,15 +18,15 @@ from rich.segment import Segment
 
 from deployx_edge.cli.phases import mark
 from deployx_edge.errors import UsageError
-from deployx_edge.report.units import period
+from deployx_edge.progress import Phase, Progress, Stage
+from deployx_edge.units import period
 from deployx_edge.visible import raw_stream, visible
-from deployx_edge.workflows.progress import Phase, Progress, Stage
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from deployx_edge.workflows.many import Outcome
+    from deployx_edge.workflows.boards.several import Outcome
 
 # Where no line lives: how often a long stage says how far it is, and after how long a silence
 # its last words are repeated.

@@ -106,8 +106,8 @@ def convert(
         sequence_document,
         sequence_report,
     )
-    from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-    from deployx_edge.workflows.partition import make_sequence
+    from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+    from deployx_edge.workflows.convert.partition import make_sequence
 
     options = BundleOptions(
         runtime=runtime,

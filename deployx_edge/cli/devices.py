@@ -34,8 +34,8 @@ def list_devices(
 
     from deployx_edge.cli.console import print_json, print_report
     from deployx_edge.report.devices import devices_table
-    from deployx_edge.workflows.devices import known_devices
-    from deployx_edge.workflows.registry import presences
+    from deployx_edge.workflows.boards.devices import known_devices
+    from deployx_edge.workflows.boards.registry import presences
 
     devices = known_devices()
     states = {p.device.name: p for p in presences(devices)} if probe else {}
@@ -75,7 +75,7 @@ def add(
     Example: deployx-edge devices add pi ssh:pi@192.0.2.7
     """
     from deployx_edge.cli.console import print_report
-    from deployx_edge.workflows.registry import add_device
+    from deployx_edge.workflows.boards.registry import add_device
 
     device, file = add_device(
         name,
@@ -96,7 +96,7 @@ def remove(name: NameArgument) -> None:
     Example: deployx-edge devices remove pi
     """
     from deployx_edge.cli.console import print_report
-    from deployx_edge.workflows.registry import remove_device
+    from deployx_edge.workflows.boards.registry import remove_device
 
     print_report(f"{name} is no longer in {remove_device(name)}")
 
@@ -110,7 +110,7 @@ def describe(name: NameArgument, json: JsonOption = False) -> None:
 
     from deployx_edge.cli.console import print_json, print_report, show_progress
     from deployx_edge.report.devices import board_table
-    from deployx_edge.workflows.session import open_session
+    from deployx_edge.workflows.boards.session import open_session
 
     with (
         show_progress() as progress,
@@ -143,8 +143,8 @@ def doctor(
     from deployx_edge.cli.console import print_json, print_report, show_progress
     from deployx_edge.errors import UnfitDeviceError
     from deployx_edge.report.doctor import doctor_table
-    from deployx_edge.workflows.board_doctor import examine_board
-    from deployx_edge.workflows.bundle import make_bundle
+    from deployx_edge.workflows.boards.board_doctor import examine_board
+    from deployx_edge.workflows.convert.bundle import make_bundle
 
     device = _find(name)
     with show_progress() as progress:
@@ -171,7 +171,7 @@ def release(
     Example: deployx-edge devices release pi --force
     """
     from deployx_edge.cli.console import print_report
-    from deployx_edge.workflows.lease import release as release_workflow
+    from deployx_edge.workflows.boards.lease import release as release_workflow
 
     ended = release_workflow(_find(name), force=force)
     print_report(f"Ended {ended.since} on {name}" if ended else f"{name} is free")
@@ -186,7 +186,7 @@ def clean(
     Example: deployx-edge devices clean pi
     """
     from deployx_edge.cli.console import print_report
-    from deployx_edge.workflows.clean import clean_device
+    from deployx_edge.workflows.boards.clean import clean_device
 
     print_report(f"Removed {clean_device(_find(name), force=force)} on {name}")
 

@@ -18,7 +18,7 @@ def doctor(json: JsonOption = False) -> None:
 
     from deployx_edge.cli.console import print_json, print_report
     from deployx_edge.report.doctor import doctor_table
-    from deployx_edge.workflows.doctor import examine
+    from deployx_edge.workflows.boards.doctor import examine
 
     checks = examine()
     if json:

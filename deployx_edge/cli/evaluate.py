@@ -31,7 +31,7 @@ from deployx_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from deployx_edge.evaluation.results import Evaluation
-    from deployx_edge.workflows.progress import Progress
+    from deployx_edge.progress import Progress
 
 # What tells of the reference and of the figures, beside the boards.
 _ALL = "this computer"
@@ -169,10 +169,10 @@ def evaluate(
     --dataset examples/digits/digits_test.npz --device virtual:linux-arm64 --max-drop top1=0.01
     """
     from deployx_edge.config import load_config
-    from deployx_edge.workflows.evaluate import EvaluationOptions
-    from deployx_edge.workflows.evaluate import evaluate as evaluate_workflow
-    from deployx_edge.workflows.finiteness import refuse_not_finite, samples_sentence
-    from deployx_edge.workflows.thresholds import check_thresholds, parse_thresholds
+    from deployx_edge.workflows.convert.finiteness import refuse_not_finite, samples_sentence
+    from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions
+    from deployx_edge.workflows.evaluate.evaluate import evaluate as evaluate_workflow
+    from deployx_edge.workflows.evaluate.thresholds import check_thresholds, parse_thresholds
 
     if form is not None and predictions is None:
         raise UsageError("--format is that of --predictions, which is not given.")

@@ -42,7 +42,7 @@ def extract(
     Example: deployx-edge extract model.onnx --from detector:output --to head:input -o neck.onnx
     """
     from deployx_edge.cli.console import print_json, print_report
-    from deployx_edge.workflows.extract import extract_model
+    from deployx_edge.workflows.convert.extract import extract_model
 
     found = extract_model(model, output, starts=start or (), ends=end or ())
     if json:

@@ -37,7 +37,7 @@ def inspect(
     """
     from deployx_edge.cli.console import print_json, print_report, show_progress
     from deployx_edge.report.inspection import inspection_document, inspection_tables
-    from deployx_edge.workflows.inspect import inspect_model
+    from deployx_edge.workflows.convert.inspect import inspect_model
 
     with show_progress() as progress:
         found = inspect_model(

@@ -12,12 +12,12 @@ from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 
 if TYPE_CHECKING:
     from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
-    from deployx_edge.workflows.models import TorchOptions
+    from deployx_edge.workflows.convert.models import TorchOptions
 
 
 def complete_device(incomplete: str) -> list[str]:
     """For the shell: the devices that are known by name."""
-    from deployx_edge.workflows.devices import known_devices
+    from deployx_edge.workflows.boards.devices import known_devices
 
     return [device.name for device in known_devices() if device.name.startswith(incomplete)]
 
@@ -211,7 +211,7 @@ def torch_options(
     accept_frozen: bool,
 ) -> TorchOptions:
     """The options that say how a model comes out of PyTorch."""
-    from deployx_edge.workflows.models import TorchOptions
+    from deployx_edge.workflows.convert.models import TorchOptions
 
     return TorchOptions(
         checkpoint=checkpoint,

@@ -58,10 +58,10 @@ def profile(
     from deployx_edge.config import load_config
     from deployx_edge.measurement.files import profile_document, write_document
     from deployx_edge.report.profile import profile_report
-    from deployx_edge.workflows.bench import profile as profile_workflow
-    from deployx_edge.workflows.bundle import make_bundle
-    from deployx_edge.workflows.finiteness import refuse_not_finite
-    from deployx_edge.workflows.session import open_session
+    from deployx_edge.workflows.boards.session import open_session
+    from deployx_edge.workflows.convert.bundle import make_bundle
+    from deployx_edge.workflows.convert.finiteness import refuse_not_finite
+    from deployx_edge.workflows.measure.bench import profile as profile_workflow
 
     options = single_run_options(
         threads=threads,

@@ -37,11 +37,11 @@ def push(
         show_progress,
         show_progress_of,
     )
-    from deployx_edge.report.units import size
-    from deployx_edge.workflows.bundle import make_bundle
-    from deployx_edge.workflows.devices import chosen_devices
-    from deployx_edge.workflows.many import on_each
-    from deployx_edge.workflows.session import push_to_device, replaced_sentence
+    from deployx_edge.units import size
+    from deployx_edge.workflows.boards.devices import chosen_devices
+    from deployx_edge.workflows.boards.session import push_to_device, replaced_sentence
+    from deployx_edge.workflows.boards.several import on_each
+    from deployx_edge.workflows.convert.bundle import make_bundle
 
     devices = chosen_devices(device, everyone)
     with show_progress() as progress:

@@ -31,7 +31,7 @@ from deployx_edge.cli.options import (
 
 if TYPE_CHECKING:
     from deployx_edge.quantization.values import QuantizationSettings
-    from deployx_edge.workflows.sensitivity import AccuracyGoal
+    from deployx_edge.workflows.quantize.sensitivity import AccuracyGoal
 
 _ModelArgument = Annotated[
     Path,
@@ -133,10 +133,10 @@ def quantize(
     """
     from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
     from deployx_edge.report.quantization import quantization_document, quantization_report
-    from deployx_edge.workflows.bundle import BundleOptions
-    from deployx_edge.workflows.quantize import QuantizeOptions
-    from deployx_edge.workflows.quantize import quantize as quantize_workflow
-    from deployx_edge.workflows.sensitivity import quantize_by_sensitivity
+    from deployx_edge.workflows.convert.bundle import BundleOptions
+    from deployx_edge.workflows.quantize.quantize import QuantizeOptions
+    from deployx_edge.workflows.quantize.quantize import quantize as quantize_workflow
+    from deployx_edge.workflows.quantize.sensitivity import quantize_by_sensitivity
 
     chosen, is_preset = _settings(
         preset, algorithm, equalize, correct_bias, tuning, tuning_steps, seed
@@ -219,8 +219,8 @@ def _goal(
     images: Path | None,
 ) -> AccuracyGoal | None:
     from deployx_edge.errors import UsageError
-    from deployx_edge.workflows.sensitivity import AccuracyGoal
-    from deployx_edge.workflows.thresholds import parse_thresholds
+    from deployx_edge.workflows.evaluate.thresholds import parse_thresholds
+    from deployx_edge.workflows.quantize.sensitivity import AccuracyGoal
 
     if not sensitivity and (dataset or max_drop or limit or device):
         raise UsageError(

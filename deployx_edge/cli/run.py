@@ -72,8 +72,8 @@ def run(
     """
     from deployx_edge.cli.console import print_json, print_report, show_progress
     from deployx_edge.report.outputs import outputs_document, outputs_table
-    from deployx_edge.workflows.finiteness import refuse_not_finite
-    from deployx_edge.workflows.run import run_anywhere, write_outputs
+    from deployx_edge.workflows.convert.finiteness import refuse_not_finite
+    from deployx_edge.workflows.measure.run import run_anywhere, write_outputs
 
     options = single_run_options(
         threads=threads,

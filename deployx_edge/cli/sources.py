@@ -17,7 +17,7 @@ def list_sources(json: JsonOption = False) -> None:
     """
     from deployx_edge.cli.build_report import sources_document, sources_table
     from deployx_edge.cli.console import print_json, print_report
-    from deployx_edge.workflows.sources import list_sources as listed
+    from deployx_edge.workflows.build.sources import list_sources as listed
 
     archives = listed()
     if json:
@@ -33,7 +33,7 @@ def fetch(json: JsonOption = False) -> None:
     """
     from deployx_edge.cli.build_report import sources_document
     from deployx_edge.cli.console import print_json, print_report, show_progress
-    from deployx_edge.workflows.sources import fetch_sources
+    from deployx_edge.workflows.build.sources import fetch_sources
 
     with show_progress() as progress:
         fetched = fetch_sources(progress)
@@ -54,7 +54,7 @@ def add(
     """
     from deployx_edge.cli.build_report import sources_document
     from deployx_edge.cli.console import print_json, print_report
-    from deployx_edge.workflows.sources import add_source
+    from deployx_edge.workflows.build.sources import add_source
 
     archive = add_source(file)
     if json:

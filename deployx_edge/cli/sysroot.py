@@ -45,7 +45,7 @@ def pull(
     from deployx_edge.cli.console import print_json, print_report, show_progress
     from deployx_edge.cli.sysroot_report import pull_document, pull_text
     from deployx_edge.config import load_config
-    from deployx_edge.workflows.sysroot import pull_sysroot
+    from deployx_edge.workflows.build.sysroot import pull_sysroot
 
     chosen = load_config().find_device(device)
     folder = output or Path("sysroot-" + re.sub(r"[^A-Za-z0-9._-]+", "-", chosen.name))

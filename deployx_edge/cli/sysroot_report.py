@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from deployx_edge.crossbuild.sysroot import SYSROOT_FILE
-from deployx_edge.report.units import size
-from deployx_edge.workflows.sysroot import SysrootPull
+from deployx_edge.units import size
+from deployx_edge.workflows.build.sysroot import SysrootPull
 
 
 def pull_document(done: SysrootPull) -> dict[str, Any]:

@@ -13,7 +13,7 @@ def targets(json: JsonOption = False) -> None:
     from deployx_edge.cli.build_report import targets_document, targets_table
     from deployx_edge.cli.console import print_json, print_report
     from deployx_edge.target import targets as known
-    from deployx_edge.workflows.built import listed
+    from deployx_edge.workflows.build.built import listed
 
     rows = [(target, listed(target)) for target in known().values()]
     if json:

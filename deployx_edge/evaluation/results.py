@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployx_edge.evaluation.proportions import Interval
+from deployx_edge.evaluation.metrics.wilson import Interval
 from deployx_edge.evaluation.values import Skipped
 
 

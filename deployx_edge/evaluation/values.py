@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deployx_edge.geometry import Geometry
-from deployx_edge.postprocessing import Detections
+from deployx_edge.processing.geometry import Geometry
+from deployx_edge.processing.postprocessing import Detections
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

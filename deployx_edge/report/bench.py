@@ -13,7 +13,7 @@ from deployx_edge.measurement.files import FailedRun
 from deployx_edge.measurement.ratios import CONFIDENCE, Ratio
 from deployx_edge.measurement.statistics import Statistics, samples_per_second, summarise
 from deployx_edge.measurement.values import BenchResult, TransportCost, precision_that_ran
-from deployx_edge.report.units import NOT_AVAILABLE, change, cores, duration, size, sparkline
+from deployx_edge.units import NOT_AVAILABLE, change, cores, duration, size, sparkline
 
 _COLUMNS = (
     *("threads", "asked", "ran", "load", "first run", "p50", "p90", "p99"),

@@ -17,7 +17,7 @@ from deployx_edge.bundle import (
     manifest_of,
 )
 from deployx_edge.model import TensorSpec, format_shape
-from deployx_edge.report.units import size
+from deployx_edge.units import size
 
 _STATUS = {
     "passed": "passed against {reference} on {inputs} inputs",

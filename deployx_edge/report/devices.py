@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from deployx_edge.report.units import NOT_AVAILABLE, cores, size
+from deployx_edge.units import NOT_AVAILABLE, cores, size
 
 if TYPE_CHECKING:
     from deployx_edge.device import Device

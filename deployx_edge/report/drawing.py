@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy
 from PIL import Image, ImageDraw
 
-from deployx_edge.geometry import IGNORED
+from deployx_edge.processing.geometry import IGNORED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

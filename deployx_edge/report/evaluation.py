@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from deployx_edge.evaluation.proportions import Interval
+    from deployx_edge.evaluation.metrics.wilson import Interval
     from deployx_edge.evaluation.results import Accuracy, Evaluation
 
 _SHOWN = 10

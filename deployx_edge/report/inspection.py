@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 
 from deployx_edge.model import format_shape
-from deployx_edge.sources.inspection import Inspection, OperatorUse, RefusedNode
+from deployx_edge.sources.onnx.inspection import Inspection, OperatorUse, RefusedNode
 
 _SHOWN_REASONS = 2
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployx_edge.model import PostProcessing
-from deployx_edge.postprocessing import classify
+from deployx_edge.processing.postprocessing import classify
 
 if TYPE_CHECKING:
     import numpy

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from deployx_edge.measurement.values import ProfileResult
 from deployx_edge.report.bench import EMULATED
-from deployx_edge.report.units import duration
+from deployx_edge.units import duration
 
 
 def profile_report(result: ProfileResult) -> RenderableType:

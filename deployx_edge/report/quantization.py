@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployx_edge.report.bundle import bundle_document, bundle_table
-from deployx_edge.report.units import size
+from deployx_edge.units import size
 
 if TYPE_CHECKING:
     from deployx_edge.bundle import Bundle

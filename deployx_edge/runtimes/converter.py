@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
-from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

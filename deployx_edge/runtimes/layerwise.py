@@ -16,9 +16,9 @@ from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.ncnn.matching import match_by_weights
 from deployx_edge.runtimes.runner import HOSTS, Arrays, Maker, OpenModel, open_converted
-from deployx_edge.sources.canonical import canonical
-from deployx_edge.sources.onnx_file import OnnxSource
-from deployx_edge.sources.walk import SourceWalk
+from deployx_edge.sources.onnx.canonical import canonical
+from deployx_edge.sources.onnx.file import OnnxSource
+from deployx_edge.sources.onnx.walk import SourceWalk
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array

@@ -26,7 +26,8 @@ from deployx_edge.comparison import (
 )
 from deployx_edge.differences import BEYOND, Differences, ratio
 from deployx_edge.errors import UsageError, VerificationError
-from deployx_edge.onnx_graph.subgraphs import tensors_read
+from deployx_edge.graph.onnx_runtime import open_model
+from deployx_edge.graph.subgraphs import tensors_read
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.layerwise import intermediate_check
 from deployx_edge.runtimes.ncnn.native.quantized import RECURRENT
@@ -39,9 +40,8 @@ from deployx_edge.runtimes.runner import (
     open_converted,
     take_into,
 )
-from deployx_edge.sources.onnx_file import OnnxSource, prepared, tensor_names
-from deployx_edge.sources.onnx_runtime import open_model
-from deployx_edge.sources.walk import SourceWalk
+from deployx_edge.sources.onnx.file import OnnxSource, prepared, tensor_names
+from deployx_edge.sources.onnx.walk import SourceWalk
 
 if TYPE_CHECKING:
     import numpy as np

@@ -25,7 +25,7 @@ from deployx_edge.runtimes.layerwise import (
 from deployx_edge.runtimes.local_comparison import ROUNDING_ONLY, AloneCheck, check_alone
 from deployx_edge.runtimes.runner import Arrays, OpenModel, open_converted
 from deployx_edge.runtimes.verification import SKIP, OutputsComparison
-from deployx_edge.sources.walk import SourceWalk, Watch, watch_nothing
+from deployx_edge.sources.onnx.walk import SourceWalk, Watch, watch_nothing
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array

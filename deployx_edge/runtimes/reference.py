@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx_file import OnnxSource, with_outputs
-from deployx_edge.sources.onnx_runtime import open_model, plain_reason, refusal, version
+from deployx_edge.graph.onnx_runtime import open_model, plain_reason, refusal, version
+from deployx_edge.sources.onnx.file import OnnxSource, with_outputs
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array

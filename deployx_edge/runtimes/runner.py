@@ -216,7 +216,7 @@ class _OpenOnnxModel:
         }
 
     def _session(self, names: tuple[str, ...]) -> Any:
-        from deployx_edge.sources.onnx_runtime import open_with_outputs
+        from deployx_edge.graph.onnx_runtime import open_with_outputs
 
         if names not in self._sessions:
             self._sessions[names] = open_with_outputs(self._path, names)
@@ -262,7 +262,7 @@ def is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays])
     """
     if model.runtime != "onnxruntime":
         return False
-    from deployx_edge.sources.onnx_runtime import open_model
+    from deployx_edge.graph.onnx_runtime import open_model
 
     names = [spec.name for spec in model.outputs]
     plain = open_model(str(model.path("onnx")))

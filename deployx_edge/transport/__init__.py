@@ -21,8 +21,8 @@ __all__ = ["Channel", "Transport", "open_device", "open_transport", "schemes"]
 
 
 def _open_local(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
-    from deployx_edge.transport.folders import local_work_folder
-    from deployx_edge.transport.local import LocalTransport
+    from deployx_edge.transport.local.folders import local_work_folder
+    from deployx_edge.transport.local.transport import LocalTransport
 
     if uri != "local:":
         raise UsageError(f"'{uri}' is not understood.", remedy="Write local: with nothing after.")
@@ -31,25 +31,25 @@ def _open_local(uri: str, work_folder: str | None, options: LinkOptions) -> Tran
 
 
 def _open_virtual(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
-    from deployx_edge.transport.virtual import open_virtual
+    from deployx_edge.transport.virtual.transport import open_virtual
 
     return open_virtual(uri, work_folder, options)
 
 
 def _open_ssh(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
-    from deployx_edge.transport.ssh import open_ssh
+    from deployx_edge.transport.ssh.transport import open_ssh
 
     return open_ssh(uri, work_folder, options)
 
 
 def _open_adb(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
-    from deployx_edge.transport.adb import open_adb
+    from deployx_edge.transport.adb.transport import open_adb
 
     return open_adb(uri, work_folder, options)
 
 
 def _open_labgrid(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
-    from deployx_edge.transport.labgrid import open_labgrid
+    from deployx_edge.transport.labgrid.transport import open_labgrid
 
     return open_labgrid(uri, work_folder, options)
 

@@ -11,10 +11,10 @@ import pytest
 
 from deployx_edge.config import load_config
 from deployx_edge.measurement.values import BenchPlan
-from deployx_edge.workflows.bench import bench, profile
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.run import run
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.measure.bench import bench, profile
+from deployx_edge.workflows.measure.run import run
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
 NAME = os.environ.get("DEPLOYX_EDGE_DEVICE")

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.integration.board import MissingPartError, free_port
 from tests.integration.processes import with_words
 
-_DEVICE = "deployx_edge.transport.android_device"
+_DEVICE = "deployx_edge.transport.virtual.android_device"
 
 
 @dataclass

@@ -17,10 +17,10 @@ from PIL import Image
 from deployx_edge.errors import AccuracyError, LinkLostError, UsageError
 from deployx_edge.evaluation.results import Evaluation
 from deployx_edge.measurement.values import RunOptions
-from deployx_edge.workflows import evaluation_runners as runners
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.evaluate import EvaluationOptions, evaluate
-from deployx_edge.workflows.thresholds import check_thresholds, parse_thresholds
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.evaluate import runners as runners
+from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.evaluate.thresholds import check_thresholds, parse_thresholds
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits"

@@ -19,8 +19,8 @@ from pycocotools.cocoeval import COCOeval
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.results import Evaluation
 from deployx_edge.measurement.values import RunOptions
-from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
-from deployx_edge.workflows.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
+from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

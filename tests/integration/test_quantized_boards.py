@@ -16,13 +16,13 @@ from deployx_edge.measurement.values import RunOptions
 from deployx_edge.quantization.values import PRESETS
 from deployx_edge.runtimes.ncnn.files import read_table
 from deployx_edge.runtimes.runner import HOSTS, open_converted, take_into
-from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
-from deployx_edge.workflows.compare import compare
-from deployx_edge.workflows.conversion import converted
-from deployx_edge.workflows.evaluate import EvaluationOptions, evaluate
-from deployx_edge.workflows.quantize import QuantizeOptions, quantize
-from deployx_edge.workflows.run import run
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
+from deployx_edge.workflows.convert.conversion import converted
+from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.measure.compare import compare
+from deployx_edge.workflows.measure.run import run
+from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
 from examples.shapes.drawing import draw_many
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -103,5 +103,5 @@ def test_a_warm_bench_loads_no_converter(tmp_path):
     assert "grpc" in found
     heavy = HEAVY - {"deployx_edge.agent.client", "deployx_edge.crossbuild.builder", "google"}
     heavy -= {"deployx_edge.measurement.values", "deployx_edge.sources", "grpc", "numpy"}
-    converters = {"deployx_edge.workflows.conversion", "deployx_edge.sources.walk"}
+    converters = {"deployx_edge.workflows.convert.conversion", "deployx_edge.sources.onnx.walk"}
     assert not (heavy | converters) & (found | {top(name) for name in found})

@@ -25,11 +25,11 @@ from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.target import find_target, targets
 from deployx_edge.transport import open_transport
-from deployx_edge.transport.virtual import library_words
-from deployx_edge.workflows.bench import bench, profile
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.compare import compare
-from deployx_edge.workflows.session import open_session
+from deployx_edge.transport.virtual.transport import library_words
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.measure.bench import bench, profile
+from deployx_edge.workflows.measure.compare import compare
 
 from .board import MissingPartError, running_sshd
 from .crossbuild.compiling import built

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from deployx_edge.cli import console
-from deployx_edge.workflows.progress import Phase, Share, Stage
+from deployx_edge.progress import Phase, Share, Stage
 
 
 @pytest.fixture

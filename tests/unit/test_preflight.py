@@ -9,9 +9,9 @@ import pytest
 from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
 from deployx_edge.device import Device
 from deployx_edge.errors import AgentError, UnfitDeviceError, UsageError
-from deployx_edge.transport.android import read_facts
-from deployx_edge.workflows.lease import LeaseEntry, busy, owner, parse_entry
-from deployx_edge.workflows.preflight import check_fit, check_system
+from deployx_edge.transport.adb.android import read_facts
+from deployx_edge.workflows.boards.lease import LeaseEntry, busy, owner, parse_entry
+from deployx_edge.workflows.boards.preflight import check_fit, check_system
 from tests.unit.models.bundles import written
 from tests.unit.report.results import BOARD
 

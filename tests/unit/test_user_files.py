@@ -20,19 +20,19 @@ from deployx_edge.config import load_config, parse_toml
 from deployx_edge.crossbuild.runtime import read_runtime
 from deployx_edge.crossbuild.sysroot import read_sysroot
 from deployx_edge.errors import DeployxError
-from deployx_edge.evaluation.coco import read_coco
-from deployx_edge.evaluation.described import read_description
-from deployx_edge.evaluation.lists import read_list
+from deployx_edge.evaluation.data.coco import read_coco
+from deployx_edge.evaluation.data.dataset_yaml import read_description
+from deployx_edge.evaluation.data.lists import read_list
 from deployx_edge.files import parse_yaml
 from deployx_edge.measurement.files import read_runs
-from deployx_edge.preprocessing import open_picture, read_content
+from deployx_edge.processing.preprocessing import open_picture, read_content
+from deployx_edge.processing.steps import step_texts
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.runtimes.ncnn.files import read_param, read_table
-from deployx_edge.steps import step_texts
-from deployx_edge.transport.folders import local_work_folder
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.registry import add_device
+from deployx_edge.transport.local.folders import local_work_folder
+from deployx_edge.workflows.boards.registry import add_device
+from deployx_edge.workflows.convert.bundle import make_bundle
 
 _PATIENCE = 60
 _MIB = 1 << 20

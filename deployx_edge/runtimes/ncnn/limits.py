@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 
 from deployx_edge.errors import ModelError
-from deployx_edge.onnx_graph.links import OWN_DOMAINS
-from deployx_edge.sources.foreign import refuse_foreign
-from deployx_edge.sources.onnx_file import OnnxSource
+from deployx_edge.graph.links import OWN_DOMAINS
+from deployx_edge.sources.onnx.file import OnnxSource
+from deployx_edge.sources.onnx.foreign import refuse_foreign
 
 # Operators whose results are no dense arrays of fixed shape.
 _IMPOSSIBLE = frozenset(

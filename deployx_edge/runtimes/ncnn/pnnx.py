@@ -26,7 +26,7 @@ from deployx_edge.runtimes.ncnn.files import Layer, read_param
 from deployx_edge.runtimes.ncnn.limits import impossible, refuse_for_ncnn
 from deployx_edge.runtimes.ncnn.wheel import unknown_layers
 from deployx_edge.runtimes.ncnn.wheel import version as ncnn_version
-from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, write_prepared
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, write_prepared
 
 _LONGEST_CONVERSION = 3600.0  # seconds; large models take minutes
 _NO_BATCH = 233  # pnnx's number for "no axis counts samples"

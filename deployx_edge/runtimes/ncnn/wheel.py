@@ -284,7 +284,7 @@ def _read_into(stream: IO[bytes] | None, view: memoryview) -> bool:
 
 
 def _start_child(errors: IO[bytes]) -> Child:
-    package_parent = str(Path(__file__).resolve().parents[2])
+    package_parent = str(Path(__file__).resolve().parents[3])
     paths = [package_parent, os.environ.get("PYTHONPATH", "")]
     child = spawn(
         [sys.executable, "-m", "deployx_edge.runtimes.ncnn.wheel_process"],

@@ -1,6 +1,6 @@
 """Run an ncnn model in a process of its own, where it may die alone.
 
-``python -m deployx_edge.runtimes.ncnn.wheel_process`` is started by ``runtimes/ncnn/wheel.py`` only, which
+``python -m deployx_edge.runtimes.ncnn.wheel_process`` is started by ``wheel.py`` beside it, which
 talks to it over standard input and output. Each message is a line of JSON, after which the
 float32 bytes follow of the arrays that it announces:
 

@@ -18,9 +18,9 @@ from deployx_edge.runtimes.converter import (
     refuse_unknown,
 )
 from deployx_edge.runtimes.onnxruntime.half_sums import graph_overflows
-from deployx_edge.sources.canonical import simplified
-from deployx_edge.sources.foreign import refuse_foreign
-from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
+from deployx_edge.sources.onnx.canonical import simplified
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
+from deployx_edge.sources.onnx.foreign import refuse_foreign
 
 if TYPE_CHECKING:
     import onnx

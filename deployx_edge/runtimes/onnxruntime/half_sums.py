@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.errors import ModelError
+from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.runtimes.converter import HalfOverflows
-from deployx_edge.sources.onnx_file import one_line
-from deployx_edge.sources.onnx_runtime import open_model
+from deployx_edge.sources.onnx.file import one_line
 
 if TYPE_CHECKING:
     import onnx

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployx_edge.bundle import Bundle
-from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.convert.bundle import make_bundle
 from tests.integration.test_cli import DIGITS
 
 

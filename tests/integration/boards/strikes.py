@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from deployx_edge.workflows.progress import Runs
+from deployx_edge.progress import Runs
 
 _PATIENCE_SECONDS = 60.0
 

@@ -10,10 +10,10 @@ from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import LinkLostError, SetAsideError, UnfitDeviceError
 from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.resources import dist_folder
-from deployx_edge.transport.android import android_facts
-from deployx_edge.workflows.bench import BenchJob, bench, bench_device
-from deployx_edge.workflows.board_doctor import examine_board
-from deployx_edge.workflows.session import open_session
+from deployx_edge.transport.adb.android import android_facts
+from deployx_edge.workflows.boards.board_doctor import examine_board
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.measure.bench import BenchJob, bench, bench_device
 from tests.integration.android import adb, listed_serials, running_phone
 from tests.integration.board import free_port
 from tests.integration.boards.strikes import during_runs

@@ -15,12 +15,12 @@ from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
 from deployx_edge.errors import DeviceBusyError
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
+from deployx_edge.progress import Stage
 from deployx_edge.transport.push import file_sha256
-from deployx_edge.workflows.bench import bench
-from deployx_edge.workflows.board_doctor import examine_board
-from deployx_edge.workflows.clean import clean_device
-from deployx_edge.workflows.progress import Stage
-from deployx_edge.workflows.session import Session, open_session, push_to_device
+from deployx_edge.workflows.boards.board_doctor import examine_board
+from deployx_edge.workflows.boards.clean import clean_device
+from deployx_edge.workflows.boards.session import Session, open_session, push_to_device
+from deployx_edge.workflows.measure.bench import bench
 from tests.integration.processes import wait_until, with_words
 
 QUICK = BenchPlan(warmup=1, iterations=5)

@@ -17,8 +17,8 @@ from deployx_edge.errors import (
     WorkerTimeoutError,
 )
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
-from deployx_edge.workflows.bench import bench, loaded, random_inputs
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.measure.bench import bench, loaded, random_inputs
 from tests.integration.boards.strikes import Flow, during_runs
 from tests.integration.processes import children, is_alive, wait_until, with_words
 

@@ -9,9 +9,9 @@ import pytest
 from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import LinkLostError
 from deployx_edge.measurement.values import BenchPlan
-from deployx_edge.workflows.bench import bench
-from deployx_edge.workflows.progress import Transfer
-from deployx_edge.workflows.session import open_session
+from deployx_edge.progress import Transfer
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.measure.bench import bench
 from tests.integration.boards.strikes import Flow, during_runs
 from tests.integration.processes import wait_until, with_words
 

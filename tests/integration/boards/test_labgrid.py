@@ -21,7 +21,7 @@ from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import DeployxError, DeviceBusyError, TransportError, UsageError
 from deployx_edge.resources import cache_folder
 from deployx_edge.transport import open_transport
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.boards.session import open_session
 from tests.integration.board import USER, Sshd, free_port, options_toml, running_sshd
 from tests.integration.processes import wait_until, with_words
 

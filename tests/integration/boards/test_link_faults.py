@@ -12,9 +12,9 @@ import pytest
 from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import LinkLostError
 from deployx_edge.measurement.values import BenchPlan
-from deployx_edge.workflows.bench import bench
-from deployx_edge.workflows.progress import Runs, Stage, Transfer
-from deployx_edge.workflows.session import open_session
+from deployx_edge.progress import Runs, Stage, Transfer
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.measure.bench import bench
 from tests.integration.android import adb, end_server, running_phone
 from tests.integration.board import MissingPartError, free_port, running_sshd
 from tests.integration.foreign import register

@@ -15,11 +15,11 @@ import pytest
 
 from deployx_edge.device import Device
 from deployx_edge.errors import DeviceBusyError
-from deployx_edge.workflows.board_doctor import examine_board
-from deployx_edge.workflows.clean import clean_device
-from deployx_edge.workflows.lease import owner, release
-from deployx_edge.workflows.registry import presences
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.boards.board_doctor import examine_board
+from deployx_edge.workflows.boards.clean import clean_device
+from deployx_edge.workflows.boards.lease import owner, release
+from deployx_edge.workflows.boards.registry import presences
+from deployx_edge.workflows.boards.session import open_session
 from tests.integration.board import MissingPartError, SmallDisk
 from tests.integration.neighbour import Board, as_nobody, needs_second_user, shared_board
 from tests.integration.processes import wait_until

@@ -16,8 +16,8 @@ from deployx_edge.device import Device
 from deployx_edge.errors import DeviceStorageError
 from deployx_edge.transport import open_device
 from deployx_edge.transport.push import install_agent
-from deployx_edge.workflows.clean import clean_device
-from deployx_edge.workflows.session import push_to_device
+from deployx_edge.workflows.boards.clean import clean_device
+from deployx_edge.workflows.boards.session import push_to_device
 from tests.integration.conftest import built_agent
 
 # Debian's "nobody" and "nogroup".

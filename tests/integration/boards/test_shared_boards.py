@@ -21,16 +21,16 @@ from deployx_edge.errors import (
     SetAsideError,
 )
 from deployx_edge.measurement.values import BenchPlan, RunOptions
+from deployx_edge.progress import Stage
 from deployx_edge.transport import open_transport
 from deployx_edge.transport.board import target_of_board
-from deployx_edge.workflows.bench import BenchJob, bench_device
-from deployx_edge.workflows.board_doctor import examine_board
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.clean import clean_device
-from deployx_edge.workflows.incidents import incidents_of
-from deployx_edge.workflows.lease import lease_of, owner, release
-from deployx_edge.workflows.progress import Stage
-from deployx_edge.workflows.session import open_session, push_to_device
+from deployx_edge.workflows.boards.board_doctor import examine_board
+from deployx_edge.workflows.boards.clean import clean_device
+from deployx_edge.workflows.boards.crash_log import incidents_of
+from deployx_edge.workflows.boards.lease import lease_of, owner, release
+from deployx_edge.workflows.boards.session import open_session, push_to_device
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.measure.bench import BenchJob, bench_device
 from tests.integration.board import MissingPartError, SmallDisk, options_toml, running_sshd
 from tests.integration.boards.strikes import during_runs
 from tests.integration.models.onnx_models import model, weights

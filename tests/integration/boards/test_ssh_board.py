@@ -6,8 +6,8 @@ from deployx_edge.device import Device
 from deployx_edge.errors import ArchitectureError
 from deployx_edge.measurement.values import BenchPlan
 from deployx_edge.resources import dist_folder
-from deployx_edge.workflows.bench import bench
-from deployx_edge.workflows.session import open_session
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.measure.bench import bench
 from tests.integration.board import MissingPartError, running_sshd
 from tests.integration.foreign import foreign_root, mounted_proc
 

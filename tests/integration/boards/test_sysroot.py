@@ -17,9 +17,9 @@ from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sysroot import read_sysroot
 from deployx_edge.device import Device
 from deployx_edge.errors import LinkLostError, TransportError, UsageError
+from deployx_edge.progress import Stage, Transfer
 from deployx_edge.target import find_target
-from deployx_edge.workflows.progress import Stage, Transfer
-from deployx_edge.workflows.sysroot import pull_sysroot
+from deployx_edge.workflows.build.sysroot import pull_sysroot
 from tests.integration.board import MissingPartError, SmallDisk, running_sshd
 from tests.integration.foreign import foreign_root
 

@@ -17,7 +17,7 @@ from deployx_edge.crossbuild.runtime import read_runtime, verify_files
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
-from deployx_edge.workflows.build import (
+from deployx_edge.workflows.build.build import (
     BuildOptions,
     build_target,
     ensure_built,
@@ -215,7 +215,7 @@ def test_the_gnu_compiler_that_is_not_there_is_named(tmp_path):
 
 def test_a_source_that_was_brought_by_hand_is_taken(tmp_path, monkeypatch):
     from deployx_edge.crossbuild.sources import archives
-    from deployx_edge.workflows.sources import add_source, list_sources
+    from deployx_edge.workflows.build.sources import add_source, list_sources
 
     have = next(archive for archive in archives() if archive.present)
     brought = shutil.copyfile(have.path, tmp_path / "any-name.gz")

@@ -11,7 +11,7 @@ import pytest
 
 from deployx_edge.crossbuild.conan_home import conan_program
 from deployx_edge.target import find_target
-from deployx_edge.workflows.build import BuildOptions, explain, uncompiled_packages
+from deployx_edge.workflows.build.build import BuildOptions, explain, uncompiled_packages
 from tests.unit.crossbuild.ndks import make_ndk
 
 _ANDROID = find_target("android-arm64")

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.model import parse_inputs
-from deployx_edge.sources.onnx_file import SourceTensor
+from deployx_edge.sources.onnx.file import SourceTensor
 from tests.integration.models.architectures import Architecture, find_architecture
 
 _SEED = 20261121

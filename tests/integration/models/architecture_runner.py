@@ -85,7 +85,7 @@ def convert_apart(name: str, limit: int = _SECONDS) -> Outcome:
 def convert(name: str, folder: Path) -> Outcome:
     """Export, convert for ncnn and compare with ONNX Runtime; the bundle lies in ``folder``."""
     from deployx_edge.errors import ModelError, VerificationError
-    from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
+    from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 
     options = BundleOptions(
         input_shapes=find_architecture(name).inputs,

@@ -21,14 +21,14 @@ import numpy as np
 
 from deployx_edge.comparison import LIMITS
 from deployx_edge.errors import ModelError
+from deployx_edge.graph.passes import NCNN_FUSIONS, NCNN_PASSES
 from deployx_edge.model import MAX_RUNTIME_DIMS, same_but_for_ones
-from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES
 from deployx_edge.runtimes.ncnn.limits import refuse_for_ncnn
 from deployx_edge.runtimes.ncnn.native.axes import natural_dims
 from deployx_edge.runtimes.ncnn.native.emit import Emitted, emit
 from deployx_edge.runtimes.ncnn.native.graph import read_graph
-from deployx_edge.sources.canonical import canonical
-from deployx_edge.sources.onnx_file import OnnxSource, read_onnx
+from deployx_edge.sources.onnx.canonical import canonical
+from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
 from tests.integration.models.operator_cases import Case, all_cases
 
 _RUNS = 3

@@ -13,7 +13,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from deployx_edge.rewriting.passes import GraphPass
+from deployx_edge.graph.passes import GraphPass
 from tests.integration.models.operator_cases import Case
 from tests.integration.models.operator_runner import check
 

@@ -27,13 +27,14 @@ from deployx_edge.differences import WholeValues
 from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.quantization import ppq, ppq_child
 from deployx_edge.quantization.values import PRESETS
-from deployx_edge.runtimes import hosts, ncnn_child, ncnn_options
+from deployx_edge.runtimes import runner
 from deployx_edge.runtimes.converter import HalfOverflows
 from deployx_edge.runtimes.ncnn import wheel as ncnn_runs
+from deployx_edge.runtimes.ncnn import wheel_options, wheel_process
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.quantize import Quantized, QuantizeOptions, quantize
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.quantize.quantize import Quantized, QuantizeOptions, quantize
 from tests.integration.models.between_layers import SAMPLES, QuantizeCase, arrays, between_layers
 from tests.integration.models.operator_cases import all_cases
 from tests.integration.models.operator_runner import Outcome
@@ -149,7 +150,7 @@ class _NcnnHere(ncnn_runs.NcnnProcess):
         self.overflows = HalfOverflows()
 
     def __enter__(self) -> _NcnnHere:
-        ncnn_options.configure(self._net, self._files.precision, 1)
+        wheel_options.configure(self._net, self._files.precision, 1)
         failed = self._net.load_param(str(self._files.param))
         if failed or self._net.load_model(str(self._files.bin)):
             raise ModelError("ncnn refused the files")
@@ -174,12 +175,12 @@ class _NcnnHere(ncnn_runs.NcnnProcess):
                 mats.append(ncnn.Mat(values, batch_index=0 if batched else 233).clone())
                 extractor.input(blob, mats[-1])
             for blob in blobs:
-                yield blob, WholeValues(ncnn_child.extracted(extractor, blob).copy())
+                yield blob, WholeValues(wheel_process.extracted(extractor, blob).copy())
 
 
 def main(file: Path, runtime: str, names: Path) -> None:
     ppq.run_child = _quantized_here
-    ncnn_runs.NcnnProcess = hosts.NcnnProcess = _NcnnHere
+    ncnn_runs.NcnnProcess = runner.NcnnProcess = _NcnnHere
     wanted = json.loads(names.read_text(encoding="utf-8"))
     cases = {case.name: case for case in all_cases()}
     with file.open("a", encoding="utf-8") as log:

@@ -27,7 +27,7 @@ from deployx_edge.model import (
 from deployx_edge.rewriting import Registry, RewriterContext, RewriteRequest, RewriterUse, rewriting
 from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.ncnn.wheel import NcnnModel, run_ncnn
-from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.convert.bundle import make_bundle
 from tests.integration.models.onnx_models import model as onnx_model
 
 EXPORTERS = ("dynamo", "torchscript")

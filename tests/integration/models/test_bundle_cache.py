@@ -8,9 +8,9 @@ from tests.integration.test_cli import DIGITS
 CODE = """
 import sys
 from pathlib import Path
-from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.convert.bundle import make_bundle
 make_bundle(Path(sys.argv[1]))
-heavy = {"onnx", "onnxruntime", "ncnn", "deployx_edge.workflows.conversion"}
+heavy = {"onnx", "onnxruntime", "ncnn", "deployx_edge.workflows.convert.conversion"}
 print(sorted(heavy & set(sys.modules)))
 """
 

@@ -15,8 +15,8 @@ from PIL import Image
 from pycocotools import mask as coco_masks
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.outlines import draw_outline
-from deployx_edge.geometry import IGNORED
+from deployx_edge.evaluation.data.rle import draw_outline
+from deployx_edge.processing.geometry import IGNORED
 from tests.integration.models.things import HEIGHT, WIDTH, opened, picture, refused
 
 

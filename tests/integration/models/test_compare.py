@@ -16,10 +16,10 @@ from deployx_edge.measurement.values import PrecisionCount
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.layerwise import compare_layers, source_side
 from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
-from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
-from deployx_edge.workflows import conversion
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.compare import coarsest, compare
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.workflows.convert import conversion
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.measure.compare import coarsest, compare
 from tests.integration.models.onnx_models import (
     bypass,
     initializer,

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.arrays import hash_arrays
-from deployx_edge.evaluation.datasets import Dataset, open_dataset
+from deployx_edge.evaluation.data.arrays import hash_arrays
+from deployx_edge.evaluation.data.datasets import Dataset, open_dataset
 from deployx_edge.model import AxisRange, PreProcessing
-from deployx_edge.preprocessing import load_picture
-from deployx_edge.workflows.samples import read_arrays, read_samples
+from deployx_edge.processing.preprocessing import load_picture
+from deployx_edge.workflows.convert.samples import read_arrays, read_samples
 from tests.unit.models.bundles import spec
 
 INPUT = spec()  # image: 1x3x8x6

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.datasets import open_dataset
-from deployx_edge.geometry import IGNORED
+from deployx_edge.evaluation.data.datasets import open_dataset
+from deployx_edge.processing.geometry import IGNORED
 from tests.integration.models.things import HEIGHT, INPUT, STEP, WIDTH, opened, picture, refused
 from tests.unit.models.picture_files import write_png
 

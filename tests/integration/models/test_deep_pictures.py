@@ -11,9 +11,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from deployx_edge.errors import UsageError
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.evaluate import evaluate
-from deployx_edge.workflows.run import run_anywhere
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.evaluate.evaluate import evaluate
+from deployx_edge.workflows.measure.run import run_anywhere
 
 SIDE = 16
 

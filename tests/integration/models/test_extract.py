@@ -14,7 +14,7 @@ import pytest
 from onnx import helper
 
 from deployx_edge.errors import UsageError
-from deployx_edge.workflows.extract import extract_model
+from deployx_edge.workflows.convert.extract import extract_model
 from tests.integration.models.onnx_models import model, save, small_cnn
 from tests.integration.models.rewriter_helper import marked_by_hand
 

@@ -10,8 +10,12 @@ from onnx import helper
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.errors import ModelError, NotFiniteError
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.finiteness import broken_outputs, is_finite_here, refuse_not_finite
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.finiteness import (
+    broken_outputs,
+    is_finite_here,
+    refuse_not_finite,
+)
 from tests.integration.models.onnx_models import constant, model, save, weights
 
 SHAPE = (1, 3, 8, 8)

@@ -14,17 +14,17 @@ from onnx import TensorProto, helper
 from deployx_edge.bundle import load_bundle
 from deployx_edge.errors import BundleError, ModelError, UsageError
 from deployx_edge.model import parse_inputs
+from deployx_edge.progress import silent
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.compare import compare
-from deployx_edge.workflows.evaluation_runners import reference_runner
-from deployx_edge.workflows.inspect import inspect_model
-from deployx_edge.workflows.models import TorchOptions
-from deployx_edge.workflows.partition import make_sequence
-from deployx_edge.workflows.progress import silent
-from deployx_edge.workflows.quantize import QuantizeOptions, quantize
-from deployx_edge.workflows.run import run_anywhere, run_bundle_here
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.inspect import inspect_model
+from deployx_edge.workflows.convert.models import TorchOptions
+from deployx_edge.workflows.convert.partition import make_sequence
+from deployx_edge.workflows.evaluate.runners import reference_runner
+from deployx_edge.workflows.measure.compare import compare
+from deployx_edge.workflows.measure.run import run_anywhere, run_bundle_here
+from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
 from tests.integration.models.onnx_models import constant, model, save, weights
 
 RUNTIMES = ("ncnn", "onnxruntime")

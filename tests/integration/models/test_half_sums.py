@@ -20,8 +20,8 @@ from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
 from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
-from deployx_edge.sources.onnx_file import SourceTensor, read_onnx
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+from deployx_edge.sources.onnx.file import SourceTensor, read_onnx
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import constant, model, save
 
 CHANNELS, SIDE = 256, 12

@@ -15,9 +15,9 @@ from onnx import helper
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import InputRequest
-from deployx_edge.sources.canonical import canonical
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.inspect import inspect_model
+from deployx_edge.sources.onnx.canonical import canonical
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.inspect import inspect_model
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 
 COMMAND = Path(sys.executable).with_name("deployx-edge")

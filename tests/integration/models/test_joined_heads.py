@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from deployx_edge.rewriting.passes import NCNN_FUSIONS
+from deployx_edge.graph.passes import NCNN_FUSIONS
 from deployx_edge.runtimes.converter import LayerScales
 from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.ncnn.native import emit

@@ -17,15 +17,15 @@ from onnx import helper
 from deployx_edge.bundle import Bundle, bundle_digest, load_bundle
 from deployx_edge.errors import BundleError, ModelError, UsageError, VerificationError
 from deployx_edge.model import from_runtime_array, to_runtime_arrays
-from deployx_edge.postprocessing import classify
-from deployx_edge.preprocessing import load_picture
+from deployx_edge.processing.postprocessing import classify
+from deployx_edge.processing.preprocessing import load_picture
+from deployx_edge.progress import Stage
 from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.ncnn.wheel import NcnnModel, run_ncnn
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows import bundle as story
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.progress import Stage
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert import bundle as story
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import model, save, small_cnn, weights
 
 DIGITS = Path(__file__).resolve().parents[3] / "examples" / "digits"

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from deployx_edge.errors import UsageError
+from deployx_edge.graph.marks import find_marks, marks_meant, without_marks
 from deployx_edge.model import MARK_DOMAIN, MARK_OPERATOR
 from deployx_edge.rewriting import Registry, RewriteRequest, mark, rewriting
-from deployx_edge.sources.extraction import extract
-from deployx_edge.sources.marks import find_marks, marks_meant, without_marks
+from deployx_edge.sources.onnx.extraction import extract
 from tests.integration.models.rewriter_helper import (
     EXPORTERS,
     assert_same,

@@ -10,7 +10,7 @@ from onnx import helper
 
 from deployx_edge.model import to_runtime_arrays
 from deployx_edge.runtimes.ncnn.wheel import NcnnModel, NcnnProcess
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import model, save, weights
 
 

@@ -16,8 +16,8 @@ from deployx_edge.runtimes.converter import ConversionRequest
 from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
 from deployx_edge.runtimes.ncnn.native.emit import UNFORESEEN
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.conversion import source_outputs
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.conversion import source_outputs
 from tests.integration.models.operand_cases import operand_cases
 from tests.integration.models.operator_cases import Case, all_cases
 from tests.integration.models.operator_runner import check

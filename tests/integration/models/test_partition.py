@@ -13,8 +13,8 @@ from onnx import helper
 
 from deployx_edge.bundle import load_sequence
 from deployx_edge.errors import BundleError, DeployxError, UsageError
-from deployx_edge.workflows.partition import make_sequence
-from deployx_edge.workflows.run import run_anywhere
+from deployx_edge.workflows.convert.partition import make_sequence
+from deployx_edge.workflows.measure.run import run_anywhere
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 
 

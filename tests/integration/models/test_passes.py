@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from deployx_edge.rewriting.passes import (
+from deployx_edge.graph.passes import (
     NCNN_FUSIONS,
     NCNN_PASSES,
     GraphPass,
     decompose_einsum,
     drop_attention_guard,
 )
-from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.workflows.convert.bundle import make_bundle
 from tests.integration.models.onnx_models import constant, model, save, weights
 
 SIZES = {"b": 2, "h": 3, "i": 4, "j": 5, "k": 6, "d": 7}

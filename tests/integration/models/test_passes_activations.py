@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployx_edge.rewriting.passes import (
+from deployx_edge.graph.passes import (
     GraphPass,
     fuse_gelu,
     fuse_hard_sigmoid,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployx_edge.rewriting.passes import NCNN_FUSIONS, fuse_attention, widened
+from deployx_edge.graph.passes import NCNN_FUSIONS, fuse_attention, widened
 from deployx_edge.runtimes.ncnn.native import emit
 from deployx_edge.runtimes.ncnn.native.graph import read_graph
 from tests.integration.models.operator_cases import attentions

@@ -11,11 +11,11 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES
+from deployx_edge.graph.passes import NCNN_FUSIONS, NCNN_PASSES
 from deployx_edge.runtimes.ncnn.files import read_param
-from deployx_edge.sources.canonical import canonical
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.sources.onnx.canonical import canonical
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.bundle import make_bundle
 from tests.integration.models.passes_helper import operators
 from tests.integration.models.rewriter_helper import noise, write_onnx
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployx_edge.onnx_graph.links import attribute
-from deployx_edge.rewriting.passes import fuse_group_norm, fuse_response_norm
+from deployx_edge.graph.links import attribute
+from deployx_edge.graph.passes import fuse_group_norm, fuse_response_norm
 from tests.integration.models.passes_helper import (
     Graph,
     fused,

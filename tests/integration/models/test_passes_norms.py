@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployx_edge.rewriting.passes import fuse_layer_norm, fuse_rms_norm
+from deployx_edge.graph.passes import fuse_layer_norm, fuse_rms_norm
 from tests.integration.models.passes_helper import (
     Graph,
     fused,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployx_edge.rewriting.passes import join_strided_slices
+from deployx_edge.graph.passes import join_strided_slices
 from tests.integration.models.passes_helper import (
     Graph,
     fused,

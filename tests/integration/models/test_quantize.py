@@ -17,6 +17,7 @@ from PIL import Image
 
 from deployx_edge.bundle import Bundle, load_bundle
 from deployx_edge.errors import AccuracyError, ModelError, UsageError, VerificationError
+from deployx_edge.progress import silent
 from deployx_edge.quantization.ppq import PpqModel, quantize_for_ncnn
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings, WeightLayout
@@ -27,14 +28,13 @@ from deployx_edge.runtimes.ncnn.int8_reference import int8_reference, with_param
 from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import run_converted
-from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
-from deployx_edge.workflows.bundle import BundleOptions
-from deployx_edge.workflows.calibration import PpqTold
-from deployx_edge.workflows.evaluate import evaluate
-from deployx_edge.workflows.progress import silent
-from deployx_edge.workflows.quantize import Quantized, QuantizeOptions, quantize
-from deployx_edge.workflows.run import run_bundle_here
-from deployx_edge.workflows.sensitivity import AccuracyGoal, quantize_by_sensitivity
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.workflows.convert.bundle import BundleOptions
+from deployx_edge.workflows.evaluate.evaluate import evaluate
+from deployx_edge.workflows.measure.run import run_bundle_here
+from deployx_edge.workflows.quantize.calibration import PpqTold
+from deployx_edge.workflows.quantize.quantize import Quantized, QuantizeOptions, quantize
+from deployx_edge.workflows.quantize.sensitivity import AccuracyGoal, quantize_by_sensitivity
 from tests.integration.models.onnx_models import model, save, weights
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"

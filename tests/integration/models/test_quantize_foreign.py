@@ -13,12 +13,12 @@ import pytest
 from onnx import helper, numpy_helper
 
 from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.progress import Share, Stage
 from deployx_edge.quantization.values import PRESETS
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.progress import Share, Stage
-from deployx_edge.workflows.quantize import QuantizeOptions, quantize
-from deployx_edge.workflows.run import run_bundle_here
-from deployx_edge.workflows.sensitivity import AccuracyGoal, quantize_by_sensitivity
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.measure.run import run_bundle_here
+from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
+from deployx_edge.workflows.quantize.sensitivity import AccuracyGoal, quantize_by_sensitivity
 from tests.integration.models.onnx_models import model, save, weights
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"

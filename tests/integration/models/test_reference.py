@@ -13,10 +13,10 @@ import pytest
 from onnx import helper
 
 from deployx_edge.errors import VerificationError
+from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.sources.onnx_runtime import open_model
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import model, save
 
 

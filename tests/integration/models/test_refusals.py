@@ -22,8 +22,8 @@ from deployx_edge.errors import (
 )
 from deployx_edge.runtimes.ncnn import pnnx
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import read_onnx, write_prepared
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
+from deployx_edge.sources.onnx.file import read_onnx, write_prepared
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 
 IMAGE = {"image": (1, 3, 8, 8)}
@@ -315,7 +315,7 @@ def test_a_model_that_takes_more_memory_than_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = external(tmp_path / "m.onnx", 2**30)
-    monkeypatch.setattr("deployx_edge.sources.size.available_memory", lambda: 2**32)
+    monkeypatch.setattr("deployx_edge.sources.onnx.size.available_memory", lambda: 2**32)
     assert "takes about 8.0 GiB of memory; 4.0 GiB are free" in refuse(path)
 
 

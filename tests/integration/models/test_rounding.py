@@ -18,9 +18,9 @@ from deployx_edge.bundle import IntermediateCheck
 from deployx_edge.errors import VerificationError
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
-from deployx_edge.sources.onnx_file import OnnxSource, read_onnx
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.conversion import CONVERTERS
+from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.convert.conversion import CONVERTERS
 from tests.integration.models.onnx_models import (
     constant,
     initializer,

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper
 
 from deployx_edge.errors import ModelError, UsageError, VerificationError
 from deployx_edge.runtimes.ncnn.files import read_param
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.inspect import inspect_model
-from deployx_edge.workflows.run import run_anywhere, run_bundle_here
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.inspect import inspect_model
+from deployx_edge.workflows.measure.run import run_anywhere, run_bundle_here
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from deployx_edge.sources.onnx_runtime import open_model
-from deployx_edge.sources.simplification import simplify
+from deployx_edge.graph.onnx_runtime import open_model
+from deployx_edge.graph.simplification import simplify
 from tests.integration.models.onnx_models import constant, model, weights
 
 _IMAGE = (1, 4, 6, 5)

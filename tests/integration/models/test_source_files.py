@@ -14,15 +14,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from deployx_edge.bundle import load_bundle
 from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.preprocessing import read_content
+from deployx_edge.processing.preprocessing import read_content
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.extract import extract_model
-from deployx_edge.workflows.inspect import inspect_model
-from deployx_edge.workflows.partition import make_sequence
-from deployx_edge.workflows.run import run_bundle_here, write_outputs
-from deployx_edge.workflows.samples import read_arrays
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.extract import extract_model
+from deployx_edge.workflows.convert.inspect import inspect_model
+from deployx_edge.workflows.convert.partition import make_sequence
+from deployx_edge.workflows.convert.samples import read_arrays
+from deployx_edge.workflows.measure.run import run_bundle_here, write_outputs
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 
 RUNTIMES = ("ncnn", "onnxruntime")

@@ -12,10 +12,10 @@ from onnx import helper
 
 from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.report.inspection import inspection_document
-from deployx_edge.sources.extraction import extract
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.inspect import inspect_model
+from deployx_edge.sources.onnx.extraction import extract
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.inspect import inspect_model
 from tests.integration.models.onnx_models import constant, model, save, weights
 from tests.integration.models.operator_cases import Case, all_cases
 from tests.integration.models.operator_runner import check

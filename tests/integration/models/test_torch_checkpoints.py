@@ -18,9 +18,9 @@ import torch
 from onnx import TensorProto, helper
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.sources.torch_model import TorchSource, load_torch
-from deployx_edge.workflows.bundle import make_bundle
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.sources.torch.model import TorchSource, load_torch
+from deployx_edge.workflows.convert.bundle import make_bundle
 from tests.integration.models import torch_models
 
 FACTORY = "tests.integration.models.torch_models:small"

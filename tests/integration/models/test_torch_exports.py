@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.model import parse_inputs
-from deployx_edge.sources.onnx_runtime import open_model
-from deployx_edge.workflows import models as story
-from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
-from deployx_edge.workflows.partition import make_sequence
+from deployx_edge.workflows.convert import models as story
+from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
+from deployx_edge.workflows.convert.partition import make_sequence
 from tests.integration.models import frozen_models
 
 FACTORY = "tests.integration.models.frozen_models:make"

@@ -17,9 +17,9 @@ import torch
 
 from deployx_edge.errors import DeployxError, ModelError, UsageError
 from deployx_edge.model import parse_inputs
-from deployx_edge.workflows import models as story
-from deployx_edge.workflows.bundle import BundleOptions, TorchOptions, make_bundle
-from deployx_edge.workflows.run import run_bundle_here
+from deployx_edge.workflows.convert import models as story
+from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
+from deployx_edge.workflows.measure.run import run_bundle_here
 from tests.integration.models import torch_models
 
 HERE = "tests.integration.models.torch_models"

@@ -18,9 +18,9 @@ from skimage import data
 from deployx_edge.bundle import Bundle
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import OpenModel, open_converted
-from deployx_edge.sources.onnx_file import read_onnx
-from deployx_edge.workflows.bundle import make_bundle
-from deployx_edge.workflows.conversion import converted
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.convert.conversion import converted
 
 _SIDE = 320
 _STEPS = 100

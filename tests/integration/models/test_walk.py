@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx_file import OnnxSource, read_onnx
-from deployx_edge.sources.walk import SourceWalk
+from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
+from deployx_edge.sources.onnx.walk import SourceWalk
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
+from deployx_edge.graph.marks import without_marks
 from deployx_edge.model import MARK_DOMAIN, MARK_OPERATOR
-from deployx_edge.sources.marks import without_marks
 from tests.integration.models.onnx_models import model as onnx_model
 from tests.integration.models.rewriter_helper import assert_same, mark_node, run_onnx
 

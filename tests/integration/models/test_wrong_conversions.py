@@ -23,9 +23,9 @@ from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
-from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor, read_onnx
-from deployx_edge.workflows.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.conversion import CONVERTERS
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.conversion import CONVERTERS
 from tests.integration.models.onnx_models import (
     bypass,
     initializer,

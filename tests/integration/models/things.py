@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.datasets import Dataset, open_dataset
+from deployx_edge.evaluation.data.datasets import Dataset, open_dataset
 from deployx_edge.model import PreProcessing
 from tests.unit.models.bundles import spec
 

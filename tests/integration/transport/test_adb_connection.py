@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from deployx_edge.transport.adb_connection import AdbConnection, AdbError
+from deployx_edge.transport.adb.connection import AdbConnection, AdbError
 
 
 @pytest.fixture

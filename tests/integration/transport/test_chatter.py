@@ -15,12 +15,12 @@ from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import AgentError, DeployxError, LinkLostError, TransportError
 from deployx_edge.process import Completed
 from deployx_edge.transport import mounts, open_transport
-from deployx_edge.transport.local import LocalTransport, ProcessChannel
+from deployx_edge.transport.local.transport import LocalTransport, ProcessChannel
 from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import PushFile, file_sha256, push
 from deployx_edge.transport.tree import hash_files, list_tree, read_files
-from deployx_edge.workflows import lease, session
+from deployx_edge.workflows.boards import lease, session
 from tests.integration.transport.links import LinkCase
 
 MOST_BYTES = 64 << 20

@@ -12,7 +12,7 @@ import pytest
 from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.transport import open_transport
 from deployx_edge.transport.push import PushFile, file_sha256, install_agent, push
-from deployx_edge.transport.virtual import processors
+from deployx_edge.transport.virtual.transport import processors
 from tests.integration.conftest import built_agent
 
 

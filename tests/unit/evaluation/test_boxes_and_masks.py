@@ -16,13 +16,13 @@ from skimage.metrics import structural_similarity as their_similarity
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from deployx_edge.errors import MissingToolError, UsageError
-from deployx_edge.evaluation.average_precision import AveragePrecision, BoxLedger
-from deployx_edge.evaluation.bootstrap import bootstrap_interval
-from deployx_edge.evaluation.intersections import MeanIntersection
-from deployx_edge.evaluation.metrics import check_fits, default_metric, metric_by_name
-from deployx_edge.evaluation.similarity import structural_similarity
+from deployx_edge.evaluation.metrics.average_precision import AveragePrecision, BoxLedger
+from deployx_edge.evaluation.metrics.bootstrap import bootstrap_interval
+from deployx_edge.evaluation.metrics.iou import MeanIntersection
+from deployx_edge.evaluation.metrics.metrics import check_fits, default_metric, metric_by_name
+from deployx_edge.evaluation.metrics.ssim import structural_similarity
 from deployx_edge.evaluation.values import Answer, Target, TrueBoxes
-from deployx_edge.postprocessing import Detections
+from deployx_edge.processing.postprocessing import Detections
 from tests.unit.models.bundles import spec
 
 CLASSES = 3

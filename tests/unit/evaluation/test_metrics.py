@@ -10,15 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.accumulators import MeanError, PeakSignalToNoise, TopK
-from deployx_edge.evaluation.metrics import metric_by_name
-from deployx_edge.evaluation.proportions import (
-    PairedCounts,
-    pair,
-    paired_difference,
-    wilson_interval,
-)
-from deployx_edge.evaluation.scores import (
+from deployx_edge.evaluation.metrics.accumulators import MeanError, PeakSignalToNoise, TopK
+from deployx_edge.evaluation.metrics.metrics import metric_by_name
+from deployx_edge.evaluation.metrics.scores import (
     NO_CLASS,
     agreement,
     confusion_matrix,
@@ -30,9 +24,15 @@ from deployx_edge.evaluation.scores import (
     top_k_accuracy,
     top_k_hits,
 )
+from deployx_edge.evaluation.metrics.wilson import (
+    PairedCounts,
+    pair,
+    paired_difference,
+    wilson_interval,
+)
 from deployx_edge.evaluation.values import Answer, Target
 from deployx_edge.model import PostProcessing, TensorSpec
-from deployx_edge.postprocessing import classify
+from deployx_edge.processing.postprocessing import classify
 from tests.unit.models.bundles import spec
 
 SCORES = spec("scores", (1, 3), blob="out0")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.average_precision import AveragePrecision, BoxLedger
+from deployx_edge.evaluation.metrics.average_precision import AveragePrecision, BoxLedger
 from deployx_edge.evaluation.values import Answer, Sample, Target, TrueBoxes
-from deployx_edge.geometry import Geometry
 from deployx_edge.model import BoxDecoding, MaskDecoding, PostProcessing
-from deployx_edge.postprocessing import Detections, detect
-from deployx_edge.workflows.evaluation_files import folder_name
-from deployx_edge.workflows.predictions import (
+from deployx_edge.processing.geometry import Geometry
+from deployx_edge.processing.postprocessing import Detections, detect
+from deployx_edge.workflows.evaluate.files import folder_name
+from deployx_edge.workflows.evaluate.predictions import (
     Meaning,
     PredictionStore,
     agreement,

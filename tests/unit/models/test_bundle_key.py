@@ -13,10 +13,10 @@ from onnx import helper, numpy_helper
 
 import deployx_edge
 from deployx_edge.errors import ModelError
-from deployx_edge.workflows import bundle_key as keys
-from deployx_edge.workflows.bundle_key import bundle_key, code_digest, tool_versions
-from deployx_edge.workflows.bundle_options import BundleOptions
-from deployx_edge.workflows.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert import bundle_key as keys
+from deployx_edge.workflows.convert.bundle_key import bundle_key, code_digest, tool_versions
+from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.options import BundleOptions
 
 PACKAGE = Path(deployx_edge.__file__).parent
 # What is imported under one name and installed under another.
@@ -70,11 +70,14 @@ def reachable(start):
     return seen, others
 
 
-PARTS, IMPORTED = reachable("deployx_edge.workflows.bundle")
+PARTS, IMPORTED = reachable("deployx_edge.workflows.convert.bundle")
 
 
 def test_no_module_that_takes_part_is_forgotten():
-    assert {"deployx_edge.comparison", "deployx_edge.preprocessing"} < PARTS  # the walk walks
+    assert {
+        "deployx_edge.comparison",
+        "deployx_edge.processing.preprocessing",
+    } < PARTS  # the walk walks
     tops = {name.split(".")[1] for name in PARTS if "." in name}
     assert not tops & set(keys.NO_PART_OF_CONVERSIONS)
 

@@ -14,14 +14,14 @@ from PIL import Image
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import PreProcessing
-from deployx_edge.preprocessing import (
+from deployx_edge.processing.preprocessing import (
     input_from_picture,
     load_picture,
     open_class_indices,
     open_picture,
     open_pixels,
 )
-from deployx_edge.steps import parse_preprocessing, step_text
+from deployx_edge.processing.steps import parse_preprocessing, step_text
 from tests.unit.models.bundles import spec
 from tests.unit.models.picture_files import write_pgm, write_png, write_tiff
 

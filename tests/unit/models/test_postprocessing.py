@@ -6,10 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployx_edge.errors import UsageError
-from deployx_edge.geometry import IGNORED, Geometry
 from deployx_edge.model import BoxDecoding, PostProcessing
-from deployx_edge.postprocessing import class_map, classify, detect, overlaps, ssd_boxes, suppress
-from deployx_edge.steps import parse_postprocessing, step_text
+from deployx_edge.processing.geometry import IGNORED, Geometry
+from deployx_edge.processing.postprocessing import (
+    class_map,
+    classify,
+    detect,
+    overlaps,
+    ssd_boxes,
+    suppress,
+)
+from deployx_edge.processing.steps import parse_postprocessing, step_text
 from tests.unit.models.bundles import spec
 
 SAME = Geometry(width=100, height=80, input_width=100, input_height=80)

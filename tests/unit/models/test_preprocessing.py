@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from deployx_edge.errors import UsageError
-from deployx_edge.geometry import IGNORED
 from deployx_edge.model import PreProcessing
-from deployx_edge.preprocessing import (
+from deployx_edge.processing.geometry import IGNORED
+from deployx_edge.processing.preprocessing import (
     geometry_of,
     input_from_picture,
     load_picture,
     picture_of_pixels,
 )
-from deployx_edge.steps import parse_preprocessing, step_text, step_texts
+from deployx_edge.processing.steps import parse_preprocessing, step_text, step_texts
 from tests.unit.models.bundles import spec
 
 RGB = spec()  # 1x3x8x6

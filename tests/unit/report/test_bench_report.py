@@ -9,8 +9,8 @@ from deployx_edge.measurement.files import bench_document, read_runs, runs_of
 from deployx_edge.measurement.statistics import samples_per_second
 from deployx_edge.measurement.values import PrecisionCount, precision_that_ran, precision_warning
 from deployx_edge.report.bench import bench_report, comparison_report
-from deployx_edge.report.units import duration, size, sparkline
-from deployx_edge.workflows.rounds import compare_results
+from deployx_edge.units import duration, size, sparkline
+from deployx_edge.workflows.measure.rounds import compare_results
 
 from .results import result
 

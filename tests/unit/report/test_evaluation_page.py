@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deployx_edge.evaluation.proportions import Interval
+from deployx_edge.evaluation.metrics.wilson import Interval
 from deployx_edge.evaluation.results import (
     Accuracy,
     Changed,

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from deployx_edge.errors import AuthenticationError, TransportError, UsageError
-from deployx_edge.transport.adb_finding import not_ready
-from deployx_edge.transport.adb_server import (
+from deployx_edge.transport.adb.finding import not_ready
+from deployx_edge.transport.adb.server import (
     KnownDevice,
     ServerAddress,
     read_devices,

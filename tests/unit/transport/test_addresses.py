@@ -4,7 +4,7 @@ import pytest
 
 from deployx_edge.errors import UsageError
 from deployx_edge.transport import open_transport, schemes
-from deployx_edge.transport.ssh_config import Address, parse_address
+from deployx_edge.transport.ssh.config import Address, parse_address
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployx_edge.transport.android import ThermalZone, facts_table, read_facts
+from deployx_edge.transport.adb.android import ThermalZone, facts_table, read_facts
 from deployx_edge.transport.mounts import mount_of
 
 # The forms are those of Android 14's getprop, dumpsys and settings.

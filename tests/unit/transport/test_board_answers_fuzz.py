@@ -20,8 +20,8 @@ from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError, DeviceStorageError
 from deployx_edge.process import Completed
 from deployx_edge.target import find_target
-from deployx_edge.transport.adb_server import read_devices
-from deployx_edge.transport.android import android_facts, facts_table
+from deployx_edge.transport.adb.android import android_facts, facts_table
+from deployx_edge.transport.adb.server import read_devices
 from deployx_edge.transport.mounts import why_programs_do_not_run
 from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.programs import Program, ProgramFolder
@@ -29,7 +29,9 @@ from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import PushFile, push
 from deployx_edge.transport.shell_script import ReportedErrors
 from deployx_edge.transport.tree import hash_files, list_tree, read_files
-from deployx_edge.workflows import board_doctor, lease, other_load, preflight, session, sysroot
+from deployx_edge.workflows.boards import board_doctor, lease, preflight, session
+from deployx_edge.workflows.build import sysroot
+from deployx_edge.workflows.measure import other_load
 
 ROUNDS = 300
 CONTENT = b"0123456789"

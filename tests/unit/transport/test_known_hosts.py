@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge.transport.known_hosts import fingerprint, known_keys
+from deployx_edge.transport.ssh.known_hosts import fingerprint, known_keys
 
 BLOB = b"\x00\x00\x00\x0bssh-ed25519" + bytes(range(32))
 KEY = f"ssh-ed25519 {base64.b64encode(BLOB).decode()}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.errors import ConfigError
-from deployx_edge.transport.ssh_config import Hop, parse_address, resolve
+from deployx_edge.transport.ssh.config import Hop, parse_address, resolve
 
 
 def looked_up(tmp_path: Path, uri: str, text: str) -> Hop:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge import __version__
 from deployx_edge.errors import ModelError
+from deployx_edge.graph.passes import NCNN_FUSIONS, NCNN_PASSES, widened
 from deployx_edge.model import TensorSpec
-from deployx_edge.rewriting.passes import NCNN_FUSIONS, NCNN_PASSES, widened
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
     ConvertedModel,
@@ -33,8 +33,8 @@ from deployx_edge.runtimes.ncnn.native.graph import Graph, read_graph
 from deployx_edge.runtimes.ncnn.native.quantized import QuantizableLayer
 from deployx_edge.runtimes.ncnn.wheel import version as ncnn_version
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.canonical import CanonicalModel, canonical
-from deployx_edge.sources.onnx_file import OnnxSource, SourceTensor
+from deployx_edge.sources.onnx.canonical import CanonicalModel, canonical
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

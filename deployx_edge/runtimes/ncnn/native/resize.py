@@ -10,13 +10,13 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.axes import natural_dims
 from deployx_edge.runtimes.ncnn.native.convolution import as_channels
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
 from deployx_edge.runtimes.ncnn.native.graph_builder import Draft
 from deployx_edge.runtimes.ncnn.native.table import writes
-from deployx_edge.sources.onnx_runtime import open_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

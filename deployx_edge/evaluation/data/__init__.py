@@ -1,0 +1,1 @@
+"""Data sets: what is read of a user's folders and files, sample by sample."""

@@ -1,0 +1,1 @@
+"""What is done to an ONNX graph in memory. It knows no files."""

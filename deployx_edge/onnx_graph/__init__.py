@@ -1,1 +1,0 @@
-"""The links of an ONNX graph: what reads and changes models stands on it."""

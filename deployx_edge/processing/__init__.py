@@ -1,0 +1,1 @@
+"""Pre- and post-processing: what users write of it, values, and doing it."""

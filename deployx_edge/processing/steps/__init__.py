@@ -1,0 +1,43 @@
+"""What users write of pre- and post-processing, as values."""
+
+from deployx_edge.processing.steps.meanings import (
+    ACTIVATIONS,
+    BACKGROUNDS,
+    BOX_FORMATS,
+    CORNERS,
+    KINDS,
+    MASK_LAYOUTS,
+    class_count,
+    parse_postprocessing,
+    value_count,
+)
+from deployx_edge.processing.steps.pictures import (
+    COLOURS,
+    FITS,
+    MODES,
+    PICTURE_DTYPES,
+    PLACES,
+    parse_preprocessing,
+)
+from deployx_edge.processing.steps.words import step_texts
+from deployx_edge.processing.steps.writing import step_text
+
+__all__ = [
+    "ACTIVATIONS",
+    "BACKGROUNDS",
+    "BOX_FORMATS",
+    "COLOURS",
+    "CORNERS",
+    "FITS",
+    "KINDS",
+    "MASK_LAYOUTS",
+    "MODES",
+    "PICTURE_DTYPES",
+    "PLACES",
+    "class_count",
+    "parse_postprocessing",
+    "parse_preprocessing",
+    "step_text",
+    "step_texts",
+    "value_count",
+]

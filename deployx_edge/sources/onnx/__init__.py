@@ -1,0 +1,1 @@
+"""ONNX files, and what is made of one and asked of it."""

@@ -1,0 +1,1 @@
+"""PyTorch's models: opened, exported, and compared with what came out."""

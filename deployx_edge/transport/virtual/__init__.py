@@ -1,0 +1,1 @@
+"""A target's binaries under qemu-user: virtual:"""

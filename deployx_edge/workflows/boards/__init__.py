@@ -1,0 +1,1 @@
+"""Boards: who has them, what fits them, a session on one."""

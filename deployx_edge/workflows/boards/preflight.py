@@ -1,0 +1,84 @@
+"""Before a model goes to a board: do bundle, build and board fit each other?
+
+What the board says of itself is asked by the agent, the only thing that is there by then.
+"""
+
+from __future__ import annotations
+
+import re
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
+from deployx_edge.errors import UnfitDeviceError
+from deployx_edge.measurement.values import BoardDescription
+from deployx_edge.transport.adb.android import AndroidFacts
+from deployx_edge.units import size
+
+_GLIBC = re.compile(r"glibc ([0-9]{1,4})\.([0-9]{1,4})", re.IGNORECASE)
+_NEEDED_LEVEL = re.compile(r"API level (\d+)")
+_NEEDED_GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
+
+
+def check_fit(board: BoardDescription, runtime: Runtime, bundle: Bundle, *, device: str) -> None:
+    """UnfitDeviceError, with both sides named, where the board cannot run the bundle.
+
+    UsageError where the target's build has no worker for the bundle's runtime. What the board
+    does not tell (an emulated one has no memory of its own) is not held against it.
+    """
+    worker = next(
+        file for file in runtime.files if file.name == runtime.worker(bundle.runtime).name
+    )
+    complaint = libc_misfit(board, worker) or _memory_misfit(board, bundle)
+    if complaint:
+        raise UnfitDeviceError(
+            f"{bundle.name} cannot run on {device}: {complaint[0]}.", remedy=complaint[1]
+        )
+
+
+def check_system(facts: AndroidFacts | None, runtime: Runtime, *, device: str) -> None:
+    """UnfitDeviceError where the phone's Android is older than what its build needs.
+
+    Before even the agent goes there, which would not start. A phone that tells no level is
+    given the chance.
+    """
+    level = facts.api_level if facts else None
+    for file in runtime.files:
+        needed = _NEEDED_LEVEL.search(file.libc)
+        if needed and level is not None and level < int(needed[1]):
+            raise UnfitDeviceError(
+                f"The build of {runtime.target_id} cannot run on {device}: {file.name} needs "
+                f"API level {needed[1]}, the phone has {level}.",
+                remedy="Set api under [toolchains.android] in deployx.toml and build again, or "
+                f"build statically: deployx-edge build --target {runtime.target_id} "
+                "--toolchain zig.",
+            )
+
+
+def libc_misfit(board: BoardDescription, file: BuiltFile) -> tuple[str, str] | None:
+    """What keeps the board's C library from loading an executable, and what to do; else None."""
+    needed = _NEEDED_GLIBC.search(file.libc)
+    if needed is None or board.emulated:
+        return None
+    there = _GLIBC.search(board.libc)
+    if there is None:
+        return (
+            f"{file.name} needs glibc {needed[1]}.{needed[2]}, the board has {board.libc}",
+            "Build it statically: deployx-edge build --target … --toolchain zig.",
+        )
+    if (int(there[1]), int(there[2])) < (int(needed[1]), int(needed[2])):
+        return (
+            f"{file.name} needs glibc {needed[1]}.{needed[2]}, the board has {there[1]}.{there[2]}",
+            "Build for that version, or statically with zig.",
+        )
+    return None
+
+
+def _memory_misfit(board: BoardDescription, bundle: Bundle) -> tuple[str, str] | None:
+    """Weights alone that are larger than the board's memory."""
+    weights = sum(file.size for file in bundle.files)
+    if board.memory_bytes is None or weights <= board.memory_bytes:
+        return None
+    return (
+        f"its files hold {size(weights)}, the board has {size(board.memory_bytes)} of memory",
+        "Quantize the model, or take a smaller one.",
+    )

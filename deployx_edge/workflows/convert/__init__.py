@@ -1,0 +1,1 @@
+"""A model becomes a bundle that is known to be right."""

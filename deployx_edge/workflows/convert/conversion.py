@@ -1,0 +1,242 @@
+"""From an ONNX file, or from ncnn's own files, to a runtime's files that are known to be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge import __version__
+from deployx_edge.bundle import Bundle, Verification
+from deployx_edge.comparison import is_finite
+from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
+from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing, step_texts
+from deployx_edge.progress import Progress, Stage
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.own_files import read_pair
+from deployx_edge.runtimes.ncnn.pnnx import PnnxConverter
+from deployx_edge.runtimes.ncnn.wheel import version as ncnn_version
+from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
+from deployx_edge.sources.onnx.broken_weights import refuse_broken_weights
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.sources.onnx.size import refuse_too_large
+from deployx_edge.workflows.convert.kept_float import kept_notes
+from deployx_edge.workflows.convert.models import exported_by, noted
+from deployx_edge.workflows.convert.options import BundleOptions
+from deployx_edge.workflows.convert.proving import SourceRuns, convert_proven, convert_unproven
+from deployx_edge.workflows.convert.samples import read_samples
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
+
+    InputSets = Sequence[Mapping[str, Array]]
+
+# By runtime, the converters that write its files, the usual one first. The emitter keeps names
+# and refuses what it does not know; pnnx is for what the first cannot do yet.
+CONVERTERS: dict[str, dict[str, Callable[[], Converter]]] = {
+    "ncnn": {"emitter": EmitterConverter, "pnnx": PnnxConverter},
+    "onnxruntime": {"canonical": OnnxRuntimeConverter},
+}
+PRECISIONS = ("fp32", "fp16", "bf16")
+
+# What the model's author says of pictures and scores travels in the ONNX file's metadata.
+_PREPROCESS_KEY = "deployx-edge.preprocess"
+_POSTPROCESS_KEY = "deployx-edge.postprocess"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What becomes of a model before it is written down as a bundle."""
+
+    model: ConvertedModel
+    preprocessing: tuple[PreProcessing, ...]
+    postprocessing: tuple[PostProcessing, ...]
+    verification: Verification
+    tools: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+
+
+def check_options(options: BundleOptions) -> None:
+    """UsageError for a runtime, a converter or a precision that there is not."""
+    if options.runtime not in CONVERTERS:
+        raise UsageError(
+            f"The runtime is {' or '.join(CONVERTERS)}, not '{options.runtime}'.",
+        )
+    converters = CONVERTERS[options.runtime]
+    if options.via is not None and options.via not in converters:
+        raise UsageError(
+            f"The converter for {options.runtime} is {' or '.join(converters)}, "
+            f"not '{options.via}'."
+        )
+    if options.precision not in (None, *PRECISIONS):
+        raise UsageError(f"The precision is {' or '.join(PRECISIONS)}, not '{options.precision}'.")
+    converter = converter_for(options)
+    if options.precision not in (None, *converter.precisions):
+        raise UsageError(
+            f"{options.precision} cannot be had for {options.runtime} by this converter, "
+            f"which writes {' or '.join(converter.precisions)}."
+        )
+    if options.keep_float and options.via == "pnnx":
+        raise UsageError(
+            "--keep-float needs layers by the names of the model's nodes, and pnnx renames them.",
+            remedy="Leave out --via pnnx.",
+        )
+    if options.keep_float and options.runtime == "onnxruntime" and options.precision != "fp16":
+        raise UsageError(
+            "--keep-float is for files of 16 bits; one for ONNX Runtime is fp32 throughout.",
+            remedy="Add --precision fp16, or leave it out.",
+        )
+
+
+def converter_for(options: BundleOptions) -> Converter:
+    """The converter that the options name."""
+    converters = CONVERTERS[options.runtime]
+    return converters[options.via or next(iter(converters))]()
+
+
+def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progress) -> Made:
+    """Convert an ONNX file into ``work``, and compare what came out with it."""
+    source = read_onnx(model, parse_inputs(options.input_shapes))
+    converter = converter_for(options)
+    converter.check(source)
+    refuse_too_large(source)
+    preprocessing = source_preprocessing(source, options)
+    source = _with_layouts(source, preprocessing)
+    samples = read_samples(options.samples, source.inputs, preprocessing, progress)
+    runs = SourceRuns(source, samples, preprocessing)
+    outputs = source_outputs(source, runs.first)
+    postprocessing = source_postprocessing(source, runs.first, options)
+    precision = options.precision or "fp32"
+    progress(Stage(text=f"Converting {source.path.name} to {options.runtime} ({precision})"))
+    request = ConversionRequest(
+        outputs=outputs,
+        precision=precision,
+        folder=work,
+        keep_float=options.keep_float,
+    )
+    if options.verify:
+        converted, verification = convert_proven(
+            converter, runs, request, options.accept_unproven, progress
+        )
+    else:
+        converted, verification = convert_unproven(converter, runs, request, progress)
+    notes = [*source.notes, *noted(source.metadata), *kept_notes(converted, runs.wide())]
+    for note in notes:
+        progress(Stage(text=note))
+    tools = (*versions(converter), *exported_by(source.metadata))
+    return Made(
+        model=converted,
+        preprocessing=preprocessing,
+        postprocessing=postprocessing,
+        verification=verification,
+        tools=tools,
+        notes=tuple(notes),
+    )
+
+
+def from_pair(model: Path, options: BundleOptions, progress: Progress) -> Made:
+    """Take ncnn's own files as they are."""
+    if options.runtime != "ncnn":
+        raise UsageError(f"{model} is a model for ncnn, not for {options.runtime}.")
+    progress(Stage(text=f"Loading {model.name} in ncnn"))
+    requests = parse_inputs(options.input_shapes)
+    if any(request.ranges for request in requests.values()):
+        raise UsageError(f"The shapes of {model.name} are fixed; give one size an axis.")
+    if any(request.values for request in requests.values()):
+        raise UsageError(
+            f"{model.name} is a model of ncnn, whose inputs cannot be fixed to a value.",
+            remedy="Fix it when the model is converted from its source.",
+        )
+    pair = read_pair(model, {name: request.shape for name, request in requests.items()})
+    if options.precision not in (None, pair.precision):
+        raise UsageError(
+            f"The weights beside {model} are {pair.precision}, not {options.precision}.",
+            remedy="Convert the model again from its source.",
+        )
+    return Made(
+        model=pair,
+        preprocessing=_preprocessing(options, pair.inputs, None),
+        postprocessing=_postprocessing(options, pair.outputs, None),
+        verification=Verification(status="no-reference"),
+        tools=(("deployx-edge", __version__), ("ncnn", ncnn_version())),
+    )
+
+
+def versions(converter: Converter) -> tuple[tuple[str, str], ...]:
+    """Everything whose version decides what comes out."""
+    return tuple(dict((("deployx-edge", __version__), *converter.versions())).items())
+
+
+def converted(bundle: Bundle) -> ConvertedModel:
+    """What lies in the bundle, as what a conversion gives."""
+    return ConvertedModel(
+        runtime=bundle.runtime,
+        precision=bundle.precision,
+        files=tuple((file.role, bundle.path(file.role)) for file in bundle.files),
+        inputs=bundle.inputs,
+        outputs=bundle.outputs,
+    )
+
+
+def source_preprocessing(
+    source: OnnxSource, options: BundleOptions | None = None
+) -> tuple[PreProcessing, ...]:
+    """What the options say of pictures, else what the ONNX file says."""
+    said = source.metadata.get(_PREPROCESS_KEY)
+    return _preprocessing(options or BundleOptions(), source.inputs, said)
+
+
+def source_postprocessing(
+    source: OnnxSource, outputs: Mapping[str, Array], options: BundleOptions | None = None
+) -> tuple[PostProcessing, ...]:
+    """What the options say of outputs, else what the ONNX file says."""
+    said = source.metadata.get(_POSTPROCESS_KEY)
+    tensors = [SourceTensor(name=name, shape=array.shape) for name, array in outputs.items()]
+    return _postprocessing(options or BundleOptions(), tensors, said)
+
+
+def _preprocessing(
+    options: BundleOptions, inputs: Sequence[NamedShape], from_file: str | None
+) -> tuple[PreProcessing, ...]:
+    texts = step_texts(options.preprocess) or ((from_file,) if from_file else ())
+    steps = tuple(parse_preprocessing(text, inputs) for text in texts)
+    if len({step.input for step in steps}) != len(steps):
+        raise UsageError("--preprocess is given twice for the same input.")
+    return steps
+
+
+def _postprocessing(
+    options: BundleOptions, outputs: Sequence[NamedShape], from_file: str | None
+) -> tuple[PostProcessing, ...]:
+    texts = step_texts(options.postprocess) or ((from_file,) if from_file else ())
+    steps = tuple(parse_postprocessing(text, outputs) for text in texts)
+    if len({step.output for step in steps}) != len(steps):
+        raise UsageError("--postprocess is given twice for the same output.")
+    return steps
+
+
+def _with_layouts(source: OnnxSource, steps: Sequence[PreProcessing]) -> OnnxSource:
+    """What the user says of the channels' place counts for more than what the graph shows."""
+    last = {step.input for step in steps if step.layout == "NHWC"}
+    first = {step.input for step in steps} - last
+    return replace(source, channels_last=(source.channels_last | last) - first)
+
+
+def source_outputs(source: OnnxSource, arrays: Mapping[str, Array]) -> tuple[SourceTensor, ...]:
+    """The outputs with the shapes of a run's; ModelError where one is empty.
+
+    Also where one is not finite, if weights are not: then everything that follows is in vain.
+    """
+    if not is_finite(arrays.values()):
+        refuse_broken_weights(source)
+    outputs = tuple(
+        SourceTensor(name=name, shape=array.shape, dtype=source.output_dtypes[name])
+        for name, array in arrays.items()
+    )
+    for tensor in outputs:
+        if 0 in tensor.shape:
+            raise ModelError(f"The output '{tensor.name}' of {source.path.name} is empty.")
+    return outputs

@@ -1,0 +1,311 @@
+"""Models as people name them become files that can be converted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from deployx_edge.bundle import sha256_of
+from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.files import parse_json
+from deployx_edge.model import InputRequest
+from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.resources import cache_folder
+from deployx_edge.scratch import beside
+from deployx_edge.sources.onnx.file import EXPORTER_KEY
+from deployx_edge.sources.torch.export import (
+    EXPORTERS,
+    Exported,
+    ExportRequest,
+    export_torch,
+    exporters_for,
+)
+from deployx_edge.sources.torch.function import function_of, is_program, output_names
+from deployx_edge.sources.torch.model import TorchSource, is_torch, load_torch, traced_note
+from deployx_edge.sources.torch.state import StatefulError
+from deployx_edge.sources.torch.trials import exported_inputs, input_tensors
+from deployx_edge.workflows.convert.bundle_key import code_digest, tool_versions
+from deployx_edge.workflows.locking import locked
+
+# What was told aloud while a model was exported travels in the ONNX file's metadata.
+NOTES_KEY = "deployx-edge.notes"
+EXPORT_KEYS = (EXPORTER_KEY, NOTES_KEY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchOptions:
+    """How a model comes out of PyTorch.
+
+    ``checkpoint`` and ``factory_arguments`` (a JSON object) are for ``package.module:factory``.
+    ``exporter``: "dynamo", "torchscript", or "auto" for the first that can do it.
+    ``rewriters``: modules or ``.py`` files that register rewriters; ``settings`` (a JSON object)
+    is what these find in ``context.config``. ``accept_frozen``: a trace may keep one value of
+    what depends on the inputs; the bundle's notes name each.
+    """
+
+    checkpoint: Path | None = None
+    factory_arguments: str = "{}"
+    exporter: str = "auto"
+    rewriters: tuple[str, ...] = ()
+    settings: str = "{}"
+    accept_frozen: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedModel:
+    """A file to convert, what it is called, and the sha256 of what the user named.
+
+    ``fixed_inputs`` are the words that give inputs of it a value.
+    """
+
+    path: Path
+    name: str
+    source_file: str
+    source_sha256: str
+    fixed_inputs: tuple[str, ...] = ()
+
+
+@contextmanager
+def opened_model(
+    model: Path,
+    options: TorchOptions,
+    inputs: Mapping[str, InputRequest],
+    *,
+    runtime: str = "ncnn",
+    progress: Progress = silent,
+) -> Iterator[OpenedModel]:
+    """The file itself, or the ONNX that one of PyTorch's models is exported to.
+
+    Exports of files are kept in the cache by the hash of what went in; what Python code makes
+    is exported anew, as nobody knows what that code depends on. Raises UsageError, ModelError
+    or MissingToolError.
+    """
+    reference = str(model)
+    if not is_torch(reference):
+        if options != TorchOptions():
+            raise UsageError(
+                f"{model} does not come from PyTorch; the options for that cannot be used.",
+            )
+        digest = _digest_of(model)
+        stem = model.name.removesuffix(model.suffix)
+        yield OpenedModel(
+            path=model,
+            name=stem,
+            source_file=model.name,
+            source_sha256=digest,
+            fixed_inputs=_fixed(inputs),
+        )
+        return
+    source = TorchSource(
+        reference=reference,
+        checkpoint=options.checkpoint,
+        arguments=_object(options.factory_arguments, "--factory-args"),
+        accept_frozen=options.accept_frozen,
+    )
+    if options.exporter not in ("auto", *EXPORTERS):
+        raise UsageError(f"The exporter is auto, {' or '.join(EXPORTERS)}, not {options.exporter}.")
+    if source.is_factory or options.rewriters:
+        with tempfile.TemporaryDirectory(prefix="deployx-edge-export-") as folder:
+            path = Path(folder) / f"{source.name}.onnx"
+            _export(source, options, inputs, runtime, path, progress)
+            yield _opened(source, path, inputs)
+        return
+    yield _opened(source, _kept_export(source, options, inputs, runtime, progress), inputs)
+
+
+def noted(metadata_of_model: Mapping[str, str]) -> tuple[str, ...]:
+    """What was told aloud when the model was exported."""
+    return tuple(json.loads(metadata_of_model.get(NOTES_KEY, "[]")))
+
+
+def _fixed(inputs: Mapping[str, InputRequest]) -> tuple[str, ...]:
+    return tuple(request.word for request in inputs.values() if request.values)
+
+
+def exported_by(metadata_of_model: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The exporter, as a tool with its version; nothing for a file that came as ONNX."""
+    found = metadata_of_model.get(EXPORTER_KEY)
+    return (("torch", found),) if found else ()
+
+
+def _opened(source: TorchSource, path: Path, inputs: Mapping[str, InputRequest]) -> OpenedModel:
+    from_file = not source.is_factory
+    return OpenedModel(
+        path=path,
+        name=source.name,
+        source_file=Path(source.reference).name if from_file else source.reference,
+        source_sha256=sha256_of(Path(source.reference) if from_file else path),
+        fixed_inputs=_fixed(inputs),
+    )
+
+
+def _kept_export(
+    source: TorchSource,
+    options: TorchOptions,
+    inputs: Mapping[str, InputRequest],
+    runtime: str,
+    progress: Progress,
+) -> Path:
+    path = Path(source.reference)
+    parts = [_digest_of(path), repr(inputs), repr(options), repr(tool_versions()), code_digest()]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    folder = cache_folder() / "exports" / key
+    kept = folder / f"{source.name}.onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock"):
+        if not kept.is_file():
+            with beside(folder / "export") as work:
+                work.mkdir()
+                _export(source, options, inputs, runtime, work / kept.name, progress)
+                for file in sorted(work.iterdir(), reverse=True):
+                    file.replace(folder / file.name)
+    return kept
+
+
+def _export(
+    source: TorchSource,
+    options: TorchOptions,
+    inputs: Mapping[str, InputRequest],
+    runtime: str,
+    path: Path,
+    progress: Progress,
+) -> None:
+    from deployx_edge.rewriting import load_rewriters
+
+    progress(Stage(text=f"Loading {source.reference}"))
+    model = load_torch(source)
+    load_rewriters(options.rewriters)
+    possible = exporters_for(model)
+    if options.exporter != "auto" and options.exporter not in possible:
+        raise UsageError(f"{source.reference} can only be exported by {possible[0]}.")
+    wanted = possible if options.exporter == "auto" else (options.exporter,)
+    tensors = input_tensors(inputs)
+    # An exported program says itself what goes in and out.
+    outputs = output_names(model, tensors) if "torchscript" in possible else ()
+    notes: list[str] = []
+    for exporter in wanted:
+        progress(Stage(text=f"Exporting {source.name} to ONNX ({exporter})"))
+        request = ExportRequest(inputs=tensors, exporter=exporter)
+        try:
+            if _is_python(model) or options.rewriters:
+                exported = _export_rewritten(model, request, outputs, path, runtime, options)
+            else:
+                exported = export_torch(model, request, outputs, path)
+            progress(Stage(text="Comparing what was exported with PyTorch"))
+            notes += _checked(exported, model, inputs, path, accept_frozen=options.accept_frozen)
+        except StatefulError:
+            raise
+        except ModelError as error:
+            if exporter == wanted[-1]:
+                raise
+            notes.append(f"{error.message} The exporter {wanted[-1]} could.")
+            progress(Stage(text=error.message))
+            continue
+        _note(path, exporter, [*notes, *traced_note(source.name, model)])
+        return
+
+
+def _checked(
+    exported: Exported,
+    model: Any,
+    inputs: Mapping[str, InputRequest],
+    path: Path,
+    *,
+    accept_frozen: bool,
+) -> list[str]:
+    """What is to be told of an export; ModelError where it is another model than the module."""
+    from deployx_edge.sources.torch.check import check_export
+
+    frozen = "; ".join(map(str, exported.frozen))
+    if frozen and not accept_frozen:
+        raise ModelError(
+            f"The trace keeps one value of what depends on the inputs: {frozen}.",
+            remedy="Write it with tensors (torch.where, masks), or as a rewriter; "
+            "--accept-frozen says that every input goes the way of the example that is traced "
+            "(noise of 0 … 1, of the best sizes).",
+        )
+    # A program's inputs are named and sized by itself.
+    tensors = exported_inputs(path, inputs) if is_program(model) else input_tensors(inputs)
+    function = function_of(model, [tensor.name for tensor in tensors])
+    return [
+        *exported.notes,
+        *((f"The trace keeps, as accepted (--accept-frozen): {frozen}.",) if frozen else ()),
+        *check_export(path, function, tensors, accept_frozen=bool(frozen)),
+    ]
+
+
+def _is_python(model: Any) -> bool:
+    """Whether the model is code that rewriters and marks can work on."""
+    import torch
+
+    return isinstance(model, torch.nn.Module) and not isinstance(model, torch.jit.ScriptModule)
+
+
+def _export_rewritten(
+    model: Any,
+    request: ExportRequest,
+    outputs: tuple[str, ...],
+    path: Path,
+    runtime: str,
+    options: TorchOptions,
+) -> Exported:
+    """Export under the rewriters for the runtime; what is to be told of them comes beside."""
+    from deployx_edge.rewriting import RewriteRequest, rewriting
+
+    rewriters = rewriting(
+        RewriteRequest(
+            runtime=runtime,
+            intermediate="onnx",
+            exporter=request.exporter,
+            config=_object(options.settings, "--settings"),
+        ),
+        model,
+    )
+    with rewriters as rewritten:
+        arguments = rewriters.export_arguments()
+        exported = export_torch(rewritten, replace(request, arguments=arguments), outputs, path)
+    unused = [
+        f"The {use.kind} rewriter of {use.path} found nothing to do." for use in rewriters.unused()
+    ]
+    return replace(exported, notes=(*exported.notes, *unused))
+
+
+def _note(path: Path, exporter: str, notes: list[str]) -> None:
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    for key, value in (
+        (EXPORTER_KEY, f"{metadata.version('torch')} {exporter}"),
+        (NOTES_KEY, json.dumps(notes)),
+    ):
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, path)
+
+
+def _digest_of(model: Path) -> str:
+    """The sha256 of a model's file; UsageError where there is none."""
+    try:
+        return sha256_of(model)
+    except FileNotFoundError as error:
+        raise UsageError(f"The model {model} does not exist.") from error
+    except OSError as error:
+        raise UsageError(f"The model {model} cannot be read: {error.strerror}.") from error
+
+
+def _object(text: str, option: str) -> dict[str, Any]:
+    try:
+        found = parse_json(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} is no JSON: {error}.", remedy="Write it like '{\"width\": 32}'."
+        ) from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{option} is no JSON object.", remedy="Write it like '{\"width\": 32}'.")
+    return found

@@ -1,0 +1,37 @@
+"""How a bundle is made; apart, so that asking for one that is there imports no converter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployx_edge.workflows.convert.models import TorchOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleOptions:
+    """How a bundle is made.
+
+    ``runtime``: one of ``conversion.CONVERTERS``, ``via`` one of its converters (None: the first).
+    ``precision``: "fp32", "fp16", "bf16", or None for fp32, or for what the files already are.
+    ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes or another shape,
+    ``NAME=16000`` for inputs with a fixed value, see ``model.parse_inputs``. ``preprocess`` and
+    ``postprocess``: see ``preprocessing``; where empty, what the ONNX file says in its metadata.
+    ``samples``: ``.npz`` files or pictures to compare on, beside the inputs made up for it.
+    ``verify`` False skips the comparison with the source, and ``accept_unproven`` accepts
+    outputs that hardly depend on the input; the manifest records either. ``keep_float`` names
+    layers that stay fp32 where the rest has 16 bits. ``name``: the bundle's, None for the file's.
+    """
+
+    runtime: str = "ncnn"
+    precision: str | None = None
+    input_shapes: tuple[str, ...] = ()
+    preprocess: tuple[str, ...] = ()
+    postprocess: tuple[str, ...] = ()
+    samples: tuple[Path, ...] = ()
+    verify: bool = True
+    accept_unproven: bool = False
+    keep_float: tuple[str, ...] = ()
+    name: str | None = None
+    via: str | None = None
+    torch: TorchOptions = field(default_factory=TorchOptions)

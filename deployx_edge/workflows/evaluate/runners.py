@@ -1,0 +1,290 @@
+"""Where the outputs of an evaluation come from: the reference, this computer, a board."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Semaphore
+from typing import IO, Protocol
+
+import numpy
+
+from deployx_edge.agent.client import InputTensor
+from deployx_edge.bundle import Bundle, bundle_digest
+from deployx_edge.config import load_config
+from deployx_edge.errors import LinkLostError, UsageError
+from deployx_edge.evaluation.data.datasets import Dataset
+from deployx_edge.evaluation.values import Sample
+from deployx_edge.measurement.values import BenchPlan, Limits, PrecisionCount, RunOptions
+from deployx_edge.model import (
+    PreProcessing,
+    from_runtime_array,
+    to_runtime_arrays,
+)
+from deployx_edge.processing.preprocessing import write_content
+from deployx_edge.progress import Progress, Stage
+from deployx_edge.resources import cache_folder
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.runner import open_converted
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.boards.crash_log import watched
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.convert.bundle import TorchOptions
+from deployx_edge.workflows.convert.conversion import converted
+from deployx_edge.workflows.convert.models import opened_model
+from deployx_edge.workflows.measure.loading import loaded, random_inputs
+
+# Enough that a board is never idle, few enough that large samples fit into memory.
+_IN_FLIGHT = 8
+# How often a link that broke is opened again before the command gives up.
+_TRIES = 3
+
+Arrays = Mapping[str, numpy.ndarray]
+# Each sample of a data set with a model's outputs for it.
+Runner = Callable[[Dataset], Iterator[tuple[Sample, Arrays]]]
+
+
+class Taker(Protocol):
+    """Whoever takes in the outputs, sample by sample."""
+
+    @property
+    def count(self) -> int:
+        """How many samples were taken in."""
+        ...
+
+    @property
+    def running(self) -> str:
+        """A few words on how it stands."""
+        ...
+
+    def take(self, sample: Sample, outputs: Arrays) -> None:
+        """Take in the next sample."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is run: a bundle on the samples of a data set, with the options of the run; ``wait``
+    for a board that another run has, ``verify`` what lies there, ``force`` where the model took it
+    down before."""
+
+    bundle: Bundle
+    data: Dataset
+    preprocessing: tuple[PreProcessing, ...]
+    run: RunOptions
+    wait: bool = True
+    verify: bool = False
+    force: bool = False
+
+
+def feed(
+    outputs: Iterator[tuple[Sample, Arrays]], taker: Taker, total: int, progress: Progress
+) -> float:
+    """Give everything to the taker; samples a second, from the first answer to the last."""
+    started, first, rate = 0.0, taker.count, 0.0
+    for sample, arrays in outputs:
+        taker.take(sample, arrays)
+        now = time.monotonic()
+        started = started or now
+        rate = (taker.count - first - 1) / max(now - started, 1e-9)
+        progress(_Samples(taker, total, rate))
+    return rate
+
+
+class _Samples:
+    """How far it is, how fast, and the first metric so far."""
+
+    def __init__(self, taker: Taker, total: int, rate: float) -> None:
+        self.text = f"{taker.count} of {total} samples, {rate:.1f}/s, {taker.running}"
+
+
+@contextmanager
+def reference_runner(
+    source: Path, bundle: Bundle, torch: TorchOptions, progress: Progress
+) -> Iterator[Runner]:
+    """Outputs of the source in ONNX Runtime; UsageError where it is not the bundle's."""
+    requests = bundle.input_requests()
+    with opened_model(source, torch, requests, progress=progress) as opened:
+        if opened.path.suffix != ".onnx":
+            raise UsageError(f"{source} is no ONNX model, which a reference has to be.")
+        model = read_onnx(opened.path, requests)
+        if set(model.output_names) != {spec.name for spec in bundle.outputs}:
+            raise UsageError(f"{source} is not what the bundle {bundle.name} was made from.")
+        session = Reference(model)
+
+        def outputs_of(data: Dataset) -> Iterator[tuple[Sample, Arrays]]:
+            for sample in data:
+                yield sample, session.run(sample.inputs)
+
+        yield outputs_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How it went in one place.
+
+    ``rate`` in samples a second; ``resumed`` samples were known before; ``precisions`` are those
+    that the layers ran in, empty where no board told.
+    """
+
+    rate: float
+    resumed: int = 0
+    precisions: tuple[PrecisionCount, ...] = ()
+
+
+def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> Ran:
+    """Feed the taker from one place.
+
+    None is this computer. A link that breaks is opened again, and what an interrupted run had
+    answered is not computed again.
+    """
+    data = work.data
+    if device is None:
+        progress(Stage(text=f"Running {len(data)} samples in {work.bundle.runtime}"))
+        return Ran(rate=feed(_here(work), taker, len(data), progress))
+    journal = _Journal(work, device)
+    for outputs, sample in zip(journal.replayed(), data, strict=False):
+        taker.take(sample, outputs)
+    done, rate = taker.count, 0.0
+    if done:
+        progress(Stage(text=f"Going on behind {done} samples of an interrupted run"))
+    told: list[PrecisionCount] = []
+    for attempt in range(_TRIES):
+        # What was answered and not yet counted is asked once more.
+        journal.count = start = taker.count
+        try:
+            answers = streamed(work, device, journal, progress, start, told)
+            rate = feed(answers, taker, len(data), progress)
+            break
+        except LinkLostError as error:
+            if attempt == _TRIES - 1:
+                raise
+            progress(Stage(text=f"{error.message} Going on behind {taker.count} samples"))
+    journal.remove()
+    return Ran(rate=rate, resumed=done, precisions=tuple(told))
+
+
+def _here(work: Work) -> Iterator[tuple[Sample, Arrays]]:
+    """Samples with the outputs of the runtime's Python package."""
+    with open_converted(converted(work.bundle)) as opened:
+        for sample in work.data:
+            yield sample, opened.run(sample.inputs)
+
+
+def streamed(
+    work: Work,
+    device: str,
+    journal: _Journal,
+    progress: Progress,
+    start: int,
+    told: list[PrecisionCount],
+) -> Iterator[tuple[Sample, Arrays]]:
+    """Samples from ``start`` on with the board's outputs, several in flight.
+
+    ``told`` is given the precisions that layers run in there, which no option decides alone.
+    """
+    bundle = work.bundle
+    waiting: deque[Sample] = deque()
+    free = Semaphore(_IN_FLIGHT)
+
+    def requests() -> Iterator[list[InputTensor]]:
+        for sample in islice(iter(work.data), start, None):
+            free.acquire()
+            waiting.append(sample)
+            arrays = to_runtime_arrays(bundle.inputs, sample.inputs)
+            yield [
+                InputTensor(blob=blob, array=array, batched=batched)
+                for blob, (array, batched) in arrays.items()
+            ]
+
+    board, purpose = load_config().find_device(device), f"evaluate {bundle.name}"
+    with (
+        open_session(
+            board, purpose=purpose, wait=work.wait, verify=work.verify, progress=progress
+        ) as session,
+        watched(session, bundle, work.run, force=work.force) as watch,
+    ):
+        session.push(bundle)
+        with loaded(session, bundle, work.run, Limits()) as load:
+            watch.phase = "run"
+            one = BenchPlan(warmup=0, iterations=1)
+            told[:] = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
+            progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))
+            for reply in session.client.infer(load.model_id, requests()):
+                free.release()
+                outputs = {
+                    spec.name: from_runtime_array(spec, reply.outputs[spec.blob])
+                    for spec in bundle.outputs
+                }
+                journal.write(outputs)
+                yield waiting.popleft(), outputs
+
+
+class _Journal:
+    """Each answered sample's outputs on disk, so that an interrupted run can go on.
+
+    One file, to which records are added: a header, then an .npz. A record counts where it is
+    whole and the next one in number, so that neither what a kill cut short nor a second
+    evaluation of the same at the same time does harm.
+    """
+
+    _HEADER = struct.Struct("<QIQ")  # number of the sample, CRC-32 and size of what follows
+
+    def __init__(self, work: Work, device: str) -> None:
+        steps = repr(work.preprocessing)
+        parts = (bundle_digest(work.bundle), work.data.digest, device, repr(work.run), steps)
+        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+        self._path = cache_folder() / "evaluations" / f"{key}.journal"
+        self.count = 0
+
+    def replayed(self) -> Iterator[Arrays]:
+        """The outputs of the first samples, as far as there are any."""
+        try:
+            file = self._path.open("r+b")
+        except OSError:
+            return
+        count = end = 0
+        with file:
+            while (record := self._record(file)) is not None and record[0] <= count:
+                end = file.tell()
+                if record[0] == count:
+                    count += 1
+                    yield record[1]
+            # What is added must not come behind something that nobody reads.
+            file.truncate(end)
+
+    def _record(self, file: IO[bytes]) -> tuple[int, Arrays] | None:
+        header = file.read(self._HEADER.size)
+        if len(header) < self._HEADER.size:
+            return None
+        number, checksum, size = self._HEADER.unpack(header)
+        content = file.read(size)
+        # None is empty, but what a file system left of a page that it lost reads as one that is.
+        if not content or len(content) < size or zlib.crc32(content) != checksum:
+            return None
+        with numpy.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return number, {name: arrays[name] for name in arrays.files}
+
+    def write(self, outputs: Arrays) -> None:
+        """Add the next sample's outputs."""
+        buffer = io.BytesIO()
+        write_content(buffer, outputs)
+        content = buffer.getvalue()
+        header = self._HEADER.pack(self.count, zlib.crc32(content), len(content))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab") as file:
+            file.write(header + content)
+        self.count += 1
+
+    def remove(self) -> None:
+        """It is done: nothing has to be kept."""
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""How fast a bundle runs, what it gives, and where that differs."""

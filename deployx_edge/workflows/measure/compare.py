@@ -1,0 +1,229 @@
+"""Two forms of one model beside each other, tensor by tensor, here or with one on a board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge.bundle import Bundle, load_bundle
+from deployx_edge.comparison import LIMITS, LayerCheck, coarser, structured_inputs
+from deployx_edge.config import load_config
+from deployx_edge.differences import WholeValues
+from deployx_edge.errors import UsageError
+from deployx_edge.measurement.values import (
+    BenchPlan,
+    Limits,
+    PrecisionCount,
+    RunOptions,
+    precision_that_ran,
+    precision_warning,
+)
+from deployx_edge.model import format_shape
+from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
+from deployx_edge.runtimes.layerwise import (
+    ReferenceSide,
+    compare_layers,
+    source_side,
+)
+from deployx_edge.runtimes.runner import (
+    HOSTS,
+    Arrays,
+    OpenModel,
+    Take,
+    open_converted,
+    take_into,
+    take_nothing,
+)
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.convert.conversion import converted
+from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
+from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.samples import read_samples
+from deployx_edge.workflows.measure.bench import loaded, random_inputs
+from deployx_edge.workflows.measure.run import run
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What was compared, on how many inputs, and every tensor in the order of the layers.
+
+    ``device`` is where the second ran, None for this computer, and ``ran`` in which precisions, as
+    a board told; ``precision`` is the one whose limits hold. ``warning`` says where it did not run
+    as it was asked to, ``not_finite`` where its outputs there hold NaN or infinity and here none.
+    """
+
+    source: str
+    bundle: str
+    precision: str
+    device: str | None
+    inputs: int
+    layers: tuple[LayerCheck, ...]
+    ran: str | None = None
+    warning: str | None = None
+    not_finite: tuple[str, ...] = ()
+
+
+def compare(
+    first: Path,
+    second: Path,
+    *,
+    device: str | None = None,
+    options: RunOptions | None = None,
+    samples: Sequence[Path] = (),
+    torch: TorchOptions | None = None,
+    wait: bool = True,
+    progress: Progress = silent,
+) -> Comparison:
+    """Run a model and a bundle made of it on the same inputs, and compare what is between.
+
+    ``first`` is an ``.onnx``, one of PyTorch's models, or another bundle; ``second`` a bundle,
+    which runs on ``device`` with ``options``, or here. Raises UsageError where they do not
+    belong together or have no tensors in common, ModelError or BundleError where one cannot be
+    read or run.
+    """
+    bundle = load_bundle(second)
+    model = converted(bundle)
+    with _reference(first, bundle, torch or TorchOptions(), progress) as reference:
+        own = read_samples(samples, bundle.inputs, bundle.preprocessing, progress)
+        inputs = (*own, *structured_inputs(bundle.inputs, bundle.preprocessing))
+        chosen = options or RunOptions()
+        shapes = ", ".join(f"{spec.name} {format_shape(spec.shape)}" for spec in bundle.inputs)
+        progress(Stage(text=f"Running both on {len(inputs)} inputs ({shapes})"))
+        with _place(bundle, device, chosen, wait, progress) as place:
+            layers = compare_layers(
+                model, reference, inputs, opened=place.model, precision=place.precision
+            )
+    return Comparison(
+        source=first.name,
+        bundle=bundle.name,
+        precision=place.precision,
+        device=device,
+        inputs=len(inputs),
+        layers=layers,
+        ran=place.ran,
+        warning=place.warning,
+        not_finite=tuple(place.broken[:1]),
+    )
+
+
+@contextmanager
+def _reference(
+    path: Path, bundle: Bundle, torch: TorchOptions, progress: Progress
+) -> Iterator[ReferenceSide]:
+    if path.is_dir():
+        other = load_bundle(path)
+        _check_outputs([spec.name for spec in other.outputs], bundle)
+        model = converted(other)
+        with open_converted(model) as runner:
+            yield _bundle_side(model, runner)
+        return
+    requests = bundle.input_requests()
+    with opened_model(path, torch, requests, runtime=bundle.runtime, progress=progress) as opened:
+        if opened.path.suffix != ".onnx":
+            raise UsageError(f"{path} is not an .onnx file, one of PyTorch's models, or a bundle.")
+        source = read_onnx(opened.path, requests)
+        _check_outputs(source.output_names, bundle)
+        yield source_side(source)
+
+
+def _bundle_side(model: ConvertedModel, opened: OpenModel) -> ReferenceSide:
+    """Another bundle on this computer; names are those of its blobs."""
+    names = HOSTS[model.runtime].blobs(model)
+
+    def tensors(arrays: Arrays) -> Iterator[Mapping[str, Array]]:
+        found: dict[str, Array] = {}
+        opened.run(arrays, names, take_into(found))
+        yield found
+
+    return ReferenceSide(names=names, tensors=tensors, matched=lambda _: {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where the bundle is loaded (None: on this computer yet to be), and whose limits hold."""
+
+    model: OpenModel | None
+    precision: str
+    ran: str | None = None
+    warning: str | None = None
+    # Told while it runs.
+    broken: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def _place(
+    bundle: Bundle, device: str | None, options: RunOptions, wait: bool, progress: Progress
+) -> Iterator[_Place]:
+    if device is None:
+        yield _Place(model=None, precision=bundle.precision)
+        return
+    board, purpose = load_config().find_device(device), f"compare {bundle.name}"
+    with open_session(board, purpose=purpose, wait=wait, progress=progress) as session:
+        there = _BoardModel(session, bundle, options, board.name)
+        session.push(bundle)
+        one = BenchPlan(warmup=0, iterations=1)
+        with loaded(session, bundle, options, Limits()) as load:
+            ran = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
+        yield _Place(
+            model=there,
+            precision=coarsest(bundle.precision, options.precision, ran),
+            ran=precision_that_ran(ran) if ran else None,
+            warning=precision_warning(options.precision, bundle.precision, ran) if ran else None,
+            broken=there.broken,
+        )
+
+
+class _BoardModel:
+    """A bundle on a board, as ``OpenModel``."""
+
+    def __init__(self, session: Session, bundle: Bundle, options: RunOptions, board: str) -> None:
+        self._session = session
+        self._bundle = bundle
+        self._options = options
+        self._board = board
+        self.broken: list[str] = []
+        self.overflows: HalfOverflows | None = None
+
+    def run(
+        self,
+        arrays: Arrays,
+        blobs: Sequence[str] = (),
+        take: Take = take_nothing,
+        *,
+        measure: bool = False,
+    ) -> dict[str, Array]:
+        """See ``OpenModel``."""
+        found = run(self._session, self._bundle, arrays, options=self._options, dump=blobs)
+        missed = broken_outputs(self._bundle, arrays, found)
+        if missed:
+            self.broken.append(not_finite_sentence(missed, self._board))
+        for blob in blobs:
+            take(blob, WholeValues(found[blob]))
+        return {spec.name: found[spec.name] for spec in self._bundle.outputs}
+
+
+def coarsest(stored: str, asked: str, ran: Sequence[PrecisionCount]) -> str:
+    """The precision whose limits hold: of stored weights, of what layers ran in, the coarsest.
+
+    What was ``asked`` for counts as well: a processor without half floats computes in fp32, and
+    ncnn still rounds weights to them there (an output of the digits was off by 1.3e-4).
+    """
+    there = [count.precision for count in ran if count.layers and count.precision in LIMITS]
+    return coarser(stored, asked, *there)
+
+
+def _check_outputs(names: Sequence[str], bundle: Bundle) -> None:
+    own = [spec.name for spec in bundle.outputs]
+    if list(names) != own:
+        raise UsageError(
+            f"The bundle does not come from this model: its outputs are {', '.join(own)}, "
+            f"the model's {', '.join(names)}."
+        )

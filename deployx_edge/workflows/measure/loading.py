@@ -1,0 +1,83 @@
+"""A model in its worker on a board, and what a bench computes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy
+
+from deployx_edge.agent.client import InputTensor
+from deployx_edge.bundle import Bundle, bundle_digest
+from deployx_edge.comparison import is_finite
+from deployx_edge.measurement.values import Limits, LoadResult, ModelIdentity, RunOptions
+from deployx_edge.model import format_shape, from_runtime_array, to_runtime_array
+from deployx_edge.workflows.boards.session import Session
+from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
+
+_SEED = 0
+
+
+@contextmanager
+def loaded(
+    session: Session,
+    bundle: Bundle,
+    options: RunOptions,
+    limits: Limits,
+    outputs: tuple[str, ...] = (),
+) -> Iterator[LoadResult]:
+    """A model in its worker for as long as the block lasts; ``outputs`` are the blobs wanted."""
+    load = session.load(bundle, options, limits, outputs)
+    try:
+        yield load
+    except BaseException:
+        # The error inside is the news; the worker ends with the session at the latest.
+        raise
+    else:
+        session.client.unload(load.model_id)
+
+
+def identity_of(bundle: Bundle) -> ModelIdentity:
+    """What a result says about the model that it is of."""
+    return ModelIdentity(
+        name=bundle.name,
+        runtime=bundle.runtime,
+        bundle_sha256=bundle_digest(bundle),
+        source_sha256=bundle.provenance.source_sha256,
+        inputs=tuple(f"{spec.name}:{format_shape(spec.shape)}" for spec in bundle.inputs),
+    )
+
+
+def random_inputs(bundle: Bundle, batch: int = 1) -> list[InputTensor]:
+    """Seeded noise in [0, 1) for every input: what a bench computes on."""
+    arrays = _noise(bundle, batch)
+    tensors = []
+    for spec in bundle.inputs:
+        array, batched = to_runtime_array(spec, arrays[spec.name])
+        tensors.append(InputTensor(blob=spec.blob, array=array, batched=batched))
+    return tensors
+
+
+def not_finite(session: Session, bundle: Bundle, model_id: str, batch: int = 1) -> tuple[str, ...]:
+    """What is not finite in the outputs of one run, as a sentence; nothing where all is well."""
+    requests = iter([random_inputs(bundle, batch)])
+    (reply,) = session.client.infer(model_id, requests)
+    if is_finite(reply.outputs.values()):
+        return ()
+    found = {
+        spec.name: from_runtime_array(spec, reply.outputs[spec.blob], batched=batch > 1)
+        for spec in bundle.outputs
+    }
+    broken = broken_outputs(bundle, _noise(bundle, batch), found)
+    return (not_finite_sentence(broken, session.identity.name),) if broken else ()
+
+
+def _noise(bundle: Bundle, batch: int) -> dict[str, numpy.ndarray]:
+    generator = numpy.random.default_rng(_SEED)
+    arrays = {}
+    for spec in bundle.inputs:
+        shape = tuple(
+            batch if axis == spec.batch_axis else size for axis, size in enumerate(spec.shape)
+        )
+        arrays[spec.name] = generator.random(shape, dtype=numpy.float32)
+    return arrays

@@ -1,0 +1,332 @@
+"""Run a model on inputs of the user's own: on a board, or on this computer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy
+
+from deployx_edge.agent.client import InputTensor
+from deployx_edge.bundle import Bundle, BundleSequence, is_sequence, load_sequence
+from deployx_edge.config import load_config
+from deployx_edge.errors import UsageError
+from deployx_edge.measurement.values import Limits, RunOptions
+from deployx_edge.model import (
+    PostProcessing,
+    from_runtime_array,
+    is_input_request,
+    parse_inputs,
+    to_runtime_arrays,
+)
+from deployx_edge.processing.preprocessing import write_content
+from deployx_edge.progress import Progress, Runs, Stage, silent
+from deployx_edge.runtimes.ncnn.native.names import readable
+from deployx_edge.runtimes.ncnn.requantized import code_scales, restored
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.runner import HOSTS, check_arrays, open_converted, take_into
+from deployx_edge.scratch import beside
+from deployx_edge.sources.onnx.file import OnnxSource, read_onnx, tensor_names
+from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.convert.conversion import (
+    converted,
+    source_postprocessing,
+    source_preprocessing,
+)
+from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
+from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.options import BundleOptions
+from deployx_edge.workflows.convert.samples import (
+    Arrays,
+    check_fixed,
+    join_samples,
+    read_arrays,
+    split_samples,
+)
+from deployx_edge.workflows.measure.loading import loaded
+
+# The runtimes that have a worker for boards.
+BOARD_RUNTIMES = ("ncnn",)
+
+# A bundle, its inputs, and tensors inside that are wanted too.
+BundleRunner = Callable[[Bundle, Mapping[str, numpy.ndarray], Sequence[str]], Arrays]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Arrays by the names of outputs and dumped tensors, and what outputs mean.
+
+    ``not_finite`` says where a device gave NaN or infinity that the model itself does not.
+    """
+
+    arrays: Arrays
+    meanings: tuple[PostProcessing, ...]
+    not_finite: tuple[str, ...] = ()
+
+
+def run(
+    session: Session,
+    bundle: Bundle,
+    inputs: Mapping[str, numpy.ndarray],
+    *,
+    options: RunOptions | None = None,
+    limits: Limits | None = None,
+    dump: Sequence[str] = (),
+) -> Arrays:
+    """The model's outputs for ``inputs``, named and shaped like the source model's.
+
+    The batch axis of the inputs may hold any number of samples: each is sent by itself,
+    with several in flight, and the outputs are put together again along theirs.
+    Arrays named like no input are left aside. ``dump`` names tensors inside the model, by
+    the names of its blobs: they are given as ncnn has them, without a batch axis for one
+    sample and with one in front for several.
+    """
+    to_runtime_arrays(bundle.inputs, inputs)  # everything is checked before a board is asked
+    samples = split_samples(bundle.inputs, inputs)
+    session.push(bundle)
+    collected: dict[str, list[numpy.ndarray]] = {spec.name: [] for spec in bundle.outputs}
+    inside: dict[str, list[numpy.ndarray]] = {name: [] for name in dump}
+    blobs = dict.fromkeys([*(spec.blob for spec in bundle.outputs), *map(readable, dump)])
+    with loaded(session, bundle, options or RunOptions(), limits or Limits(), tuple(blobs)) as load:
+        session.progress(Stage(text=f"Running {len(samples)} samples"))
+        requests = (_tensors(bundle, sample) for sample in samples)
+        for reply in session.client.infer(load.model_id, requests):
+            for spec in bundle.outputs:
+                collected[spec.name].append(from_runtime_array(spec, reply.outputs[spec.blob]))
+            for name, arrays in inside.items():
+                arrays.append(reply.outputs[readable(name)])
+            done = reply.sequence + 1
+            session.progress(Runs(done=done, expected=len(samples), last_ns=reply.compute_ns))
+    outputs = {spec.name: join_samples(spec, collected[spec.name]) for spec in bundle.outputs}
+    codes_or_values = {name: _stacked(parts) for name, parts in inside.items()}
+    return {**restored(code_scales(converted(bundle)), codes_or_values), **outputs}
+
+
+def run_bundle_here(
+    bundle: Bundle, inputs: Mapping[str, numpy.ndarray], *, dump: Sequence[str] = ()
+) -> Arrays:
+    """Like ``run``, by the runtime's Python package on this computer."""
+    model = converted(bundle)
+    host = HOSTS[bundle.runtime]
+    makers = host.makers(model, dump)
+    unknown = [name for name in dump if name not in makers]
+    if unknown:
+        raise UsageError(f"The bundle {bundle.name} has no tensor '{unknown[0]}'.")
+    check_arrays(bundle.inputs, [inputs])
+    samples = split_samples(bundle.inputs, inputs)
+    blobs = [makers[name].blob for name in dump]
+    inside: list[dict[str, numpy.ndarray]] = [{} for _ in samples]
+    with open_converted(model) as opened:
+        runs = [
+            opened.run(sample, blobs, take_into(found))
+            for sample, found in zip(samples, inside, strict=True)
+        ]
+    return {
+        **{name: _stacked([found[makers[name].blob] for found in inside]) for name in dump},
+        **{
+            spec.name: join_samples(spec, [found[spec.name] for found in runs])
+            for spec in bundle.outputs
+        },
+    }
+
+
+def run_anywhere(
+    model: Path,
+    words: Sequence[str],
+    device: str | None,
+    *,
+    options: RunOptions | None = None,
+    limits: Limits | None = None,
+    dump: Sequence[str] = (),
+    torch: TorchOptions | None = None,
+    wait: bool = True,
+    verify: bool = False,
+    progress: Progress = silent,
+) -> Outputs:
+    """Run a model, or a bundle, on a device, or on this computer where there is none.
+
+    ``words`` are inputs as ``--input`` takes them: ``.npz`` files, pictures, and shapes. With
+    ``verify`` all that lies on the board is hashed first.
+    """
+    shapes, files = split_inputs(words)
+    chosen = torch or TorchOptions()
+    broken: list[str] = []
+    open_runner = partial(_runner, device, options, limits, wait, verify, progress, broken)
+    if is_sequence(model):
+        with open_runner() as runner:
+            found = _run_sequence(load_sequence(model), files, dump, runner)
+            return replace(found, not_finite=tuple(broken))
+    if device is None and not model.is_dir():
+        return _run_source(model, shapes, files, dump, chosen, progress)
+    bundle = make_bundle(
+        model, options=BundleOptions(input_shapes=tuple(shapes), torch=chosen), progress=progress
+    )
+    inputs = read_arrays(files, bundle.preprocessing, progress)
+    check_fixed(inputs, bundle.input_requests())
+    with open_runner() as runner:
+        arrays = runner(bundle, inputs, dump)
+    return Outputs(arrays=arrays, meanings=bundle.postprocessing, not_finite=tuple(broken))
+
+
+def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """The words that give an input's shape (``NAME:1x3x224x224``), and the files.
+
+    A file that is really called so stays a file. Raises UsageError where no file is given.
+    """
+    shapes = [word for word in words if is_input_request(word) and not Path(word).exists()]
+    files = [Path(word) for word in words if word not in shapes]
+    if not files:
+        raise UsageError(
+            "Only shapes were given, nothing to run on.",
+            remedy="Add --input FILE.npz or a picture.",
+        )
+    return shapes, files
+
+
+def write_outputs(outputs: Mapping[str, numpy.ndarray], path: Path) -> None:
+    """An ``.npz`` with arrays named like the outputs, written beside and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with beside(path) as temporary:
+        with temporary.open("wb") as file:
+            write_content(file, outputs)
+        temporary.replace(path)
+
+
+@contextmanager
+def _runner(
+    device: str | None,
+    options: RunOptions | None,
+    limits: Limits | None,
+    wait: bool,
+    verify: bool,
+    progress: Progress,
+    broken: list[str],
+) -> Iterator[BundleRunner]:
+    """How bundles run: on the device where it has their runtime, else on this computer.
+
+    ``broken`` is told what a device gives that is not finite where the model itself is.
+    """
+
+    def here(bundle: Bundle, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]) -> Arrays:
+        progress(Stage(text=f"Running {bundle.name} in {bundle.runtime} on this computer"))
+        return run_bundle_here(bundle, inputs, dump=dump)
+
+    if device is None:
+        yield here
+        return
+    board = load_config().find_device(device)
+    purpose = "run a model"
+    with open_session(
+        board, purpose=purpose, wait=wait, verify=verify, progress=progress
+    ) as session:
+
+        def there(
+            bundle: Bundle, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]
+        ) -> Arrays:
+            found = run(session, bundle, inputs, options=options, limits=limits, dump=dump)
+            missed = broken_outputs(bundle, inputs, found)
+            if missed:
+                broken.append(not_finite_sentence(missed, board.name))
+            return found
+
+        yield there
+
+
+def _run_sequence(
+    sequence: BundleSequence,
+    files: Sequence[Path],
+    dump: Sequence[str],
+    runner: BundleRunner,
+) -> Outputs:
+    """Run the parts one after the other; those for ONNX Runtime always on this computer."""
+    steps = tuple(step for bundle in sequence.bundles for step in bundle.preprocessing)
+    values: dict[tuple[int | None, str], numpy.ndarray] = {
+        (None, name): array for name, array in read_arrays(files, steps).items()
+    }
+    dumped: Arrays = {}
+    for index, (part, bundle) in enumerate(zip(sequence.parts, sequence.bundles, strict=True)):
+        missing = [f.tensor for f in part.feeds if (f.part, f.tensor) not in values]
+        if missing:
+            raise UsageError(f"There is no array for the input '{missing[0]}'.")
+        inputs = {feed.input: values[feed.part, feed.tensor] for feed in part.feeds}
+        inside = [name for name in dump if name in HOSTS[bundle.runtime].blobs(converted(bundle))]
+        here = bundle.runtime not in BOARD_RUNTIMES
+        found = (
+            run_bundle_here(bundle, inputs, dump=inside) if here else runner(bundle, inputs, inside)
+        )
+        dumped.update({name: found[name] for name in inside})
+        values.update({(index, name): array for name, array in found.items()})
+    results = {result.output: values[result.part, result.tensor] for result in sequence.results}
+    return Outputs(arrays={**dumped, **results}, meanings=sequence.bundles[-1].postprocessing)
+
+
+def _run_source(
+    model: Path,
+    shapes: Sequence[str],
+    files: Sequence[Path],
+    dump: Sequence[str],
+    torch: TorchOptions,
+    progress: Progress,
+) -> Outputs:
+    requests = parse_inputs(shapes)
+    with opened_model(model, torch, requests, progress=progress) as opened:
+        if opened.path.suffix != ".onnx":
+            raise UsageError(
+                f"{model} is no ONNX model; only these run on this computer as they are.",
+                remedy="Name a board: --device local:.",
+            )
+        source = read_onnx(opened.path, requests)
+        steps = source_preprocessing(source)
+        inputs = read_arrays(files, steps, progress)
+        check_fixed(inputs, requests)
+        progress(Stage(text=f"Running {opened.name} in ONNX Runtime"))
+        arrays = _reference_outputs(source, inputs, dump)
+        outputs = {name: arrays[name] for name in source.output_names}
+        return Outputs(arrays=arrays, meanings=source_postprocessing(source, outputs))
+
+
+def _reference_outputs(
+    source: OnnxSource, inputs: Mapping[str, numpy.ndarray], dump: Sequence[str]
+) -> Arrays:
+    names = tuple(dict.fromkeys([*dump, *source.output_names]))
+    unknown = [name for name in dump if name not in tensor_names(source)]
+    if unknown:
+        raise UsageError(f"{source.path.name} has no tensor '{unknown[0]}' that a node makes.")
+    missing = [tensor.name for tensor in source.inputs if tensor.name not in inputs]
+    if missing:
+        raise UsageError(
+            f"There is no array for the input '{missing[0]}', only {', '.join(inputs) or 'none'}.",
+            remedy="Name the arrays like the inputs.",
+        )
+    given = {tensor.name: inputs[tensor.name] for tensor in source.inputs}
+    reference = Reference(source, tensors=names)
+    single = [tensor.name for tensor in source.inputs if tensor.shape[:1] == (1,)]
+    counts = {len(given[name]) for name in single}
+    if len(counts) > 1:
+        raise UsageError("The inputs hold different numbers of samples.")
+    runs = [
+        reference.run({**given, **{name: given[name][i : i + 1] for name in single}})
+        for i in range(counts.pop() if counts else 1)
+    ]
+    return {
+        name: runs[0][name]
+        if len(runs) == 1
+        else numpy.concatenate([found[name] for found in runs])
+        for name in names
+    }
+
+
+def _stacked(parts: Sequence[numpy.ndarray]) -> numpy.ndarray:
+    return parts[0] if len(parts) == 1 else numpy.stack(parts)
+
+
+def _tensors(bundle: Bundle, sample: Arrays) -> list[InputTensor]:
+    arrays = to_runtime_arrays(bundle.inputs, sample)
+    return [
+        InputTensor(blob=blob, array=array, batched=batched)
+        for blob, (array, batched) in arrays.items()
+    ]

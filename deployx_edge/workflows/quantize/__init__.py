@@ -1,0 +1,1 @@
+"""A model in float becomes an int8 bundle."""

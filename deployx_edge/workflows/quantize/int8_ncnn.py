@@ -1,0 +1,352 @@
+"""int8 for ncnn: PPQ's scales, layer by layer, in ncnn's own files."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deployx_edge.bundle import Bundle, Verification
+from deployx_edge.errors import ModelError
+from deployx_edge.graph.passes import NCNN_PASSES
+from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.quantization.ppq import PpqModel, PpqResult, ppq_version, quantize_for_ncnn
+from deployx_edge.quantization.report import (
+    LayerReport,
+    QuantizationReport,
+    TensorCost,
+    write_report,
+)
+from deployx_edge.quantization.values import QuantizationSettings, WeightLayout
+from deployx_edge.runtimes.converter import (
+    ConversionRequest,
+    ConvertedModel,
+    HalfOverflows,
+    LayerScales,
+)
+from deployx_edge.runtimes.local_comparison import END_TO_END, verify_locally
+from deployx_edge.runtimes.ncnn.int8_reference import (
+    int8_reference,
+    run_time_weights,
+    with_parameters,
+)
+from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter, quantizable_layers
+from deployx_edge.runtimes.ncnn.native.quantized import QuantizableLayer
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.verification import verify
+from deployx_edge.sources.onnx.canonical import canonical
+from deployx_edge.sources.onnx.file import OnnxSource
+from deployx_edge.sources.onnx.value_ranges import wide_tensors
+from deployx_edge.workflows.convert.bundle import write_made
+from deployx_edge.workflows.convert.conversion import Made, versions
+from deployx_edge.workflows.convert.kept_float import kept_notes, telling_inputs
+from deployx_edge.workflows.convert.models import exported_by
+from deployx_edge.workflows.quantize.calibration import (
+    Material,
+    PpqTold,
+    Quantized,
+    QuantizeOptions,
+    check_layers,
+    foreign_nodes,
+    fresh,
+    notes_of,
+    saved,
+    source_notes,
+    tensor_costs,
+)
+
+if TYPE_CHECKING:
+    import onnx
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """A model with scales for all its layers, before it is decided which of them are used.
+
+    ``model`` is the float model as the emitter reads it, equalized where that was asked for;
+    ``wide`` are its tensors beyond what half floats hold, ``overflows`` what that is in ncnn.
+    """
+
+    material: Material
+    model: onnx.ModelProto
+    layers: tuple[QuantizableLayer, ...]
+    result: PpqResult
+    wide: frozenset[str]
+    overflows: HalfOverflows
+
+    @property
+    def able(self) -> tuple[str, ...]:
+        """The layers that can be int8."""
+        return tuple(layer.node for layer in self.layers if layer.mode != "float")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int8Model:
+    """The model with restored weights, what its int8 layers compute in floats, and the steps."""
+
+    weights: OnnxSource
+    reference: OnnxSource
+    scales: Mapping[str, LayerScales]
+
+
+def calibrated(
+    material: Material, options: QuantizeOptions, *, progress: Progress = silent
+) -> Calibrated:
+    """Find the scales of all layers; ModelError where ncnn or PPQ cannot have the model."""
+    converter = EmitterConverter()
+    converter.check(material.source)
+    prepared = saved(
+        canonical(material.source, NCNN_PASSES).model, material.folder, material.opened.name
+    )
+    layers = quantizable_layers(prepared)
+    check_layers(options.keep_float, [layer.node for layer in layers])
+    _check_able(layers, options.keep_float, material)
+    result = _scales(prepared, layers, material, options.settings, progress)
+    model = with_parameters(_loaded(prepared), result.floats)
+    plain = saved(model, fresh(material.folder, "halves"), material.opened.name)
+    inputs = telling_inputs(material.inputs())
+    return Calibrated(
+        material=material,
+        model=model,
+        layers=layers,
+        result=result,
+        overflows=converter.find_overflows(plain, inputs, "int8"),
+        wide=frozenset(i.tensor for i in wide_tensors(material.source, material.inputs())),
+    )
+
+
+def finished(
+    found: Calibrated, output: Path, options: QuantizeOptions, *, progress: Progress = silent
+) -> Quantized:
+    """The bundle with all layers in int8 but those that ``options`` keeps in float.
+
+    The float model is compared with its source, then int8 in ncnn with the same arithmetic in
+    floats, layer by layer. VerificationError where one differs.
+    """
+    own = found.material
+    with tempfile.TemporaryDirectory(prefix="int8-", dir=own.folder) as work:
+        folder = Path(work)
+        plain = saved(found.model, folder, "float")
+        int8 = int8_model(found, options.keep_float, folder)
+        inputs = own.inputs()
+        progress(Stage(text="Comparing the float model with its source"))
+        before = _converted(found, plain, fresh(folder, "fp32"), {})
+        accept = options.bundle.accept_unproven
+        verify(before, Reference(own.source), inputs, accept_unproven=accept)
+        progress(Stage(text="Comparing int8 in ncnn with the same arithmetic in floats"))
+        after = _converted(found, int8.weights, fresh(folder, "int8"), int8.scales)
+        inside = verify_locally(after, int8.reference, inputs)
+        verification = verify(
+            after, Reference(int8.reference), inputs, accept_unproven=True, limits=END_TO_END
+        )
+        progress(Stage(text="Measuring what it costs, layer by layer"))
+        sizes = (_weight_bytes(before), _weight_bytes(after))
+        report = _report(found, plain, int8, options, sizes, progress)
+        path = folder / "report.json"
+        write_report(report, path)
+        made = Made(
+            model=replace(after, files=(*after.files, ("quantization", path))),
+            preprocessing=own.preprocessing,
+            postprocessing=own.postprocessing,
+            verification=replace(verification, intermediates=inside, samples=own.verified_samples),
+            tools=(
+                *versions(EmitterConverter()),
+                *exported_by(own.source.metadata),
+                ("esp-ppq", ppq_version()),
+            ),
+            notes=(*source_notes(own.source), *notes_of(report), *kept_notes(after, ())),
+        )
+        bundle = write_made(made, own.opened, output, options.bundle.name)
+        return Quantized(bundle=bundle, report=report)
+
+
+def unverified(found: Calibrated, keep_float: Sequence[str], output: Path) -> Bundle:
+    """A bundle to try a choice of layers with; nothing is compared."""
+    with tempfile.TemporaryDirectory(prefix="int8-", dir=found.material.folder) as work:
+        folder = Path(work)
+        int8 = int8_model(found, keep_float, folder)
+        model = _converted(found, int8.weights, fresh(folder, "int8"), int8.scales)
+        # So that whoever measures it sees what it was calibrated on.
+        data = {"calibration": asdict(found.material.calibration)}
+        path = folder / "report.json"
+        path.write_text(json.dumps(data), encoding="utf-8")
+        made = Made(
+            model=replace(model, files=(*model.files, ("quantization", path))),
+            preprocessing=found.material.preprocessing,
+            postprocessing=found.material.postprocessing,
+            verification=Verification(status="skipped"),
+            tools=(*versions(EmitterConverter()), ("esp-ppq", ppq_version())),
+        )
+        return write_made(made, found.material.opened, output, None)
+
+
+def int8_model(found: Calibrated, keep_float: Sequence[str], folder: Path) -> Int8Model:
+    """The models of a choice of layers: all that can be int8 but ``keep_float``."""
+    values: dict[tuple[str, int], NDArray[Any]] = {}
+    scales: dict[str, LayerScales] = {}
+    weights = _weights(found.model)
+    for layer in found.layers:
+        if layer.mode == "float" or layer.node in keep_float:
+            continue
+        if layer.mode == "run-time":
+            places = (1,) if layer.type == "Gemm" else (1, 2)
+            for place in places:
+                values[layer.node, place] = run_time_weights(
+                    layer.type, weights[layer.node, place], axis=layer.axis
+                )
+            scales[layer.node] = LayerScales()
+            continue
+        numbers = found.result.layers[layer.node]
+        values[layer.node, 1] = numbers.weights()
+        if numbers.bias is not None:
+            values[layer.node, 2] = numbers.bias
+        scales[layer.node] = LayerScales(
+            activation_step=numbers.activation_step, weight_steps=numbers.weight_steps
+        )
+    restored = with_parameters(found.model, values)
+    return Int8Model(
+        weights=saved(restored, fresh(folder, "weights"), found.material.opened.name),
+        reference=saved(int8_reference(restored, scales), folder, "reference"),
+        scales=scales,
+    )
+
+
+def _check_able(
+    layers: Sequence[QuantizableLayer], keep_float: Sequence[str], material: Material
+) -> None:
+    if all(layer.mode == "float" or layer.node in keep_float for layer in layers):
+        reasons = sorted({layer.reason for layer in layers if layer.reason})
+        why = "; ".join(reasons) or ("all are kept in float" if layers else "it has no weights")
+        raise ModelError(f"No layer of {material.opened.name} can be int8 in ncnn: {why}.")
+
+
+def _converted(
+    found: Calibrated, model: OnnxSource, folder: Path, scales: Mapping[str, LayerScales]
+) -> ConvertedModel:
+    request = ConversionRequest(
+        outputs=found.material.outputs,
+        precision="int8" if scales else "fp32",
+        folder=folder,
+        wide=found.wide,
+        overflows=found.overflows,
+        scales=scales,
+    )
+    return EmitterConverter().convert(model, request)
+
+
+def weight_layouts(layers: Sequence[QuantizableLayer]) -> dict[str, WeightLayout]:
+    """How the weights of the calibrated layers lie, by node."""
+    return {
+        layer.node: WeightLayout(
+            axis=layer.axis, group=layer.group, per_output=layer.type != "ConvolutionDepthWise"
+        )
+        for layer in layers
+        if layer.mode == "calibrated"
+    }
+
+
+def _scales(
+    prepared: OnnxSource,
+    layers: Sequence[QuantizableLayer],
+    material: Material,
+    settings: QuantizationSettings,
+    progress: Progress,
+) -> PpqResult:
+    wanted = weight_layouts(layers)
+    if not wanted:
+        return PpqResult(layers={}, floats={}, exported=None, seconds=0.0, peak_bytes=0)
+    first = next(iter(material.data))
+    model = PpqModel(
+        model=_loaded(prepared),
+        inputs=tuple(tensor.name for tensor in prepared.inputs),
+        expected=Reference(prepared).run(first.inputs),
+    )
+    return quantize_for_ncnn(
+        model,
+        (sample.inputs for sample in material.data),
+        wanted,
+        settings,
+        PpqTold(progress),
+    )
+
+
+def _report(
+    found: Calibrated,
+    plain: OnnxSource,
+    int8: Int8Model,
+    options: QuantizeOptions,
+    sizes: tuple[int, int],
+    progress: Progress,
+) -> QuantizationReport:
+    data = found.material.data
+    tops = {node.name: _first_output(node) for node in found.model.graph.node}
+    names = [tops[layer.node] for layer in found.layers]
+    ends = [tensor.name for tensor in found.material.outputs]
+    wanted = list(dict.fromkeys([*names, *ends]))
+    costs = tensor_costs(plain, int8.reference, wanted, data, progress)
+    return QuantizationReport(
+        runtime="ncnn",
+        preset=options.preset,
+        settings=options.settings,
+        calibration=found.material.calibration,
+        layers=tuple(
+            _layer_report(layer, int8.scales, options.keep_float, costs[tops[layer.node]])
+            for layer in found.layers
+        ),
+        outputs=tuple(costs[name] for name in ends),
+        compared=found.material.compared_samples,
+        bytes_before=sizes[0],
+        bytes_after=sizes[1],
+        seconds=found.result.seconds,
+        peak_bytes=found.result.peak_bytes,
+        foreign=foreign_nodes(found.model, found.result),
+    )
+
+
+def _layer_report(
+    layer: QuantizableLayer,
+    scales: Mapping[str, LayerScales],
+    keep_float: Sequence[str],
+    cost: TensorCost,
+) -> LayerReport:
+    kept = layer.node in keep_float
+    used = scales.get(layer.node)
+    return LayerReport(
+        layer=layer.node,
+        type=layer.type,
+        mode="float" if used is None else layer.mode,
+        reason="kept in float on demand" if kept else layer.reason,
+        activation_step=None if used is None else used.activation_step,
+        cost=cost,
+    )
+
+
+def _weight_bytes(model: ConvertedModel) -> int:
+    return sum(path.stat().st_size for role, path in model.files if role in ("param", "bin"))
+
+
+def _weights(model: onnx.ModelProto) -> dict[tuple[str, int], NDArray[Any]]:
+    from onnx import numpy_helper
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    return {
+        (node.name, place): numpy_helper.to_array(constants[name])
+        for node in model.graph.node
+        for place, name in enumerate(node.input)
+        if name in constants
+    }
+
+
+def _first_output(node: onnx.NodeProto) -> str:
+    """The first that is not left out; a recurrent layer may give its last state only."""
+    return next(name for name in node.output if name)
+
+
+def _loaded(source: OnnxSource) -> onnx.ModelProto:
+    import onnx
+
+    return onnx.load(source.path)

@@ -1,0 +1,246 @@
+"""int8 for ONNX Runtime: the model with QuantizeLinear and DequantizeLinear nodes from PPQ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deployx_edge.errors import UsageError
+from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.quantization.ppq import (
+    PpqModel,
+    PpqResult,
+    ppq_version,
+    quantize_for_onnxruntime,
+)
+from deployx_edge.quantization.report import (
+    LayerReport,
+    QuantizationReport,
+    TensorCost,
+    write_report,
+)
+from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.onnxruntime.converter import (
+    OnnxRuntimeConverter,
+    input_specs,
+    output_specs,
+)
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.verification import verify
+from deployx_edge.sources.onnx.canonical import simplified
+from deployx_edge.sources.onnx.file import OnnxSource, read_onnx, tensor_names
+from deployx_edge.workflows.convert.bundle import write_made
+from deployx_edge.workflows.convert.conversion import Made, versions
+from deployx_edge.workflows.convert.models import exported_by
+from deployx_edge.workflows.quantize.calibration import (
+    Material,
+    PpqTold,
+    Quantized,
+    QuantizeOptions,
+    check_layers,
+    foreign_nodes,
+    fresh,
+    notes_of,
+    saved,
+    source_notes,
+    tensor_costs,
+)
+
+if TYPE_CHECKING:
+    import onnx
+
+_INT8_SINCE = 10  # the opset
+_RAISED_TO = (10, 13)  # which the model may change by, or not be converted to
+_WITH_WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+def quantized(
+    material: Material, output: Path, options: QuantizeOptions, *, progress: Progress = silent
+) -> Quantized:
+    """The bundle with what PPQ quantizes for ONNX Runtime, but for the layers kept in float.
+
+    ONNX Runtime's int8 kernels are compared with the same model run node by node in floats:
+    on some processors they saturate. VerificationError where they differ.
+    """
+    model = _raised(simplified(material.source), material)
+    plain = saved(model, material.folder, material.opened.name)
+    layers = _layers(_loaded(plain.path))
+    check_layers(options.keep_float, list(layers))
+    result = _by_ppq(plain, material, options, progress)
+    int8 = _written(result, material.folder)
+    converted = ConvertedModel(
+        runtime="onnxruntime",
+        precision="int8",
+        files=(("onnx", int8.path),),
+        inputs=input_specs(material.source),
+        outputs=output_specs(material.outputs, material.source.channels_last),
+    )
+    progress(Stage(text="Comparing int8 in ONNX Runtime with the same model in floats"))
+    reference = Reference(int8)
+    verification = verify(converted, reference, material.inputs(), accept_unproven=True)
+    progress(Stage(text="Measuring what it costs, layer by layer"))
+    report = _report(plain, int8, layers, result, material, options, progress)
+    path = material.folder / "report.json"
+    write_report(report, path)
+    made = Made(
+        model=replace(converted, files=(*converted.files, ("quantization", path))),
+        preprocessing=material.preprocessing,
+        postprocessing=material.postprocessing,
+        verification=replace(verification, samples=material.verified_samples),
+        tools=(
+            *versions(OnnxRuntimeConverter()),
+            *exported_by(material.source.metadata),
+            ("esp-ppq", ppq_version()),
+        ),
+        notes=(*source_notes(material.source), *notes_of(report)),
+    )
+    bundle = write_made(made, material.opened, output, options.bundle.name)
+    return Quantized(bundle=bundle, report=report)
+
+
+def _raised(model: onnx.ModelProto, material: Material) -> onnx.ModelProto:
+    """The model in an opset that has int8 operators; UsageError where it changes by that."""
+    import onnx.version_converter
+
+    opset = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
+    if opset >= _INT8_SINCE:
+        return model
+    sample = next(iter(material.data)).inputs
+    wanted = Reference(material.source).run(sample)
+    for version in _RAISED_TO:
+        try:
+            made: onnx.ModelProto = onnx.version_converter.convert_version(model, version)
+            source = saved(made, fresh(material.folder, f"opset-{version}"), "model")
+            found = Reference(source).run(sample)
+        except Exception:  # the converter's errors share no base
+            continue
+        if all(_is_close(wanted[name], found[name]) for name in wanted):
+            return made
+    raise UsageError(
+        f"{material.source.path.name} is of opset {opset}; ONNX Runtime has int8 operators from "
+        f"opset {_INT8_SINCE} on.",
+        remedy=f"Export it again with opset {_RAISED_TO[-1]}.",
+    )
+
+
+def _is_close(first: Any, second: Any) -> bool:
+    import numpy as np
+
+    return first.shape == second.shape and bool(np.allclose(first, second, rtol=1e-4, atol=1e-5))
+
+
+def _by_ppq(
+    plain: OnnxSource, material: Material, options: QuantizeOptions, progress: Progress
+) -> PpqResult:
+    model = PpqModel(
+        model=_loaded(plain.path),
+        inputs=tuple(tensor.name for tensor in plain.inputs),
+        expected=Reference(plain).run(next(iter(material.data)).inputs),
+    )
+    return quantize_for_onnxruntime(
+        model,
+        (sample.inputs for sample in material.data),
+        options.keep_float,
+        options.settings,
+        PpqTold(progress),
+    )
+
+
+def _written(result: PpqResult, folder: Path) -> OnnxSource:
+    assert result.exported is not None
+    path = folder / "int8.onnx"
+    path.write_bytes(result.exported)
+    return read_onnx(path, {})
+
+
+def _report(
+    plain: OnnxSource,
+    int8: OnnxSource,
+    layers: Mapping[str, onnx.NodeProto],
+    result: PpqResult,
+    material: Material,
+    options: QuantizeOptions,
+    progress: Progress,
+) -> QuantizationReport:
+    costs = _costs(plain, int8, layers, material, progress)
+    modes = _modes(_loaded(int8.path))
+    return QuantizationReport(
+        runtime="onnxruntime",
+        preset=options.preset,
+        settings=options.settings,
+        calibration=material.calibration,
+        layers=tuple(
+            _layer_report(node, modes, options.keep_float, costs, result.foreign)
+            for node in layers.values()
+        ),
+        outputs=tuple(costs[tensor.name] for tensor in material.outputs),
+        compared=material.compared_samples,
+        bytes_before=plain.path.stat().st_size,
+        bytes_after=int8.path.stat().st_size,
+        seconds=result.seconds,
+        peak_bytes=result.peak_bytes,
+        foreign=foreign_nodes(_loaded(plain.path), result),
+    )
+
+
+def _layers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """The nodes that have weights, by name."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return {
+        node.name: node
+        for node in model.graph.node
+        if node.op_type in _WITH_WEIGHTS and node.input[1] in constants
+    }
+
+
+def _modes(model: onnx.ModelProto) -> dict[str, str]:
+    """By node, whether its weights come out of codes."""
+    makers = {name: node.op_type for node in model.graph.node for name in node.output}
+    return {
+        node.name: "calibrated" if makers.get(node.input[1]) == "DequantizeLinear" else "float"
+        for node in model.graph.node
+        if node.op_type in _WITH_WEIGHTS
+    }
+
+
+def _costs(
+    plain: OnnxSource,
+    int8: OnnxSource,
+    layers: Mapping[str, onnx.NodeProto],
+    material: Material,
+    progress: Progress,
+) -> dict[str, TensorCost]:
+    """Of the outputs, and of those layers' outputs that kept their names."""
+    known = set(tensor_names(int8))
+    names = [node.output[0] for node in layers.values() if node.output[0] in known]
+    names += [tensor.name for tensor in material.outputs]
+    return tensor_costs(plain, int8, list(dict.fromkeys(names)), material.data, progress)
+
+
+def _layer_report(
+    node: onnx.NodeProto,
+    modes: Mapping[str, str],
+    keep_float: tuple[str, ...],
+    costs: Mapping[str, TensorCost],
+    foreign: Mapping[str, str],
+) -> LayerReport:
+    mode = modes.get(node.name, "float")
+    reason = foreign.get(node.name, "PPQ leaves it in float")
+    if node.name in keep_float:
+        reason = "kept in float on demand"
+    return LayerReport(
+        layer=node.name,
+        type=node.op_type,
+        mode=mode,
+        reason=reason if mode == "float" else "",
+        activation_step=None,
+        cost=costs.get(node.output[0]),
+    )
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
+    import onnx
+
+    return onnx.load(path)

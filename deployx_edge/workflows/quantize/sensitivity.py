@@ -1,0 +1,244 @@
+"""Which layers int8 hurts, and the fewest that have to stay in float for the accuracy wanted."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deployx_edge.bundle import Bundle, Provenance, Verification, check_output
+from deployx_edge.errors import AccuracyError, UsageError
+from deployx_edge.evaluation.results import Accuracy, Evaluation
+from deployx_edge.progress import Progress, Share, Stage, silent
+from deployx_edge.quantization.report import LayerDamage, Sensitivity, Trial
+from deployx_edge.runtimes.onnxruntime.converter import input_specs, output_specs
+from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, check_fits_data, evaluate
+from deployx_edge.workflows.quantize.bundle_source import resolved
+from deployx_edge.workflows.quantize.calibration import (
+    Material,
+    Quantized,
+    QuantizeOptions,
+    opened_material,
+    saved,
+    tensor_costs,
+)
+from deployx_edge.workflows.quantize.int8_ncnn import (
+    Calibrated,
+    calibrated,
+    finished,
+    int8_model,
+    unverified,
+)
+
+_PRUNED = 8  # sets of at most so many layers are gone through one by one
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyGoal:
+    """What the search is for: a metric on a data set may drop so far below the reference's.
+
+    ``device`` None measures on this computer; ``wait`` for one that another run has, or refuse.
+    ``images`` is the folder of a list's pictures.
+    """
+
+    dataset: Path
+    metric: str
+    max_drop: float
+    device: str | None = None
+    wait: bool = True
+    limit: int | None = None
+    images: Path | None = None
+
+    @property
+    def evaluation(self) -> EvaluationOptions:
+        """How accuracy is measured."""
+        return EvaluationOptions(
+            metrics=(self.metric,), limit=self.limit, wait=self.wait, images=self.images
+        )
+
+
+def quantize_by_sensitivity(
+    model: Path,
+    calibration: Path,
+    output: Path,
+    options: QuantizeOptions,
+    goal: AccuracyGoal | None,
+    *,
+    progress: Progress = silent,
+) -> tuple[Quantized, Sensitivity]:
+    """Rank the layers, find which to keep in float for the goal, and write that bundle.
+
+    Layers of ``options.keep_float`` stay in float throughout. Raises UsageError for another
+    runtime than ncnn, AccuracyError where even the float layers alone drop too far.
+    """
+    if options.bundle.runtime != "ncnn":
+        raise UsageError("--sensitivity goes layer by layer, which is there for ncnn only.")
+    model, options = resolved(model, options)
+    check_output(output.absolute())
+    with opened_material(model, calibration, options, progress=progress) as material:
+        if goal is not None:  # known before minutes go into scales
+            check_fits_data(_interface(material), goal.dataset, goal.evaluation)
+        found = calibrated(material, options, progress=progress)
+        ranked = _ranked(found, options.keep_float, progress)
+        result = Sensitivity(layers=ranked)
+        if goal is not None:
+            result = _searched(model, found, options, goal, ranked, progress)
+        kept = (*options.keep_float, *result.keep_float)
+        progress(Stage(text=f"Keeping {len(kept)} layers in float"))
+        chosen = replace(options, keep_float=kept)
+        return finished(found, output, chosen, progress=progress), result
+
+
+def _interface(material: Material) -> Bundle:
+    """A bundle as it will be, without its files."""
+    return Bundle(
+        folder=material.folder,
+        name=material.opened.name,
+        runtime="ncnn",
+        precision="int8",
+        files=(),
+        inputs=input_specs(material.source),
+        outputs=output_specs(material.outputs),
+        preprocessing=material.preprocessing,
+        postprocessing=material.postprocessing,
+        provenance=Provenance(
+            tools=(),
+            source_file=material.opened.source_file,
+            source_sha256=material.opened.source_sha256,
+            notes=(),
+            verification=Verification(status="skipped"),
+        ),
+    )
+
+
+def _ranked(
+    found: Calibrated, keep_float: Sequence[str], progress: Progress
+) -> tuple[LayerDamage, ...]:
+    """Each layer alone in int8, on some of the calibration data, the worst first."""
+    able = [layer for layer in found.layers if layer.node in found.able]
+    able = [layer for layer in able if layer.node not in keep_float]
+    progress(Stage(text="Each layer alone in int8"))
+    ends = [tensor.name for tensor in found.material.outputs]
+    damages = []
+    with tempfile.TemporaryDirectory(prefix="rank-", dir=found.material.folder) as work:
+        plain = saved(found.model, Path(work), "float")
+        for index, layer in enumerate(able):
+            progress(Share(done=index, total=len(able), of="layers"))
+            folder = Path(work) / str(index)
+            folder.mkdir()
+            others = [name for name in found.able if name != layer.node]
+            int8 = int8_model(found, others, folder)
+            costs = tensor_costs(plain, int8.reference, ends, found.material.data)
+            ratios = [cost.snr_db for cost in costs.values() if cost.snr_db is not None]
+            worst = min(ratios, default=None)
+            damages.append(LayerDamage(layer=layer.node, type=layer.type, snr_db=worst))
+    return tuple(sorted(damages, key=_snr))
+
+
+def _snr(damage: LayerDamage) -> float:
+    return float("inf") if damage.snr_db is None else damage.snr_db
+
+
+class _Measured:
+    """Accuracy of choices of layers, each measured once."""
+
+    def __init__(
+        self, found: Calibrated, always: Sequence[str], measure: Callable[[Bundle], float]
+    ) -> None:
+        self._found, self._always, self._measure = found, tuple(always), measure
+        self.trials: dict[tuple[str, ...], float] = {}
+
+    def __call__(self, keep_float: Sequence[str]) -> float:
+        key = tuple(keep_float)
+        if key not in self.trials:
+            with tempfile.TemporaryDirectory(dir=self._found.material.folder) as work:
+                bundle = unverified(self._found, (*self._always, *key), Path(work) / "bundle")
+                self.trials[key] = self._measure(bundle)
+        return self.trials[key]
+
+
+def _searched(
+    model: Path,
+    found: Calibrated,
+    options: QuantizeOptions,
+    goal: AccuracyGoal,
+    ranked: Sequence[LayerDamage],
+    progress: Progress,
+) -> Sensitivity:
+    devices = [] if goal.device is None else [goal.device]
+
+    def measured(bundle: Bundle, reference: Path | None) -> Evaluation:
+        return evaluate(
+            bundle.folder,
+            goal.dataset,
+            devices,
+            reference=reference,
+            torch=options.bundle.torch if reference else None,
+            options=goal.evaluation,
+            progress=progress,
+        )
+
+    with tempfile.TemporaryDirectory(dir=found.material.folder) as work:
+        first = measured(unverified(found, options.keep_float, Path(work) / "bundle"), model)
+    assert first.reference is not None
+    sign = -1.0 if first.reference.figures[0].higher_is_better is False else 1.0
+    wanted = _value(first.reference)
+
+    def is_enough(accuracy: float) -> bool:
+        return sign * (wanted - accuracy) <= goal.max_drop
+
+    accuracy = _Measured(
+        found, options.keep_float, lambda bundle: _value(measured(bundle, None).places[0])
+    )
+    accuracy.trials[()] = _value(first.places[0])
+    kept = _smallest([item.layer for item in ranked], accuracy, is_enough, progress)
+    return Sensitivity(
+        layers=tuple(ranked),
+        keep_float=kept,
+        metric=goal.metric,
+        place=goal.device or "this computer",
+        reference=wanted,
+        allowed=goal.max_drop,
+        trials=tuple(Trial(keep_float=key, accuracy=v) for key, v in accuracy.trials.items()),
+        notes=first.notes,
+    )
+
+
+def _smallest(
+    ranked: Sequence[str],
+    accuracy: _Measured,
+    is_enough: Callable[[float], bool],
+    progress: Progress,
+) -> tuple[str, ...]:
+    """The fewest of the most harmful layers that are enough, without those not needed then.
+
+    Doubling, then halving the steps back, then each left out in turn: the order by damage is
+    trusted, so that a smaller set out of its order may be missed.
+    """
+
+    def tried(keep_float: Sequence[str]) -> bool:
+        progress(Stage(text=f"With {len(keep_float)} layers in float"))
+        return is_enough(accuracy(keep_float))
+
+    low, high = -1, 0
+    while not tried(ranked[:high]):
+        if high >= len(ranked):
+            raise AccuracyError(
+                f"Even with all layers in float the accuracy is {accuracy(ranked):.4g}, further "
+                "below the reference than is allowed: int8 is not what costs it."
+            )
+        low, high = high, min(max(2 * high, 1), len(ranked))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if tried(ranked[:middle]) else (middle, high)
+    kept = list(ranked[:high])
+    for name in list(kept[:-1]) if len(kept) <= _PRUNED else ():
+        without = [other for other in kept if other != name]
+        if tried(without):
+            kept = without
+    return tuple(kept)
+
+
+def _value(place: Accuracy) -> float:
+    return place.figures[0].value
