@@ -1,0 +1,1 @@
+"""Builds of the agent and the workers, and what they are made from."""
