@@ -1,11 +1,17 @@
-"""All commands under one name. Each command's own file imports what it needs when it runs."""
+"""All commands under one name. Each command's own file imports what it needs when it runs.
+
+Options are read of the one command that is called: to read those of all thirty takes as long as
+all the rest of a short command. The others stand beside it by their help.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from inspect import getdoc
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from deployx_edge import __version__
 from deployx_edge.cli import devices as devices_commands
@@ -27,12 +33,86 @@ from deployx_edge.cli.quantize import quantize
 from deployx_edge.cli.run import run
 from deployx_edge.cli.targets import targets
 
-app = typer.Typer(
-    help="A model goes in, trustworthy numbers from your own board come out, in one command.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+_Function = Callable[..., None]
+
+COMMANDS: Mapping[str, _Function] = {
+    "targets": targets,
+    "doctor": doctor,
+    "build": build,
+    "inspect": inspect,
+    "extract": extract,
+    "convert": convert,
+    "quantize": quantize,
+    "compare": compare,
+    "push": push,
+    "run": run,
+    "bench": bench,
+    "profile": profile,
+    "evaluate": evaluate,
+    "clean": clean,
+    "push-and-bench": push_and_bench,
+}
+DEVICES: Mapping[str, _Function] = {
+    "list": devices_commands.list_devices,
+    "add": devices_commands.add,
+    "remove": devices_commands.remove,
+    "describe": devices_commands.describe,
+    "doctor": devices_commands.doctor,
+    "release": devices_commands.release,
+    "clean": devices_commands.clean,
+}
+SOURCES: Mapping[str, _Function] = {
+    "list": sources_commands.list_sources,
+    "fetch": sources_commands.fetch,
+    "add": sources_commands.add,
+}
+SYSROOT: Mapping[str, _Function] = {"pull": sysroot_commands.pull}
+# Its name before there was a choice of runtimes.
+_HIDDEN: Mapping[str, _Function] = {"bundle": convert}
+
+
+def _typer(help: str, functions: Mapping[str, _Function]) -> typer.Typer:
+    """A group of commands that are read when they are called."""
+
+    class Group(TyperGroup):
+        def __init__(self, *, commands: dict[str, Any], **words: Any) -> None:
+            unread = {
+                name: TyperCommand(
+                    name, help=getdoc(function), hidden=name in _HIDDEN, rich_markup_mode=None
+                )
+                for name, function in functions.items()
+            }
+            super().__init__(commands={**unread, **commands}, **words)
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            """The command that the first word names, whole."""
+            name, command, words = super().resolve_command(ctx, args)
+            if name in functions:
+                command = _read(name, functions[name])
+            return name, command, words
+
+    return typer.Typer(
+        help=help,
+        cls=Group,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+def _read(name: str, function: _Function) -> Any:
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    alone.command(name)(function)
+    return typer.main.get_command(alone)
+
+
+app = _typer(
+    "A model goes in, trustworthy numbers from your own board come out, in one command.",
+    {**COMMANDS, **_HIDDEN},
 )
+app.add_typer(_typer("The boards that are known, and what they are.", DEVICES), name="devices")
+app.add_typer(_typer("The source archives that builds need.", SOURCES), name="sources")
+app.add_typer(_typer("What linking for a board needs of it.", SYSROOT), name="sysroot")
 
 
 def _show_version(wanted: bool) -> None:
@@ -56,36 +136,3 @@ def _globals(
     ] = False,
 ) -> None:
     """``--debug`` is taken from the words before they get here, see ``__main__``."""
-
-
-_COMMANDS: tuple[Callable[..., None], ...] = (
-    *(targets, doctor, build, inspect, extract, convert, quantize, compare),
-    *(push, run, bench, profile, evaluate, clean),
-)
-for command in _COMMANDS:
-    app.command()(command)
-app.command("push-and-bench")(push_and_bench)
-app.command("bundle", hidden=True)(convert)  # its name before there was a choice of runtimes
-
-_devices = typer.Typer(help="The boards that are known, and what they are.", no_args_is_help=True)
-_devices.command("list")(devices_commands.list_devices)
-for command in (
-    devices_commands.add,
-    devices_commands.remove,
-    devices_commands.describe,
-    devices_commands.doctor,
-    devices_commands.release,
-    devices_commands.clean,
-):
-    _devices.command()(command)
-app.add_typer(_devices, name="devices")
-
-_sources = typer.Typer(help="The source archives that builds need.", no_args_is_help=True)
-_sources.command("list")(sources_commands.list_sources)
-_sources.command("fetch")(sources_commands.fetch)
-_sources.command("add")(sources_commands.add)
-app.add_typer(_sources, name="sources")
-
-_sysroot = typer.Typer(help="What linking for a board needs of it.", no_args_is_help=True)
-_sysroot.command("pull")(sysroot_commands.pull)
-app.add_typer(_sysroot, name="sysroot")

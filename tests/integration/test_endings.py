@@ -151,6 +151,15 @@ SLEEPER = (
 )
 
 
+@pytest.fixture
+def hang_up():
+    """SIGHUP ends programs, also where these tests themselves run under nohup."""
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, earlier)
+
+
+@pytest.mark.usefixtures("hang_up")
 @pytest.mark.parametrize(
     ("before", "number", "code"),
     [
