@@ -28,7 +28,7 @@ from pathlib import Path
 
 from deployx_edge import process
 from deployx_edge.crossbuild import conan_home, packages
-from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.options import PARTS, BuildOptions
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sources import archives, ensure_archives, source_cache
 from deployx_edge.crossbuild.toolchain import Toolchain
@@ -284,7 +284,7 @@ def _conan(
     output = scratch / "conan"
     output.mkdir()
     whole = packages.install_command(
-        toolchain, output=output, parts=packages.PARTS, jobs=jobs, rebuild=False
+        toolchain, output=output, parts=PARTS, jobs=jobs, rebuild=False
     )
     argv = list(whole.argv)
     if len(libraries) < len(LIBRARIES):

@@ -40,7 +40,7 @@ from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import SourceTensor, read_onnx
 from deployx_edge.target import find_target
-from deployx_edge.workflows.build.build import ensure_built
+from deployx_edge.workflows.build.built import ensure_built
 from deployx_edge.workflows.convert.conversion import CONVERTERS
 
 ROOT = Path(__file__).resolve().parents[1]

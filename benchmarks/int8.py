@@ -29,7 +29,7 @@ from random_network import random_network
 from deployx_edge.bundle import Bundle
 from deployx_edge.quantization.values import PRESETS
 from deployx_edge.target import find_target
-from deployx_edge.workflows.build.build import ensure_built
+from deployx_edge.workflows.build.built import ensure_built
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.conversion import converted
 from deployx_edge.workflows.convert.models import TorchOptions

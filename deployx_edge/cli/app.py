@@ -87,7 +87,7 @@ def _typer(help: str, functions: Mapping[str, _Function]) -> typer.Typer:
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             """The command that the first word names, whole."""
             name, command, words = super().resolve_command(ctx, args)
-            if name in functions:
+            if name is not None and name in functions:
                 command = _read(name, functions[name])
             return name, command, words
 

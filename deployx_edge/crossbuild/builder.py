@@ -29,9 +29,8 @@ from deployx_edge.crossbuild.plan import Plan, Share, build_folder, preparation
 from deployx_edge.crossbuild.runtime import (
     BuiltFile,
     Runtime,
+    finished,
     hash_file,
-    read_runtime,
-    verify_files,
 )
 from deployx_edge.crossbuild.selection import Selection
 from deployx_edge.crossbuild.sources import Archive, archives, ensure_archives
@@ -47,18 +46,6 @@ class _State:
 
     packages: str
     configured: tuple[str, ...]
-
-
-def finished(target_id: str, fingerprint: str) -> Runtime | None:
-    """The build of that fingerprint, if it lies whole in ``dist/``."""
-    try:
-        runtime = read_runtime(dist_folder(target_id))
-        if runtime.fingerprint != fingerprint:
-            return None
-        verify_files(runtime)
-    except BuildError:
-        return None
-    return runtime
 
 
 def execute(plan: Plan, options: BuildOptions, on_event: OnEvent) -> Runtime:

@@ -12,11 +12,10 @@ from deployx_edge.crossbuild import conan_home
 from deployx_edge.crossbuild.commands import Command
 from deployx_edge.crossbuild.elf import check_archive
 from deployx_edge.crossbuild.generators import GRPC_VERSION, PROTOBUF_VERSION
+from deployx_edge.crossbuild.options import PARTS
 from deployx_edge.crossbuild.toolchain import Toolchain
 from deployx_edge.errors import BuildError
 from deployx_edge.resources import data_folder
-
-PARTS = ("agent", "worker_ncnn")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.files import SMALL, read_json
+from deployx_edge.resources import dist_folder
 
 SCHEMA = 1
 RUNTIME_FILE = "runtime.json"
@@ -133,6 +134,18 @@ def verify_files(runtime: Runtime) -> None:
         found = _known_hash(path) if path.is_file() else "nothing"
         if found != file.sha256:
             raise BuildError(f"{path} should have the sha256 {file.sha256}, but has {found}.")
+
+
+def finished(target_id: str, fingerprint: str) -> Runtime | None:
+    """The build of that fingerprint, if it lies whole in ``dist/``."""
+    try:
+        runtime = read_runtime(dist_folder(target_id))
+        if runtime.fingerprint != fingerprint:
+            return None
+        verify_files(runtime)
+    except BuildError:
+        return None
+    return runtime
 
 
 def has_sizes(runtime: Runtime) -> bool:

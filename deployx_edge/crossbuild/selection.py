@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks
 from deployx_edge.crossbuild.ndk import configured_ndk, find_ndk
-from deployx_edge.crossbuild.options import BuildOptions
-from deployx_edge.crossbuild.packages import PARTS
+from deployx_edge.crossbuild.options import PARTS, BuildOptions
 from deployx_edge.crossbuild.sysroot import Sysroot, check_sysroot, read_sysroot
 from deployx_edge.crossbuild.toolchain import (
     Toolchain,

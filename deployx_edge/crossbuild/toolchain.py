@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from deployx_edge import process
 from deployx_edge.crossbuild.commands import Command
 from deployx_edge.crossbuild.ndk import Ndk
+from deployx_edge.distributions import installed_version
 from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
@@ -82,7 +82,7 @@ def find_zig() -> tuple[Path, str]:
     spec = find_spec("ziglang")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         if (Path(folder) / "zig").is_file():
-            return Path(folder) / "zig", metadata.version("ziglang")
+            return Path(folder) / "zig", installed_version("ziglang")
     raise MissingToolError(
         "No compiler: the Python package ziglang is not installed.",
         remedy="Run 'pip install ziglang==0.17.0'.",

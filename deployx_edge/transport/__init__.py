@@ -9,18 +9,18 @@ labgrid:PLACE[@HOST[:PORT]]     a board that a labgrid coordinator lends
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from deployx_edge.device import Device, LinkOptions
-from deployx_edge.errors import UsageError
-from deployx_edge.resources import cache_folder
-from deployx_edge.transport.protocol import Channel, Transport
-
-__all__ = ["Channel", "Transport", "open_device", "open_transport", "schemes"]
+# The processes of virtual boards, which lie in this package too, start without all of this.
+if TYPE_CHECKING:
+    from deployx_edge.device import Device, LinkOptions
+    from deployx_edge.transport.protocol import Transport
 
 
 def _open_local(uri: str, work_folder: str | None, options: LinkOptions) -> Transport:
+    from deployx_edge.errors import UsageError
+    from deployx_edge.resources import cache_folder
     from deployx_edge.transport.local.folders import local_work_folder
     from deployx_edge.transport.local.transport import LocalTransport
 
@@ -84,9 +84,15 @@ def open_transport(
     UsageError for an address that cannot be understood, TransportError and its
     subclasses where the link cannot be made.
     """
+    from deployx_edge.device import LinkOptions
+
     scheme, colon, _ = uri.partition(":")
     opener = _OPENERS.get(scheme) if colon else None
     if opener is None:
+        import difflib
+
+        from deployx_edge.errors import UsageError
+
         near = difflib.get_close_matches(scheme, _OPENERS, n=2, cutoff=0.4)
         known = " or ".join(f"{name}:" for name in near or _OPENERS)
         raise UsageError(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge.cli.app import app
+from deployx_edge.cli.app import COMMANDS, DEVICES, SOURCES, SYSROOT
 
 # Loaded by the process itself and by what reads the command line (typer and its two helpers).
 LIBRARIES = {"annotated_doc", "shellingham", "typer"}
@@ -41,6 +41,13 @@ HEAVY = {
     "deployx_edge.runtimes",
     "deployx_edge.sources",
 }
+# What a warm bench needs beside: arrays, a connection to the agent, the names of models' sources.
+OF_A_BENCH = {
+    *("google", "grpc", "numpy"),
+    "deployx_edge.agent.client",
+    "deployx_edge.measurement.values",
+    "deployx_edge.sources",
+}
 CODE = """
 import sys
 there = set(sys.modules)
@@ -53,20 +60,38 @@ except SystemExit as end:
 finally:
     print("LOADED", *sorted(set(sys.modules) - there))
 """
+COUNTING = """
+import sys
+from typer.core import TyperOption
+made = []
+original = TyperOption.__init__
+TyperOption.__init__ = lambda *words, **named: made.append(1) or original(*words, **named)
+sys.argv = ["deployx-edge", *sys.argv[1:]]
+from deployx_edge.__main__ import main
+try:
+    main()
+finally:
+    print("OPTIONS", len(made))
+"""
 
 
-def loaded(folder, *words):
-    """The modules that a command of a process of its own has loaded at its end."""
+def last_word(code, folder, *words):
+    """What a process of its own that runs a command says at its end."""
     environment = {**os.environ, "DEPLOYX_EDGE_CACHE": str(folder / "cache")}
     done = subprocess.run(
-        [sys.executable, "-c", CODE, *words],
+        [sys.executable, "-c", code, *words],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    return set(done.stdout.rpartition("LOADED ")[2].split())
+    return done.stdout.splitlines()[-1].partition(" ")[2]
+
+
+def loaded(folder, *words):
+    """The modules that a command has loaded at its end."""
+    return set(last_word(CODE, folder, *words).split())
 
 
 def top(name):
@@ -76,9 +101,9 @@ def top(name):
 def test_help_loads_the_listed_modules_only(tmp_path):
     found = loaded(tmp_path, "--help")
     commands = {f"deployx_edge.cli.{module}" for module in ("app", "phases")} | {
-        command.callback.__module__
-        for group in (app, *(each.typer_instance for each in app.registered_groups))
-        for command in group.registered_commands
+        function.__module__
+        for group in (COMMANDS, DEVICES, SOURCES, SYSROOT)
+        for function in group.values()
     }
     helpers = {f"deployx_edge.cli.{each}" for each in ("bench_comparison", "ending", "options")}
     ours = {name for name in found if top(name) == "deployx_edge"}
@@ -86,6 +111,13 @@ def test_help_loads_the_listed_modules_only(tmp_path):
     foreign = {top(name) for name in found} - set(sys.stdlib_module_names) - {"deployx_edge"}
     assert foreign == LIBRARIES
     assert not SLOW_STANDARD & {top(name) for name in found}
+
+
+def test_only_the_called_command_has_its_options_read(tmp_path):
+    """Beside them are those of the whole tool; bench alone has 40."""
+    few = [["--help"], ["devices", "--help"], ["targets"]]
+    assert all(int(last_word(COUNTING, tmp_path, *words)) <= 10 for words in few)
+    assert int(last_word(COUNTING, tmp_path, "bench", "--help")) > 30
 
 
 @pytest.mark.parametrize("words", [["targets"], ["devices", "list"]], ids=" ".join)
@@ -101,7 +133,7 @@ def test_a_warm_bench_loads_no_converter(tmp_path):
     loaded(tmp_path, *words)
     found = loaded(tmp_path, *words)
     assert "grpc" in found
-    heavy = HEAVY - {"deployx_edge.agent.client", "deployx_edge.crossbuild.builder", "google"}
-    heavy -= {"deployx_edge.measurement.values", "deployx_edge.sources", "grpc", "numpy"}
-    converters = {"deployx_edge.workflows.convert.conversion", "deployx_edge.sources.onnx.walk"}
-    assert not (heavy | converters) & (found | {top(name) for name in found})
+    converters = {"sources.onnx.file", "sources.torch.export", "workflows.convert.exports"}
+    unused = {*(HEAVY - OF_A_BENCH), "importlib.metadata", "email.message", "tarfile"}
+    unused |= {f"deployx_edge.{module}" for module in converters}
+    assert not unused & (found | {top(name) for name in found})

@@ -27,6 +27,7 @@ from deployx_edge.graph.values import (
 from deployx_edge.model import AxisRange, InputRequest, format_shape, too_large
 from deployx_edge.sources.onnx.external_data import ExternalData, find_external_data
 from deployx_edge.sources.placeholders import refuse_placeholder
+from deployx_edge.sources.torch.source import EXPORTER_KEY
 
 if TYPE_CHECKING:
     import onnx
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 _IR_VERSION = 8
 _LEAST_IR_VERSION = 4
 _NEWEST_IR_VERSION = 13  # of ONNX 1.20; what a later one may hold would be lost in the copy
-# In the metadata of what was exported from PyTorch here: by which exporter.
-EXPORTER_KEY = "deployx-edge.exporter"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.errors import ModelError
 from deployx_edge.sources.onnx.file import one_line
 from deployx_edge.sources.torch.function import example_inputs, function_of, silence
+from deployx_edge.sources.torch.source import EXPORTERS
 from deployx_edge.sources.torch.state import StatefulError, refuse_state
 from deployx_edge.sources.torch.trials import TorchInput, size_variants
 from deployx_edge.sources.torch.watch import FrozenValue, Watch
@@ -24,7 +25,6 @@ from deployx_edge.sources.torch.watch import FrozenValue, Watch
 if TYPE_CHECKING:
     import onnx
 
-EXPORTERS = ("dynamo", "torchscript")
 # With it layer norms and GELU are operators of their own; ONNX Runtime and ncnn know all of it.
 _OPSET = 20
 # Weights of more bytes go into a file of their own: a protobuf ends at 2 GiB.

@@ -21,7 +21,7 @@ from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import install_agent
 from deployx_edge.units import period
 from deployx_edge.visible import visible_line
-from deployx_edge.workflows.build.built import listed
+from deployx_edge.workflows.build.built import ensure_built, listed
 
 _ANSWER_SECONDS = 30.0
 _AGENT = "dx-agent-"
@@ -142,8 +142,6 @@ def _agent_to_ask(transport: Transport, target: Target, *, certain: bool) -> str
     """One that is there; with ``certain`` brought where anybody may have leased the board."""
     agent = _agent_there(transport, target)
     if agent is None and certain and _any_lease(transport):
-        from deployx_edge.workflows.build.build import ensure_built
-
         agent = install_agent(transport, ensure_built(target).agent)
     return agent
 

@@ -32,7 +32,7 @@ from deployx_edge.transport.push import PushFile, install_agent, push
 from deployx_edge.visible import visible_line
 from deployx_edge.workflows.boards.lease import busy, owner, parse_entry
 from deployx_edge.workflows.boards.preflight import check_fit, check_system
-from deployx_edge.workflows.build.build import ensure_built
+from deployx_edge.workflows.build.built import ensure_built
 
 # Exit codes of programs that a signal ended are higher than this.
 _SIGNALLED = 128

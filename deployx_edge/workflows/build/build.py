@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployx_edge import __version__
 from deployx_edge.crossbuild import builder, conan_home, packages
-from deployx_edge.crossbuild.builder import finished
 from deployx_edge.crossbuild.commands import Command, run_command
 from deployx_edge.crossbuild.distribution import export_build, import_build
 from deployx_edge.crossbuild.events import BuildEvent, OnEvent, PackageStarted, StepStarted
-from deployx_edge.crossbuild.fingerprint import build_fingerprint
-from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.options import PARTS, BuildOptions
 from deployx_edge.crossbuild.plan import plan_build
 from deployx_edge.crossbuild.runtime import Runtime
 from deployx_edge.crossbuild.selection import select
@@ -24,14 +20,13 @@ from deployx_edge.crossbuild.toolchain import zig_toolchain
 from deployx_edge.errors import UsageError
 from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.target import Target
-from deployx_edge.workflows.build.built import built
+from deployx_edge.workflows.build.built import up_to_date
 from deployx_edge.progress import Progress, Stage, silent
 
 __all__ = [
     "BuildOptions",
     "Explanation",
     "build_target",
-    "ensure_built",
     "explain",
     "export_target",
     "import_target",
@@ -39,10 +34,6 @@ __all__ = [
     "uncompiled_packages",
     "write_lockfile",
 ]
-
-
-# Several boards of one target ask for the same build at once.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def build_target(
@@ -55,7 +46,7 @@ def build_target(
     """
     options = options or BuildOptions()
     if not options.clean:
-        done = _up_to_date(target, options)
+        done = up_to_date(target, options)
         if done is not None:
             return done
     return builder.execute(plan_build(target, options), options, _stages(on_event))
@@ -65,30 +56,9 @@ def uncompiled_packages(
     target: Target, options: BuildOptions, on_event: Progress = silent
 ) -> tuple[str, ...]:
     """The packages that ``build_target`` would have to compile first: what takes minutes."""
-    if _up_to_date(target, options) is not None:
+    if up_to_date(target, options) is not None:
         return ()
     return builder.packages_to_compile(select(target, options), _stages(on_event))
-
-
-def ensure_built(target: Target, on_event: Progress = silent) -> Runtime:
-    """What to push to a board of that target, built first where it is missing or stale.
-
-    A build that was imported serves as long as it is of this version, since it was taken
-    to save the compile. A build is renewed by the toolchain that made it, for the same board.
-    """
-    with _ONE_AT_A_TIME:
-        return _present_or_built(target, on_event)
-
-
-def _present_or_built(target: Target, on_event: Progress) -> Runtime:
-    present = built(target)
-    if present is None:
-        return build_target(target, on_event=on_event)
-    if present.imported and present.version == __version__:
-        return present
-    sysroot = Path(present.sysroot) if present.sysroot else None
-    again = BuildOptions(toolchain=present.toolchain, jetpack=present.jetpack, sysroot=sysroot)
-    return build_target(target, again, on_event)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +73,7 @@ class Explanation:
 
 def explain(target: Target, options: BuildOptions) -> Explanation:
     """What ``build_target`` would do; nothing is done."""
-    if not options.clean and _up_to_date(target, options) is not None:
+    if not options.clean and up_to_date(target, options) is not None:
         return Explanation(toolchain=select(target, options).text(), archives=(), commands=())
     plan = plan_build(target, options)
     return Explanation(
@@ -139,7 +109,7 @@ def package_prefix(
     ``settings`` are options of packages, as Conan writes them.
     """
     part = f"worker_{name}"
-    if part not in packages.PARTS:
+    if part not in PARTS:
         raise UsageError(f"There is no worker for '{name}'.", remedy="Known: ncnn.")
     return builder.build_package(
         target, select(target, options).workers, name, part, options, _stages(on_event), settings
@@ -160,10 +130,6 @@ def write_lockfile(output: Path | None = None) -> Path:
     path = output or data_folder("device_agent") / "conan.lock"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def _up_to_date(target: Target, options: BuildOptions) -> Runtime | None:
-    return finished(target.id, build_fingerprint(target, select(target, options)))
 
 
 def _stages(on_event: Progress) -> OnEvent:

@@ -13,11 +13,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from importlib import metadata
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import SCHEMA, sha256_of
+from deployx_edge.distributions import installed_version
 from deployx_edge.model import parse_inputs
 from deployx_edge.resources import cache_folder
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from deployx_edge.workflows.convert.models import OpenedModel
     from deployx_edge.workflows.convert.options import BundleOptions
 
+PACKAGE = Path(__file__).resolve().parents[2]
 # The parts of this package that no conversion imports; whatever else there is, counts.
 NO_PART_OF_CONVERSIONS = ("agent", "cli", "crossbuild", "evaluation", "quantization", "transport")
 # The distributions that conversions import or run.
@@ -51,26 +53,19 @@ def bundle_key(model: OpenedModel, options: BundleOptions) -> str:
 
 def tool_versions() -> list[tuple[str, str]]:
     """Of the distributions that decide what comes out; "" for one that is not installed."""
-    return [(name, _version(name)) for name in TOOLS]
+    return [(name, installed_version(name)) for name in TOOLS]
 
 
-def code_digest(package: Path | None = None) -> str:
-    """Of the code that may take part in a conversion, by default this package's."""
-    folder = package or Path(__file__).resolve().parents[2]
+@cache
+def code_digest(package: Path = PACKAGE) -> str:
+    """Of the code that may take part in a conversion, as it was when this was first asked."""
     digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*.py")):
-        name = file.relative_to(folder)
+    for file in sorted(package.rglob("*.py")):
+        name = file.relative_to(package)
         if name.parts[0] not in NO_PART_OF_CONVERSIONS:
             digest.update(f"{name.as_posix()}\0".encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _source_files(model: OpenedModel, options: BundleOptions) -> Sequence[Path]:

@@ -7,30 +7,18 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deployx_edge.bundle import sha256_of
-from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.errors import UsageError
 from deployx_edge.files import parse_json
 from deployx_edge.model import InputRequest
-from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.progress import Progress, silent
 from deployx_edge.resources import cache_folder
 from deployx_edge.scratch import beside
-from deployx_edge.sources.onnx.file import EXPORTER_KEY
-from deployx_edge.sources.torch.export import (
-    EXPORTERS,
-    Exported,
-    ExportRequest,
-    export_torch,
-    exporters_for,
-)
-from deployx_edge.sources.torch.function import function_of, is_program, output_names
-from deployx_edge.sources.torch.model import TorchSource, is_torch, load_torch, traced_note
-from deployx_edge.sources.torch.state import StatefulError
-from deployx_edge.sources.torch.trials import exported_inputs, input_tensors
+from deployx_edge.sources.torch.source import EXPORTER_KEY, EXPORTERS, TorchSource, is_torch
 from deployx_edge.workflows.convert.bundle_key import code_digest, tool_versions
 from deployx_edge.workflows.locking import locked
 
@@ -106,15 +94,17 @@ def opened_model(
     source = TorchSource(
         reference=reference,
         checkpoint=options.checkpoint,
-        arguments=_object(options.factory_arguments, "--factory-args"),
+        arguments=json_object(options.factory_arguments, "--factory-args"),
         accept_frozen=options.accept_frozen,
     )
     if options.exporter not in ("auto", *EXPORTERS):
         raise UsageError(f"The exporter is auto, {' or '.join(EXPORTERS)}, not {options.exporter}.")
     if source.is_factory or options.rewriters:
+        from deployx_edge.workflows.convert.exports import export
+
         with tempfile.TemporaryDirectory(prefix="deployx-edge-export-") as folder:
             path = Path(folder) / f"{source.name}.onnx"
-            _export(source, options, inputs, runtime, path, progress)
+            export(source, options, inputs, runtime, path, progress)
             yield _opened(source, path, inputs)
         return
     yield _opened(source, _kept_export(source, options, inputs, runtime, progress), inputs)
@@ -161,132 +151,15 @@ def _kept_export(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock"):
         if not kept.is_file():
+            # What exports takes long to import, and an export that is kept needs none of it.
+            from deployx_edge.workflows.convert.exports import export
+
             with beside(folder / "export") as work:
                 work.mkdir()
-                _export(source, options, inputs, runtime, work / kept.name, progress)
+                export(source, options, inputs, runtime, work / kept.name, progress)
                 for file in sorted(work.iterdir(), reverse=True):
                     file.replace(folder / file.name)
     return kept
-
-
-def _export(
-    source: TorchSource,
-    options: TorchOptions,
-    inputs: Mapping[str, InputRequest],
-    runtime: str,
-    path: Path,
-    progress: Progress,
-) -> None:
-    from deployx_edge.rewriting import load_rewriters
-
-    progress(Stage(text=f"Loading {source.reference}"))
-    model = load_torch(source)
-    load_rewriters(options.rewriters)
-    possible = exporters_for(model)
-    if options.exporter != "auto" and options.exporter not in possible:
-        raise UsageError(f"{source.reference} can only be exported by {possible[0]}.")
-    wanted = possible if options.exporter == "auto" else (options.exporter,)
-    tensors = input_tensors(inputs)
-    # An exported program says itself what goes in and out.
-    outputs = output_names(model, tensors) if "torchscript" in possible else ()
-    notes: list[str] = []
-    for exporter in wanted:
-        progress(Stage(text=f"Exporting {source.name} to ONNX ({exporter})"))
-        request = ExportRequest(inputs=tensors, exporter=exporter)
-        try:
-            if _is_python(model) or options.rewriters:
-                exported = _export_rewritten(model, request, outputs, path, runtime, options)
-            else:
-                exported = export_torch(model, request, outputs, path)
-            progress(Stage(text="Comparing what was exported with PyTorch"))
-            notes += _checked(exported, model, inputs, path, accept_frozen=options.accept_frozen)
-        except StatefulError:
-            raise
-        except ModelError as error:
-            if exporter == wanted[-1]:
-                raise
-            notes.append(f"{error.message} The exporter {wanted[-1]} could.")
-            progress(Stage(text=error.message))
-            continue
-        _note(path, exporter, [*notes, *traced_note(source.name, model)])
-        return
-
-
-def _checked(
-    exported: Exported,
-    model: Any,
-    inputs: Mapping[str, InputRequest],
-    path: Path,
-    *,
-    accept_frozen: bool,
-) -> list[str]:
-    """What is to be told of an export; ModelError where it is another model than the module."""
-    from deployx_edge.sources.torch.check import check_export
-
-    frozen = "; ".join(map(str, exported.frozen))
-    if frozen and not accept_frozen:
-        raise ModelError(
-            f"The trace keeps one value of what depends on the inputs: {frozen}.",
-            remedy="Write it with tensors (torch.where, masks), or as a rewriter; "
-            "--accept-frozen says that every input goes the way of the example that is traced "
-            "(noise of 0 … 1, of the best sizes).",
-        )
-    # A program's inputs are named and sized by itself.
-    tensors = exported_inputs(path, inputs) if is_program(model) else input_tensors(inputs)
-    function = function_of(model, [tensor.name for tensor in tensors])
-    return [
-        *exported.notes,
-        *((f"The trace keeps, as accepted (--accept-frozen): {frozen}.",) if frozen else ()),
-        *check_export(path, function, tensors, accept_frozen=bool(frozen)),
-    ]
-
-
-def _is_python(model: Any) -> bool:
-    """Whether the model is code that rewriters and marks can work on."""
-    import torch
-
-    return isinstance(model, torch.nn.Module) and not isinstance(model, torch.jit.ScriptModule)
-
-
-def _export_rewritten(
-    model: Any,
-    request: ExportRequest,
-    outputs: tuple[str, ...],
-    path: Path,
-    runtime: str,
-    options: TorchOptions,
-) -> Exported:
-    """Export under the rewriters for the runtime; what is to be told of them comes beside."""
-    from deployx_edge.rewriting import RewriteRequest, rewriting
-
-    rewriters = rewriting(
-        RewriteRequest(
-            runtime=runtime,
-            intermediate="onnx",
-            exporter=request.exporter,
-            config=_object(options.settings, "--settings"),
-        ),
-        model,
-    )
-    with rewriters as rewritten:
-        arguments = rewriters.export_arguments()
-        exported = export_torch(rewritten, replace(request, arguments=arguments), outputs, path)
-    unused = [
-        f"The {use.kind} rewriter of {use.path} found nothing to do." for use in rewriters.unused()
-    ]
-    return replace(exported, notes=(*exported.notes, *unused))
-
-
-def _note(path: Path, exporter: str, notes: list[str]) -> None:
-    import onnx
-
-    model = onnx.load(path, load_external_data=False)
-    for key, value in (
-        (EXPORTER_KEY, f"{metadata.version('torch')} {exporter}"),
-        (NOTES_KEY, json.dumps(notes)),
-    ):
-        model.metadata_props.add(key=key, value=value)
-    onnx.save(model, path)
 
 
 def _digest_of(model: Path) -> str:
@@ -299,7 +172,8 @@ def _digest_of(model: Path) -> str:
         raise UsageError(f"The model {model} cannot be read: {error.strerror}.") from error
 
 
-def _object(text: str, option: str) -> dict[str, Any]:
+def json_object(text: str, option: str) -> dict[str, Any]:
+    """What an option says as JSON; UsageError where that is no object."""
     try:
         found = parse_json(text)
     except ValueError as error:

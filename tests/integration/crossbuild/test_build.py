@@ -20,12 +20,12 @@ from deployx_edge.target import find_target
 from deployx_edge.workflows.build.build import (
     BuildOptions,
     build_target,
-    ensure_built,
     explain,
     export_target,
     import_target,
     write_lockfile,
 )
+from deployx_edge.workflows.build.built import ensure_built
 
 _COMMAND = Path(sys.executable).parent / "deployx-edge"
 _X64 = find_target("linux-x64")

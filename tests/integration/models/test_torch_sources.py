@@ -17,6 +17,7 @@ import torch
 
 from deployx_edge.errors import DeployxError, ModelError, UsageError
 from deployx_edge.model import parse_inputs
+from deployx_edge.workflows.convert import exports
 from deployx_edge.workflows.convert import models as story
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.measure.run import run_bundle_here
@@ -89,7 +90,7 @@ def test_files_are_exported_once(
     wanted = torch_gives(torch_models.small(), array)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
     assert bundle.provenance.source_sha256 == story.sha256_of(path)
-    monkeypatch.setattr(story, "load_torch", lambda _: pytest.fail("it was loaded again"))
+    monkeypatch.setattr(exports, "load_torch", lambda _: pytest.fail("it was loaded again"))
     assert made(str(path), tmp_path, inputs).files == bundle.files
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deployx_edge.device import LinkOptions
-from deployx_edge.transport import Transport, open_transport
+from deployx_edge.transport import open_transport
+from deployx_edge.transport.protocol import Transport
 from tests.integration.android import VirtualPhone, adb
 from tests.integration.board import Sshd
 from tests.integration.processes import descendants, with_words

@@ -21,9 +21,10 @@ from deployx_edge.errors import (
     MissingToolError,
     TransportError,
 )
-from deployx_edge.transport import Channel, Transport, open_transport
+from deployx_edge.transport import open_transport
 from deployx_edge.transport.adb.finding import find_ready
 from deployx_edge.transport.adb.server import AdbServer, KnownDevice
+from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push import PushFile, PushReport, file_sha256, install_agent, push
 from tests.integration.android import (
     VirtualPhone,

@@ -14,9 +14,9 @@ import pytest
 
 from deployx_edge.errors import ArchitectureError, LinkLostError, TransportError
 from deployx_edge.target import find_target
-from deployx_edge.transport import Channel, Transport
 from deployx_edge.transport.board import check_machine, target_of_board
 from deployx_edge.transport.output import LineReader
+from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push import file_sha256
 from tests.integration.processes import wait_until_gone
 from tests.integration.transport.links import LinkCase

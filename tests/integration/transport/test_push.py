@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.errors import BundleError, DeviceStorageError, TransportError
-from deployx_edge.transport import Transport
+from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import (
     Progress,
     PushFile,

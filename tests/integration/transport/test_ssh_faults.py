@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.errors import LinkLostError
-from deployx_edge.transport import Channel, Transport
+from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push import PushFile, file_sha256, install_agent, push
 from tests.integration.transport.links import LinkCase
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from deployx_edge.crossbuild.fingerprint import build_fingerprint, hash_tree, packages_fingerprint
-from deployx_edge.crossbuild.options import BuildOptions
-from deployx_edge.crossbuild.packages import PARTS
+from deployx_edge.crossbuild.options import PARTS, BuildOptions
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.target import find_target
 
