@@ -17,6 +17,7 @@ from deployx_edge.cli.options import (
     PrecisionOption,
     SamplesOption,
     ThreadsOption,
+    VerifyOption,
     WaitOption,
     single_run_options,
     torch_options,
@@ -44,6 +45,7 @@ def compare(
     factory_args: FactoryArgumentsOption = "{}",
     accept_frozen: AcceptFrozenOption = False,
     wait: WaitOption = True,
+    verify: VerifyOption = False,
     picture: PictureOption = None,
     plot: PlotOption = None,
     json: JsonOption = False,
@@ -77,6 +79,7 @@ def compare(
             samples=samples or (),
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
             wait=wait,
+            verify=verify,
             progress=progress,
         )
     where = f" on {found.device}" if found.device else ""

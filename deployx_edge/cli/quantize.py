@@ -25,6 +25,7 @@ from deployx_edge.cli.options import (
     PictureOption,
     RewriterOption,
     SettingsOption,
+    VerifyOption,
     WaitOption,
     torch_options,
 )
@@ -112,6 +113,7 @@ def quantize(
     ] = None,
     device: OptionalDeviceOption = None,
     wait: WaitOption = True,
+    verify: VerifyOption = False,
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
@@ -141,7 +143,7 @@ def quantize(
     chosen, is_preset = _settings(
         preset, algorithm, equalize, correct_bias, tuning, tuning_steps, seed
     )
-    goal = _goal(sensitivity, dataset, max_drop, limit, device, wait, images)
+    goal = _goal(sensitivity, dataset, max_drop, limit, device, wait, verify, images)
     options = QuantizeOptions(
         count=count,
         preset=preset if is_preset else None,
@@ -216,6 +218,7 @@ def _goal(
     limit: int | None,
     device: str | None,
     wait: bool,
+    verify: bool,
     images: Path | None,
 ) -> AccuracyGoal | None:
     from deployx_edge.errors import UsageError
@@ -240,6 +243,7 @@ def _goal(
         max_drop=value,
         device=device,
         wait=wait,
+        verify=verify,
         limit=limit,
         images=images,
     )

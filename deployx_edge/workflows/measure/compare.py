@@ -80,14 +80,15 @@ def compare(
     samples: Sequence[Path] = (),
     torch: TorchOptions | None = None,
     wait: bool = True,
+    verify: bool = False,
     progress: Progress = silent,
 ) -> Comparison:
     """Run a model and a bundle made of it on the same inputs, and compare what is between.
 
     ``first`` is an ``.onnx``, one of PyTorch's models, or another bundle; ``second`` a bundle,
-    which runs on ``device`` with ``options``, or here. Raises UsageError where they do not
-    belong together or have no tensors in common, ModelError or BundleError where one cannot be
-    read or run.
+    which runs on ``device`` with ``options``, or here. With ``verify`` all that lies on the
+    device is hashed first. Raises UsageError where they do not belong together or have no
+    tensors in common, ModelError or BundleError where one cannot be read or run.
     """
     bundle = load_bundle(second)
     model = converted(bundle)
@@ -97,7 +98,7 @@ def compare(
         chosen = options or RunOptions()
         shapes = ", ".join(f"{spec.name} {format_shape(spec.shape)}" for spec in bundle.inputs)
         progress(Stage(text=f"Running both on {len(inputs)} inputs ({shapes})"))
-        with _place(bundle, device, chosen, wait, progress) as place:
+        with _place(bundle, device, chosen, wait, verify, progress) as place:
             layers = compare_layers(
                 model, reference, inputs, opened=place.model, precision=place.precision
             )
@@ -160,13 +161,20 @@ class _Place:
 
 @contextmanager
 def _place(
-    bundle: Bundle, device: str | None, options: RunOptions, wait: bool, progress: Progress
+    bundle: Bundle,
+    device: str | None,
+    options: RunOptions,
+    wait: bool,
+    verify: bool,
+    progress: Progress,
 ) -> Iterator[_Place]:
     if device is None:
         yield _Place(model=None, precision=bundle.precision)
         return
     board, purpose = load_config().find_device(device), f"compare {bundle.name}"
-    with open_session(board, purpose=purpose, wait=wait, progress=progress) as session:
+    with open_session(
+        board, purpose=purpose, wait=wait, verify=verify, progress=progress
+    ) as session:
         there = _BoardModel(session, bundle, options, board.name)
         session.push(bundle)
         one = BenchPlan(warmup=0, iterations=1)

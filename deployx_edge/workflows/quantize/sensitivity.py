@@ -38,7 +38,8 @@ _PRUNED = 8  # sets of at most so many layers are gone through one by one
 class AccuracyGoal:
     """What the search is for: a metric on a data set may drop so far below the reference's.
 
-    ``device`` None measures on this computer; ``wait`` for one that another run has, or refuse.
+    ``device`` None measures on this computer; ``wait`` for one that another run has, or refuse;
+    ``verify`` what lies on it first.
     ``images`` is the folder of a list's pictures.
     """
 
@@ -47,6 +48,7 @@ class AccuracyGoal:
     max_drop: float
     device: str | None = None
     wait: bool = True
+    verify: bool = False
     limit: int | None = None
     images: Path | None = None
 
@@ -54,7 +56,11 @@ class AccuracyGoal:
     def evaluation(self) -> EvaluationOptions:
         """How accuracy is measured."""
         return EvaluationOptions(
-            metrics=(self.metric,), limit=self.limit, wait=self.wait, images=self.images
+            metrics=(self.metric,),
+            limit=self.limit,
+            wait=self.wait,
+            verify=self.verify,
+            images=self.images,
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from deployx_edge.bundle import Bundle
+from deployx_edge.cli.app import COMMANDS
 from deployx_edge.device import Device
 from deployx_edge.errors import DeviceBusyError
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
@@ -122,6 +126,32 @@ def test_verify_finds_what_no_time_of_a_file_tells(board: Device, digits: Bundle
     damage(content_of(board, digits, "bin"), secretly=True)
     assert push_to_device(board, digits, verify=True).replaced == ("digits_cnn.bin",)
     assert is_whole(content_of(board, digits, "bin"))
+
+
+def test_compare_verifies_too(
+    digits: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path))
+    board = Device(name="local:", uri="local:", work_folder=str(tmp_path / "local"))
+    push_to_device(board, digits)
+    damage(content_of(board, digits, "bin"), secretly=True)
+    words = ["compare", digits.folder, digits.folder, "--device", "local:", "--verify"]
+    done = subprocess.run(
+        [sys.executable, "-m", "deployx_edge", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "damaged and replaced: digits_cnn.bin" in done.stderr
+    assert is_whole(content_of(board, digits, "bin"))
+
+
+def test_each_command_that_runs_something_on_a_board_verifies() -> None:
+    on_boards = {
+        name: inspect.signature(function).parameters
+        for name, function in COMMANDS.items()
+        if "wait" in inspect.signature(function).parameters
+    }
+    assert {"bench", "compare", "evaluate", "profile", "push", "run"} < on_boards.keys()
+    assert [name for name, options in on_boards.items() if "verify" not in options] == []
 
 
 def test_the_doctor_hashes_everything(board: Device, digits: Bundle) -> None:
