@@ -18,10 +18,10 @@ from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sources import Archive
 from deployx_edge.crossbuild.toolchain import zig_toolchain
 from deployx_edge.errors import UsageError
+from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.target import Target
 from deployx_edge.workflows.build.built import up_to_date
-from deployx_edge.progress import Progress, Stage, silent
 
 __all__ = [
     "BuildOptions",

@@ -26,13 +26,13 @@ from deployx_edge.crossbuild.sysroot import (
 )
 from deployx_edge.device import Device
 from deployx_edge.errors import TransportError, UsageError
-from deployx_edge.units import size
-from deployx_edge.transport import open_device
-from deployx_edge.transport.protocol import Transport
-from deployx_edge.transport.output import answer_text
-from deployx_edge.transport.tree import BoardFile, Tree, hash_files, list_tree, read_files
-from deployx_edge.workflows.locking import locked
 from deployx_edge.progress import Progress, Stage, Transfer, silent
+from deployx_edge.transport import open_device
+from deployx_edge.transport.output import answer_text
+from deployx_edge.transport.protocol import Transport
+from deployx_edge.transport.tree import BoardFile, Tree, hash_files, list_tree, read_files
+from deployx_edge.units import size
+from deployx_edge.workflows.locking import locked
 
 _INCOMING = ".incoming"
 _BLOCK_BYTES = 1 << 20
