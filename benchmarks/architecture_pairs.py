@@ -52,7 +52,7 @@ def measure_architectures(
 
 def _measured(name: str, rounds: int, threads: int, worker: Path, folder: Path) -> dict[str, Any]:
     path = _exported(name, "auto", folder / "auto")
-    ours = convert("emitter", path, output_tensors(path), folder / "emitter")
+    ours = convert("native", path, output_tensors(path), folder / "native")
     try:
         theirs = _right_one_of_pnnx(name, path, folder)
     except DeployxError as error:

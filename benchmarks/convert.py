@@ -36,12 +36,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.model import to_runtime_arrays
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import SourceTensor, read_onnx
 from deployx_edge.target import find_target
 from deployx_edge.workflows.build.built import ensure_built
-from deployx_edge.workflows.convert.conversion import CONVERTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 ITERATIONS = 50
@@ -67,7 +67,7 @@ def _convert(via: str, path: Path, outputs: tuple[SourceTensor, ...], folder: Pa
     source = read_onnx(path, {})
     begin = time.perf_counter()
     request = ConversionRequest(outputs=outputs, precision="fp32", folder=folder)
-    made = CONVERTERS["ncnn"][via]().convert(source, request)
+    made = load_runtime("ncnn").converters()[via]().convert(source, request)
     seconds = time.perf_counter() - begin
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     return Conversion(seconds=seconds, peak_bytes=max(own_peak(), children), model=made)
@@ -108,7 +108,7 @@ def measure(path: Path, rounds: int, threads: int, worker: Path, scratch: Path) 
     rows = []
     outputs = output_tensors(path)
     for index in range(rounds):
-        ours = convert("emitter", path, outputs, scratch / f"{path.stem}-{index}-emitter")
+        ours = convert("native", path, outputs, scratch / f"{path.stem}-{index}-native")
         theirs = convert("pnnx", path, outputs, scratch / f"{path.stem}-{index}-pnnx")
         times = [latency(worker, made.model, threads) for made in (ours, theirs)]
         rows.append(

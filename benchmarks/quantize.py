@@ -33,14 +33,14 @@ from random_network import random_network
 
 from deployx_edge.graph.passes import NCNN_PASSES
 from deployx_edge.model import parse_inputs
-from deployx_edge.quantization.ppq import PpqModel, quantize_for_ncnn
+from deployx_edge.quantization.ppq import PpqModel, quantize_layers
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings
 from deployx_edge.runtimes.ncnn.native.converter import quantizable_layers
+from deployx_edge.runtimes.ncnn.quantizer import weight_layouts
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.canonical import canonical
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
 from deployx_edge.workflows.convert.models import TorchOptions, opened_model
-from deployx_edge.workflows.quantize.int8_ncnn import weight_layouts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -93,7 +93,7 @@ def calibrate(source: OnnxSource, settings: QuantizationSettings, count: int) ->
         expected=Reference(source).run(next(images(source, 1))),
     )
     wanted = weight_layouts(quantizable_layers(source))
-    found = quantize_for_ncnn(model, images(source, count), wanted, settings, _Untold())
+    found = quantize_layers(model, images(source, count), wanted, settings, _Untold())
     return Cost(seconds=found.seconds, peak_bytes=found.peak_bytes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,13 @@ from deployx_edge.model import (
     at_sizes,
     parse_inputs,
 )
+from deployx_edge.runtime import RUNTIMES, RuntimeFacts
 
 MANIFEST_NAME = "bundle.json"
 SCHEMA = 3
 
-ROLES = {"ncnn": ("param", "bin"), "onnxruntime": ("onnx",)}
-# What int8 models have beside: ncnn's scales, and how they were found and what they cost.
-EXTRA_ROLES = ("table", "quantization")
+# Of int8 models, whatever they are for: how scales were found and what they cost.
+_REPORT_ROLE = "quantization"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 LAYOUTS = ("", "NC", "NCW", "NCHW", "NHWC", "NCDHW")
 VERDICTS = ("same", "rounded", "differs", "unproven")
@@ -158,7 +159,7 @@ def _read_bundle(reader: ObjectReader, folder: Path) -> Bundle:
     return Bundle(
         folder=folder,
         name=reader.text("name", pattern=_NAME, meaning="1 to 128 of A-Z a-z 0-9 . _ -"),
-        runtime=reader.choice("runtime", tuple(ROLES)),
+        runtime=reader.choice("runtime", tuple(RUNTIMES)),
         precision=reader.choice("precision", PRECISIONS),
         files=reader.objects("files", _MANY, _read_file),
         inputs=reader.objects("inputs", _MANY, _read_tensor),
@@ -273,19 +274,32 @@ def _read_check(reader: ObjectReader) -> OutputCheck:
     )
 
 
+def _check_tensors(facts: RuntimeFacts, tensors: Sequence[TensorSpec]) -> None:
+    """What the runtime does not take is refused."""
+    if facts.dtypes and any(spec.dtype not in facts.dtypes for spec in tensors):
+        raise BundleError(
+            f"A bundle for {facts.name} has tensors of {' or '.join(facts.dtypes)} only."
+        )
+    if facts.fixed_shapes and any(spec.ranges for spec in tensors):
+        raise BundleError(f"A bundle for {facts.name} has tensors of fixed shapes only.")
+    if facts.words and any(not re.fullmatch(_BLOB, spec.blob) for spec in tensors):
+        raise BundleError(
+            f"The blobs of a bundle for {facts.name} are words of at most 255 characters."
+        )
+
+
 def _check_consistency(bundle: Bundle) -> None:
-    roles = tuple(sorted(file.role for file in bundle.files if file.role not in EXTRA_ROLES))
-    wanted = tuple(sorted(ROLES[bundle.runtime]))
+    facts = RUNTIMES[bundle.runtime]
+    extra = (*facts.extra_files, _REPORT_ROLE)
+    roles = tuple(sorted(file.role for file in bundle.files if file.role not in extra))
+    wanted = tuple(sorted(facts.files))
     if roles != wanted:
         raise BundleError(
             f"A bundle for {bundle.runtime} has one file each of {', '.join(wanted)}, "
             f"found {', '.join(roles) or 'none'}."
         )
     tensors = (*bundle.inputs, *bundle.outputs)
-    if bundle.runtime == "ncnn" and any(s.dtype != "float32" or s.ranges for s in tensors):
-        raise BundleError("A bundle for ncnn has float32 tensors of fixed shapes only.")
-    if bundle.runtime == "ncnn" and any(not re.fullmatch(_BLOB, s.blob) for s in tensors):
-        raise BundleError("The blobs of a bundle for ncnn are words of at most 255 characters.")
+    _check_tensors(facts, tensors)
     if not bundle.inputs or not bundle.outputs:
         raise BundleError("A bundle has at least one input and one output.")
     for what, names in (
@@ -295,7 +309,7 @@ def _check_consistency(bundle: Bundle) -> None:
         ("blob", [spec.blob for spec in bundle.inputs]),
         ("blob", [spec.blob for spec in bundle.outputs]),
         # ONNX lets an input be an output as well.
-        ("blob", [spec.blob for spec in tensors] if bundle.runtime == "ncnn" else []),
+        ("blob", [spec.blob for spec in tensors] if facts.words else []),
     ):
         if len(set(names)) != len(names):
             raise BundleError(f"The same {what} occurs twice in {MANIFEST_NAME}.")

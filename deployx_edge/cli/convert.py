@@ -21,12 +21,13 @@ from deployx_edge.cli.options import (
     SettingsOption,
     torch_options,
 )
+from deployx_edge.runtime import DEFAULT_RUNTIME, GENERAL_RUNTIME, RUNTIMES
 
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the bundle is written.")
 ]
 RuntimeNameOption = Annotated[
-    str, typer.Option("--runtime", help="What it is for: ncnn, or onnxruntime.")
+    str, typer.Option("--runtime", help=f"The runtime that it is for: {', '.join(RUNTIMES)}.")
 ]
 WeightsOption = Annotated[
     str | None, typer.Option("--precision", help="Of the stored weights: fp32, fp16 or bf16.")
@@ -48,17 +49,21 @@ PostprocessOption = Annotated[
         help="What an output means, e.g. softmax,labels=cat|dog.",
     ),
 ]
-ViaOption = Annotated[
+ConverterOption = Annotated[
     str | None,
-    typer.Option("--via", help="For ncnn: emitter (ours, keeps names; the default) or pnnx."),
+    typer.Option(
+        "--converter",
+        help="What writes the runtime's files, where there are several; for ncnn native (the "
+        "default, keeps names) or pnnx.",
+    ),
 ]
 PartitionOption = Annotated[
     list[str] | None,
     typer.Option(
         "--partition",
         metavar="TENSOR|MARK[=RUNTIME]",
-        help="Cut the model there into bundles that run one after the other; what comes behind is "
-        "for onnxruntime unless said otherwise. May be repeated.",
+        help="Cut the model there into bundles that run one after the other; what comes after is "
+        f"for {GENERAL_RUNTIME} unless said otherwise. May be repeated.",
     ),
 ]
 NameOption = Annotated[str | None, typer.Option("--name", help="The bundle's name.")]
@@ -75,7 +80,7 @@ AcceptUnprovenOption = Annotated[
 def convert(
     model: ModelArgument,
     output: OutputOption,
-    runtime: RuntimeNameOption = "ncnn",
+    runtime: RuntimeNameOption = DEFAULT_RUNTIME,
     precision: WeightsOption = None,
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
@@ -90,7 +95,7 @@ def convert(
     keep_float: KeepFloatOption = None,
     partition: PartitionOption = None,
     name: NameOption = None,
-    via: ViaOption = None,
+    converter: ConverterOption = None,
     no_verify: NoVerifyOption = False,
     accept_unproven: AcceptUnprovenOption = False,
     json: JsonOption = False,
@@ -120,7 +125,7 @@ def convert(
         accept_unproven=accept_unproven,
         keep_float=tuple(keep_float or ()),
         name=name,
-        via=via,
+        converter=converter,
         torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings, accept_frozen),
     )
     with show_progress() as progress:

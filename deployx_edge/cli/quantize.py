@@ -13,6 +13,7 @@ from deployx_edge.cli.convert import (
     OutputOption,
     PostprocessOption,
     PreprocessOption,
+    RuntimeNameOption,
 )
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
@@ -29,6 +30,7 @@ from deployx_edge.cli.options import (
     WaitOption,
     torch_options,
 )
+from deployx_edge.runtime import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from deployx_edge.quantization.values import QuantizationSettings
@@ -57,7 +59,7 @@ def quantize(
         ),
     ],
     output: OutputOption,
-    runtime: Annotated[str, typer.Option("--runtime", help="ncnn, or onnxruntime.")] = "ncnn",
+    runtime: RuntimeNameOption = DEFAULT_RUNTIME,
     count: Annotated[int, typer.Option("--count", min=1, help="So many samples of it.")] = 128,
     seed: Annotated[int, typer.Option("--seed", help="Of the choice of samples.")] = 0,
     preset: Annotated[

@@ -79,7 +79,7 @@ def ppq_version() -> str:
     return metadata.version("esp-ppq")
 
 
-def quantize_for_ncnn(
+def quantize_layers(
     model: PpqModel,
     samples: Iterable[Arrays],
     layers: Mapping[str, WeightLayout],
@@ -90,7 +90,7 @@ def quantize_for_ncnn(
 
     Raises ModelError where PPQ cannot run the model, or not as ONNX Runtime does.
     """
-    job = {"platform": "ncnn", "layers": {name: asdict(entry) for name, entry in layers.items()}}
+    job = {"kind": "layers", "layers": {name: asdict(entry) for name, entry in layers.items()}}
     with _worked(model, samples, job, settings, progress) as (folder, result, seconds):
         return PpqResult(
             layers=_layers(folder, layers, result["activation_steps"]),
@@ -102,15 +102,15 @@ def quantize_for_ncnn(
         )
 
 
-def quantize_for_onnxruntime(
+def quantize_with_nodes(
     model: PpqModel,
     samples: Iterable[Arrays],
     keep_float: Sequence[str],
     settings: QuantizationSettings,
     progress: PpqProgress,
 ) -> PpqResult:
-    """The model with QuantizeLinear and DequantizeLinear nodes (see ``quantize_for_ncnn``)."""
-    job = {"platform": "onnxruntime", "layers": {}, "keep_float": list(keep_float)}
+    """The model with QuantizeLinear and DequantizeLinear nodes (see ``quantize_layers``)."""
+    job = {"kind": "nodes", "layers": {}, "keep_float": list(keep_float)}
     with _worked(model, samples, job, settings, progress) as (folder, result, seconds):
         return PpqResult(
             layers={},

@@ -25,10 +25,10 @@ with contextlib.redirect_stdout(io.StringIO()):  # it greets
     from esp_ppq.IR import GraphCommand, GraphCommandType, GraphFormatter, GraphReplacer
 
 from deployx_edge.process import end_with_starter
-from deployx_edge.quantization.ppq_ncnn import quantize_for_ncnn
+from deployx_edge.quantization.ppq_layers import quantize_layers
 from deployx_edge.quantization.ppq_operators import NodeError, Operators, same
 from deployx_edge.quantization.ppq_passes import CountingExecutor, Job, Samples, in_float
-from deployx_edge.quantization.ppq_qdq import quantize_for_onnxruntime
+from deployx_edge.quantization.ppq_qdq import quantize_with_nodes
 from deployx_edge.quantization.ppq_telling import Teller
 from deployx_edge.quantization.ppq_view import view_of
 
@@ -99,10 +99,10 @@ def _work(folder: Path, teller: Teller) -> dict[str, Any]:
         settings=job["settings"],
         foreign=operators.foreign,
     )
-    if job["platform"] == "ncnn":
-        result = quantize_for_ncnn(made, job["layers"], folder)
+    if job["kind"] == "layers":
+        result = quantize_layers(made, job["layers"], folder)
     else:
-        result = quantize_for_onnxruntime(made, job["keep_float"], model, folder)
+        result = quantize_with_nodes(made, job["keep_float"], model, folder)
     return {**result, "foreign": operators.foreign, "peak_bytes": _peak_bytes()}
 
 

@@ -63,7 +63,7 @@ def _is_float(tensor: Any) -> bool:
     return bool(tensor.name) and tensor.dtype.value == onnx.TensorProto.FLOAT
 
 
-def quantize_for_onnxruntime(
+def quantize_with_nodes(
     job: Job, keep_float: Sequence[str], model: onnx.ModelProto, folder: Path
 ) -> dict[str, Any]:
     """Write ``exported.onnx``: ``model`` in int8, but for those nodes and what PPQ errs at."""

@@ -20,7 +20,7 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
 
 
 def inspection_tables(inspection: Inspection) -> Group:
-    """The model's facts, then a row for each operator with how it goes in ncnn."""
+    """The model's facts, then a row for each operator with how it goes in each runtime."""
     facts = Table(title=inspection.name, show_header=False)
     facts.add_column("what")
     facts.add_column("value")
@@ -35,9 +35,9 @@ def inspection_tables(inspection: Inspection) -> Group:
     for runtime, reason in inspection.refused.items():
         if reason:
             facts.add_row(f"{runtime} cannot", reason)
-    if inspection.passes:
-        passes = ", ".join(f"{name} {count}" for name, count in inspection.passes.items())
-        facts.add_row("passes for ncnn", passes)
+    for runtime, passes in inspection.passes.items():
+        told = ", ".join(f"{name} {count}" for name, count in passes.items())
+        facts.add_row(f"passes for {runtime}", told)
     for wide in inspection.wide:
         where = f"{wide.operator} '{wide.node}'" if wide.node != wide.tensor else ""
         facts.add_row("beyond fp16", f"{wide.tensor} reaches {wide.largest:.3g} {where}")
@@ -48,7 +48,7 @@ def inspection_tables(inspection: Inspection) -> Group:
         operators.add_column(title, justify="right" if right else "left")
     for use in inspection.operators:
         share = "unknown" if use.macs is None else f"{use.macs:,}" if use.macs else "-"
-        verdicts = [_verdict(use, runtime) for runtime in runtimes]
+        verdicts = [_verdict(use, runtime, inspection) for runtime in runtimes]
         operators.add_row(use.operator, str(use.count), share, *verdicts)
     return Group(facts, operators)
 
@@ -61,9 +61,9 @@ def _macs(inspection: Inspection) -> str:
     return f"{known:,} and what is unknown: {unknown}"
 
 
-def _verdict(use: OperatorUse, runtime: str) -> str:
+def _verdict(use: OperatorUse, runtime: str, inspection: Inspection) -> str:
     if use.rewritten:
-        return "folded, or by a pass" if runtime == "ncnn" else "yes"
+        return "folded, or by a pass" if runtime in inspection.passes else "yes"
     refused, count = use.refused.get(runtime, ()), use.count
     if not refused:
         return "yes"

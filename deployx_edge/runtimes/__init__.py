@@ -1,1 +1,61 @@
-"""runtimes."""
+"""What a runtime is to the rest: the module ``runtimes/<name>`` gives what ``Runtime`` asks for.
+
+``RUNTIMES`` (``deployx_edge.runtime``) lists them; ``load_runtime`` brings one's code in. What
+lies here beside them knows converted models and how to compare them, and no runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from deployx_edge.runtime import find_runtime
+
+if TYPE_CHECKING:
+    from deployx_edge.runtimes.converter import ConvertedModel, Converter
+    from deployx_edge.runtimes.inspected import Inspected
+    from deployx_edge.runtimes.quantizer import Quantizer
+    from deployx_edge.runtimes.runner import Runner
+    from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
+
+
+class Runtime(Protocol):
+    """One runtime. Its module imports nothing heavy before one of these is called."""
+
+    def version(self) -> str:
+        """The version of its package on this computer."""
+        ...
+
+    def converters(self) -> Mapping[str, Callable[[], Converter]]:
+        """What writes its files, by name; the usual one comes first."""
+        ...
+
+    def make_runner(self) -> Runner:
+        """The runtime on this computer."""
+        ...
+
+    def make_quantizer(self) -> Quantizer:
+        """What makes int8 models for it."""
+        ...
+
+    def inspect(self, source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
+        """How each operator of a model will go; nothing is written and nothing refused."""
+        ...
+
+    def files_of(self, model: Path) -> tuple[Path, ...]:
+        """All files of a model in the runtime's own form, the first is ``model``."""
+        ...
+
+    def read_own(self, model: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedModel:
+        """A model in the runtime's own form (``RuntimeFacts.own_suffix``); ``shapes`` by input.
+
+        Raises ModelError where its files cannot be run.
+        """
+        ...
+
+
+def load_runtime(name: str) -> Runtime:
+    """The runtime of that name; UsageError where there is none."""
+    return cast("Runtime", import_module(f"{__name__}.{find_runtime(name).name}"))

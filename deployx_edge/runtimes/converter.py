@@ -112,6 +112,30 @@ def tensor_spec(
     return spec
 
 
+def input_specs(source: OnnxSource) -> tuple[TensorSpec, ...]:
+    """The source's inputs as a bundle describes them, with their own names."""
+    return tuple(_own_spec(tensor, source.channels_last) for tensor in source.inputs)
+
+
+def output_specs(
+    outputs: Sequence[SourceTensor], channels_last: Collection[str] = ()
+) -> tuple[TensorSpec, ...]:
+    """The outputs likewise."""
+    return tuple(_own_spec(tensor, channels_last) for tensor in outputs)
+
+
+def _own_spec(tensor: SourceTensor, channels_last: Collection[str]) -> TensorSpec:
+    return TensorSpec(
+        name=tensor.name,
+        blob=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        layout=layout_of(tensor, channels_last),
+        batch_axis=0 if len(tensor.shape) > 1 and tensor.shape[0] == 1 else None,
+        ranges=tensor.ranges,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerScales:
     """The steps between neighbouring codes of an int8 layer.
@@ -168,6 +192,16 @@ class Converter(Protocol):
     @property
     def precisions(self) -> tuple[str, ...]:
         """The precisions of stored weights that it can write."""
+        ...
+
+    @property
+    def keeps_names(self) -> bool:
+        """Whether layers have the names of the model's nodes."""
+        ...
+
+    @property
+    def halves_fp32(self) -> bool:
+        """Whether boards run its fp32 files in half floats where that is wanted."""
         ...
 
     def versions(self) -> tuple[tuple[str, str], ...]:

@@ -12,11 +12,9 @@ from deployx_edge.comparison import LIMITS, LayerCheck, Limits, TensorComparison
 from deployx_edge.differences import Values, WholeValues
 from deployx_edge.errors import UsageError
 from deployx_edge.model import TensorSpec
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.ncnn.files import read_param
-from deployx_edge.runtimes.ncnn.matching import match_by_weights
-from deployx_edge.runtimes.runner import HOSTS, Arrays, Maker, OpenModel, open_converted
-from deployx_edge.sources.onnx.canonical import canonical
+from deployx_edge.runtimes.runner import Arrays, OpenModel, Producer, open_converted
 from deployx_edge.sources.onnx.file import OnnxSource
 from deployx_edge.sources.onnx.walk import SourceWalk
 
@@ -31,28 +29,26 @@ _KEPT = 2**14
 class ReferenceSide:
     """What a converted model is compared with: tensors by name, and how to have their values.
 
-    ``tensors`` gives those of one run in portions, as they come. ``matched`` finds makers where
+    ``tensors`` gives those of one run in portions, as they come. ``matched`` finds producers where
     no name survived; it is asked only then.
     """
 
     names: tuple[str, ...]
     tensors: Callable[[Arrays], Iterator[Mapping[str, Array]]]
-    matched: Callable[[ConvertedModel], Mapping[str, Maker]]
+    matched: Callable[[ConvertedModel], Mapping[str, Producer]]
 
 
 def source_side(source: OnnxSource, walk: SourceWalk | None = None) -> ReferenceSide:
     """The source in ONNX Runtime; ``walk`` where it is opened already."""
     opened = walk or SourceWalk(source)
 
-    def matched(model: ConvertedModel) -> Mapping[str, Maker]:
-        if model.runtime != "ncnn":
-            return {}
-        return match_by_weights(read_param(model.path("param")), canonical(source).model)
+    def matched(model: ConvertedModel) -> Mapping[str, Producer]:
+        return load_runtime(model.runtime).make_runner().matched(model, source)
 
     return ReferenceSide(names=opened.names, tensors=opened.tensors, matched=matched)
 
 
-def find_makers(model: ConvertedModel, reference: ReferenceSide) -> dict[str, Maker]:
+def find_producers(model: ConvertedModel, reference: ReferenceSide) -> dict[str, Producer]:
     """By tensor of the reference, what makes it in the model; in the order of the layers.
 
     Raises UsageError where no tensor matches, or the model takes several samples at once.
@@ -61,10 +57,12 @@ def find_makers(model: ConvertedModel, reference: ReferenceSide) -> dict[str, Ma
         raise UsageError(
             "Layers can only be compared for a single sample: convert the model for 1."
         )
-    makers = HOSTS[model.runtime].makers(model, reference.names) or reference.matched(model)
-    if not makers:
+    producers = load_runtime(model.runtime).make_runner().producers(
+        model, reference.names
+    ) or reference.matched(model)
+    if not producers:
         raise UsageError("No tensor of the source kept its name in the converted model.")
-    return dict(makers)
+    return dict(producers)
 
 
 class LayersComparison:
@@ -74,12 +72,12 @@ class LayersComparison:
     with the reference's and both are let go.
     """
 
-    def __init__(self, makers: Mapping[str, Maker]) -> None:
-        self._makers = makers
-        self._tensors = {name: TensorComparison(name, kept=_KEPT) for name in makers}
+    def __init__(self, producers: Mapping[str, Producer]) -> None:
+        self._producers = producers
+        self._tensors = {name: TensorComparison(name, kept=_KEPT) for name in producers}
         self._names: dict[str, list[str]] = {}
-        for name, maker in makers.items():
-            self._names.setdefault(maker.blob, []).append(name)
+        for name, producer in producers.items():
+            self._names.setdefault(producer.blob, []).append(name)
 
     def add(
         self,
@@ -98,7 +96,7 @@ class LayersComparison:
         def wanted(name: str) -> Array:
             while name not in waiting:
                 part = next(tensors)
-                waiting.update({key: part[key] for key in part if key in self._makers})
+                waiting.update({key: part[key] for key in part if key in self._producers})
             return waiting.pop(name)
 
         def take(blob: str, found: Values) -> None:
@@ -116,8 +114,10 @@ class LayersComparison:
     def checks(self, limits: Limits) -> tuple[LayerCheck, ...]:
         """What came of each tensor, in the order of the layers."""
         return tuple(
-            LayerCheck(layer=maker.layer, type=maker.type, check=self._tensors[name].check(limits))
-            for name, maker in self._makers.items()
+            LayerCheck(
+                layer=producer.layer, type=producer.type, check=self._tensors[name].check(limits)
+            )
+            for name, producer in self._producers.items()
         )
 
 
@@ -133,9 +133,9 @@ def compare_layers(
 
     Tensors are matched by name, else by ``reference.matched``. ``opened`` is the model elsewhere
     than on this computer, in ``precision`` where that is not the model's own. The limits are
-    those of outputs. Raises UsageError as ``find_makers`` does.
+    those of outputs. Raises UsageError as ``find_producers`` does.
     """
-    comparison = LayersComparison(find_makers(model, reference))
+    comparison = LayersComparison(find_producers(model, reference))
     with nullcontext(opened) if opened else open_converted(model) as runner:
         for arrays in inputs:
             comparison.add(reference.tensors(arrays), runner, arrays)

@@ -28,15 +28,13 @@ from deployx_edge.differences import BEYOND, Differences, ratio
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.graph.subgraphs import tensors_read
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.layerwise import intermediate_check
-from deployx_edge.runtimes.ncnn.native.quantized import RECURRENT
-from deployx_edge.runtimes.ncnn.requantized import code_scales, rounded
 from deployx_edge.runtimes.runner import (
-    HOSTS,
     Arrays,
-    Maker,
     OpenModel,
+    Producer,
     open_converted,
     take_into,
 )
@@ -77,26 +75,26 @@ def compare_locally(
 
     Raises UsageError where no tensor kept its name.
     """
-    makers = HOSTS[model.runtime].makers(model, tensor_names(source))
-    if not makers:
+    runner = load_runtime(model.runtime).make_runner()
+    producers = runner.producers(model, tensor_names(source))
+    if not producers:
         raise UsageError("No tensor of the source kept its name in the converted model.")
     walk = SourceWalk(source)
-    like = _like(walk, makers, inputs[0])
+    like = _like(walk, producers, inputs[0])
     apart = _CutApart(walk, like, tuple(like))
-    scales = code_scales(model)
     comparisons = {name: TensorComparison(name) for name in like}
     with open_converted(model) as opened:
         for arrays in inputs:
-            own = _own_values(opened, makers, like, arrays)
-            computed = rounded(scales, apart.run(arrays, own))
+            own = _own_values(opened, producers, like, arrays)
+            computed = runner.as_handed_on(model, apart.run(arrays, own))
             for name, comparison in comparisons.items():
                 comparison.add(computed[name], own[name])
     return tuple(
         LayerCheck(
-            layer=makers[name].layer,
-            type=makers[name].type,
+            layer=producers[name].layer,
+            type=producers[name].type,
             check=comparison.check(
-                LIMITS["bf16"] if makers[name].type in RECURRENT else _LIMITS,
+                LIMITS["bf16"] if producers[name].type in runner.step_quantized else _LIMITS,
             ),
         )
         for name, comparison in comparisons.items()
@@ -126,7 +124,7 @@ class AloneCheck:
 def check_alone(
     model: OpenModel,
     walk: SourceWalk,
-    makers: Mapping[str, Maker],
+    producers: Mapping[str, Producer],
     suspects: Sequence[str],
     inputs: Sequence[Arrays],
     precision: str,
@@ -136,15 +134,15 @@ def check_alone(
 
     Each is computed by the source's nodes from the model's own tensors before it, and once more
     from those with a random error in their last bit: a sum whose terms cancel, or a tiny tensor,
-    differs by that much from itself, whatever the ``limits`` are. ``makers`` as ``find_makers``
-    gives them. Suspects of other element types than float32 are not computed, and missing in the
-    answer, as are those after a portion of them that holds one that is wrong.
+    differs by that much from itself, whatever the ``limits`` are. ``producers`` are those of
+    ``find_producers``. Suspects of other element types than float32 are not computed, and missing
+    in the answer, as are those after a portion of them that holds one that is wrong.
     """
     found: dict[str, AloneCheck] = {}
-    like = _like(walk, makers, inputs[0]) if suspects else {}
+    like = _like(walk, producers, inputs[0]) if suspects else {}
     for names in _portions([name for name in suspects if name in like], like):
         apart = _CutApart(walk, like, names)
-        found.update(_check_portion(model, apart, makers, inputs, precision, limits))
+        found.update(_check_portion(model, apart, producers, inputs, precision, limits))
         if not all(check.is_right for check in found.values()):
             break
     return found
@@ -167,7 +165,7 @@ def _portions(
 def _check_portion(
     model: OpenModel,
     apart: _CutApart,
-    makers: Mapping[str, Maker],
+    producers: Mapping[str, Producer],
     inputs: Sequence[Arrays],
     precision: str,
     limits: Limits,
@@ -179,7 +177,7 @@ def _check_portion(
     errors = {name: Differences(kept=_KEPT) for name in apart.wanted}
     shaken = {name: Differences(kept=0) for name in apart.wanted}
     for arrays in inputs:
-        own = _own_values(model, makers, apart.like, arrays)
+        own = _own_values(model, producers, apart.like, arrays)
         computed = apart.run(arrays, own)
         moved = apart.run(_shaken(arrays, unit, random), _shaken(own, unit, random))
         for name in apart.wanted:
@@ -231,30 +229,30 @@ def verify_locally(
 
 
 def _like(
-    walk: SourceWalk, makers: Mapping[str, Maker], arrays: Arrays
+    walk: SourceWalk, producers: Mapping[str, Producer], arrays: Arrays
 ) -> dict[str, tuple[int, ...]]:
     """The shapes that those of the source's tensors have which the model makes too."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def watch(tensors: Mapping[str, Array]) -> None:
         for name, array in tensors.items():
-            if name in makers and array.dtype == "float32" and array.ndim:
+            if name in producers and array.dtype == "float32" and array.ndim:
                 shapes[name] = array.shape
 
     walk.run(arrays, watch)
-    return {name: shapes[name] for name in makers if name in shapes}
+    return {name: shapes[name] for name in producers if name in shapes}
 
 
 def _own_values(
     model: OpenModel,
-    makers: Mapping[str, Maker],
+    producers: Mapping[str, Producer],
     like: Mapping[str, tuple[int, ...]],
     arrays: Arrays,
 ) -> dict[str, Array]:
     """The model's own values of those tensors, in the source's shapes."""
     found: dict[str, Array] = {}
-    model.run(arrays, [makers[name].blob for name in like], take_into(found))
-    return {name: found[makers[name].blob].reshape(shape) for name, shape in like.items()}
+    model.run(arrays, [producers[name].blob for name in like], take_into(found))
+    return {name: found[producers[name].blob].reshape(shape) for name, shape in like.items()}
 
 
 class _CutApart:

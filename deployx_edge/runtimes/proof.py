@@ -18,7 +18,7 @@ from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.layerwise import (
     LayersComparison,
-    find_makers,
+    find_producers,
     intermediate_check,
     source_side,
 )
@@ -29,7 +29,7 @@ from deployx_edge.sources.onnx.walk import SourceWalk, Watch, watch_nothing
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
-    from deployx_edge.runtimes.runner import Maker
+    from deployx_edge.runtimes.runner import Producer
 
 # An output of layers that are all right may be beyond its limit by so much: rounding adds up.
 _ADDED_UP = 10.0
@@ -82,8 +82,8 @@ class _Comparison:
         self._limits = LIMITS[self._precision]
         least = min(LEAST_INPUTS, len(request.inputs))  # of huge models there are two
         self._outputs = OutputsComparison(model, self._limits, least=least)
-        self._makers = self._find_makers()
-        self._layers = LayersComparison(self._makers)
+        self._producers = self._find_producers()
+        self._layers = LayersComparison(self._producers)
 
     def verification(self) -> Verification:
         for place, arrays in enumerate(self._request.inputs):
@@ -105,15 +105,15 @@ class _Comparison:
                 raise _wrong_inside(item, alone.get(item.check.output), self._limits)
         return replace(verification, intermediates=intermediate_check(layers, alone))
 
-    def _find_makers(self) -> dict[str, Maker]:
+    def _find_producers(self) -> dict[str, Producer]:
         try:
-            return find_makers(self._model, source_side(self._walk.source, self._walk))
+            return find_producers(self._model, source_side(self._walk.source, self._walk))
         except UsageError:  # names are lost, or several samples at once: outputs have to do
             return {}
 
     def _take(self, place: int, arrays: Arrays) -> None:
         measure = place in self._request.telling
-        if self._makers and place in self._request.inner:
+        if self._producers and place in self._request.inner:
             wanted: dict[str, Array] = {}
             tensors = self._watched(arrays, wanted)
             found = self._layers.add(tensors, self._opened, arrays, measure=measure)
@@ -132,11 +132,11 @@ class _Comparison:
             yield shown.pop()
 
     def _alone(self, suspects: Collection[str], limits: Limits) -> dict[str, AloneCheck]:
-        known = [name for name in self._makers if name in suspects]
+        known = [name for name in self._producers if name in suspects]
         return check_alone(
             self._opened,
             self._walk,
-            self._makers,
+            self._producers,
             known,
             self._request.inputs,
             self._precision,
@@ -150,10 +150,10 @@ class _Comparison:
         """
         differing = [check for check in checks if check.verdict == "differs"]
         near = all(each.relative_error <= _ADDED_UP * self._limits.relative for each in differing)
-        known = all(each.output in self._makers for each in differing)
+        known = all(each.output in self._producers for each in differing)
         if not differing or not near or not known or self._precision != "fp32":
             return tuple(checks)
-        alone = self._alone(self._makers, ROUNDING_ONLY)
+        alone = self._alone(self._producers, ROUNDING_ONLY)
         if not all(check.is_right for check in alone.values()):
             return tuple(checks)
         return tuple(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deployx_edge.comparison import LIMITS, TensorComparison
-from deployx_edge.differences import Values, WholeValues
-from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.model import TensorSpec, from_runtime_array, to_runtime_arrays
+from deployx_edge.differences import Values
+from deployx_edge.errors import UsageError
+from deployx_edge.model import TensorSpec
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
-from deployx_edge.runtimes.ncnn.files import read_param
-from deployx_edge.runtimes.ncnn.native.names import readable
-from deployx_edge.runtimes.ncnn.requantized import code_scales
-from deployx_edge.runtimes.ncnn.wheel import NcnnModel, NcnnProcess, RuntimeArray, is_large
+from deployx_edge.sources.onnx.file import OnnxSource
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -25,7 +21,7 @@ Arrays = Mapping[str, "Array"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Maker:
+class Producer:
     """The layer of a converted model that makes a tensor, and the runtime's name for that."""
 
     layer: str
@@ -75,19 +71,52 @@ class OpenModel(Protocol):
         ...
 
 
-class HostRuntime(Protocol):
-    """One runtime on this computer."""
+@dataclass(frozen=True, kw_only=True)
+class Culprit:
+    """Who else than the converter is to blame for wrong outputs, and what to do about it."""
+
+    sentence: str
+    remedy: str
+
+
+class Runner(Protocol):
+    """One runtime on this computer, and what is to be known of its tensors to compare them."""
+
+    @property
+    def step_quantized(self) -> Collection[str]:
+        """The types of layers that quantize inside, at each step, in an int8 model."""
+        ...
 
     def open(self, model: ConvertedModel) -> AbstractContextManager[OpenModel]:
         """Load the model; ModelError where the runtime refuses it."""
         ...
 
-    def makers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Maker]:
+    def producers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Producer]:
         """Those of the source's tensors that the model makes too, in the order of its layers."""
         ...
 
-    def blobs(self, model: ConvertedModel) -> tuple[str, ...]:
-        """The names of all that the model's layers make."""
+    def matched(self, model: ConvertedModel, source: OnnxSource) -> Mapping[str, Producer]:
+        """The same where no name survived, by other marks; none where there are no such marks."""
+        ...
+
+    def tensors(self, model: ConvertedModel) -> tuple[str, ...]:
+        """The runtime's names of all that the model's layers make."""
+        ...
+
+    def name_of(self, tensor: str) -> str:
+        """The runtime's name for a tensor of the source."""
+        ...
+
+    def as_values(self, model: ConvertedModel, tensors: Arrays) -> dict[str, Array]:
+        """Tensors by their names as values, where the model hands on quantized values."""
+        ...
+
+    def as_handed_on(self, model: ConvertedModel, tensors: Arrays) -> dict[str, Array]:
+        """Tensors in floats, by the source's names, rounded as the model rounds them."""
+        ...
+
+    def culprit(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> Culprit | None:
+        """Whether the runtime itself is wrong about a model whose outputs differ."""
         ...
 
 
@@ -99,181 +128,7 @@ def run_converted(model: ConvertedModel, inputs: Sequence[Arrays]) -> tuple[dict
 
 def open_converted(model: ConvertedModel) -> AbstractContextManager[OpenModel]:
     """The converted model, loaded on this computer."""
-    return HOSTS[model.runtime].open(model)
-
-
-class _OpenNcnnModel:
-    def __init__(self, model: ConvertedModel, process: NcnnProcess) -> None:
-        self._model = model
-        self._process = process
-        self._scales = code_scales(model)
-        tops = [top for layer in read_param(model.path("param")) for top in layer.tops]
-        self._places = {top: place for place, top in enumerate(tops)}
-        self.overflows: HalfOverflows | None = None
-
-    def run(
-        self,
-        arrays: Arrays,
-        blobs: Sequence[str] = (),
-        take: Take = take_nothing,
-        *,
-        measure: bool = False,
-    ) -> dict[str, Array]:
-        """See ``OpenModel``; a batch runs sample by sample, as on a board."""
-        outputs = [spec.blob for spec in self._model.outputs]
-        ready = to_runtime_arrays(self._model.inputs, arrays)
-        kept: list[dict[str, Array]] = []
-        for sample in [ready] if blobs else _samples(ready):
-            kept.append({})
-            wanted = self._in_order([*outputs, *blobs])
-            for blob, values in self._process.run(sample, wanted, measure=measure):
-                shown = values
-                if blob in outputs:
-                    kept[-1][blob] = values.whole()
-                    shown = WholeValues(kept[-1][blob])
-                if blob not in blobs:
-                    continue
-                if blob in self._scales:
-                    shown = WholeValues(shown.whole() / self._scales[blob])
-                take(blob, shown)
-        if measure and self._model.layers:
-            self.overflows = self._process.overflows
-        return {
-            spec.name: _restored(spec, [run[spec.blob] for run in kept])
-            for spec in self._model.outputs
-        }
-
-    def _in_order(self, blobs: Sequence[str]) -> list[str]:
-        return sorted(dict.fromkeys(blobs), key=lambda blob: self._places.get(blob, -1))
-
-
-class NcnnHost:
-    """ncnn's wheel, in a process of its own."""
-
-    @contextmanager
-    def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
-        """See ``HostRuntime``."""
-        with NcnnProcess(_files(model)) as process:
-            yield _OpenNcnnModel(model, process)
-
-    def makers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Maker]:
-        """See ``HostRuntime``; none where a converter renamed what goes in."""
-        tensors = {readable(name): name for name in names}
-        # A converter that renames may by chance give a tensor's name to another.
-        if any(spec.blob != readable(spec.name) for spec in model.inputs):
-            return {}
-        return {
-            tensors[top]: Maker(layer=layer.name, type=layer.type, blob=top)
-            for layer in read_param(model.path("param"))
-            for top in layer.tops
-            if top in tensors and layer.type != "Input"
-        }
-
-    def blobs(self, model: ConvertedModel) -> tuple[str, ...]:
-        """See ``HostRuntime``."""
-        layers = read_param(model.path("param"))
-        return tuple(top for layer in layers if layer.type != "Input" for top in layer.tops)
-
-
-class _OpenOnnxModel:
-    def __init__(self, model: ConvertedModel) -> None:
-        self._model = model
-        self._path = model.path("onnx")
-        self._sessions: dict[tuple[str, ...], Any] = {}
-        self.overflows: HalfOverflows | None = None
-
-    def run(
-        self,
-        arrays: Arrays,
-        blobs: Sequence[str] = (),
-        take: Take = take_nothing,
-        *,
-        measure: bool = False,
-    ) -> dict[str, Array]:
-        """See ``OpenModel``; half floats are given as float32.
-
-        Outputs come from a session of their own: who asks for what is inside stops ONNX Runtime
-        from joining nodes, and it is to run as it does on a board.
-        """
-        check_arrays(self._model.inputs, [arrays])
-        outputs = self._tensors(arrays, [spec.name for spec in self._model.outputs])
-        if blobs:
-            for blob, array in self._tensors(arrays, blobs).items():
-                take(blob, WholeValues(array))
-        return outputs
-
-    def _tensors(self, arrays: Arrays, blobs: Sequence[str]) -> dict[str, Array]:
-        import numpy as np
-
-        names = list(dict.fromkeys(blobs))
-        try:
-            results = self._session(tuple(names)).run(names, dict(arrays))
-        except Exception as error:  # its exceptions share no other base
-            raise ModelError(f"{self._path.name} does not run in ONNX Runtime: {error}.") from error
-        return {
-            name: array.astype(np.float32) if array.dtype == np.float16 else array
-            for name, array in zip(names, results, strict=True)
-        }
-
-    def _session(self, names: tuple[str, ...]) -> Any:
-        from deployx_edge.graph.onnx_runtime import open_with_outputs
-
-        if names not in self._sessions:
-            self._sessions[names] = open_with_outputs(self._path, names)
-        return self._sessions[names]
-
-
-class OnnxRuntimeHost:
-    """ONNX Runtime on the CPU, in this process."""
-
-    @contextmanager
-    def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
-        """See ``HostRuntime``."""
-        yield _OpenOnnxModel(model)
-
-    def makers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Maker]:
-        """See ``HostRuntime``."""
-        import onnx
-
-        graph = onnx.load(model.path("onnx"), load_external_data=False).graph
-        wanted = set(names)
-        return {
-            name: Maker(layer=node.name or name, type=node.op_type, blob=name)
-            for node in graph.node
-            for name in node.output
-            if name in wanted
-        }
-
-    def blobs(self, model: ConvertedModel) -> tuple[str, ...]:
-        """See ``HostRuntime``."""
-        import onnx
-
-        graph = onnx.load(model.path("onnx"), load_external_data=False).graph
-        return tuple(name for node in graph.node for name in node.output if name)
-
-
-HOSTS: dict[str, HostRuntime] = {"ncnn": NcnnHost(), "onnxruntime": OnnxRuntimeHost()}
-
-
-def is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]) -> bool:
-    """Whether ONNX Runtime's optimisations of the graph change what the model computes.
-
-    Beyond the limits of its precision; False for other runtimes.
-    """
-    if model.runtime != "onnxruntime":
-        return False
-    from deployx_edge.graph.onnx_runtime import open_model
-
-    names = [spec.name for spec in model.outputs]
-    plain = open_model(str(model.path("onnx")))
-    comparisons = [TensorComparison(name) for name in names]
-    with open_converted(model) as opened:
-        for arrays in inputs:
-            wanted, found = plain.run(names, dict(arrays)), opened.run(arrays)
-            for comparison, array in zip(comparisons, wanted, strict=True):
-                comparison.add(array, found[comparison.name])
-    limits = LIMITS[model.precision]
-    return any(each.check(limits).verdict == "differs" for each in comparisons)
+    return load_runtime(model.runtime).make_runner().open(model)
 
 
 def check_arrays(specs: Sequence[TensorSpec], inputs: Sequence[Mapping[str, Any]]) -> None:
@@ -284,38 +139,3 @@ def check_arrays(specs: Sequence[TensorSpec], inputs: Sequence[Mapping[str, Any]
                 given = ", ".join(arrays) or "none"
                 raise UsageError(f"There is no array for the input '{spec.name}', only {given}.")
             spec.check(arrays[spec.name])
-
-
-def _files(model: ConvertedModel) -> NcnnModel:
-    return NcnnModel(
-        param=model.path("param"),
-        bin=model.path("bin"),
-        precision=model.precision,
-        is_large=is_large(sum(math.prod(spec.shape) for spec in model.inputs)),
-        layers=model.layers,
-    )
-
-
-def _samples(arrays: Mapping[str, RuntimeArray]) -> list[dict[str, RuntimeArray]]:
-    """The runs that a set of inputs takes: sample by sample, as the worker on a board does."""
-    counts = {array.shape[0] for array, batched in arrays.values() if batched}
-    if not counts:
-        return [dict(arrays)]
-    return [
-        {blob: (array[i] if batched else array, False) for blob, (array, batched) in arrays.items()}
-        for i in range(counts.pop())
-    ]
-
-
-def _restored(spec: TensorSpec, arrays: Sequence[Array]) -> Array:
-    import numpy as np
-
-    single = len(arrays) == 1
-    try:
-        return from_runtime_array(
-            spec,
-            arrays[0] if single else np.stack(arrays),
-            batched=not single and spec.batch_axis is not None,
-        )
-    except (UsageError, ValueError):
-        return arrays[0]  # the comparison names both shapes

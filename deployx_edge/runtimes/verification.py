@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from deployx_edge.bundle import OutputCheck, Verification
 from deployx_edge.comparison import LEAST_INPUTS, LIMITS, Limits, TensorComparison, is_finite
 from deployx_edge.errors import UsageError, VerificationError
+from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import Arrays, open_converted
@@ -134,9 +135,10 @@ def check_inputs(inputs: Sequence[Arrays]) -> None:
 
 
 def _open_shape(output: str, runtime: str) -> VerificationError:
+    facts = RUNTIMES[runtime]
     return VerificationError(
         f"The shape of the output '{output}' depends on the input's values"
-        + ("; ncnn's shapes are fixed." if runtime == "ncnn" else ", as none may."),
+        + (f"; shapes in {facts.title} are fixed." if facts.fixed_shapes else ", as none may."),
         remedy="Move what decides on it (often NonMaxSuppression) out of the model, for "
         "instance by --partition, or keep a fixed number of its results.",
     )

@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     deployx("convert", source, "--keep-float", "conv", "-o", path / "asked")
     # pnnx's files are not looked through.
     large = cancelling(path / "large.onnx", 1600.0)
-    deployx("convert", large, "--via", "pnnx", "-o", path / "large")
+    deployx("convert", large, "--converter", "pnnx", "-o", path / "large")
     return path
 
 

@@ -14,8 +14,9 @@ from deployx_edge.config import load_config
 from deployx_edge.errors import DeployxError
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.quantization.values import PRESETS
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.ncnn.files import read_table
-from deployx_edge.runtimes.runner import HOSTS, open_converted, take_into
+from deployx_edge.runtimes.runner import open_converted, take_into
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.convert.conversion import converted
@@ -127,7 +128,7 @@ def test_the_segmenter_is_within_a_point_of_the_reference(segmenter: Example, de
 @pytest.mark.parametrize("device", BOARDS)
 def test_the_board_computes_the_codes_that_this_computer_does(digits: Bundle, device: str) -> None:
     """Layers that hand on codes: a few of them may tip over, by one."""
-    blobs = HOSTS["ncnn"].blobs(converted(digits))
+    blobs = load_runtime("ncnn").make_runner().tensors(converted(digits))
     with np.load(TEST) as file:
         images = file["image"][:6]
     inputs = [{"image": image[None]} for image in images]

@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from deployx_edge.runtimes.ncnn.files import Layer
-from deployx_edge.runtimes.runner import Maker
+from deployx_edge.runtimes.runner import Producer
 
 if TYPE_CHECKING:
     import onnx
@@ -37,7 +37,7 @@ _KINDS = {
 _ACTIVATIONS = frozenset({"Relu", "LeakyRelu", "Clip", "Sigmoid", "Mish", "HardSwish"})
 
 
-def match_by_weights(layers: Sequence[Layer], model: onnx.ModelProto) -> dict[str, Maker]:
+def match_by_weights(layers: Sequence[Layer], model: onnx.ModelProto) -> dict[str, Producer]:
     """The layer for each tensor of the canonical ``model`` that comes out of weights.
 
     A layer that runs its activation itself makes the tensor behind the activation; one that adds
@@ -61,7 +61,7 @@ def match_by_weights(layers: Sequence[Layer], model: onnx.ModelProto) -> dict[st
                 tensor = _behind(model, tensor, ("Add",))
             if params.get(_ACTIVATION, "0") != "0":
                 tensor = _behind(model, tensor, _ACTIVATIONS)
-            found[tensor] = Maker(layer=layer.name, type=layer.type, blob=layer.tops[0])
+            found[tensor] = Producer(layer=layer.name, type=layer.type, blob=layer.tops[0])
     return found
 
 

@@ -86,6 +86,8 @@ class PnnxConverter:
     """``Converter`` for ncnn by the program pnnx."""
 
     runtime = "ncnn"
+    keeps_names = False
+    halves_fp32 = True
     precisions = ("fp32", "fp16")
 
     def versions(self) -> tuple[tuple[str, str], ...]:
@@ -104,8 +106,8 @@ class PnnxConverter:
             if reason:
                 raise ModelError(
                     f"'{node.operator}' (node '{node.name}') cannot run in ncnn: {reason}.",
-                    remedy="Leave out --via pnnx: the converter of this project first folds what "
-                    "is constant. Else cut it off (docs/when-an-operator-is-missing.md).",
+                    remedy="Leave out --converter pnnx: the native converter first folds what is "
+                    "constant. Else cut it off (docs/when-an-operator-is-missing.md).",
                 )
 
     def find_overflows(

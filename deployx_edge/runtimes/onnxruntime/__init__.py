@@ -1,1 +1,69 @@
-"""ONNX Runtime."""
+"""ONNX Runtime: every element type and open axes; its file is the canonical ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from deployx_edge.runtimes.converter import ConvertedModel, Converter
+    from deployx_edge.runtimes.inspected import Inspected
+    from deployx_edge.runtimes.quantizer import Quantizer
+    from deployx_edge.runtimes.runner import Runner
+    from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
+
+NAME = "onnxruntime"
+
+
+def version() -> str:
+    """See ``Runtime``."""
+    from importlib import metadata
+
+    return metadata.version("onnxruntime")
+
+
+def converters() -> Mapping[str, Callable[[], Converter]]:
+    """See ``Runtime``."""
+    from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
+
+    return {"canonical": OnnxRuntimeConverter}
+
+
+def make_runner() -> Runner:
+    """See ``Runtime``."""
+    from deployx_edge.runtimes.onnxruntime.runner import OnnxRuntimeRunner
+
+    return OnnxRuntimeRunner()
+
+
+def make_quantizer() -> Quantizer:
+    """See ``Runtime``."""
+    from deployx_edge.runtimes.onnxruntime.quantizer import OnnxRuntimeQuantizer
+
+    return OnnxRuntimeQuantizer()
+
+
+def inspect(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
+    """See ``Runtime``; it refuses a model as a whole, and its reason names the node."""
+    from deployx_edge.errors import ModelError
+    from deployx_edge.runtimes.inspected import Inspected
+    from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
+
+    try:
+        OnnxRuntimeConverter().check(source)
+    except ModelError as error:
+        return Inspected(whole=error.message)
+    return Inspected(whole="")
+
+
+def files_of(model: Path) -> tuple[Path, ...]:
+    """See ``Runtime``; ONNX is what all runtimes are made from, so it has no form of its own."""
+    raise UsageError(f"{model} is not a model in a form of ONNX Runtime's own.")
+
+
+def read_own(model: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedModel:
+    """See ``files_of``."""
+    raise UsageError(f"{model} is not a model in a form of ONNX Runtime's own.")

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge import __version__
 from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.errors import ModelError
-from deployx_edge.model import TensorSpec
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
     ConvertedModel,
     HalfOverflows,
     KeptFloat,
-    layout_of,
+    input_specs,
+    output_specs,
     refuse_unknown,
 )
 from deployx_edge.runtimes.onnxruntime.half_sums import graph_overflows
 from deployx_edge.sources.onnx.canonical import simplified
-from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
+from deployx_edge.sources.onnx.file import OnnxSource
 from deployx_edge.sources.onnx.foreign import refuse_foreign
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class OnnxRuntimeConverter:
     """
 
     runtime = "onnxruntime"
+    keeps_names = True
+    halves_fp32 = False
     precisions = ("fp32", "fp16")
 
     def versions(self) -> tuple[tuple[str, str], ...]:
@@ -91,30 +93,6 @@ class OnnxRuntimeConverter:
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None are known."""
         return ()
-
-
-def input_specs(source: OnnxSource) -> tuple[TensorSpec, ...]:
-    """The source's inputs as a bundle describes them, with their own names."""
-    return tuple(_spec(tensor, source.channels_last) for tensor in source.inputs)
-
-
-def output_specs(
-    outputs: Sequence[SourceTensor], channels_last: Collection[str] = ()
-) -> tuple[TensorSpec, ...]:
-    """The outputs likewise."""
-    return tuple(_spec(tensor, channels_last) for tensor in outputs)
-
-
-def _spec(tensor: SourceTensor, channels_last: Collection[str]) -> TensorSpec:
-    return TensorSpec(
-        name=tensor.name,
-        blob=tensor.name,
-        dtype=tensor.dtype,
-        shape=tensor.shape,
-        layout=layout_of(tensor, channels_last),
-        batch_axis=0 if len(tensor.shape) > 1 and tensor.shape[0] == 1 else None,
-        ranges=tensor.ranges,
-    )
 
 
 def _kept_nodes(model: onnx.ModelProto, request: ConversionRequest) -> tuple[KeptFloat, ...]:

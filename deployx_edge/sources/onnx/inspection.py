@@ -70,7 +70,7 @@ class Inspection:
     costliest first, and behind them those that it was rewritten from. ``parameters`` counts
     the elements of float constants. ``refused`` says by runtime why it cannot have the model
     at all, or nothing; ``wide`` are tensors beyond fp16's range; ``passes`` are those that
-    found something to do on the way to ncnn, with the number of places.
+    found something to do for a runtime, with the number of places.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Inspection:
     operators: tuple[OperatorUse, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
     wide: tuple[WideTensor, ...] = ()
-    passes: Mapping[str, int] = field(default_factory=dict)
+    passes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def macs(self) -> int | None:

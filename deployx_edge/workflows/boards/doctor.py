@@ -13,6 +13,7 @@ from deployx_edge import process
 from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError
 from deployx_edge.resources import cache_folder, dist_folder
+from deployx_edge.runtime import RUNTIMES
 from deployx_edge.target import Target, find_target, targets
 from deployx_edge.workflows.boards.devices import known_devices
 
@@ -38,15 +39,14 @@ _PACKAGES = (
     "protobuf",
     "paramiko",
     "onnx",
-    "onnxruntime",
-    "ncnn",
+    *(row.package for row in RUNTIMES.values()),
     "numpy",
     "pillow",
 )
 
 # Packages that only some commands need, and which.
 _EXTRAS = (
-    ("pnnx", "--no-deps ", "bundle --via pnnx"),
+    ("pnnx", "--no-deps ", "bundle --converter pnnx"),
     ("labgrid", "", "the devices labgrid:PLACE"),
 )
 

@@ -23,6 +23,7 @@ from deployx_edge.model import parse_inputs
 from deployx_edge.processing.steps import step_texts
 from deployx_edge.progress import Phase, Progress, silent
 from deployx_edge.resources import cache_folder
+from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES, own_form_words
 from deployx_edge.workflows.convert.bundle_key import bundle_key
 from deployx_edge.workflows.convert.models import OpenedModel, TorchOptions, opened_model
 from deployx_edge.workflows.convert.options import BundleOptions
@@ -36,7 +37,7 @@ _LONGEST_NOTE = 4096
 __all__ = ["BundleOptions", "TorchOptions", "make_bundle"]
 
 # What is converted as it lies; other models are exported first.
-_FILES = (".onnx", ".param")
+_FILES = (".onnx", *(row.own_suffix for row in RUNTIMES.values() if row.own_suffix))
 
 
 def make_bundle(
@@ -76,8 +77,8 @@ def make_bundle(
     ) as opened:
         if opened.path.suffix not in _FILES:
             raise UsageError(
-                f"{model} is no model: expected an .onnx file, one of PyTorch's (.pt, .pt2, "
-                "package.module:factory), an ncnn .param file, or a bundle folder."
+                f"{model} is not a model: expected an .onnx file, one of PyTorch's (.pt, .pt2, "
+                f"package.module:factory), {own_form_words()}, or a bundle folder."
             )
         if output is not None:
             return _write(opened, output, chosen, progress)
@@ -86,7 +87,9 @@ def make_bundle(
 
 def _from_bundle(folder: Path, output: Path | None, options: BundleOptions) -> Bundle:
     bundle = load_bundle(folder)
-    given = replace(options, precision=None, runtime="ncnn", verify=True, accept_unproven=False)
+    given = replace(
+        options, precision=None, runtime=DEFAULT_RUNTIME, verify=True, accept_unproven=False
+    )
     if given != BundleOptions() or options.precision not in (None, bundle.precision):
         raise UsageError(
             f"{folder} is a bundle already ({bundle.precision}); options that would change it "
@@ -121,13 +124,13 @@ def _check(options: BundleOptions) -> None:
 
 
 def _write(model: OpenedModel, output: Path, options: BundleOptions, progress: Progress) -> Bundle:
-    from deployx_edge.workflows.convert.conversion import from_onnx, from_pair
+    from deployx_edge.workflows.convert.conversion import from_onnx, from_own
 
     with tempfile.TemporaryDirectory(prefix="deployx-edge-bundle-") as work:
         if model.path.suffix == ".onnx":
             made = from_onnx(model.path, options, Path(work), progress)
         else:
-            made = from_pair(model.path, options, progress)
+            made = from_own(model.path, options, progress)
         return write_made(made, model, output, options.name)
 
 

@@ -21,6 +21,8 @@ from deployx_edge.bundle import SCHEMA, sha256_of
 from deployx_edge.distributions import installed_version
 from deployx_edge.model import parse_inputs
 from deployx_edge.resources import cache_folder
+from deployx_edge.runtime import RUNTIMES, owner_of
+from deployx_edge.runtimes import load_runtime
 
 if TYPE_CHECKING:
     from deployx_edge.workflows.convert.models import OpenedModel
@@ -31,8 +33,9 @@ PACKAGE = Path(__file__).resolve().parents[2]
 NO_PART_OF_CONVERSIONS = ("agent", "cli", "crossbuild", "evaluation", "quantization", "transport")
 # The distributions that conversions import or run.
 TOOLS = (
-    *("deployx-edge", "ml_dtypes", "ncnn", "numpy", "onnx", "onnxruntime", "onnx_ir"),
-    *("onnxscript", "packaging", "pillow", "pnnx", "protobuf", "pyyaml", "torch"),
+    *("deployx-edge", "ml_dtypes", "numpy", "onnx", "onnx_ir", "onnxscript", "packaging"),
+    *("pillow", "pnnx", "protobuf", "pyyaml", "torch"),
+    *(row.package for row in RUNTIMES.values()),
 )
 
 
@@ -74,10 +77,9 @@ def _source_files(model: OpenedModel, options: BundleOptions) -> Sequence[Path]:
     To name an ONNX file's external data its whole graph has to be read, so that is done once for
     each content and place.
     """
-    if model.path.suffix != ".onnx":
-        from deployx_edge.runtimes.ncnn.own_files import find_bin
-
-        return model.path, find_bin(model.path)
+    own = owner_of(model.path)
+    if own is not None:
+        return load_runtime(own.name).files_of(model.path)
     words = f"{sha256_of(model.path)} {model.path.absolute()} {code_digest()}"
     name = f"{hashlib.sha256(words.encode()).hexdigest()[:32]}.json"
     known = cache_folder() / "bundles" / "external-data" / name

@@ -1,8 +1,8 @@
-"""From an ONNX file, or from ncnn's own files, to a runtime's files that are known to be right."""
+"""From an ONNX file, or a runtime's own files, to a runtime's files that are known to be right."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,9 @@ from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.progress import Progress, Stage
+from deployx_edge.runtime import find_runtime, owner_of
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
-from deployx_edge.runtimes.ncnn.own_files import read_pair
-from deployx_edge.runtimes.ncnn.pnnx import PnnxConverter
-from deployx_edge.runtimes.ncnn.wheel import version as ncnn_version
-from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
 from deployx_edge.sources.onnx.broken_weights import refuse_broken_weights
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.onnx.size import refuse_too_large
@@ -34,12 +31,6 @@ if TYPE_CHECKING:
 
     InputSets = Sequence[Mapping[str, Array]]
 
-# By runtime, the converters that write its files, the usual one first. The emitter keeps names
-# and refuses what it does not know; pnnx is for what the first cannot do yet.
-CONVERTERS: dict[str, dict[str, Callable[[], Converter]]] = {
-    "ncnn": {"emitter": EmitterConverter, "pnnx": PnnxConverter},
-    "onnxruntime": {"canonical": OnnxRuntimeConverter},
-}
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 # What the model's author says of pictures and scores travels in the ONNX file's metadata.
@@ -61,40 +52,38 @@ class Made:
 
 def check_options(options: BundleOptions) -> None:
     """UsageError for a runtime, a converter or a precision that there is not."""
-    if options.runtime not in CONVERTERS:
-        raise UsageError(
-            f"The runtime is {' or '.join(CONVERTERS)}, not '{options.runtime}'.",
-        )
-    converters = CONVERTERS[options.runtime]
-    if options.via is not None and options.via not in converters:
+    converters = load_runtime(options.runtime).converters()
+    if options.converter is not None and options.converter not in converters:
         raise UsageError(
             f"The converter for {options.runtime} is {' or '.join(converters)}, "
-            f"not '{options.via}'."
+            f"not '{options.converter}'."
         )
     if options.precision not in (None, *PRECISIONS):
         raise UsageError(f"The precision is {' or '.join(PRECISIONS)}, not '{options.precision}'.")
     converter = converter_for(options)
     if options.precision not in (None, *converter.precisions):
         raise UsageError(
-            f"{options.precision} cannot be had for {options.runtime} by this converter, "
+            f"{options.precision} is not available for {options.runtime} by this converter, "
             f"which writes {' or '.join(converter.precisions)}."
         )
-    if options.keep_float and options.via == "pnnx":
+    if options.keep_float and not converter.keeps_names:
         raise UsageError(
-            "--keep-float needs layers by the names of the model's nodes, and pnnx renames them.",
-            remedy="Leave out --via pnnx.",
+            "--keep-float needs layers by the names of the model's nodes, and "
+            f"{options.converter} renames them.",
+            remedy=f"Leave out --converter {options.converter}.",
         )
-    if options.keep_float and options.runtime == "onnxruntime" and options.precision != "fp16":
+    if options.keep_float and options.precision in (None, "fp32") and not converter.halves_fp32:
         raise UsageError(
-            "--keep-float is for files of 16 bits; one for ONNX Runtime is fp32 throughout.",
+            "--keep-float is for files of 16 bits; one for "
+            f"{find_runtime(options.runtime).title} in fp32 is fp32 throughout.",
             remedy="Add --precision fp16, or leave it out.",
         )
 
 
 def converter_for(options: BundleOptions) -> Converter:
     """The converter that the options name."""
-    converters = CONVERTERS[options.runtime]
-    return converters[options.via or next(iter(converters))]()
+    converters = load_runtime(options.runtime).converters()
+    return converters[options.converter or next(iter(converters))]()
 
 
 def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progress) -> Made:
@@ -137,20 +126,23 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     )
 
 
-def from_pair(model: Path, options: BundleOptions, progress: Progress) -> Made:
-    """Take ncnn's own files as they are."""
-    if options.runtime != "ncnn":
-        raise UsageError(f"{model} is a model for ncnn, not for {options.runtime}.")
-    progress(Stage(text=f"Loading {model.name} in ncnn"))
+def from_own(model: Path, options: BundleOptions, progress: Progress) -> Made:
+    """Take a runtime's own files as they are."""
+    own = owner_of(model)
+    assert own is not None
+    if options.runtime != own.name:
+        raise UsageError(f"{model} is a model for {own.title}, not for {options.runtime}.")
+    progress(Stage(text=f"Loading {model.name} in {own.title}"))
     requests = parse_inputs(options.input_shapes)
     if any(request.ranges for request in requests.values()):
         raise UsageError(f"The shapes of {model.name} are fixed; give one size an axis.")
     if any(request.values for request in requests.values()):
         raise UsageError(
-            f"{model.name} is a model of ncnn, whose inputs cannot be fixed to a value.",
+            f"{model.name} is a model of {own.title}, whose inputs cannot be fixed to a value.",
             remedy="Fix it when the model is converted from its source.",
         )
-    pair = read_pair(model, {name: request.shape for name, request in requests.items()})
+    runtime = load_runtime(own.name)
+    pair = runtime.read_own(model, {name: request.shape for name, request in requests.items()})
     if options.precision not in (None, pair.precision):
         raise UsageError(
             f"The weights beside {model} are {pair.precision}, not {options.precision}.",
@@ -161,7 +153,7 @@ def from_pair(model: Path, options: BundleOptions, progress: Progress) -> Made:
         preprocessing=_preprocessing(options, pair.inputs, None),
         postprocessing=_postprocessing(options, pair.outputs, None),
         verification=Verification(status="no-reference"),
-        tools=(("deployx-edge", __version__), ("ncnn", ncnn_version())),
+        tools=(("deployx-edge", __version__), (own.name, runtime.version())),
     )
 
 

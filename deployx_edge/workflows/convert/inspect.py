@@ -8,17 +8,17 @@ from pathlib import Path
 
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.graph.links import opset_of
 from deployx_edge.graph.subgraphs import nodes_within
 from deployx_edge.model import InputRequest, parse_inputs
 from deployx_edge.progress import Progress, Stage, silent
-from deployx_edge.runtimes.converter import ConversionRequest
-from deployx_edge.runtimes.ncnn.native import Refusal
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
-from deployx_edge.runtimes.ncnn.native.graph import read_graph
-from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
+from deployx_edge.runtime import RUNTIMES
+from deployx_edge.runtimes import load_runtime
+from deployx_edge.runtimes.inspected import Inspected
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.canonical import CanonicalModel
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.sources.onnx.foreign import refuse_foreign
 from deployx_edge.sources.onnx.inspection import (
     Inspection,
     OperatorUse,
@@ -61,53 +61,44 @@ def _inspected(
 ) -> Inspection:
     source = read_onnx(path, requests)
     refuse_too_large(source)
-    fixed = replace(source, inputs=tuple(replace(each, ranges=()) for each in source.inputs))
-    in_runtime, outputs = _onnx_runtime(source, fixed)
+    in_reference, outputs = _in_reference(source)
     for note in source.notes:
         progress(Stage(text=note))
     progress(Stage(text=f"Simplifying {path.name}"))
-    request = ConversionRequest(outputs=outputs, precision="fp32", folder=path.parent)
-    examined = EmitterConverter().examine(fixed, request)
-    made, refusals = examined.canonical, examined.emitted.refusals
-    graph = read_graph(made.model, made.shapes)
+    found = {name: load_runtime(name).inspect(source, outputs) for name in RUNTIMES}
+    made = next(each.canonical for each in found.values() if each.canonical is not None)
     progress(Stage(text="Running it for values beyond fp16's range"))
-    wide = () if in_runtime else _wide(source, samples)
+    wide = () if in_reference else _wide(source, samples)
     return Inspection(
         name=path.name,
-        opset=graph.opset,
+        opset=opset_of(made.model),
         nodes=len(source.nodes),
         inputs=source.inputs,
         outputs=tuple(
             SourceTensor(
-                name=name, shape=graph.shapes.get(name, ()), dtype=source.output_dtypes[name]
+                name=value.name,
+                shape=made.shapes.get(value.name, ()),
+                dtype=source.output_dtypes[value.name],
             )
-            for name in graph.outputs
+            for value in made.model.graph.output
         ),
         parameters=count_parameters(made),
         operators=(
-            *(_with_refusals(use, refusals, in_runtime) for use in operator_uses(made)),
+            *(_with_refusals(use, found, in_reference) for use in operator_uses(made)),
             *_rewritten(source, made),
         ),
-        refused={"ncnn": _ncnn(source, refusals) or in_runtime, "onnxruntime": in_runtime},
+        refused={name: each.whole or in_reference for name, each in found.items()},
         wide=wide,
-        passes=made.applied,
+        passes={name: each.passes for name, each in found.items() if each.canonical is not None},
     )
 
 
-def _ncnn(source: OnnxSource, refusals: Sequence[Refusal]) -> str:
-    """Why ncnn cannot have the model as a whole; what single nodes forbid is in their rows."""
+def _in_reference(source: OnnxSource) -> tuple[str, tuple[SourceTensor, ...]]:
+    """Why the reference cannot run the model, without which no runtime gets it; its outputs."""
+    fixed = [replace(each, ranges=()) for each in source.inputs]
     try:
-        EmitterConverter().check(source)
-    except ModelError as error:
-        return error.message
-    return "; ".join(refusal.reason for refusal in refusals if not refusal.operator)
-
-
-def _onnx_runtime(source: OnnxSource, fixed: OnnxSource) -> tuple[str, tuple[SourceTensor, ...]]:
-    """Why ONNX Runtime cannot run the model, without which no runtime gets it, and its outputs."""
-    try:
-        OnnxRuntimeConverter().check(source)
-        given = Reference(source).run(structured_inputs(fixed.inputs)[-1])
+        refuse_foreign(source)
+        given = Reference(source).run(structured_inputs(fixed)[-1])
         return "", source_outputs(source, given)
     except ModelError as error:
         return error.message, ()
@@ -135,12 +126,25 @@ def _rewritten(source: OnnxSource, made: CanonicalModel) -> tuple[OperatorUse, .
     )
 
 
-def _with_refusals(use: OperatorUse, refusals: Sequence[Refusal], in_runtime: str) -> OperatorUse:
-    refused = tuple(
-        RefusedNode(node=refusal.node, reason=refusal.reason)
-        for refusal in refusals
-        if refusal.operator == use.operator
+def _with_refusals(
+    use: OperatorUse, found: Mapping[str, Inspected], in_reference: str
+) -> OperatorUse:
+    return replace(
+        use,
+        refused={name: _refused(use, each, in_reference) for name, each in found.items()},
     )
-    # ONNX Runtime refuses a model as a whole; its reason names the node.
-    whole = (RefusedNode(node="", reason=in_runtime),) if in_runtime else ()
-    return replace(use, refused={"ncnn": refused, "onnxruntime": whole})
+
+
+def _refused(use: OperatorUse, found: Inspected, in_reference: str) -> tuple[RefusedNode, ...]:
+    """The nodes of an operator that a runtime refuses; one without a name where it refuses all.
+
+    One that reads ONNX as it is refuses a model as a whole, and its reason names the node.
+    """
+    reason = found.whole or in_reference
+    if found.canonical is None:
+        return (RefusedNode(node="", reason=reason),) if reason else ()
+    return tuple(
+        RefusedNode(node=item.node, reason=item.reason)
+        for item in found.refused
+        if item.operator == use.operator
+    )

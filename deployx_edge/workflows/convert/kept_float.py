@@ -1,32 +1,15 @@
-"""Which layers of a conversion stay fp32 where half floats are used, and on what that is tried."""
+"""Which layers of a conversion stay fp32 where half floats are used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.runtimes.converter import ConvertedModel, KeptFloat
 from deployx_edge.sources.onnx.value_ranges import WideTensor
 
-if TYPE_CHECKING:
-    from deployx_edge.model import Array
-
-    InputSets = Sequence[Mapping[str, Array]]
-
 _NAMED_LAYERS = 3
-_RUNS = 3
 _ENDS = f"fp16 ends at {FP16_LARGEST:.0f}"
-
-
-def telling_inputs(inputs: InputSets, count: int = _RUNS) -> InputSets:
-    """The ``count`` sets of inputs with the largest values: with them sums become largest."""
-    import numpy as np
-
-    def energy(arrays: Mapping[str, Array]) -> float:
-        return sum(float(np.square(each, dtype=np.float64).mean()) for each in arrays.values())
-
-    return sorted(inputs, key=energy, reverse=True)[:count]
 
 
 def kept_notes(model: ConvertedModel, wide: Sequence[WideTensor]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from deployx_edge.files import parse_json
 from deployx_edge.model import InputRequest
 from deployx_edge.progress import Progress, silent
 from deployx_edge.resources import cache_folder
+from deployx_edge.runtime import DEFAULT_RUNTIME
 from deployx_edge.scratch import beside
 from deployx_edge.sources.torch.source import EXPORTER_KEY, EXPORTERS, TorchSource, is_torch
 from deployx_edge.workflows.convert.bundle_key import code_digest, tool_versions
@@ -66,7 +67,7 @@ def opened_model(
     options: TorchOptions,
     inputs: Mapping[str, InputRequest],
     *,
-    runtime: str = "ncnn",
+    runtime: str = DEFAULT_RUNTIME,
     progress: Progress = silent,
 ) -> Iterator[OpenedModel]:
     """The file itself, or the ONNX that one of PyTorch's models is exported to.

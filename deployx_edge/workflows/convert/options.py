@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deployx_edge.runtime import DEFAULT_RUNTIME
 from deployx_edge.workflows.convert.models import TorchOptions
 
 
@@ -12,7 +13,7 @@ from deployx_edge.workflows.convert.models import TorchOptions
 class BundleOptions:
     """How a bundle is made.
 
-    ``runtime``: one of ``conversion.CONVERTERS``, ``via`` one of its converters (None: the first).
+    ``runtime``: one of ``RUNTIMES``, ``converter`` one of its converters (None: the first).
     ``precision``: "fp32", "fp16", "bf16", or None for fp32, or for what the files already are.
     ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes or another shape,
     ``NAME=16000`` for inputs with a fixed value, see ``model.parse_inputs``. ``preprocess`` and
@@ -23,7 +24,7 @@ class BundleOptions:
     layers that stay fp32 where the rest has 16 bits. ``name``: the bundle's, None for the file's.
     """
 
-    runtime: str = "ncnn"
+    runtime: str = DEFAULT_RUNTIME
     precision: str | None = None
     input_shapes: tuple[str, ...] = ()
     preprocess: tuple[str, ...] = ()
@@ -33,5 +34,5 @@ class BundleOptions:
     accept_unproven: bool = False
     keep_float: tuple[str, ...] = ()
     name: str | None = None
-    via: str | None = None
+    converter: str | None = None
     torch: TorchOptions = field(default_factory=TorchOptions)

@@ -24,11 +24,13 @@ from deployx_edge.errors import UsageError
 from deployx_edge.model import InputRequest, format_shape, parse_inputs
 from deployx_edge.processing.preprocessing import write_content
 from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.runtime import GENERAL_RUNTIME, RUNTIMES, find_runtime
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import OnnxSource, load_whole, read_onnx
 from deployx_edge.sources.onnx.partition import Part, partition
 from deployx_edge.workflows.convert.bundle import make_bundle
-from deployx_edge.workflows.convert.conversion import CONVERTERS, source_preprocessing
+from deployx_edge.workflows.convert.conversion import source_preprocessing
 from deployx_edge.workflows.convert.models import (
     EXPORT_KEYS,
     OpenedModel,
@@ -37,9 +39,6 @@ from deployx_edge.workflows.convert.models import (
 )
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.convert.samples import read_samples
-
-# What comes behind a cut is, unless said otherwise, for this computer.
-_BEHIND = "onnxruntime"
 
 Arrays = Mapping[str, numpy.ndarray]
 
@@ -56,12 +55,12 @@ def parse_cut(word: str) -> Cut:
     """``TENSOR[,TENSOR…][=RUNTIME]``, or a mark's ``NAME:input``; UsageError for anything else."""
     place, equals, runtime = word.rpartition("=")
     if not equals:
-        place, runtime = word, _BEHIND
+        place, runtime = word, GENERAL_RUNTIME
     tensors = tuple(name for name in place.split(",") if name)
-    if not tensors or runtime not in CONVERTERS:
+    if not tensors or runtime not in RUNTIMES:
         raise UsageError(
             f"--partition {word} is not TENSOR[,TENSOR…][=RUNTIME].",
-            remedy=f"Runtimes: {', '.join(CONVERTERS)}; a mark is written NAME:input.",
+            remedy=f"Runtimes: {', '.join(RUNTIMES)}; a mark is written NAME:input.",
         )
     return Cut(tensors=tensors, runtime=runtime)
 
@@ -77,9 +76,9 @@ def make_sequence(
     """Cut the model, and make a bundle of each part in a folder of its own in ``output``.
 
     ``cuts`` are as ``parse_cut`` takes them; the first part is for ``options.runtime``, or for
-    ONNX Runtime where it takes integers and a later one is for ncnn. Each part is compared with
-    its source on what the parts before it give. Nothing is left behind on failure. Raises
-    UsageError, ModelError or VerificationError.
+    one that takes every element type where ``options.runtime`` does not take its inputs, and a
+    later part is for that. Each part is compared with its source on what the parts before it
+    give. Nothing is left behind on failure. Raises UsageError, ModelError or VerificationError.
     """
     chosen = options or BundleOptions()
     parsed = [parse_cut(word) for word in cuts]
@@ -122,28 +121,32 @@ def _runtimes(
 ) -> list[str]:
     """The runtime of each part.
 
-    A first part that takes integers, which ``wanted`` does not, is for ONNX Runtime where a part
-    behind it is for ``wanted``: that is what it was cut off for.
+    A first part with inputs that ``wanted`` does not take is for a runtime that takes them where
+    a later part is for ``wanted``: that is what it was cut off for.
     """
     behind = [cut.runtime for cut in cuts]
+    taken = find_runtime(wanted).dtypes
     odd = [
         tensor
         for tensor in source.inputs
-        if tensor.name in first.extraction.input_tensors and tensor.dtype != "float32"
+        if tensor.name in first.extraction.input_tensors and tensor.dtype not in taken
     ]
-    if wanted != "ncnn" or not odd:
+    if not taken or not odd:
         return [wanted, *behind]
     if wanted not in behind:
         raise UsageError(
-            f"The part before the cut takes '{odd[0].name}', which is {odd[0].dtype}; ncnn takes "
-            "float32 only.",
-            remedy=f"Cut behind what makes floats of it, and give the rest to ncnn: --partition "
-            f"{','.join(cuts[0].tensors)}=ncnn.",
+            f"The part before the cut takes '{odd[0].name}', which is {odd[0].dtype}; {wanted} "
+            f"takes {' and '.join(taken)} only.",
+            remedy=f"Cut after what makes floats of it, and give the rest to {wanted}: --partition "
+            f"{','.join(cuts[0].tensors)}={wanted}.",
         )
     progress(
-        Stage(text=f"The first part is for {_BEHIND}: its input '{odd[0].name}' is {odd[0].dtype}")
+        Stage(
+            text=f"The first part is for {GENERAL_RUNTIME}: its input '{odd[0].name}' is "
+            f"{odd[0].dtype}"
+        )
     )
-    return [_BEHIND, *behind]
+    return [GENERAL_RUNTIME, *behind]
 
 
 def _make_parts(
@@ -194,12 +197,12 @@ def _make_part(
     samples = path.with_name(f"samples-{index}.npz")
     stacked = {name: numpy.concatenate([run[name] for run in given]) for name in given[0]}
     write_content(samples, stacked)
-    converters = CONVERTERS[runtime]
+    converters = load_runtime(runtime).converters()
     chosen = replace(
         options,
         runtime=runtime,
         precision=options.precision if runtime == options.runtime else None,
-        via=options.via if options.via in converters else None,
+        converter=options.converter if options.converter in converters else None,
         input_shapes=tuple(
             f"{name}:{format_shape(array.shape)}" for name, array in given[0].items()
         ),

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import Verification
-from deployx_edge.comparison import LIMITS, coarser, structured_inputs
+from deployx_edge.comparison import LIMITS, coarser, structured_inputs, telling_inputs
 from deployx_edge.errors import VerificationError
-from deployx_edge.graph.onnx_runtime import version
 from deployx_edge.model import PreProcessing, at_sizes
 from deployx_edge.progress import Progress, Share, Stage
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
     ConvertedModel,
@@ -24,12 +24,11 @@ from deployx_edge.runtimes.converter import (
     HalfOverflows,
 )
 from deployx_edge.runtimes.proof import Proof, ProofRequest, prove
-from deployx_edge.runtimes.runner import is_changed_by_optimisations, run_converted
+from deployx_edge.runtimes.runner import run_converted
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.onnx.file import OnnxSource
 from deployx_edge.sources.onnx.value_ranges import ValueRanges, WideTensor
 from deployx_edge.sources.onnx.walk import SourceWalk
-from deployx_edge.workflows.convert.kept_float import telling_inputs
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -211,13 +210,11 @@ class _Proofs:
         try:
             proof = prove(model, runs.walk, request)
         except VerificationError as error:
-            if not is_changed_by_optimisations(model, runs.inputs):
+            culprit = load_runtime(model.runtime).make_runner().culprit(model, runs.inputs)
+            if culprit is None:
                 raise
             raise VerificationError(
-                f"{error.message} ONNX Runtime {version()} itself is wrong here: without its "
-                "optimisations of the graph the same file gives the source's results.",
-                remedy="Use another version of ONNX Runtime, or write the model otherwise; a Pad "
-                "before a MaxPool was seen to be dropped.",
+                f"{error.message} {culprit.sentence}", remedy=culprit.remedy
             ) from error
         if self._overflows is None:
             self._overflows = self._found(proof)

@@ -23,6 +23,7 @@ from deployx_edge.measurement.values import (
 )
 from deployx_edge.model import format_shape
 from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.layerwise import (
     ReferenceSide,
@@ -30,7 +31,6 @@ from deployx_edge.runtimes.layerwise import (
     source_side,
 )
 from deployx_edge.runtimes.runner import (
-    HOSTS,
     Arrays,
     OpenModel,
     Take,
@@ -137,7 +137,7 @@ def _reference(
 
 def _bundle_side(model: ConvertedModel, opened: OpenModel) -> ReferenceSide:
     """Another bundle on this computer; names are those of its blobs."""
-    names = HOSTS[model.runtime].blobs(model)
+    names = load_runtime(model.runtime).make_runner().tensors(model)
 
     def tensors(arrays: Arrays) -> Iterator[Mapping[str, Array]]:
         found: dict[str, Array] = {}

@@ -24,10 +24,9 @@ from deployx_edge.model import (
 )
 from deployx_edge.processing.preprocessing import write_content
 from deployx_edge.progress import Progress, Runs, Stage, silent
-from deployx_edge.runtimes.ncnn.native.names import readable
-from deployx_edge.runtimes.ncnn.requantized import code_scales, restored
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.runtimes.runner import HOSTS, check_arrays, open_converted, take_into
+from deployx_edge.runtimes.runner import check_arrays, open_converted, take_into
 from deployx_edge.scratch import beside
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx, tensor_names
 from deployx_edge.workflows.boards.session import Session, open_session
@@ -90,7 +89,8 @@ def run(
     session.push(bundle)
     collected: dict[str, list[numpy.ndarray]] = {spec.name: [] for spec in bundle.outputs}
     inside: dict[str, list[numpy.ndarray]] = {name: [] for name in dump}
-    blobs = dict.fromkeys([*(spec.blob for spec in bundle.outputs), *map(readable, dump)])
+    runner = load_runtime(bundle.runtime).make_runner()
+    blobs = dict.fromkeys([*(spec.blob for spec in bundle.outputs), *map(runner.name_of, dump)])
     with loaded(session, bundle, options or RunOptions(), limits or Limits(), tuple(blobs)) as load:
         session.progress(Stage(text=f"Running {len(samples)} samples"))
         requests = (_tensors(bundle, sample) for sample in samples)
@@ -98,12 +98,12 @@ def run(
             for spec in bundle.outputs:
                 collected[spec.name].append(from_runtime_array(spec, reply.outputs[spec.blob]))
             for name, arrays in inside.items():
-                arrays.append(reply.outputs[readable(name)])
+                arrays.append(reply.outputs[runner.name_of(name)])
             done = reply.sequence + 1
             session.progress(Runs(done=done, expected=len(samples), last_ns=reply.compute_ns))
     outputs = {spec.name: join_samples(spec, collected[spec.name]) for spec in bundle.outputs}
-    codes_or_values = {name: _stacked(parts) for name, parts in inside.items()}
-    return {**restored(code_scales(converted(bundle)), codes_or_values), **outputs}
+    dumped = {name: _stacked(parts) for name, parts in inside.items()}
+    return {**runner.as_values(converted(bundle), dumped), **outputs}
 
 
 def run_bundle_here(
@@ -111,14 +111,13 @@ def run_bundle_here(
 ) -> Arrays:
     """Like ``run``, by the runtime's Python package on this computer."""
     model = converted(bundle)
-    host = HOSTS[bundle.runtime]
-    makers = host.makers(model, dump)
-    unknown = [name for name in dump if name not in makers]
+    producers = load_runtime(bundle.runtime).make_runner().producers(model, dump)
+    unknown = [name for name in dump if name not in producers]
     if unknown:
         raise UsageError(f"The bundle {bundle.name} has no tensor '{unknown[0]}'.")
     check_arrays(bundle.inputs, [inputs])
     samples = split_samples(bundle.inputs, inputs)
-    blobs = [makers[name].blob for name in dump]
+    blobs = [producers[name].blob for name in dump]
     inside: list[dict[str, numpy.ndarray]] = [{} for _ in samples]
     with open_converted(model) as opened:
         runs = [
@@ -126,7 +125,7 @@ def run_bundle_here(
             for sample, found in zip(samples, inside, strict=True)
         ]
     return {
-        **{name: _stacked([found[makers[name].blob] for found in inside]) for name in dump},
+        **{name: _stacked([found[producers[name].blob] for found in inside]) for name in dump},
         **{
             spec.name: join_samples(spec, [found[spec.name] for found in runs])
             for spec in bundle.outputs
@@ -253,7 +252,11 @@ def _run_sequence(
         if missing:
             raise UsageError(f"There is no array for the input '{missing[0]}'.")
         inputs = {feed.input: values[feed.part, feed.tensor] for feed in part.feeds}
-        inside = [name for name in dump if name in HOSTS[bundle.runtime].blobs(converted(bundle))]
+        inside = [
+            name
+            for name in dump
+            if name in load_runtime(bundle.runtime).make_runner().tensors(converted(bundle))
+        ]
         here = bundle.runtime not in BOARD_RUNTIMES
         found = (
             run_bundle_here(bundle, inputs, dump=inside) if here else runner(bundle, inputs, inside)

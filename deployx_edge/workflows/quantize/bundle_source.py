@@ -10,9 +10,10 @@ from deployx_edge.bundle import MANIFEST_NAME, Bundle, load_bundle, sha256_of
 from deployx_edge.errors import UsageError
 from deployx_edge.model import TensorSpec
 from deployx_edge.processing.steps import step_texts
+from deployx_edge.runtime import ONNX_ROLE, RUNTIMES
 from deployx_edge.workflows.quantize.calibration import QuantizeOptions
 
-_WHOLE = "fp32"  # the precision in which ONNX Runtime's file is the model itself
+_WHOLE = "fp32"  # the precision in which a file of ONNX is the model itself
 
 
 def resolved(model: Path, options: QuantizeOptions) -> tuple[Path, QuantizeOptions]:
@@ -37,8 +38,8 @@ def resolved(model: Path, options: QuantizeOptions) -> tuple[Path, QuantizeOptio
 
 
 def _file(bundle: Bundle) -> Path:
-    if bundle.runtime == "onnxruntime" and bundle.precision == _WHOLE:
-        return bundle.path("onnx")
+    if RUNTIMES[bundle.runtime].reads_onnx and bundle.precision == _WHOLE:
+        return bundle.path(ONNX_ROLE)
     name, digest = bundle.provenance.source_file, bundle.provenance.source_sha256
     for folder in dict.fromkeys([bundle.folder.resolve().parent, Path.cwd()]):
         path = folder / name

@@ -5,45 +5,39 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from deployx_edge.bundle import Bundle
+from deployx_edge import __version__
+from deployx_edge.bundle import Bundle, Verification
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.datasets import Dataset, open_dataset
 from deployx_edge.model import PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.progress import Progress, Share, Stage, silent
-from deployx_edge.quantization.ppq import PpqResult, ppq_version
+from deployx_edge.quantization.ppq import ppq_version
 from deployx_edge.quantization.report import (
     CalibrationData,
-    ForeignNode,
     QuantizationReport,
-    TensorCost,
     too_few,
 )
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings
-from deployx_edge.runtimes.converter import refuse_unknown
-from deployx_edge.runtimes.ncnn.native.converter import takes_batches
-from deployx_edge.runtimes.onnxruntime.converter import input_specs
+from deployx_edge.runtimes.batches import takes_batches
+from deployx_edge.runtimes.converter import ConvertedModel, input_specs
+from deployx_edge.runtimes.quantizer import Int8Options, Material
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
-from deployx_edge.workflows.convert.bundle import BundleOptions
+from deployx_edge.workflows.convert.bundle import BundleOptions, write_made
 from deployx_edge.workflows.convert.conversion import (
+    Made,
     source_outputs,
     source_postprocessing,
     source_preprocessing,
 )
 from deployx_edge.workflows.convert.models import OpenedModel, noted, opened_model
 
-if TYPE_CHECKING:
-    import onnx
-
 LEAST_SAMPLES = 8
-_COMPARED = 32  # samples that a report's figures come from
-_VERIFIED = 4  # of the calibration data, beside the inputs made up for it
 _NAMED = 10  # of the samples that are left out
 
 
@@ -64,6 +58,16 @@ class QuantizeOptions:
     images: Path | None = None
     bundle: BundleOptions = field(default_factory=BundleOptions)
 
+    @property
+    def int8(self) -> Int8Options:
+        """What a runtime's quantizer is told of it."""
+        return Int8Options(
+            settings=self.settings,
+            preset=self.preset,
+            keep_float=self.keep_float,
+            accept_unproven=self.bundle.accept_unproven,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quantized:
@@ -74,57 +78,41 @@ class Quantized:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
-    """A model with what it is calibrated on; ``folder`` is for files, and deleted at the end."""
+class OpenedCalibration:
+    """A model with what it is calibrated on, where it came from, and what is done around it."""
 
-    source: OnnxSource
+    material: Material
     opened: OpenedModel
-    data: Dataset
-    calibration: CalibrationData
     preprocessing: tuple[PreProcessing, ...]
     postprocessing: tuple[PostProcessing, ...]
-    outputs: tuple[SourceTensor, ...]
-    made_up: tuple[Mapping[str, Any], ...]
-    folder: Path
 
-    def inputs(self) -> list[dict[str, Any]]:
-        """Some of the calibration data, then inputs made up: what conversions are verified on.
-
-        Those for which the model gives NaN or infinity are left out: nothing can be compared.
-        """
-        own = [dict(sample.inputs) for sample in islice(iter(self.data), _VERIFIED)]
-        return [*own, *map(dict, self.made_up)]
-
-    @property
-    def verified_samples(self) -> int:
-        """How many of ``inputs`` are the user's own."""
-        return min(_VERIFIED, self.calibration.samples)
-
-    @property
-    def compared_samples(self) -> int:
-        """How many samples a report's figures come from."""
-        return min(_COMPARED, self.calibration.samples)
-
-
-@dataclass(frozen=True)
-class PpqTold:
-    """Passes on how far PPQ is."""
-
-    progress: Progress
-
-    def phase(self, text: str) -> None:
-        """A phase begins."""
-        self.progress(Stage(text=f"PPQ: {text}"))
-
-    def share(self, done: int, total: int) -> None:
-        """So much of it is done."""
-        self.progress(Share(done=done, total=total))
+    def write(
+        self,
+        model: ConvertedModel,
+        verification: Verification,
+        tools: tuple[tuple[str, str], ...],
+        report: Path,
+        output: Path,
+        *,
+        name: str | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Bundle:
+        """The bundle in the folder ``output``; ``report`` tells of how it was quantized."""
+        made = Made(
+            model=replace(model, files=(*model.files, ("quantization", report))),
+            preprocessing=self.preprocessing,
+            postprocessing=self.postprocessing,
+            verification=verification,
+            tools=(("deployx-edge", __version__), *tools, ("esp-ppq", ppq_version())),
+            notes=notes,
+        )
+        return write_made(made, self.opened, output, name)
 
 
 @contextmanager
-def opened_material(
+def open_calibration(
     model: Path, calibration: Path, options: QuantizeOptions, *, progress: Progress = silent
-) -> Iterator[Material]:
+) -> Iterator[OpenedCalibration]:
     """Open the model and its calibration data.
 
     Raises UsageError where the data cannot calibrate it, ModelError where it cannot be read.
@@ -151,16 +139,20 @@ def opened_material(
         _check_single(source, source_outputs(source, results[0]))
         data, described = _calibration_data(calibration, source, preprocessing, options, progress)
         given = reference.run(next(iter(data)).inputs)
-        yield Material(
+        material = Material(
             source=source,
-            opened=opened,
+            name=opened.name,
             data=data,
             calibration=described,
-            preprocessing=preprocessing,
-            postprocessing=source_postprocessing(source, given, options.bundle),
             outputs=source_outputs(source, given),
             made_up=tuple(a for a, found in zip(made_up, results, strict=True) if _finite(found)),
             folder=Path(work),
+        )
+        yield OpenedCalibration(
+            material=material,
+            opened=opened,
+            preprocessing=preprocessing,
+            postprocessing=source_postprocessing(source, given, options.bundle),
         )
 
 
@@ -233,59 +225,6 @@ def _left_out(data: Dataset) -> Iterator[str]:
         yield f"Left out: {len(data.skipped) - _NAMED} more"
 
 
-def check_layers(names: Sequence[str], known: Sequence[str]) -> None:
-    """UsageError for a name that is no layer's, with the nearest that are."""
-    remedy = "`deployx-edge quantize` lists the layers by name."
-    refuse_unknown(names, known, remedy=remedy)
-
-
-def tensor_costs(
-    plain: OnnxSource,
-    int8: OnnxSource,
-    names: Sequence[str],
-    data: Dataset,
-    progress: Progress = silent,
-) -> dict[str, TensorCost]:
-    """How far tensors of the one are from the other's, over the first samples of ``data``.
-
-    Values that are NaN or infinite in one of them do not count.
-    """
-    import numpy as np
-
-    first, second = Reference(plain, tensors=names), Reference(int8, tensors=names)
-    sums = {name: np.zeros(4) for name in names}
-    total = min(_COMPARED, len(data))
-    for index, sample in enumerate(islice(iter(data), _COMPARED)):
-        progress(Share(done=index, total=total, of="samples"))
-        wanted, got = first.run(sample.inputs), second.run(sample.inputs)
-        for name in names:
-            a, b = (array[name].astype(np.float64).reshape(-1) for array in (wanted, got))
-            usable = np.isfinite(a) & np.isfinite(b)
-            a, b = a[usable], b[usable]
-            sums[name] += (a @ a, b @ b, a @ b, (a - b) @ (a - b))
-    return {name: _cost(name, *values) for name, values in sums.items()}
-
-
-def _cost(name: str, first: float, second: float, product: float, error: float) -> TensorCost:
-    import math
-
-    norm = math.sqrt(first * second)
-    return TensorCost(
-        tensor=name,
-        snr_db=10.0 * math.log10(max(first, 1e-30) / error) if error > 0 else None,
-        cosine=float(product / norm) if norm > 0 else 1.0,
-    )
-
-
-def foreign_nodes(model: onnx.ModelProto, result: PpqResult) -> tuple[ForeignNode, ...]:
-    """What a report says of the nodes that PPQ cannot compute."""
-    return tuple(
-        ForeignNode(node=node.name, type=node.op_type, reason=result.foreign[node.name])
-        for node in model.graph.node
-        if node.name in result.foreign
-    )
-
-
 def notes_of(report: QuantizationReport) -> tuple[str, ...]:
     """What a bundle's manifest says of how it was quantized."""
     kept = sum(layer.mode == "float" for layer in report.layers)
@@ -296,24 +235,3 @@ def notes_of(report: QuantizationReport) -> tuple[str, ...]:
         f"samples of {data.dataset}. The comparison here is with the same arithmetic in floats; "
         "what int8 cost against the source is in the file of the role 'quantization'.",
     )
-
-
-def saved(model: onnx.ModelProto, folder: Path, name: str) -> OnnxSource:
-    """The model as a file, read like any other. Every node has a name of its own."""
-    import onnx
-
-    taken: set[str] = set()
-    for index, node in enumerate(model.graph.node):
-        name_of_node = node.name or next(iter(node.output), "node")
-        node.name = f"{name_of_node}_{index}" if name_of_node in taken else name_of_node
-        taken.add(node.name)
-    path = folder / f"{name}.onnx"
-    onnx.save(model, path)
-    return read_onnx(path, {})
-
-
-def fresh(folder: Path, name: str) -> Path:
-    """An empty folder of that name inside."""
-    path = folder / name
-    path.mkdir()
-    return path

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from deployx_edge.bundle import check_output
-from deployx_edge.errors import UsageError
 from deployx_edge.progress import Progress, silent
-from deployx_edge.workflows.quantize import int8_ncnn, int8_onnxruntime
+from deployx_edge.quantization.report import write_report
+from deployx_edge.runtimes import load_runtime
+from deployx_edge.runtimes.quantizer import QuantizedModel
+from deployx_edge.workflows.convert.kept_float import kept_notes
+from deployx_edge.workflows.convert.models import exported_by
 from deployx_edge.workflows.quantize.bundle_source import resolved
 from deployx_edge.workflows.quantize.calibration import (
-    Material,
+    OpenedCalibration,
     Quantized,
     QuantizeOptions,
-    opened_material,
+    notes_of,
+    open_calibration,
+    source_notes,
 )
 
-__all__ = ["QuantizeOptions", "Quantized", "quantize"]
+__all__ = ["QuantizeOptions", "Quantized", "quantize", "write_quantized"]
 
 
 def quantize(
@@ -36,22 +41,28 @@ def quantize(
     what their scales say.
     """
     model, chosen = resolved(model, options or QuantizeOptions())
-    runtime = chosen.bundle.runtime
-    if runtime not in _RUNTIMES:
-        raise UsageError(f"int8 can be had for {' or '.join(_RUNTIMES)}, not for '{runtime}'.")
+    quantizer = load_runtime(chosen.bundle.runtime).make_quantizer()
     check_output(output.absolute())
-    with opened_material(model, calibration, chosen, progress=progress) as found:
-        return _RUNTIMES[runtime](found, output, chosen, progress=progress)
+    with open_calibration(model, calibration, chosen, progress=progress) as opened:
+        made = quantizer.quantize(opened.material, chosen.int8, progress=progress)
+        return write_quantized(opened, made, output, chosen.bundle.name)
 
 
-def _for_ncnn(
-    material: Material, output: Path, options: QuantizeOptions, *, progress: Progress = silent
+def write_quantized(
+    opened: OpenedCalibration, made: QuantizedModel, output: Path, name: str | None
 ) -> Quantized:
-    calibrated = int8_ncnn.calibrated(material, options, progress=progress)
-    return int8_ncnn.finished(calibrated, output, options, progress=progress)
-
-
-_RUNTIMES: dict[str, Callable[..., Quantized]] = {
-    "ncnn": _for_ncnn,
-    "onnxruntime": int8_onnxruntime.quantized,
-}
+    """What came of it, as a bundle in the folder ``output``."""
+    material = opened.material
+    path = material.folder / "report.json"
+    write_report(made.report, path)
+    source = material.source
+    bundle = opened.write(
+        made.model,
+        replace(made.verification, samples=material.verified_samples),
+        (*made.tools, *exported_by(source.metadata)),
+        path,
+        output,
+        name=name,
+        notes=(*source_notes(source), *notes_of(made.report), *kept_notes(made.model, ())),
+    )
+    return Quantized(bundle=bundle, report=made.report)

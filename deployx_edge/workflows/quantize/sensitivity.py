@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deployx_edge.bundle import Bundle, Provenance, Verification, check_output
@@ -12,24 +13,19 @@ from deployx_edge.errors import AccuracyError, UsageError
 from deployx_edge.evaluation.results import Accuracy, Evaluation
 from deployx_edge.progress import Progress, Share, Stage, silent
 from deployx_edge.quantization.report import LayerDamage, Sensitivity, Trial
-from deployx_edge.runtimes.onnxruntime.converter import input_specs, output_specs
+from deployx_edge.runtime import DEFAULT_RUNTIME, find_runtime
+from deployx_edge.runtimes import load_runtime
+from deployx_edge.runtimes.converter import input_specs, output_specs
+from deployx_edge.runtimes.quantizer import Calibrated, fresh, tensor_costs
 from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, check_fits_data, evaluate
 from deployx_edge.workflows.quantize.bundle_source import resolved
 from deployx_edge.workflows.quantize.calibration import (
-    Material,
+    OpenedCalibration,
     Quantized,
     QuantizeOptions,
-    opened_material,
-    saved,
-    tensor_costs,
+    open_calibration,
 )
-from deployx_edge.workflows.quantize.int8_ncnn import (
-    Calibrated,
-    calibrated,
-    finished,
-    int8_model,
-    unverified,
-)
+from deployx_edge.workflows.quantize.quantize import write_quantized
 
 _PRUNED = 8  # sets of at most so many layers are gone through one by one
 
@@ -75,43 +71,52 @@ def quantize_by_sensitivity(
 ) -> tuple[Quantized, Sensitivity]:
     """Rank the layers, find which to keep in float for the goal, and write that bundle.
 
-    Layers of ``options.keep_float`` stay in float throughout. Raises UsageError for another
-    runtime than ncnn, AccuracyError where even the float layers alone drop too far.
+    Layers of ``options.keep_float`` stay in float throughout. Raises UsageError for a runtime
+    that does not quantize layer by layer, AccuracyError where even the float layers alone drop
+    too far.
     """
-    if options.bundle.runtime != "ncnn":
-        raise UsageError("--sensitivity goes layer by layer, which is there for ncnn only.")
     model, options = resolved(model, options)
+    runtime = find_runtime(options.bundle.runtime)
+    quantizer = load_runtime(runtime.name).make_quantizer().by_layer
+    if quantizer is None:
+        raise UsageError(
+            f"--sensitivity goes layer by layer, which {runtime.title} does not have.",
+            remedy=f"Use --runtime {DEFAULT_RUNTIME}, or name layers with --keep-float.",
+        )
     check_output(output.absolute())
-    with opened_material(model, calibration, options, progress=progress) as material:
+    with open_calibration(model, calibration, options, progress=progress) as opened:
         if goal is not None:  # known before minutes go into scales
-            check_fits_data(_interface(material), goal.dataset, goal.evaluation)
-        found = calibrated(material, options, progress=progress)
+            check_fits_data(_interface(opened, runtime.name), goal.dataset, goal.evaluation)
+        found = quantizer.calibrate(opened.material, options.int8, progress=progress)
         ranked = _ranked(found, options.keep_float, progress)
         result = Sensitivity(layers=ranked)
         if goal is not None:
-            result = _searched(model, found, options, goal, ranked, progress)
+            choices = _Choices(opened=opened, found=found, tools=quantizer.tools())
+            result = _searched(model, choices, options, goal, ranked, progress)
         kept = (*options.keep_float, *result.keep_float)
         progress(Stage(text=f"Keeping {len(kept)} layers in float"))
-        chosen = replace(options, keep_float=kept)
-        return finished(found, output, chosen, progress=progress), result
+        chosen = replace(options.int8, keep_float=kept)
+        made = found.finish(chosen, progress=progress)
+        return write_quantized(opened, made, output, options.bundle.name), result
 
 
-def _interface(material: Material) -> Bundle:
+def _interface(opened: OpenedCalibration, runtime: str) -> Bundle:
     """A bundle as it will be, without its files."""
+    material = opened.material
     return Bundle(
         folder=material.folder,
-        name=material.opened.name,
-        runtime="ncnn",
+        name=material.name,
+        runtime=runtime,
         precision="int8",
         files=(),
         inputs=input_specs(material.source),
         outputs=output_specs(material.outputs),
-        preprocessing=material.preprocessing,
-        postprocessing=material.postprocessing,
+        preprocessing=opened.preprocessing,
+        postprocessing=opened.postprocessing,
         provenance=Provenance(
             tools=(),
-            source_file=material.opened.source_file,
-            source_sha256=material.opened.source_sha256,
+            source_file=opened.opened.source_file,
+            source_sha256=opened.opened.source_sha256,
             notes=(),
             verification=Verification(status="skipped"),
         ),
@@ -122,20 +127,19 @@ def _ranked(
     found: Calibrated, keep_float: Sequence[str], progress: Progress
 ) -> tuple[LayerDamage, ...]:
     """Each layer alone in int8, on some of the calibration data, the worst first."""
-    able = [layer for layer in found.layers if layer.node in found.able]
-    able = [layer for layer in able if layer.node not in keep_float]
+    able = [layer for layer in found.able if layer.node not in keep_float]
     progress(Stage(text="Each layer alone in int8"))
     ends = [tensor.name for tensor in found.material.outputs]
     damages = []
     with tempfile.TemporaryDirectory(prefix="rank-", dir=found.material.folder) as work:
-        plain = saved(found.model, Path(work), "float")
+        plain = found.float_model(Path(work))
         for index, layer in enumerate(able):
             progress(Share(done=index, total=len(able), of="layers"))
             folder = Path(work) / str(index)
             folder.mkdir()
-            others = [name for name in found.able if name != layer.node]
-            int8 = int8_model(found, others, folder)
-            costs = tensor_costs(plain, int8.reference, ends, found.material.data)
+            others = [other.node for other in found.able if other.node != layer.node]
+            int8 = found.int8_in_floats(others, folder)
+            costs = tensor_costs(plain, int8, ends, found.material.data)
             ratios = [cost.snr_db for cost in costs.values() if cost.snr_db is not None]
             worst = min(ratios, default=None)
             damages.append(LayerDamage(layer=layer.node, type=layer.type, snr_db=worst))
@@ -146,27 +150,47 @@ def _snr(damage: LayerDamage) -> float:
     return float("inf") if damage.snr_db is None else damage.snr_db
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Choices:
+    """Bundles of choices of layers, to try them."""
+
+    opened: OpenedCalibration
+    found: Calibrated
+    tools: tuple[tuple[str, str], ...]
+
+    def bundle(self, keep_float: Sequence[str], work: Path) -> Bundle:
+        """One in the empty folder ``work``; nothing is compared."""
+        model = self.found.untested(keep_float, fresh(work, "model"))
+        # So that whoever measures it sees what it was calibrated on.
+        data = {"calibration": asdict(self.opened.material.calibration)}
+        report = work / "report.json"
+        report.write_text(json.dumps(data), encoding="utf-8")
+        skipped = Verification(status="skipped")
+        return self.opened.write(model, skipped, self.tools, report, work / "bundle")
+
+
 class _Measured:
     """Accuracy of choices of layers, each measured once."""
 
     def __init__(
-        self, found: Calibrated, always: Sequence[str], measure: Callable[[Bundle], float]
+        self, choices: _Choices, always: Sequence[str], measure: Callable[[Bundle], float]
     ) -> None:
-        self._found, self._always, self._measure = found, tuple(always), measure
+        self._choices, self._always, self._measure = choices, tuple(always), measure
         self.trials: dict[tuple[str, ...], float] = {}
 
     def __call__(self, keep_float: Sequence[str]) -> float:
         key = tuple(keep_float)
         if key not in self.trials:
-            with tempfile.TemporaryDirectory(dir=self._found.material.folder) as work:
-                bundle = unverified(self._found, (*self._always, *key), Path(work) / "bundle")
+            folder = self._choices.opened.material.folder
+            with tempfile.TemporaryDirectory(dir=folder) as work:
+                bundle = self._choices.bundle((*self._always, *key), Path(work))
                 self.trials[key] = self._measure(bundle)
         return self.trials[key]
 
 
 def _searched(
     model: Path,
-    found: Calibrated,
+    choices: _Choices,
     options: QuantizeOptions,
     goal: AccuracyGoal,
     ranked: Sequence[LayerDamage],
@@ -185,8 +209,8 @@ def _searched(
             progress=progress,
         )
 
-    with tempfile.TemporaryDirectory(dir=found.material.folder) as work:
-        first = measured(unverified(found, options.keep_float, Path(work) / "bundle"), model)
+    with tempfile.TemporaryDirectory(dir=choices.opened.material.folder) as work:
+        first = measured(choices.bundle(options.keep_float, Path(work)), model)
     assert first.reference is not None
     sign = -1.0 if first.reference.figures[0].higher_is_better is False else 1.0
     wanted = _value(first.reference)
@@ -195,7 +219,7 @@ def _searched(
         return sign * (wanted - accuracy) <= goal.max_drop
 
     accuracy = _Measured(
-        found, options.keep_float, lambda bundle: _value(measured(bundle, None).places[0])
+        choices, options.keep_float, lambda bundle: _value(measured(bundle, None).places[0])
     )
     accuracy.trials[()] = _value(first.places[0])
     kept = _smallest([item.layer for item in ranked], accuracy, is_enough, progress)

@@ -27,10 +27,9 @@ from deployx_edge.differences import WholeValues
 from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.quantization import ppq, ppq_child
 from deployx_edge.quantization.values import PRESETS
-from deployx_edge.runtimes import runner
 from deployx_edge.runtimes.converter import HalfOverflows
+from deployx_edge.runtimes.ncnn import runner, wheel_options, wheel_process
 from deployx_edge.runtimes.ncnn import wheel as ncnn_runs
-from deployx_edge.runtimes.ncnn import wheel_options, wheel_process
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle

@@ -13,11 +13,11 @@ import pytest
 from deployx_edge.comparison import LayerCheck, first_difference, structured_inputs
 from deployx_edge.errors import BundleError, UsageError, VerificationError
 from deployx_edge.measurement.values import PrecisionCount
+from deployx_edge.runtimes import ncnn as ncnn_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.layerwise import compare_layers, source_side
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
-from deployx_edge.workflows.convert import conversion
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.compare import coarsest, compare
 from tests.integration.models.onnx_models import (
@@ -47,7 +47,7 @@ def layers_of(made: onnx.ModelProto, folder: Path) -> tuple[LayerCheck, ...]:
     other = read_onnx(save(made, folder / "mutated.onnx"), {})
     outputs = (SourceTensor(name="scores", shape=(1, 6)),)
     request = ConversionRequest(outputs=outputs, precision="fp32", folder=folder)
-    converted = EmitterConverter().convert(other, request)
+    converted = NativeConverter().convert(other, request)
     source = read_onnx(save(small_cnn(), folder / "right.onnx"), {})
     return compare_layers(converted, source_side(source), structured_inputs(source.inputs))
 
@@ -77,7 +77,7 @@ def test_a_missing_activation_shows_where_names_are_left(tmp_path: Path) -> None
     assert first.check.output == "r3"  # "r2" is gone with its node
 
 
-class _Wrong(EmitterConverter):
+class _Wrong(NativeConverter):
     """Converts the network with a wrong filter in place of the right one."""
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
@@ -88,7 +88,7 @@ class _Wrong(EmitterConverter):
 def test_a_refused_conversion_names_the_first_layer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(conversion.CONVERTERS["ncnn"], "emitter", _Wrong)
+    monkeypatch.setattr(ncnn_runtime, "converters", lambda: {"native": _Wrong})
     with pytest.raises(VerificationError, match="first to differ is 'r3' of the layer 'strided'"):
         make_bundle(save(small_cnn(), tmp_path / "m.onnx"), tmp_path / "b")
     assert not (tmp_path / "b").exists()
@@ -118,7 +118,7 @@ def test_the_command_shows_a_table_json_and_a_picture(tmp_path: Path) -> None:
 
 def test_layers_without_names_are_matched_by_their_weights_and_order(tmp_path: Path) -> None:
     path = save(small_cnn(), tmp_path / "m.onnx")
-    nameless = make_bundle(path, tmp_path / "p", BundleOptions(via="pnnx"))
+    nameless = make_bundle(path, tmp_path / "p", BundleOptions(converter="pnnx"))
     found = compare(path, nameless.folder)
     assert [item.check.output for item in found.layers] == ["r1", "r2", "r3", "scores"]
     assert first_difference(found.layers) is None

@@ -71,7 +71,7 @@ def test_each_failure_has_its_exit_code_and_one_line(tmp_path: Path) -> None:
         (save(wrong, tmp_path / "wrong.onnx"), 12, "output 'y' is off by"),
     ]
     for path, code, words in cases:
-        via = ("--via", "pnnx") if code == 12 else ()  # it gets that padding wrong
+        via = ("--converter", "pnnx") if code == 12 else ()  # it gets that padding wrong
         done = bundle(path, "-o", tmp_path / "b", "--json", *via)
         assert done.returncode == code, done.stderr
         assert done.stdout == ""

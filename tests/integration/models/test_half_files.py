@@ -10,11 +10,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from deployx_edge.errors import VerificationError
+from deployx_edge.runtimes import ncnn as ncnn_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.convert.conversion import CONVERTERS
 from tests.integration.models.onnx_models import (
     constant,
     initializer,
@@ -50,7 +50,7 @@ def test_a_file_in_half_floats_passes(tmp_path: Path, depth: int, width: int, ru
     assert bundle.provenance.verification.status == "passed"
 
 
-class _Scaled(EmitterConverter):
+class _Scaled(NativeConverter):
     """Converts with one layer's weights off by 10 %."""
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
@@ -60,6 +60,6 @@ class _Scaled(EmitterConverter):
 
 
 def test_what_is_wrong_in_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CONVERTERS["ncnn"], "emitter", _Scaled)
+    monkeypatch.setattr(ncnn_runtime, "converters", lambda: {"native": _Scaled})
     with pytest.raises(VerificationError, match="first to differ is 't3' of the layer 'conv2'"):
         make_bundle(save(half_file(4, 8), tmp_path / "m.onnx"), tmp_path / "b")

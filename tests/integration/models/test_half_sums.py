@@ -16,7 +16,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.runtimes.converter import ConversionRequest, HalfOverflows
 from deployx_edge.runtimes.ncnn import winograd
 from deployx_edge.runtimes.ncnn.files import read_param
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
 from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
@@ -119,7 +119,7 @@ def test_sums_beyond_half_floats_are_found_where_ncnn_makes_them_in_half_floats(
     tmp_path: Path,
 ) -> None:
     source, inputs = read_onnx(adding(tmp_path / "m.onnx"), {}), image(800.0)
-    found = EmitterConverter().find_overflows(source, [inputs], "fp32")
+    found = NativeConverter().find_overflows(source, [inputs], "fp32")
     assert found_by(found) == {name for name, adds in ADDING.items() if adds}
     # What stands behind it: the halves that the sum is made of, added one after the other.
     with np.errstate(over="ignore"):
@@ -136,14 +136,14 @@ def test_a_run_that_shows_what_is_inside_finds_them_as_well(tmp_path: Path) -> N
     outputs = tuple(SourceTensor(name=name, shape=given[name].shape) for name in ADDING)
     (tmp_path / "made").mkdir()
     request = ConversionRequest(outputs=outputs, precision="fp32", folder=tmp_path / "made")
-    made = EmitterConverter().convert(source, request)
+    made = NativeConverter().convert(source, request)
     assert made.layers
     with open_converted(made) as opened:
         opened.run(inputs, ("conv",))
         assert opened.overflows is None
         opened.run(inputs, ("conv",), measure=True)
         found = opened.overflows
-    wanted = EmitterConverter().find_overflows(source, [inputs], "fp32")
+    wanted = NativeConverter().find_overflows(source, [inputs], "fp32")
     assert found is not None
     assert set(found.sums) == set(wanted.sums)
     assert set(found.tensors) == set(wanted.tensors)
@@ -152,7 +152,7 @@ def test_a_run_that_shows_what_is_inside_finds_them_as_well(tmp_path: Path) -> N
 
 def test_smaller_sums_keep_no_layer(tmp_path: Path) -> None:
     source = read_onnx(adding(tmp_path / "m.onnx"), {})
-    for converter in (EmitterConverter(), OnnxRuntimeConverter()):
+    for converter in (NativeConverter(), OnnxRuntimeConverter()):
         found = converter.find_overflows(source, [image(10.0)], "fp16")
         assert found == HalfOverflows()
 
@@ -215,7 +215,7 @@ def test_a_layer_to_keep_that_there_is_not_is_refused_with_near_names(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (BundleOptions(via="pnnx", keep_float=("a",)), "pnnx renames them"),
+        (BundleOptions(converter="pnnx", keep_float=("a",)), "pnnx renames them"),
         (BundleOptions(runtime="onnxruntime", keep_float=("a",)), "fp32 throughout"),
     ],
 )

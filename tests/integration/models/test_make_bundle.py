@@ -67,7 +67,7 @@ def test_the_manifest_of_the_digits(digits: Bundle) -> None:
     assert (scores.name, scores.blob, scores.shape) == ("scores", "scores", (1, 10))
     assert [file.path for file in digits.files] == ["digits_cnn.param", "digits_cnn.bin"]
     provenance = digits.provenance
-    assert {"emitter", "ncnn", "onnx"} <= set(dict(provenance.tools))
+    assert {"native converter", "ncnn", "onnx"} <= set(dict(provenance.tools))
     assert provenance.source_file == "digits_cnn.onnx"
     assert provenance.verification.status == "passed"
     assert provenance.verification.inputs == 6
@@ -197,8 +197,8 @@ def test_without_verification_the_manifest_says_so(tmp_path: Path) -> None:
     path = save(wrong, tmp_path / "m.onnx")
     # pnnx gets this padding wrong without a word.
     with pytest.raises(VerificationError):
-        make_bundle(path, tmp_path / "a", BundleOptions(via="pnnx"))
-    made = make_bundle(path, tmp_path / "b", BundleOptions(via="pnnx", verify=False))
+        make_bundle(path, tmp_path / "a", BundleOptions(converter="pnnx"))
+    made = make_bundle(path, tmp_path / "b", BundleOptions(converter="pnnx", verify=False))
     assert made.provenance.verification.status == "skipped"
     assert made.provenance.verification.outputs == ()
 
@@ -219,7 +219,7 @@ def test_two_inputs_and_two_outputs_keep_their_names_and_order(tmp_path: Path) -
     assert [(s.name, s.blob) for s in bundle.inputs] == [("right", "right"), ("left", "left")]
     names = ["gate:0", "sum/all"]
     assert [(s.name, s.blob) for s in bundle.outputs] == [(name, name) for name in names]
-    made_by_pnnx = make_bundle(tmp_path / "m.onnx", tmp_path / "p", BundleOptions(via="pnnx"))
+    made_by_pnnx = make_bundle(tmp_path / "m.onnx", tmp_path / "p", BundleOptions(converter="pnnx"))
     assert [(s.name, s.blob) for s in made_by_pnnx.inputs] == [("right", "in0"), ("left", "in1")]
     assert [s.blob for s in made_by_pnnx.outputs] == ["out0", "out1"]
 
@@ -282,8 +282,8 @@ def test_layers_and_blobs_keep_the_names_of_nodes_and_tensors(tmp_path: Path) ->
 
 
 def test_an_unknown_converter(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="emitter or pnnx, not 'magic'"):
-        make_bundle(DIGITS / "digits_cnn.onnx", tmp_path / "b", BundleOptions(via="magic"))
+    with pytest.raises(UsageError, match="native or pnnx, not 'magic'"):
+        make_bundle(DIGITS / "digits_cnn.onnx", tmp_path / "b", BundleOptions(converter="magic"))
 
 
 def pair(folder: Path, made: Bundle) -> Path:

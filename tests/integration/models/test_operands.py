@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError
 from deployx_edge.runtimes.converter import ConversionRequest
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
 from deployx_edge.runtimes.ncnn.native.emit import UNFORESEEN
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import read_onnx
@@ -65,7 +65,7 @@ def refusals(model: onnx.ModelProto, path: Path) -> list[str] | None:
     except ModelError:
         return None
     request = ConversionRequest(outputs=outputs, precision="fp32", folder=path.parent)
-    found = EmitterConverter().examine(source, request).emitted.refusals
+    found = NativeConverter().examine(source, request).emitted.refusals
     return [item.reason for item in found]
 
 

@@ -18,21 +18,21 @@ from PIL import Image
 from deployx_edge.bundle import Bundle, load_bundle
 from deployx_edge.errors import AccuracyError, ModelError, UsageError, VerificationError
 from deployx_edge.progress import silent
-from deployx_edge.quantization.ppq import PpqModel, quantize_for_ncnn
+from deployx_edge.quantization.ppq import PpqModel, quantize_layers
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings, WeightLayout
 from deployx_edge.runtimes import local_comparison
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, LayerScales
 from deployx_edge.runtimes.ncnn.files import read_param, read_table
 from deployx_edge.runtimes.ncnn.int8_reference import int8_reference, with_parameters
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
+from deployx_edge.runtimes.quantizer import PpqTold
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import run_converted
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.workflows.convert.bundle import BundleOptions
 from deployx_edge.workflows.evaluate.evaluate import evaluate
 from deployx_edge.workflows.measure.run import run_bundle_here
-from deployx_edge.workflows.quantize.calibration import PpqTold
 from deployx_edge.workflows.quantize.quantize import Quantized, QuantizeOptions, quantize
 from deployx_edge.workflows.quantize.sensitivity import AccuracyGoal, quantize_by_sensitivity
 from tests.integration.models.onnx_models import model, save, weights
@@ -271,7 +271,7 @@ def emitted(
         folder=folder,
         scales=scales,
     )
-    return EmitterConverter().convert(source, request)
+    return NativeConverter().convert(source, request)
 
 
 def test_sums_that_winograd_would_overflow_go_another_way(tmp_path: Path) -> None:
@@ -448,7 +448,7 @@ def test_a_model_that_comes_out_otherwise_is_refused() -> None:
     wrong = {"scores": expected["scores"] + 1}
     data = [{"image": np.ones((1, 1, 8, 8), dtype=np.float32)}]
     with pytest.raises(ModelError, match="computes 'scores' otherwise than ONNX Runtime"):
-        quantize_for_ncnn(
+        quantize_layers(
             PpqModel(model=graph, inputs=("image",), expected=wrong),
             data,
             {"/classifier/Gemm": WeightLayout(axis=0)},

@@ -148,7 +148,7 @@ def test_an_operator_that_ncnn_lacks_is_named_with_its_node(
     text = refuse(path)
     assert f"'{operator}' (node 'my_{operator}')" in text
     assert "not in the table of what ncnn can run" in text
-    text = refuse(path, via="pnnx")
+    text = refuse(path, converter="pnnx")
     assert f"'{operator}' (node 'my_{operator}')" in text
     assert "for which ncnn has no layer" in text
 
@@ -222,7 +222,7 @@ def test_missing_external_data(tmp_path: Path) -> None:
 def test_what_pnnx_gets_wrong_without_a_word_is_refused_by_the_numbers(tmp_path: Path) -> None:
     attributes = {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}
     pool = single("AveragePool", {"y": (1, 3, 4, 4)}, **attributes)
-    text = refuse(save(pool, tmp_path / "pool.onnx"), VerificationError, via="pnnx")
+    text = refuse(save(pool, tmp_path / "pool.onnx"), VerificationError, converter="pnnx")
     assert "output 'y' is off by" in text
     assert "often gets these wrong: AveragePool (node 'my_AveragePool')" in text
     assert "--no-verify" in text
@@ -232,7 +232,7 @@ def test_what_pnnx_gets_wrong_without_a_word_is_refused_by_the_numbers(tmp_path:
         {"y": (1, 2, 8, 8)},
         [constant("indices", np.asarray([2, 0]))],
     )
-    text = refuse(save(gather, tmp_path / "gather.onnx"), VerificationError, via="pnnx")
+    text = refuse(save(gather, tmp_path / "gather.onnx"), VerificationError, converter="pnnx")
     assert "output 'y' has the shape 1x8x8 instead of 1x2x8x8" in text
 
 
@@ -243,14 +243,14 @@ def test_files_that_ncnn_refuses(tmp_path: Path) -> None:
         {"y": (6, 1, 1, 5)},
         [weights("w", 1, 20, 4), weights("r", 1, 20, 5)],
     )
-    text = refuse(save(lstm, tmp_path / "m.onnx"), verify=False, via="pnnx")
+    text = refuse(save(lstm, tmp_path / "m.onnx"), verify=False, converter="pnnx")
     assert "ncnn refused the .param file (m.param)" in text
     assert "LSTM" in text
 
 
 def test_a_model_on_which_pnnx_dies(tmp_path: Path) -> None:
     made = single("Identity", {"y": (1, 3, 8, 8)})
-    text = refuse(save(made, tmp_path / "m.onnx"), via="pnnx")
+    text = refuse(save(made, tmp_path / "m.onnx"), converter="pnnx")
     assert "pnnx died of signal 11 on m.onnx; its last words: " in text
 
 
@@ -284,7 +284,7 @@ def test_without_pnnx_the_error_says_how_to_get_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="pip install --no-deps pnnx==20261020"):
         path = save(small_cnn(), tmp_path / "m.onnx")
-        make_bundle(path, tmp_path / "b", BundleOptions(via="pnnx"))
+        make_bundle(path, tmp_path / "b", BundleOptions(converter="pnnx"))
 
 
 def test_pnnx_is_found_without_importing_its_package() -> None:

@@ -16,11 +16,11 @@ from onnx import helper
 
 from deployx_edge.bundle import IntermediateCheck
 from deployx_edge.errors import VerificationError
+from deployx_edge.runtimes import ncnn as ncnn_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
 from deployx_edge.workflows.convert.bundle import make_bundle
-from deployx_edge.workflows.convert.conversion import CONVERTERS
 from tests.integration.models.onnx_models import (
     constant,
     initializer,
@@ -114,7 +114,7 @@ def test_an_output_that_only_rounding_moves_is_right(tmp_path: Path, gain: float
     make_bundle(save(large_logits(gain), tmp_path / "m.onnx"), tmp_path / "b")
 
 
-class _Mutating(EmitterConverter):
+class _Mutating(NativeConverter):
     """Converts the model with one initializer scaled."""
 
     what = ""
@@ -144,7 +144,7 @@ def test_what_is_wrong_still_shows(
     what: str,
     factor: float,
 ) -> None:
-    monkeypatch.setitem(CONVERTERS["ncnn"], "emitter", _Mutating)
+    monkeypatch.setattr(ncnn_runtime, "converters", lambda: {"native": _Mutating})
     monkeypatch.setattr(_Mutating, "what", what)
     monkeypatch.setattr(_Mutating, "factor", factor)
     path = save(case(gain), tmp_path / "m.onnx")
@@ -172,7 +172,7 @@ def test_a_tiny_tensor_that_is_wrong_shows(
 
     path = save(made(), tmp_path / "m.onnx")
     assert inside(path, tmp_path / "right").compared >= 2
-    monkeypatch.setitem(CONVERTERS["ncnn"], "emitter", _Mutating)
+    monkeypatch.setattr(ncnn_runtime, "converters", lambda: {"native": _Mutating})
     monkeypatch.setattr(_Mutating, "what", "v")
     monkeypatch.setattr(_Mutating, "factor", 1.05)
     with pytest.raises(VerificationError, match="'tiny' of the layer 'side'"):

@@ -19,13 +19,13 @@ from onnx import helper
 from deployx_edge.bundle import Verification
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import VerificationError
+from deployx_edge.runtimes import ncnn as ncnn_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter
+from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.convert.conversion import CONVERTERS
 from tests.integration.models.onnx_models import (
     bypass,
     initializer,
@@ -46,7 +46,7 @@ def convert(made: onnx.ModelProto, folder: Path, precision: str = "fp32") -> Con
     first = Reference(source).run(structured_inputs(source.inputs)[0])
     outputs = tuple(SourceTensor(name=n, shape=a.shape) for n, a in first.items())
     request = ConversionRequest(outputs=outputs, precision=precision, folder=folder)
-    return EmitterConverter().convert(source, request)
+    return NativeConverter().convert(source, request)
 
 
 def check(
@@ -324,7 +324,7 @@ def test_a_shape_that_depends_on_values_is_refused(tmp_path: Path) -> None:
         check(counting, convert(fixed, tmp_path / "c"), tmp_path)
 
 
-class _Scaled(EmitterConverter):
+class _Scaled(NativeConverter):
     """Converts with one layer's weights off by 5 %: less than what 16 bits may cost."""
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
@@ -340,6 +340,6 @@ def test_mistakes_that_fewer_bits_would_hide_show_in_fp32(
 ) -> None:
     path = save(small_cnn(), tmp_path / "m.onnx")
     make_bundle(path, tmp_path / "right", BundleOptions(precision=precision))
-    monkeypatch.setitem(CONVERTERS["ncnn"], "emitter", _Scaled)
+    monkeypatch.setattr(ncnn_runtime, "converters", lambda: {"native": _Scaled})
     with pytest.raises(VerificationError, match=r"\(fp32\) computes something else"):
         make_bundle(path, tmp_path / "wrong", BundleOptions(precision=precision))

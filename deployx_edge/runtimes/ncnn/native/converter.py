@@ -11,6 +11,7 @@ from deployx_edge import __version__
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.passes import NCNN_FUSIONS, NCNN_PASSES, widened
 from deployx_edge.model import TensorSpec
+from deployx_edge.runtimes.batches import takes_batches
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
     ConvertedModel,
@@ -32,7 +33,6 @@ from deployx_edge.runtimes.ncnn.native.emit import (
 from deployx_edge.runtimes.ncnn.native.graph import Graph, read_graph
 from deployx_edge.runtimes.ncnn.native.quantized import QuantizableLayer
 from deployx_edge.runtimes.ncnn.wheel import version as ncnn_version
-from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.canonical import CanonicalModel, canonical
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
@@ -57,10 +57,12 @@ class Examined:
     is_batch: bool
 
 
-class EmitterConverter:
+class NativeConverter:
     """``Converter`` for ncnn by the emitter of this project."""
 
     runtime = "ncnn"
+    keeps_names = True
+    halves_fp32 = True
     precisions = STORED_PRECISIONS
 
     def __init__(self) -> None:
@@ -72,7 +74,7 @@ class EmitterConverter:
         from importlib import metadata
 
         return (
-            ("emitter", __version__),
+            ("native converter", __version__),
             ("ncnn", ncnn_version()),
             ("onnx", metadata.version("onnx")),
         )
@@ -191,36 +193,6 @@ def quantizable_layers(source: OnnxSource) -> tuple[QuantizableLayer, ...]:
     if refusals:
         raise refused(source, refusals)
     return layers
-
-
-def takes_batches(source: OnnxSource, outputs: Sequence[SourceTensor]) -> bool:
-    """Whether axis 0 of all inputs and outputs counts samples that do not see each other.
-
-    Tried out: other samples beside the first must not change what comes of the first, nor
-    others beside the last what comes of the last (a sequence that is read forwards keeps its
-    first step).
-    """
-    import numpy as np
-
-    tensors = (*source.inputs, *outputs)
-    sizes = {tensor.shape[0] for tensor in tensors if len(tensor.shape) > 1}
-    if any(len(tensor.shape) < 2 for tensor in tensors) or len(sizes) != 1 or 1 in sizes:
-        return False
-    random = np.random.default_rng(0)
-    once = {t.name: random.random(t.shape, dtype=np.float32) for t in source.inputs}
-    again = {name: random.random(array.shape, dtype=np.float32) for name, array in once.items()}
-    for name, array in again.items():
-        array[0] = once[name][0]
-    others = {name: random.random(array.shape, dtype=np.float32) for name, array in once.items()}
-    for name, array in others.items():
-        array[-1] = once[name][-1]
-    reference = Reference(source)
-    first, second, third = (reference.run(arrays) for arrays in (once, again, others))
-    return all(
-        np.allclose(first[name][0], second[name][0], rtol=1e-4)
-        and np.allclose(first[name][-1], third[name][-1], rtol=1e-4)
-        for name in first
-    )
 
 
 def _runs(graph: Graph) -> int:

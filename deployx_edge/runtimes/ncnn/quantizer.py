@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployx_edge.bundle import Bundle, Verification
+from deployx_edge.comparison import telling_inputs
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.passes import NCNN_PASSES
 from deployx_edge.progress import Progress, Stage, silent
-from deployx_edge.quantization.ppq import PpqModel, PpqResult, ppq_version, quantize_for_ncnn
-from deployx_edge.quantization.report import (
-    LayerReport,
-    QuantizationReport,
-    TensorCost,
-    write_report,
-)
+from deployx_edge.quantization.ppq import PpqModel, PpqResult, quantize_layers
+from deployx_edge.quantization.report import LayerReport, QuantizationReport, TensorCost
 from deployx_edge.quantization.values import QuantizationSettings, WeightLayout
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
@@ -33,30 +26,26 @@ from deployx_edge.runtimes.ncnn.int8_reference import (
     run_time_weights,
     with_parameters,
 )
-from deployx_edge.runtimes.ncnn.native.converter import EmitterConverter, quantizable_layers
+from deployx_edge.runtimes.ncnn.native.converter import NativeConverter, quantizable_layers
 from deployx_edge.runtimes.ncnn.native.quantized import QuantizableLayer
+from deployx_edge.runtimes.quantizer import (
+    Int8Options,
+    LayerQuantizer,
+    Material,
+    PpqTold,
+    QuantizableNode,
+    QuantizedModel,
+    check_layers,
+    foreign_nodes,
+    fresh,
+    saved,
+    tensor_costs,
+)
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.onnx.canonical import canonical
 from deployx_edge.sources.onnx.file import OnnxSource
 from deployx_edge.sources.onnx.value_ranges import wide_tensors
-from deployx_edge.workflows.convert.bundle import write_made
-from deployx_edge.workflows.convert.conversion import Made, versions
-from deployx_edge.workflows.convert.kept_float import kept_notes, telling_inputs
-from deployx_edge.workflows.convert.models import exported_by
-from deployx_edge.workflows.quantize.calibration import (
-    Material,
-    PpqTold,
-    Quantized,
-    QuantizeOptions,
-    check_layers,
-    foreign_nodes,
-    fresh,
-    notes_of,
-    saved,
-    source_notes,
-    tensor_costs,
-)
 
 if TYPE_CHECKING:
     import onnx
@@ -64,11 +53,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibrated:
-    """A model with scales for all its layers, before it is decided which of them are used.
+class CalibratedModel:
+    """``Calibrated`` for ncnn.
 
-    ``model`` is the float model as the emitter reads it, equalized where that was asked for;
-    ``wide`` are its tensors beyond what half floats hold, ``overflows`` what that is in ncnn.
+    ``model`` is the float model as the native converter reads it, equalized if that was asked
+    for; ``wide`` are its tensors beyond what half floats hold, ``overflows`` what that is in ncnn.
     """
 
     material: Material
@@ -79,9 +68,56 @@ class Calibrated:
     overflows: HalfOverflows
 
     @property
-    def able(self) -> tuple[str, ...]:
-        """The layers that can be int8."""
-        return tuple(layer.node for layer in self.layers if layer.mode != "float")
+    def able(self) -> tuple[QuantizableNode, ...]:
+        """See ``Calibrated``."""
+        return tuple(
+            QuantizableNode(node=layer.node, type=layer.type)
+            for layer in self.layers
+            if layer.mode != "float"
+        )
+
+    def float_model(self, folder: Path) -> OnnxSource:
+        """See ``Calibrated``."""
+        return saved(self.model, folder, "float")
+
+    def int8_in_floats(self, keep_float: Sequence[str], folder: Path) -> OnnxSource:
+        """See ``Calibrated``."""
+        return int8_model(self, keep_float, folder).reference
+
+    def untested(self, keep_float: Sequence[str], folder: Path) -> ConvertedModel:
+        """See ``Calibrated``."""
+        int8 = int8_model(self, keep_float, folder)
+        return _converted(self, int8.weights, fresh(folder, "int8"), int8.scales)
+
+    def finish(self, options: Int8Options, *, progress: Progress = silent) -> QuantizedModel:
+        """See ``Calibrated``.
+
+        The float model is compared with its source, then int8 in ncnn with the same arithmetic in
+        floats, layer by layer.
+        """
+        own = self.material
+        folder = fresh(own.folder, "int8")
+        plain = saved(self.model, folder, "float")
+        int8 = int8_model(self, options.keep_float, folder)
+        inputs = own.inputs()
+        progress(Stage(text="Comparing the float model with its source"))
+        before = _converted(self, plain, fresh(folder, "fp32"), {})
+        accept = options.accept_unproven
+        verify(before, Reference(own.source), inputs, accept_unproven=accept)
+        progress(Stage(text="Comparing int8 in ncnn with the same arithmetic in floats"))
+        after = _converted(self, int8.weights, fresh(folder, "int8"), int8.scales)
+        inside = verify_locally(after, int8.reference, inputs)
+        verification = verify(
+            after, Reference(int8.reference), inputs, accept_unproven=True, limits=END_TO_END
+        )
+        progress(Stage(text="Measuring what it costs, layer by layer"))
+        sizes = (_weight_bytes(before), _weight_bytes(after))
+        return QuantizedModel(
+            model=after,
+            verification=replace(verification, intermediates=inside),
+            report=_report(self, plain, int8, options, sizes, progress),
+            tools=NativeConverter().versions(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,98 +129,53 @@ class Int8Model:
     scales: Mapping[str, LayerScales]
 
 
-def calibrated(
-    material: Material, options: QuantizeOptions, *, progress: Progress = silent
-) -> Calibrated:
-    """Find the scales of all layers; ModelError where ncnn or PPQ cannot have the model."""
-    converter = EmitterConverter()
-    converter.check(material.source)
-    prepared = saved(
-        canonical(material.source, NCNN_PASSES).model, material.folder, material.opened.name
-    )
-    layers = quantizable_layers(prepared)
-    check_layers(options.keep_float, [layer.node for layer in layers])
-    _check_able(layers, options.keep_float, material)
-    result = _scales(prepared, layers, material, options.settings, progress)
-    model = with_parameters(_loaded(prepared), result.floats)
-    plain = saved(model, fresh(material.folder, "halves"), material.opened.name)
-    inputs = telling_inputs(material.inputs())
-    return Calibrated(
-        material=material,
-        model=model,
-        layers=layers,
-        result=result,
-        overflows=converter.find_overflows(plain, inputs, "int8"),
-        wide=frozenset(i.tensor for i in wide_tensors(material.source, material.inputs())),
-    )
+class NcnnQuantizer:
+    """``Quantizer`` and ``LayerQuantizer`` for ncnn."""
 
+    @property
+    def by_layer(self) -> LayerQuantizer:
+        """Itself: an int8 layer of ncnn does not depend on whether another is."""
+        return self
 
-def finished(
-    found: Calibrated, output: Path, options: QuantizeOptions, *, progress: Progress = silent
-) -> Quantized:
-    """The bundle with all layers in int8 but those that ``options`` keeps in float.
+    def tools(self) -> tuple[tuple[str, str], ...]:
+        """See ``LayerQuantizer``."""
+        return NativeConverter().versions()
 
-    The float model is compared with its source, then int8 in ncnn with the same arithmetic in
-    floats, layer by layer. VerificationError where one differs.
-    """
-    own = found.material
-    with tempfile.TemporaryDirectory(prefix="int8-", dir=own.folder) as work:
-        folder = Path(work)
-        plain = saved(found.model, folder, "float")
-        int8 = int8_model(found, options.keep_float, folder)
-        inputs = own.inputs()
-        progress(Stage(text="Comparing the float model with its source"))
-        before = _converted(found, plain, fresh(folder, "fp32"), {})
-        accept = options.bundle.accept_unproven
-        verify(before, Reference(own.source), inputs, accept_unproven=accept)
-        progress(Stage(text="Comparing int8 in ncnn with the same arithmetic in floats"))
-        after = _converted(found, int8.weights, fresh(folder, "int8"), int8.scales)
-        inside = verify_locally(after, int8.reference, inputs)
-        verification = verify(
-            after, Reference(int8.reference), inputs, accept_unproven=True, limits=END_TO_END
+    def quantize(
+        self, material: Material, options: Int8Options, *, progress: Progress = silent
+    ) -> QuantizedModel:
+        """See ``Quantizer``."""
+        return self.calibrate(material, options, progress=progress).finish(
+            options, progress=progress
         )
-        progress(Stage(text="Measuring what it costs, layer by layer"))
-        sizes = (_weight_bytes(before), _weight_bytes(after))
-        report = _report(found, plain, int8, options, sizes, progress)
-        path = folder / "report.json"
-        write_report(report, path)
-        made = Made(
-            model=replace(after, files=(*after.files, ("quantization", path))),
-            preprocessing=own.preprocessing,
-            postprocessing=own.postprocessing,
-            verification=replace(verification, intermediates=inside, samples=own.verified_samples),
-            tools=(
-                *versions(EmitterConverter()),
-                *exported_by(own.source.metadata),
-                ("esp-ppq", ppq_version()),
-            ),
-            notes=(*source_notes(own.source), *notes_of(report), *kept_notes(after, ())),
+
+    def calibrate(
+        self, material: Material, options: Int8Options, *, progress: Progress = silent
+    ) -> CalibratedModel:
+        """See ``LayerQuantizer``."""
+        converter = NativeConverter()
+        converter.check(material.source)
+        prepared = saved(
+            canonical(material.source, NCNN_PASSES).model, material.folder, material.name
         )
-        bundle = write_made(made, own.opened, output, options.bundle.name)
-        return Quantized(bundle=bundle, report=report)
-
-
-def unverified(found: Calibrated, keep_float: Sequence[str], output: Path) -> Bundle:
-    """A bundle to try a choice of layers with; nothing is compared."""
-    with tempfile.TemporaryDirectory(prefix="int8-", dir=found.material.folder) as work:
-        folder = Path(work)
-        int8 = int8_model(found, keep_float, folder)
-        model = _converted(found, int8.weights, fresh(folder, "int8"), int8.scales)
-        # So that whoever measures it sees what it was calibrated on.
-        data = {"calibration": asdict(found.material.calibration)}
-        path = folder / "report.json"
-        path.write_text(json.dumps(data), encoding="utf-8")
-        made = Made(
-            model=replace(model, files=(*model.files, ("quantization", path))),
-            preprocessing=found.material.preprocessing,
-            postprocessing=found.material.postprocessing,
-            verification=Verification(status="skipped"),
-            tools=(*versions(EmitterConverter()), ("esp-ppq", ppq_version())),
+        layers = quantizable_layers(prepared)
+        check_layers(options.keep_float, [layer.node for layer in layers])
+        _check_able(layers, options.keep_float, material)
+        result = _scales(prepared, layers, material, options.settings, progress)
+        model = with_parameters(_loaded(prepared), result.floats)
+        plain = saved(model, fresh(material.folder, "halves"), material.name)
+        inputs = telling_inputs(material.inputs())
+        return CalibratedModel(
+            material=material,
+            model=model,
+            layers=layers,
+            result=result,
+            overflows=converter.find_overflows(plain, inputs, "int8"),
+            wide=frozenset(i.tensor for i in wide_tensors(material.source, material.inputs())),
         )
-        return write_made(made, found.material.opened, output, None)
 
 
-def int8_model(found: Calibrated, keep_float: Sequence[str], folder: Path) -> Int8Model:
+def int8_model(found: CalibratedModel, keep_float: Sequence[str], folder: Path) -> Int8Model:
     """The models of a choice of layers: all that can be int8 but ``keep_float``."""
     values: dict[tuple[str, int], NDArray[Any]] = {}
     scales: dict[str, LayerScales] = {}
@@ -209,7 +200,7 @@ def int8_model(found: Calibrated, keep_float: Sequence[str], folder: Path) -> In
         )
     restored = with_parameters(found.model, values)
     return Int8Model(
-        weights=saved(restored, fresh(folder, "weights"), found.material.opened.name),
+        weights=saved(restored, fresh(folder, "weights"), found.material.name),
         reference=saved(int8_reference(restored, scales), folder, "reference"),
         scales=scales,
     )
@@ -221,11 +212,11 @@ def _check_able(
     if all(layer.mode == "float" or layer.node in keep_float for layer in layers):
         reasons = sorted({layer.reason for layer in layers if layer.reason})
         why = "; ".join(reasons) or ("all are kept in float" if layers else "it has no weights")
-        raise ModelError(f"No layer of {material.opened.name} can be int8 in ncnn: {why}.")
+        raise ModelError(f"No layer of {material.name} can be int8 in ncnn: {why}.")
 
 
 def _converted(
-    found: Calibrated, model: OnnxSource, folder: Path, scales: Mapping[str, LayerScales]
+    found: CalibratedModel, model: OnnxSource, folder: Path, scales: Mapping[str, LayerScales]
 ) -> ConvertedModel:
     request = ConversionRequest(
         outputs=found.material.outputs,
@@ -235,7 +226,7 @@ def _converted(
         overflows=found.overflows,
         scales=scales,
     )
-    return EmitterConverter().convert(model, request)
+    return NativeConverter().convert(model, request)
 
 
 def weight_layouts(layers: Sequence[QuantizableLayer]) -> dict[str, WeightLayout]:
@@ -265,7 +256,7 @@ def _scales(
         inputs=tuple(tensor.name for tensor in prepared.inputs),
         expected=Reference(prepared).run(first.inputs),
     )
-    return quantize_for_ncnn(
+    return quantize_layers(
         model,
         (sample.inputs for sample in material.data),
         wanted,
@@ -275,10 +266,10 @@ def _scales(
 
 
 def _report(
-    found: Calibrated,
+    found: CalibratedModel,
     plain: OnnxSource,
     int8: Int8Model,
-    options: QuantizeOptions,
+    options: Int8Options,
     sizes: tuple[int, int],
     progress: Progress,
 ) -> QuantizationReport:

@@ -96,7 +96,7 @@ class SharedSteps(QuantizationOptimizationPass):  # type: ignore[misc]
             config.scale = largest.reshape(-1).contiguous()
 
 
-def quantize_for_ncnn(job: Job, layers: dict[str, dict[str, Any]], folder: Path) -> dict[str, Any]:
+def quantize_layers(job: Job, layers: dict[str, dict[str, Any]], folder: Path) -> dict[str, Any]:
     """The numbers of the layers into ``layers.npz``; what else is to be told of them."""
     graph, executor = job.graph, job.executor
     for name in layers:

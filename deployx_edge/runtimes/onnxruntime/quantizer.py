@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.progress import Progress, Stage, silent
-from deployx_edge.quantization.ppq import (
-    PpqModel,
-    PpqResult,
-    ppq_version,
-    quantize_for_onnxruntime,
-)
-from deployx_edge.quantization.report import (
-    LayerReport,
-    QuantizationReport,
-    TensorCost,
-    write_report,
-)
-from deployx_edge.runtimes.converter import ConvertedModel
-from deployx_edge.runtimes.onnxruntime.converter import (
-    OnnxRuntimeConverter,
-    input_specs,
-    output_specs,
+from deployx_edge.quantization.ppq import PpqModel, PpqResult, quantize_with_nodes
+from deployx_edge.quantization.report import LayerReport, QuantizationReport, TensorCost
+from deployx_edge.runtimes.converter import ConvertedModel, input_specs, output_specs
+from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
+from deployx_edge.runtimes.quantizer import (
+    Int8Options,
+    LayerQuantizer,
+    Material,
+    PpqTold,
+    QuantizedModel,
+    check_layers,
+    foreign_nodes,
+    fresh,
+    saved,
+    tensor_costs,
 )
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.onnx.canonical import simplified
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx, tensor_names
-from deployx_edge.workflows.convert.bundle import write_made
-from deployx_edge.workflows.convert.conversion import Made, versions
-from deployx_edge.workflows.convert.models import exported_by
-from deployx_edge.workflows.quantize.calibration import (
-    Material,
-    PpqTold,
-    Quantized,
-    QuantizeOptions,
-    check_layers,
-    foreign_nodes,
-    fresh,
-    notes_of,
-    saved,
-    source_notes,
-    tensor_costs,
-)
 
 if TYPE_CHECKING:
     import onnx
@@ -56,48 +37,41 @@ _RAISED_TO = (10, 13)  # which the model may change by, or not be converted to
 _WITH_WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-def quantized(
-    material: Material, output: Path, options: QuantizeOptions, *, progress: Progress = silent
-) -> Quantized:
-    """The bundle with what PPQ quantizes for ONNX Runtime, but for the layers kept in float.
+class OnnxRuntimeQuantizer:
+    """``Quantizer`` for ONNX Runtime."""
 
-    ONNX Runtime's int8 kernels are compared with the same model run node by node in floats:
-    on some processors they saturate. VerificationError where they differ.
-    """
-    model = _raised(simplified(material.source), material)
-    plain = saved(model, material.folder, material.opened.name)
-    layers = _layers(_loaded(plain.path))
-    check_layers(options.keep_float, list(layers))
-    result = _by_ppq(plain, material, options, progress)
-    int8 = _written(result, material.folder)
-    converted = ConvertedModel(
-        runtime="onnxruntime",
-        precision="int8",
-        files=(("onnx", int8.path),),
-        inputs=input_specs(material.source),
-        outputs=output_specs(material.outputs, material.source.channels_last),
-    )
-    progress(Stage(text="Comparing int8 in ONNX Runtime with the same model in floats"))
-    reference = Reference(int8)
-    verification = verify(converted, reference, material.inputs(), accept_unproven=True)
-    progress(Stage(text="Measuring what it costs, layer by layer"))
-    report = _report(plain, int8, layers, result, material, options, progress)
-    path = material.folder / "report.json"
-    write_report(report, path)
-    made = Made(
-        model=replace(converted, files=(*converted.files, ("quantization", path))),
-        preprocessing=material.preprocessing,
-        postprocessing=material.postprocessing,
-        verification=replace(verification, samples=material.verified_samples),
-        tools=(
-            *versions(OnnxRuntimeConverter()),
-            *exported_by(material.source.metadata),
-            ("esp-ppq", ppq_version()),
-        ),
-        notes=(*source_notes(material.source), *notes_of(report)),
-    )
-    bundle = write_made(made, material.opened, output, options.bundle.name)
-    return Quantized(bundle=bundle, report=report)
+    by_layer: LayerQuantizer | None = None
+
+    def quantize(
+        self, material: Material, options: Int8Options, *, progress: Progress = silent
+    ) -> QuantizedModel:
+        """See ``Quantizer``.
+
+        ONNX Runtime's int8 kernels are compared with the same model run node by node in floats:
+        on some processors they saturate.
+        """
+        model = _raised(simplified(material.source), material)
+        plain = saved(model, material.folder, material.name)
+        layers = _layers(_loaded(plain.path))
+        check_layers(options.keep_float, list(layers))
+        result = _by_ppq(plain, material, options, progress)
+        int8 = _written(result, material.folder)
+        converted = ConvertedModel(
+            runtime=OnnxRuntimeConverter.runtime,
+            precision="int8",
+            files=(("onnx", int8.path),),
+            inputs=input_specs(material.source),
+            outputs=output_specs(material.outputs, material.source.channels_last),
+        )
+        progress(Stage(text="Comparing int8 in ONNX Runtime with the same model in floats"))
+        verification = verify(converted, Reference(int8), material.inputs(), accept_unproven=True)
+        progress(Stage(text="Measuring what it costs, layer by layer"))
+        return QuantizedModel(
+            model=converted,
+            verification=verification,
+            report=_report(plain, int8, layers, result, material, options, progress),
+            tools=OnnxRuntimeConverter().versions(),
+        )
 
 
 def _raised(model: onnx.ModelProto, material: Material) -> onnx.ModelProto:
@@ -132,14 +106,14 @@ def _is_close(first: Any, second: Any) -> bool:
 
 
 def _by_ppq(
-    plain: OnnxSource, material: Material, options: QuantizeOptions, progress: Progress
+    plain: OnnxSource, material: Material, options: Int8Options, progress: Progress
 ) -> PpqResult:
     model = PpqModel(
         model=_loaded(plain.path),
         inputs=tuple(tensor.name for tensor in plain.inputs),
         expected=Reference(plain).run(next(iter(material.data)).inputs),
     )
-    return quantize_for_onnxruntime(
+    return quantize_with_nodes(
         model,
         (sample.inputs for sample in material.data),
         options.keep_float,
@@ -161,13 +135,13 @@ def _report(
     layers: Mapping[str, onnx.NodeProto],
     result: PpqResult,
     material: Material,
-    options: QuantizeOptions,
+    options: Int8Options,
     progress: Progress,
 ) -> QuantizationReport:
     costs = _costs(plain, int8, layers, material, progress)
     modes = _modes(_loaded(int8.path))
     return QuantizationReport(
-        runtime="onnxruntime",
+        runtime=OnnxRuntimeConverter.runtime,
         preset=options.preset,
         settings=options.settings,
         calibration=material.calibration,

@@ -1,0 +1,92 @@
+"""The inference runtimes: one row each, with what is known of it before any of its code loads.
+
+All else of a runtime lies in the folder of its name (``runtimes/<name>/``), and its worker in
+``device_agent/workers/<name>/``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployx_edge.errors import UsageError
+
+# The role of a file that is a model in ONNX.
+ONNX_ROLE = "onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeFacts:
+    """What everybody may know of a runtime.
+
+    ``title`` is how people write it. ``files`` are the roles of the files that a bundle for it
+    has, ``extra_files`` those that it may have; ``own_suffix`` ends the name of its own model
+    files ("" where it reads ONNX).
+    ``dtypes`` are the element types of inputs and outputs that it takes; none means all.
+    ``fixed_shapes``: no axis stays open. ``words``: tensors are named by words, each name once
+    among inputs and outputs. ``package`` is the distribution that runs it on this computer.
+    """
+
+    name: str
+    title: str
+    files: tuple[str, ...]
+    extra_files: tuple[str, ...] = ()
+    own_suffix: str = ""
+    dtypes: tuple[str, ...] = ()
+    fixed_shapes: bool = False
+    words: bool = False
+    package: str
+
+    @property
+    def reads_onnx(self) -> bool:
+        """Whether its file is a model in ONNX."""
+        return self.files == (ONNX_ROLE,)
+
+
+_ROWS = (
+    RuntimeFacts(
+        name="ncnn",
+        title="ncnn",
+        files=("param", "bin"),
+        extra_files=("table",),
+        own_suffix=".param",
+        dtypes=("float32",),
+        fixed_shapes=True,
+        words=True,
+        package="ncnn",
+    ),
+    RuntimeFacts(
+        name="onnxruntime",
+        title="ONNX Runtime",
+        files=(ONNX_ROLE,),
+        package="onnxruntime",
+    ),
+)
+RUNTIMES = {row.name: row for row in _ROWS}
+# Where nobody says otherwise.
+DEFAULT_RUNTIME = _ROWS[0].name
+# The first that takes every element type: for what another cannot take.
+GENERAL_RUNTIME = next(row.name for row in _ROWS if not row.dtypes)
+
+
+def owner_of(model: Path) -> RuntimeFacts | None:
+    """The runtime in whose own form the file is, by its suffix; None for all others."""
+    return next((row for row in _ROWS if row.own_suffix == model.suffix != ""), None)
+
+
+def own_form_words() -> str:
+    """The forms of models that are a runtime's own: "an ncnn .param file"."""
+    rows = [row for row in _ROWS if row.own_suffix]
+    return ", ".join(f"an {row.title} {row.own_suffix} file" for row in rows)
+
+
+def find_runtime(name: str) -> RuntimeFacts:
+    """The runtime of that name; UsageError with the nearest names where there is none."""
+    if name in RUNTIMES:
+        return RUNTIMES[name]
+    near = difflib.get_close_matches(name, RUNTIMES)
+    question = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UsageError(
+        f"There is no runtime '{name}'.{question}", remedy=f"Runtimes: {', '.join(RUNTIMES)}."
+    )
