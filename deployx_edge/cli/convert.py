@@ -112,7 +112,6 @@ def convert(
         sequence_report,
     )
     from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
-    from deployx_edge.workflows.convert.partition import make_sequence
 
     options = BundleOptions(
         runtime=runtime,
@@ -130,6 +129,8 @@ def convert(
     )
     with show_progress() as progress:
         if partition:
+            from deployx_edge.workflows.convert.partition import make_sequence
+
             sequence = make_sequence(model, output, partition, options, progress=progress)
         else:
             made = make_bundle(model, output, options, progress=progress)

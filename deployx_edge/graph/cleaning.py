@@ -77,6 +77,8 @@ def clean(model: onnx.ModelProto) -> Cleaned:
 
 def readable_name(name: str) -> str:
     """The name on one line and not too long; as it is where it is so already."""
+    if name.isprintable() and len(name) <= _LONGEST:
+        return name
     kept = "".join("_" if unicodedata.category(c) in _UNREADABLE else c for c in name)
     if len(kept) <= _LONGEST:
         return kept

@@ -60,6 +60,17 @@ except SystemExit as end:
 finally:
     print("LOADED", *sorted(set(sys.modules) - there))
 """
+# As many threads as there are once numpy is loaded too, after a command has run.
+THREADS = """
+import os, sys
+sys.argv = ["deployx-edge", "--version"]
+from deployx_edge.__main__ import main
+try:
+    main()
+finally:
+    import numpy
+    print("THREADS", len(os.listdir("/proc/self/task")))
+"""
 COUNTING = """
 import sys
 from typer.core import TyperOption
@@ -77,7 +88,8 @@ finally:
 
 def last_word(code, folder, *words):
     """What a process of its own that runs a command says at its end."""
-    environment = {**os.environ, "DEPLOYX_EDGE_CACHE": str(folder / "cache")}
+    environment = {key: each for key, each in os.environ.items() if "NUM_THREADS" not in key}
+    environment |= {"DEPLOYX_EDGE_CACHE": str(folder / "cache")}
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
         cwd=folder,
@@ -137,3 +149,15 @@ def test_a_warm_bench_loads_no_converter(tmp_path):
     unused = {*(HEAVY - OF_A_BENCH), "importlib.metadata", "email.message", "tarfile"}
     unused |= {f"deployx_edge.{module}" for module in converters}
     assert not unused & (found | {top(name) for name in found})
+
+
+def test_a_conversion_of_an_onnx_file_loads_nothing_of_others(tmp_path):
+    digits = Path(__file__).resolve().parents[2] / "examples/digits/digits_cnn.onnx"
+    found = loaded(tmp_path, "convert", str(digits), "-o", "bundle")
+    assert "deployx_edge.runtimes.proof" in found
+    others = ("sources.onnx.partition", "sources.torch.export", "workflows.convert.partition")
+    assert not found & {f"deployx_edge.{each}" for each in others}
+
+
+def test_no_threads_wait_for_products_of_matrices(tmp_path):
+    assert last_word(THREADS, tmp_path) == "1"

@@ -292,6 +292,7 @@ def _start_child(errors: IO[bytes]) -> Child:
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             # On a busy computer threads that wait by turning round keep those off that have work.
             "OMP_WAIT_POLICY": "PASSIVE",
+            "OPENBLAS_NUM_THREADS": "1",
         },
         errors=errors,
     )
