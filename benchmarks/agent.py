@@ -68,7 +68,8 @@ class Round:
 
 def bare(session: Session, bundle: Bundle, threads: int, iterations: int) -> float:
     words: list[str | Path] = [session.runtime.worker("ncnn"), "--bare"]
-    words += ["--param", bundle.path("param"), "--bin", bundle.path("bin")]
+    for role in ("param", "bin"):
+        words += ["--file", f"{role}={bundle.path(role)}"]
     for tensor in random_inputs(bundle):
         words += ["--input", f"{tensor.blob}={'x'.join(map(str, tensor.array.shape))}"]
     words += ["--threads", str(threads), "--warmup", "10", "--iterations", str(iterations)]

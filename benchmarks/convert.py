@@ -94,8 +94,9 @@ def latency(worker: Path, made: ConvertedModel, threads: int) -> float:
 def samples(worker: Path, made: ConvertedModel, threads: int, iterations: int) -> list[int]:
     """Nanoseconds of each run in the worker alone."""
     inputs = structured_inputs(made.inputs)[0]
-    words: list[str | Path] = [worker, "--bare", "--param", made.path("param")]
-    words += ["--bin", made.path("bin"), "--threads", str(threads)]
+    words: list[str | Path] = [worker, "--bare", "--threads", str(threads)]
+    for role in ("param", "bin"):
+        words += ["--file", f"{role}={made.path(role)}"]
     for blob, (array, _) in to_runtime_arrays(made.inputs, inputs).items():
         words += ["--input", f"{blob}={'x'.join(map(str, array.shape))}"]
     words += ["--warmup", str(iterations // 10 or 1), "--iterations", str(iterations)]

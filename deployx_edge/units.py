@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from deployx_edge.measurement.values import BoardDescription, Conditions, Reading
 
 NOT_AVAILABLE = "not available"
+NOT_TOLD = "not told"
 _BARS = "▁▂▃▄▅▆▇█"
 
 

@@ -30,7 +30,7 @@ from deployx_edge.measurement.values import (
     RunOptions,
 )
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 _HEARTBEAT_SECONDS = 3.0
 # A link counts as lost after this long without one answered heartbeat.
 _LINK_LOST_SECONDS = 15.0

@@ -61,6 +61,7 @@ _PHASES = {
     agent_pb2.PHASE_LOAD: "while the model was loaded",
     agent_pb2.PHASE_FIRST_RUN: "in the first run",
     agent_pb2.PHASE_RUN: "in a run",
+    agent_pb2.PHASE_PREPARE: "while the model was prepared",
     agent_pb2.PHASE_UNLOAD: "while the model was unloaded",
 }
 

@@ -28,65 +28,24 @@ _CORES = {
     "big": agent_pb2.CORES_BIG,
 }
 
-# What each precision asks of the runtime where no single option says otherwise.
-_PRECISION_OPTIONS: dict[str, dict[str, bool]] = {
-    "fp32": {
-        "fp16_storage": False,
-        "fp16_arithmetic": False,
-        "fp16_packed": False,
-        "bf16_storage": False,
-    },
-    "fp16": {
-        "fp16_storage": True,
-        "fp16_arithmetic": True,
-        "fp16_packed": True,
-        "bf16_storage": False,
-    },
-    "bf16": {
-        "fp16_storage": False,
-        "fp16_arithmetic": False,
-        "fp16_packed": False,
-        "bf16_storage": True,
-    },
-    "int8": {
-        "fp16_storage": False,
-        "fp16_arithmetic": False,
-        "fp16_packed": False,
-        "bf16_storage": False,
-        "int8_inference": True,
-    },
-}
-
 _NUMPY_NAMES = ("float16", "float32", "float64", "bool", "int8", "int16", "int32", "int64")
 _DTYPES = {
     name: numpy.dtype(name).newbyteorder("<")
     for name in (*_NUMPY_NAMES, "uint8", "uint16", "uint32", "uint64")
 }
 
-_SINGLE_OPTIONS = (
-    "fp16_storage",
-    "fp16_arithmetic",
-    "fp16_packed",
-    "bf16_storage",
-    "int8_inference",
-    "packing_layout",
-    "winograd_convolution",
-    "sgemm_convolution",
-)
+_MOST_DIMS = 9  # eight and a batch
 
 
 def options_message(options: RunOptions) -> agent_pb2.RunOptions:
-    """Precision becomes single options; those that were set by name win over it."""
-    message = agent_pb2.RunOptions(
-        threads=options.threads, cores=_CORES[options.cores], accelerator=options.accelerator
+    """The options as the worker takes them."""
+    return agent_pb2.RunOptions(
+        threads=options.threads,
+        cores=_CORES[options.cores],
+        accelerator=options.accelerator,
+        precision=options.precision,
+        named=dict(options.named),
     )
-    for name, value in _PRECISION_OPTIONS[options.precision].items():
-        setattr(message, name, value)
-    for name in _SINGLE_OPTIONS:
-        value = getattr(options, name)
-        if value is not None:
-            setattr(message, name, value)
-    return message
 
 
 def tensor_message(name: str, array: numpy.ndarray, batched: bool) -> agent_pb2.Tensor:
@@ -107,14 +66,23 @@ def array_of(message: agent_pb2.Tensor) -> numpy.ndarray:
     AgentError where type, shape and bytes do not belong together.
     """
     shape = tuple(message.dims)
-    dtype = _DTYPES.get(message.dtype)
-    known = dtype is not None and min(shape, default=0) >= 0
+    dtype = _dtype(message.dtype)
+    known = dtype is not None and min(shape, default=0) >= 0 and len(shape) <= _MOST_DIMS
     if dtype is None or not known or math.prod(shape) * dtype.itemsize != len(message.data):
         raise AgentError(
             f"The agent sent {len(message.data)} bytes as the output {message.name[:100]!r} of "
             f"type {message.dtype[:40]!r} and shape {list(shape[:8])}, which do not fit."
         )
     return numpy.frombuffer(message.data, dtype=dtype).reshape(shape)
+
+
+def _dtype(name: str) -> numpy.dtype[Any] | None:
+    if name == "bfloat16":
+        import ml_dtypes
+
+        found: numpy.dtype[Any] = numpy.dtype(ml_dtypes.bfloat16)
+        return found
+    return _DTYPES.get(name)
 
 
 def conditions_of(message: agent_pb2.Conditions) -> Conditions:
@@ -192,9 +160,9 @@ def layer_of(message: agent_pb2.LayerTimes) -> LayerProfile:
         name=message.name,
         type=message.type,
         dims=tuple(message.dims),
-        element_bits=message.element_bits,
-        packing=message.packing,
-        precision=message.precision,
+        element_bits=message.element_bits or None,
+        packing=message.packing or None,
+        precision=message.precision or None,
         samples_ns=tuple(message.ns),
     )
 

@@ -161,9 +161,8 @@ RuntimeOption = Annotated[
     list[str] | None,
     typer.Option(
         "--option",
-        metavar="NAME=on|off",
-        help="One of ncnn's own: fp16_storage, fp16_arithmetic, fp16_packed, bf16_storage, "
-        "int8_inference, packing_layout, winograd_convolution, sgemm_convolution.",
+        metavar="NAME=VALUE",
+        help="An option of the runtime's own; may be repeated.",
     ),
 ]
 WarmupOption = Annotated[int, typer.Option("--warmup", min=0, help="Runs before the timed ones.")]
@@ -187,17 +186,6 @@ WatchdogOption = Annotated[
 
 # Of one of many repeats where nobody said for how long.
 SHORT_SECONDS = 0.2
-
-_SWITCHES = (
-    "fp16_storage",
-    "fp16_arithmetic",
-    "fp16_packed",
-    "bf16_storage",
-    "int8_inference",
-    "packing_layout",
-    "winograd_convolution",
-    "sgemm_convolution",
-)
 
 Word = TypeVar("Word", str, int)
 
@@ -234,9 +222,9 @@ def run_options(
     """Every combination of the threads and precisions that were asked for."""
     from deployx_edge.measurement.values import RunOptions
 
-    named = _switches(switches or [])
+    named = _named(switches or [])
     return [
-        RunOptions(threads=count, precision=each, cores=cores, accelerator=accelerator, **named)
+        RunOptions(threads=count, precision=each, cores=cores, accelerator=accelerator, named=named)
         for each in _words(precision, "--precision")
         for count in _numbers(threads, "--threads")
     ]
@@ -276,17 +264,19 @@ def limits(*, memory_limit: int, watchdog: float) -> Limits:
     return Limits(memory_bytes=memory_limit << 20, watchdog_seconds=watchdog)
 
 
-def _switches(words: list[str]) -> dict[str, bool]:
-    found: dict[str, bool] = {}
+def _named(words: list[str]) -> tuple[tuple[str, str], ...]:
+    from deployx_edge.worker_facts import check_option_words
+
+    found: dict[str, str] = {}
     for word in words:
-        name, _, value = word.partition("=")
-        if name not in _SWITCHES or value not in ("on", "off"):
-            raise UsageError(
-                f"--option {word} is not NAME=on or NAME=off.",
-                remedy=f"Names: {', '.join(_SWITCHES)}.",
-            )
-        found[name] = value == "on"
-    return found
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"--option {word} does not have the form NAME=VALUE.")
+        if found.setdefault(name, value) != value:
+            raise UsageError(f"--option gives {name} two values, {found[name]} and {value}.")
+    named = tuple(sorted(found.items()))
+    check_option_words(named)
+    return named
 
 
 def _words(text: str, option: str) -> list[str]:

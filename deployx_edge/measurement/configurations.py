@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# How a field is called to people; None there is "not told" (by a file of an earlier version).
+# How a field is called to people; None there is "not told" (by a file of an earlier version, or by
+# a runtime).
 _FIELDS = {
     "model": "model",
     "inputs": "inputs",
@@ -46,7 +47,7 @@ class Configuration:
     cores: str
     accelerator: str
     precision: str
-    precision_that_ran: str
+    precision_that_ran: str | None
     switches: str
     batch: int | None
     pause: float
@@ -90,7 +91,7 @@ def configuration_of(result: Mapping[str, Any]) -> Configuration:
         cores=str(options["cores"]),
         accelerator=str(options["accelerator"]),
         precision=str(options["precision"]),
-        precision_that_ran=str(result["precision_that_ran"]),
+        precision_that_ran=result["precision_that_ran"],
         switches=_switches(options),
         batch=None if result.get("batch") is None else int(result["batch"]),
         pause=float(result["plan"]["pause_seconds"]),
@@ -99,8 +100,11 @@ def configuration_of(result: Mapping[str, Any]) -> Configuration:
 
 
 def _switches(options: Mapping[str, Any]) -> str:
-    given = {k: v for k, v in options.items() if k not in _COMMON_OPTIONS and v is not None}
-    return " ".join(f"{name}={'on' if value else 'off'}" for name, value in given.items())
+    named = options.get("named")
+    if named is None:  # of an earlier version
+        given = {k: v for k, v in options.items() if k not in _COMMON_OPTIONS and v is not None}
+        named = {name: "on" if value else "off" for name, value in given.items()}
+    return " ".join(f"{name}={value}" for name, value in named.items())
 
 
 def _shown(value: object) -> str:

@@ -47,7 +47,7 @@ def bench_document(
         "schema_version": SCHEMA_VERSION,
         "kind": "bench",
         "results": [_result_document(result) for result in results],
-        "failures": [asdict(failure) for failure in failures],
+        "failures": [_with_options(asdict(failure)) for failure in failures],
         "comparisons": [
             {
                 **asdict(comparison),
@@ -61,11 +61,18 @@ def bench_document(
 
 def _result_document(result: BenchResult) -> dict[str, Any]:
     return {
-        **asdict(result),
+        **_with_options(asdict(result)),
         "precision_that_ran": precision_that_ran(result.bench.precisions),
         "statistics": asdict(summarise(result.bench.samples_ns)),
         "samples_per_second": samples_per_second(result),
     }
+
+
+def _with_options(document: dict[str, Any]) -> dict[str, Any]:
+    """A result whose runtime's own options are an object, by name."""
+    if document["options"] is not None:
+        document["options"]["named"] = dict(document["options"]["named"])
+    return document
 
 
 def runs_of(result: BenchResult) -> RepeatedRuns:
@@ -75,7 +82,11 @@ def runs_of(result: BenchResult) -> RepeatedRuns:
 
 def profile_document(result: ProfileResult) -> dict[str, Any]:
     """The JSON form of a profile."""
-    return {"schema_version": SCHEMA_VERSION, "kind": "profile", "result": asdict(result)}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "profile",
+        "result": _with_options(asdict(result)),
+    }
 
 
 def write_document(document: dict[str, Any], path: Path) -> None:

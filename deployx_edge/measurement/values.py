@@ -10,24 +10,18 @@ from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a model is to be run, each option by name; None leaves it to ``precision``
-    (the storage and arithmetic options) or to the runtime (the others).
+    """How a model is to be run.
 
     ``threads`` 0 means as many as physical cores of the selected ones are free to the worker.
+    ``named`` are options of the runtime's own by name, such as ("winograd_convolution", "off");
+    they win over what ``precision`` says. The runtime takes its defaults for the others.
     """
 
     threads: int = 0
     cores: str = "all"
     precision: str = "fp32"
     accelerator: str = "cpu"
-    fp16_storage: bool | None = None
-    fp16_arithmetic: bool | None = None
-    fp16_packed: bool | None = None
-    bf16_storage: bool | None = None
-    int8_inference: bool | None = None
-    packing_layout: bool | None = None
-    winograd_convolution: bool | None = None
-    sgemm_convolution: bool | None = None
+    named: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         _one_of("precision", self.precision, PRECISIONS)
@@ -275,15 +269,18 @@ class BenchResult:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerProfile:
-    """Times of one layer, one per iteration; ``dims`` of its first output, slowest first."""
+    """Times of one layer, one per iteration; ``dims`` of its first output, slowest first.
+
+    Of its elements, None is what the runtime does not tell.
+    """
 
     index: int
     name: str
     type: str
     dims: tuple[int, ...]
-    element_bits: int
-    packing: int
-    precision: str
+    element_bits: int | None
+    packing: int | None
+    precision: str | None
     samples_ns: tuple[int, ...]
 
 
@@ -310,11 +307,14 @@ class ProfileResult:
     not_finite: tuple[str, ...] = ()
 
 
-def precision_that_ran(counts: tuple[PrecisionCount, ...]) -> str:
-    """One word where all layers agree, else each precision with its number of layers."""
+def precision_that_ran(counts: tuple[PrecisionCount, ...]) -> str | None:
+    """One word where all layers agree, else each precision with its number of layers.
+
+    None where the runtime does not tell.
+    """
     present = sorted((c for c in counts if c.layers), key=lambda c: -c.layers)
     if not present:
-        return "unknown"
+        return None
     if len(present) == 1:
         return present[0].precision
     return " + ".join(f"{c.precision} ({c.layers})" for c in present)
@@ -324,7 +324,10 @@ def precision_warning(asked: str, stored: str, counts: tuple[PrecisionCount, ...
     """A sentence where not one layer, or only some, ran in the precision asked for.
 
     Of a model that is ``stored`` in int8 that is asked of the rest; its int8 layers must be such.
+    None where the runtime does not tell what ran.
     """
+    if not any(count.layers for count in counts):
+        return None
     if "int8" in (asked, stored):
         rest = tuple(count for count in counts if count.precision != "int8")
         if rest == counts:

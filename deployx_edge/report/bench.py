@@ -13,7 +13,7 @@ from deployx_edge.measurement.files import FailedRun
 from deployx_edge.measurement.ratios import CONFIDENCE, Ratio
 from deployx_edge.measurement.statistics import Statistics, samples_per_second, summarise
 from deployx_edge.measurement.values import BenchResult, TransportCost, precision_that_ran
-from deployx_edge.units import NOT_AVAILABLE, change, cores, duration, size, sparkline
+from deployx_edge.units import NOT_AVAILABLE, NOT_TOLD, change, cores, duration, size, sparkline
 
 _COLUMNS = (
     *("threads", "asked", "ran", "load", "first run", "p50", "p90", "p99"),
@@ -126,7 +126,7 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         ("model", f"{result.model.name} (bundle {result.model.bundle_sha256[:12]})"),
         ("device", _device(result)),
         ("runtime", f"{result.model.runtime} {result.load.runtime_version}"),
-        ("precision that ran", precision_that_ran(bench.precisions)),
+        ("precision that ran", precision_that_ran(bench.precisions) or NOT_TOLD),
         ("threads", f"{result.load.threads} on {cores(board)}"),
         ("load", duration(result.load.load_ns)),
         ("first run", duration(bench.first_run_ns)),
@@ -208,7 +208,7 @@ def _row(result: BenchResult) -> list[str]:
     return [
         str(result.load.threads),
         result.options.precision,
-        precision_that_ran(result.bench.precisions),
+        precision_that_ran(result.bench.precisions) or NOT_TOLD,
         duration(result.load.load_ns),
         duration(result.bench.first_run_ns),
         *map(duration, _percentiles(statistics)),

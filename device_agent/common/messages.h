@@ -2,7 +2,8 @@
 //
 // The conversation, from the worker's side:
 //   start    -> Hello, at once and unasked
-//   Load     -> PhaseChange(load), then Loaded or FailureReply. Once a process.
+//   Load     -> PhaseChange(load), then Loaded or FailureReply. Once a process. Where it asks to
+//               prepare, PhaseChange(prepare) and Progress as it comes go before.
 //   Run      -> Outputs or FailureReply, in the order of the requests. Before the process's first
 //               run PhaseChange(first run), before its second PhaseChange(run).
 //   Bench    -> PhaseChange and Samples as they come, then BenchDone or FailureReply
@@ -14,10 +15,12 @@
 // worker serving. Between two messages of a Bench or a Profile lie at most about 100 ms and one
 // run: a PhaseChange that names the same phase again is a sign of life.
 //
-// Tensors are dense, little-endian, slowest axis first. Durations are nanoseconds.
+// Tensors are dense, little-endian, slowest axis first. Durations are nanoseconds. Of a layer, what
+// a runtime does not tell is 0 or "".
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,46 +46,35 @@ enum class MessageKind : std::uint16_t {
   kLayerTimes = 107,
   kProfileDone = 108,
   kFailure = 109,
+  kProgress = 110,
 };
 
 // The numbers are those of CoreSelection in agent.proto.
 enum class CoreSelection : std::uint16_t { kAll = 0, kLittle = 1, kBig = 2 };
 inline CoreSelection last_of(CoreSelection) { return CoreSelection::kBig; }
 
-// What is absent is left to the runtime's own default.
+// What every runtime knows, and each one's own options by name, in the words of its worker.json.
 struct RunOptions {
   std::uint32_t threads = 0;  // 0: as many as physical cores of the selected ones are free
   CoreSelection cores = CoreSelection::kAll;
   std::string accelerator = "cpu";
-  std::optional<bool> fp16_storage;
-  std::optional<bool> fp16_arithmetic;
-  std::optional<bool> fp16_packed;
-  std::optional<bool> bf16_storage;
-  std::optional<bool> int8_inference;
-  std::optional<bool> packing_layout;
-  std::optional<bool> winograd_convolution;
-  std::optional<bool> sgemm_convolution;
+  std::string precision;  // "": the runtime's own
+  std::map<std::string, std::string> named;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
     field(self.threads);
     field(self.cores);
     field(self.accelerator);
-    field(self.fp16_storage);
-    field(self.fp16_arithmetic);
-    field(self.fp16_packed);
-    field(self.bf16_storage);
-    field(self.int8_inference);
-    field(self.packing_layout);
-    field(self.winograd_convolution);
-    field(self.sgemm_convolution);
+    field(self.precision);
+    field(self.named);
   }
 };
 
 struct Tensor {
   std::string name;
-  std::string dtype = "float32";  // numpy's name
-  std::vector<std::int64_t> dims;
+  std::string dtype = "float32";   // numpy's name, see common/tensors.h
+  std::vector<std::int64_t> dims;  // none: a single value
   std::string data;
   bool batched = false;  // dims[0] counts independent samples
 
@@ -98,23 +90,27 @@ struct Tensor {
 
 struct TensorInfo {
   std::string name;
-  std::vector<std::int64_t> dims;  // empty where the file does not say
+  std::string dtype = "float32";
+  std::optional<std::vector<std::int64_t>> dims;  // -1: open; absent where the file does not say
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
     field(self.name);
+    field(self.dtype);
     field(self.dims);
   }
 };
 
 struct ModelFile {
-  std::string role;  // "param", "bin"
+  std::string role;  // what the runtime calls it, e.g. "param"; "library"
   std::string path;
+  std::string name = {};  // of a library: the last part of its path
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
     field(self.role);
     field(self.path);
+    field(self.name);
   }
 };
 
@@ -125,12 +121,18 @@ struct Load {
   std::vector<ModelFile> files;
   RunOptions options;
   std::vector<std::string> outputs;  // blobs to return; empty: the model's outputs
+  // Of a runtime that prepares: where the file that it makes of the model on this board lies, or is
+  // to be made first where `prepare` says so. "": it computes without.
+  std::string prepared_path = {};
+  bool prepare = false;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
     field(self.files);
     field(self.options);
     field(self.outputs);
+    field(self.prepared_path);
+    field(self.prepare);
   }
 };
 
@@ -192,17 +194,43 @@ struct Quit {
 
 // ---- worker -> agent
 
+// One of a runtime's own options, as its worker.json tells it.
+struct OptionInfo {
+  std::string name;
+  std::string kind;          // "switch" (on or off), "number" (a whole one), "choice" or "text"
+  std::string values = {};   // of a choice, with | between them
+  std::int64_t minimum = 0;  // of a number
+  std::int64_t maximum = 0;
+  std::string usual = {};  // what holds where nobody says; "": the runtime's own
+  std::string help = {};
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.name);
+    field(self.kind);
+    field(self.values);
+    field(self.minimum);
+    field(self.maximum);
+    field(self.usual);
+    field(self.help);
+  }
+};
+
 struct Hello {
   static constexpr MessageKind kKind = MessageKind::kHello;
   std::string runtime;  // "ncnn"
   std::string runtime_version;
   std::vector<std::string> features;  // e.g. "vulkan"
+  std::vector<OptionInfo> options;
+  bool prepares = false;  // makes a file of its own of a model, on the board
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
     field(self.runtime);
     field(self.runtime_version);
     field(self.features);
+    field(self.options);
+    field(self.prepares);
   }
 };
 
@@ -216,12 +244,26 @@ struct PhaseChange {
   }
 };
 
+// How far the preparation is: a sign of life as well.
+struct Progress {
+  static constexpr MessageKind kKind = MessageKind::kProgress;
+  double fraction = -1;  // 0 to 1; below 0: not told
+  std::string text;      // what is being done, for a person; may be empty
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.fraction);
+    field(self.text);
+  }
+};
+
 struct Loaded {
   static constexpr MessageKind kKind = MessageKind::kLoaded;
   std::int64_t load_ns = 0;
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
   std::uint32_t threads = 0;
+  std::string runtime_version;  // of the library that was loaded; "": that of Hello
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -229,6 +271,7 @@ struct Loaded {
     field(self.inputs);
     field(self.outputs);
     field(self.threads);
+    field(self.runtime_version);
   }
 };
 
@@ -273,8 +316,8 @@ struct PrecisionCount {
 struct BenchDone {
   static constexpr MessageKind kKind = MessageKind::kBenchDone;
   std::int64_t first_run_ns = 0;
-  std::vector<PrecisionCount> precisions;
-  std::uint64_t runs = 0;  // timed ones, without the first and the warm-up
+  std::vector<PrecisionCount> precisions;  // empty: not told
+  std::uint64_t runs = 0;                  // timed ones, without the first and the warm-up
   // Meanwhile: what all threads waited for a processor, and what control groups were held back.
   std::optional<std::int64_t> waited_ns;
   std::optional<std::int64_t> throttled_ns;
@@ -371,9 +414,5 @@ Status send_message(int socket, const T& message) {
   if (!frame) return frame.failure();
   return write_all(socket, frame.value());
 }
-
-// The number of bytes of a dense float32 tensor of these dims; empty where a dim is below 1 or the
-// product passes kMaxFrameBytes.
-std::optional<std::size_t> float_bytes(const std::vector<std::int64_t>& dims);
 
 }  // namespace dx

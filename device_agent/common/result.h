@@ -35,6 +35,7 @@ enum class Phase : std::uint16_t {
   kFirstRun = 3,
   kRun = 4,
   kUnload = 5,
+  kPrepare = 6,
 };
 
 // `message` is one line: what was expected, what was found, what to do.

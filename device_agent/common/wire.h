@@ -7,10 +7,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "common/result.h"
@@ -55,6 +57,15 @@ class Writer {
   void operator()(const std::vector<T>& values) {
     put(values.size(), 4);
     for (const T& value : values) (*this)(value);
+  }
+
+  template <class K, class V>
+  void operator()(const std::map<K, V>& entries) {
+    put(entries.size(), 4);
+    for (const auto& [key, value] : entries) {
+      (*this)(key);
+      (*this)(value);
+    }
   }
 
   template <class T, class = decltype(&T::template visit<const T, Writer>)>
@@ -111,6 +122,22 @@ class Reader {
     for (std::uint32_t i = 0; ok() && i < count; ++i) (*this)(values.emplace_back());
   }
 
+  template <class K, class V>
+  void operator()(std::map<K, V>& entries) {
+    std::uint32_t count = 0;
+    (*this)(count);
+    entries.clear();
+    for (std::uint32_t i = 0; ok() && i < count; ++i) {
+      K key{};
+      (*this)(key);
+      V value{};
+      (*this)(value);
+      const bool grows = entries.empty() || entries.rbegin()->first < key;
+      if (ok() && !grows) fail("keys that are not in order");
+      if (ok()) entries.emplace_hint(entries.end(), std::move(key), std::move(value));
+    }
+  }
+
   template <class T, class = decltype(&T::template visit<T, Reader>)>
   void operator()(T& value) {
     T::visit(value, *this);
@@ -130,7 +157,7 @@ class Reader {
 };
 
 inline FailureCode last_of(FailureCode) { return FailureCode::kInternal; }
-inline Phase last_of(Phase) { return Phase::kUnload; }
+inline Phase last_of(Phase) { return Phase::kPrepare; }
 
 // Reads the next frame. Empty where the stream ended between two frames. Blocks until a whole
 // frame is there. One reader at a time.

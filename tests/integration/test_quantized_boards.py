@@ -157,7 +157,7 @@ def test_the_board_computes_the_codes_that_this_computer_does(digits: Bundle, de
 
 def test_int8_weights_are_not_read_as_floats(digits: Bundle) -> None:
     """ncnn would do so, silently, where its int8 inference is off."""
-    options = EvaluationOptions(run=RunOptions(int8_inference=False))
+    options = EvaluationOptions(run=RunOptions(named=(("int8_inference", "off"),)))
     with pytest.raises(DeployxError, match=r"are int8, which int8_inference=off cannot"):
         evaluate(digits.folder, TEST, ["local:"], options=options)
 

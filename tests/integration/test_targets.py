@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from deployx_edge import process
+from deployx_edge.agent.client import PROTOCOL_VERSION
 from deployx_edge.comparison import first_difference
 from deployx_edge.crossbuild.elf import check_executable
 from deployx_edge.crossbuild.runtime import verify_files
@@ -104,12 +105,17 @@ def test_each_binary_runs_under_qemu(target_id, tmp_path):
     said = subprocess.run(
         [*before, runtime.agent, "--version"], capture_output=True, text=True, check=True
     )
-    assert said.stdout == f"dx-agent {runtime.version} protocol 1 target {target_id}\n"
+    assert (
+        said.stdout
+        == f"dx-agent {runtime.version} protocol {PROTOCOL_VERSION} target {target_id}\n"
+    )
     bundle = make_bundle(DIGITS, tmp_path / "bundle")
     (spec,) = bundle.inputs
     shape = "x".join(map(str, spec.shape[1:] if len(spec.shape) == 4 else spec.shape))
     files = {file.role: bundle.folder / file.path for file in bundle.files}
-    words = ["--bare", "--param", files["param"], "--bin", files["bin"], "--iterations", "3"]
+    words = ["--bare", "--iterations", "3"]
+    for role in ("param", "bin"):
+        words += ["--file", f"{role}={files[role]}"]
     said = subprocess.run(
         [*before, runtime.worker("ncnn"), *words, "--input", f"{spec.blob}={shape}"],
         capture_output=True,

@@ -32,6 +32,7 @@ class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PHASE_FIRST_RUN: _ClassVar[Phase]
     PHASE_RUN: _ClassVar[Phase]
     PHASE_UNLOAD: _ClassVar[Phase]
+    PHASE_PREPARE: _ClassVar[Phase]
 
 class CoreSelection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -58,6 +59,7 @@ PHASE_LOAD: Phase
 PHASE_FIRST_RUN: Phase
 PHASE_RUN: Phase
 PHASE_UNLOAD: Phase
+PHASE_PREPARE: Phase
 CORES_ALL: CoreSelection
 CORES_LITTLE: CoreSelection
 CORES_BIG: CoreSelection
@@ -181,62 +183,65 @@ class HeartbeatReply(_message.Message):
     def __init__(self) -> None: ...
 
 class RunOptions(_message.Message):
-    __slots__ = ("threads", "cores", "accelerator", "fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage", "int8_inference", "packing_layout", "winograd_convolution", "sgemm_convolution")
+    __slots__ = ("threads", "cores", "accelerator", "precision", "named")
+    class NamedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     THREADS_FIELD_NUMBER: _ClassVar[int]
     CORES_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_FIELD_NUMBER: _ClassVar[int]
-    FP16_STORAGE_FIELD_NUMBER: _ClassVar[int]
-    FP16_ARITHMETIC_FIELD_NUMBER: _ClassVar[int]
-    FP16_PACKED_FIELD_NUMBER: _ClassVar[int]
-    BF16_STORAGE_FIELD_NUMBER: _ClassVar[int]
-    INT8_INFERENCE_FIELD_NUMBER: _ClassVar[int]
-    PACKING_LAYOUT_FIELD_NUMBER: _ClassVar[int]
-    WINOGRAD_CONVOLUTION_FIELD_NUMBER: _ClassVar[int]
-    SGEMM_CONVOLUTION_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    NAMED_FIELD_NUMBER: _ClassVar[int]
     threads: int
     cores: CoreSelection
     accelerator: str
-    fp16_storage: bool
-    fp16_arithmetic: bool
-    fp16_packed: bool
-    bf16_storage: bool
-    int8_inference: bool
-    packing_layout: bool
-    winograd_convolution: bool
-    sgemm_convolution: bool
-    def __init__(self, threads: _Optional[int] = ..., cores: _Optional[_Union[CoreSelection, str]] = ..., accelerator: _Optional[str] = ..., fp16_storage: bool = ..., fp16_arithmetic: bool = ..., fp16_packed: bool = ..., bf16_storage: bool = ..., int8_inference: bool = ..., packing_layout: bool = ..., winograd_convolution: bool = ..., sgemm_convolution: bool = ...) -> None: ...
+    precision: str
+    named: _containers.ScalarMap[str, str]
+    def __init__(self, threads: _Optional[int] = ..., cores: _Optional[_Union[CoreSelection, str]] = ..., accelerator: _Optional[str] = ..., precision: _Optional[str] = ..., named: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ModelFile(_message.Message):
-    __slots__ = ("role", "sha256")
+    __slots__ = ("role", "sha256", "name")
     ROLE_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     role: str
     sha256: str
-    def __init__(self, role: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
+    name: str
+    def __init__(self, role: _Optional[str] = ..., sha256: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class LoadRequest(_message.Message):
-    __slots__ = ("runtime", "files", "options", "memory_limit_bytes", "watchdog_ms", "outputs")
+    __slots__ = ("runtime", "files", "options", "memory_limit_bytes", "watchdog_ms", "outputs", "prepare_ms")
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     WATCHDOG_MS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    PREPARE_MS_FIELD_NUMBER: _ClassVar[int]
     runtime: str
     files: _containers.RepeatedCompositeFieldContainer[ModelFile]
     options: RunOptions
     memory_limit_bytes: int
     watchdog_ms: int
     outputs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, runtime: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ..., options: _Optional[_Union[RunOptions, _Mapping]] = ..., memory_limit_bytes: _Optional[int] = ..., watchdog_ms: _Optional[int] = ..., outputs: _Optional[_Iterable[str]] = ...) -> None: ...
+    prepare_ms: int
+    def __init__(self, runtime: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ..., options: _Optional[_Union[RunOptions, _Mapping]] = ..., memory_limit_bytes: _Optional[int] = ..., watchdog_ms: _Optional[int] = ..., outputs: _Optional[_Iterable[str]] = ..., prepare_ms: _Optional[int] = ...) -> None: ...
 
 class TensorInfo(_message.Message):
-    __slots__ = ("name", "dims")
+    __slots__ = ("name", "dims", "dtype", "dims_told")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIMS_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    DIMS_TOLD_FIELD_NUMBER: _ClassVar[int]
     name: str
     dims: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, name: _Optional[str] = ..., dims: _Optional[_Iterable[int]] = ...) -> None: ...
+    dtype: str
+    dims_told: bool
+    def __init__(self, name: _Optional[str] = ..., dims: _Optional[_Iterable[int]] = ..., dtype: _Optional[str] = ..., dims_told: bool = ...) -> None: ...
 
 class Loaded(_message.Message):
     __slots__ = ("model_id", "runtime_version", "load_ns", "inputs", "outputs", "threads")
@@ -254,13 +259,23 @@ class Loaded(_message.Message):
     threads: int
     def __init__(self, model_id: _Optional[str] = ..., runtime_version: _Optional[str] = ..., load_ns: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., threads: _Optional[int] = ...) -> None: ...
 
+class Progress(_message.Message):
+    __slots__ = ("fraction", "text")
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    fraction: float
+    text: str
+    def __init__(self, fraction: _Optional[float] = ..., text: _Optional[str] = ...) -> None: ...
+
 class LoadEvent(_message.Message):
-    __slots__ = ("phase", "loaded")
+    __slots__ = ("phase", "loaded", "progress")
     PHASE_FIELD_NUMBER: _ClassVar[int]
     LOADED_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     phase: Phase
     loaded: Loaded
-    def __init__(self, phase: _Optional[_Union[Phase, str]] = ..., loaded: _Optional[_Union[Loaded, _Mapping]] = ...) -> None: ...
+    progress: Progress
+    def __init__(self, phase: _Optional[_Union[Phase, str]] = ..., loaded: _Optional[_Union[Loaded, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ...) -> None: ...
 
 class Tensor(_message.Message):
     __slots__ = ("name", "dtype", "dims", "data", "batched")

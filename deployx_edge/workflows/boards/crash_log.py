@@ -128,7 +128,9 @@ def _next(
 def _words(options: RunOptions) -> str:
     """The options that differ from the usual ones; threads and precision always."""
     usual = asdict(RunOptions())
-    named = {k: v for k, v in asdict(options).items() if v != usual[k] or k == "precision"}
+    common = {k: v for k, v in asdict(options).items() if k != "named"}
+    named = {k: v for k, v in common.items() if v != usual[k] or k == "precision"}
+    named.update(options.named)
     return ", ".join(f"{key} {value}" for key, value in named.items())
 
 

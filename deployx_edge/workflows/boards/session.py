@@ -30,6 +30,7 @@ from deployx_edge.transport.output import LineBudget, LineReader, read_number
 from deployx_edge.transport.protocol import Channel, Transport
 from deployx_edge.transport.push import PushFile, install_agent, push
 from deployx_edge.visible import visible_line
+from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.lease import busy, owner, parse_entry
 from deployx_edge.workflows.boards.preflight import check_fit, check_system
 from deployx_edge.workflows.build.built import ensure_built
@@ -84,6 +85,7 @@ class Session:
 
         A file that was damaged since it was pushed is brought once more.
         """
+        check_options(bundle.runtime, options.named)
         self.progress(Stage(text=f"Loading {bundle.name}"))
         try:
             return self._load(bundle, options, limits, outputs)

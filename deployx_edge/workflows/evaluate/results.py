@@ -107,8 +107,8 @@ class Place:
 
 def precision_of(bundle: Bundle, asked: str, ran: Ran) -> str:
     """What a bundle ran in as the board told, else that of its weights, else what was asked for."""
-    if ran.precisions:
-        return precision_that_ran(ran.precisions)
+    if told := precision_that_ran(ran.precisions):
+        return told
     return bundle.precision if bundle.precision != "fp32" else asked
 
 

@@ -36,6 +36,7 @@ from deployx_edge.resources import cache_folder
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import watched
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import TorchOptions
@@ -84,6 +85,9 @@ class Work:
     wait: bool = True
     verify: bool = False
     force: bool = False
+
+    def __post_init__(self) -> None:
+        check_options(self.bundle.runtime, self.run.named)
 
 
 def feed(

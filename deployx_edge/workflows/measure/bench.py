@@ -26,6 +26,7 @@ from deployx_edge.measurement.values import (
     RunOptions,
 )
 from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch, watched
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.measure.loading import identity_of, loaded, not_finite, random_inputs
@@ -131,8 +132,14 @@ def bench(
     batch: int = 1,
 ) -> list[BenchResult]:
     """One result for each of ``options``, on a bundle that is pushed if it is not there."""
+    job = BenchJob(
+        bundle=bundle,
+        options=tuple(options),
+        plan=plan or BenchPlan(),
+        limits=limits or Limits(),
+        batch=batch,
+    )
     pushes = [session.push(bundle)]
-    job = BenchJob(bundle=bundle, plan=plan or BenchPlan(), limits=limits or Limits(), batch=batch)
     return [
         result
         for each in options
@@ -150,8 +157,9 @@ def profile(
     limits: Limits | None = None,
 ) -> ProfileResult:
     """Times of each layer, with undivided runs of the same model beside them."""
-    session.push(bundle)
     chosen = options or RunOptions()
+    check_options(bundle.runtime, chosen.named)
+    session.push(bundle)
     with loaded(session, bundle, chosen, limits or Limits()) as load:
         session.progress(Stage(text="Profiling"))
         samples = session.client.profile(

@@ -39,6 +39,7 @@ from deployx_edge.runtimes.runner import (
     take_nothing,
 )
 from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.conversion import converted
 from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
@@ -91,11 +92,12 @@ def compare(
     tensors in common, ModelError or BundleError where one cannot be read or run.
     """
     bundle = load_bundle(second)
+    chosen = options or RunOptions()
+    check_options(bundle.runtime, chosen.named)
     model = converted(bundle)
     with _reference(first, bundle, torch or TorchOptions(), progress) as reference:
         own = read_samples(samples, bundle.inputs, bundle.preprocessing, progress)
         inputs = (*own, *structured_inputs(bundle.inputs, bundle.preprocessing))
-        chosen = options or RunOptions()
         shapes = ", ".join(f"{spec.name} {format_shape(spec.shape)}" for spec in bundle.inputs)
         progress(Stage(text=f"Running both on {len(inputs)} inputs ({shapes})"))
         with _place(bundle, device, chosen, wait, verify, progress) as place:
@@ -183,8 +185,8 @@ def _place(
         yield _Place(
             model=there,
             precision=coarsest(bundle.precision, options.precision, ran),
-            ran=precision_that_ran(ran) if ran else None,
-            warning=precision_warning(options.precision, bundle.precision, ran) if ran else None,
+            ran=precision_that_ran(ran),
+            warning=precision_warning(options.precision, bundle.precision, ran),
             broken=there.broken,
         )
 

@@ -38,6 +38,7 @@ from deployx_edge.measurement.values import (
     precision_warning,
 )
 from deployx_edge.progress import Runs, Share, Stage, silent
+from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch
 from deployx_edge.workflows.boards.session import Session, replaced_sentence
 from deployx_edge.workflows.measure.link_cost import measure_transport
@@ -72,6 +73,11 @@ class BenchJob:
     max_slowdown: float | None = None
     link: bool = True
     verify: bool = False
+
+    def __post_init__(self) -> None:
+        for bundle in self.bundles:
+            for options in self.options:
+                check_options(bundle.runtime, options.named)
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:

@@ -29,6 +29,7 @@ from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import check_arrays, open_converted, take_into
 from deployx_edge.scratch import beside
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx, tensor_names
+from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.convert.conversion import (
@@ -84,6 +85,8 @@ def run(
     the names of its blobs: they are given as ncnn has them, without a batch axis for one
     sample and with one in front for several.
     """
+    chosen = options or RunOptions()
+    check_options(bundle.runtime, chosen.named)
     to_runtime_arrays(bundle.inputs, inputs)  # everything is checked before a board is asked
     samples = split_samples(bundle.inputs, inputs)
     session.push(bundle)
@@ -91,7 +94,7 @@ def run(
     inside: dict[str, list[numpy.ndarray]] = {name: [] for name in dump}
     runner = load_runtime(bundle.runtime).make_runner()
     blobs = dict.fromkeys([*(spec.blob for spec in bundle.outputs), *map(runner.name_of, dump)])
-    with loaded(session, bundle, options or RunOptions(), limits or Limits(), tuple(blobs)) as load:
+    with loaded(session, bundle, chosen, limits or Limits(), tuple(blobs)) as load:
         session.progress(Stage(text=f"Running {len(samples)} samples"))
         requests = (_tensors(bundle, sample) for sample in samples)
         for reply in session.client.infer(load.model_id, requests):
@@ -164,6 +167,7 @@ def run_anywhere(
     bundle = make_bundle(
         model, options=BundleOptions(input_shapes=tuple(shapes), torch=chosen), progress=progress
     )
+    check_options(bundle.runtime, (options or RunOptions()).named)
     inputs = read_arrays(files, bundle.preprocessing, progress)
     check_fixed(inputs, bundle.input_requests())
     with open_runner() as runner:

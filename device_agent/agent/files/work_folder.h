@@ -13,6 +13,7 @@ struct WorkFolder {
   std::string bundles() const { return path + "/bundles"; }
   std::string sessions() const { return path + "/sessions"; }
   std::string lease() const { return path + "/lease"; }
+  std::string prepared() const { return path + "/prepared"; }
   std::string programs() const { return path + "/bin"; }
   std::string verified() const { return path + "/verified"; }
 

@@ -1,6 +1,5 @@
 #include "agent/receive/room.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "agent/files/files.h"
+#include "agent/store/uses.h"
 
 namespace dx {
 namespace {
@@ -56,7 +56,7 @@ void make_room(const WorkFolder& work, const Manifest& manifest, std::uint64_t m
   for (const Content& content : manifest.contents) wanted.insert(content.sha256);
   std::uint64_t held = missing;
   std::vector<OldFile> old;
-  for (const auto& folder : {work.store(), work.incoming(), work.programs()}) {
+  for (const auto& folder : {work.store(), work.incoming(), work.programs(), work.prepared()}) {
     for (OldFile& file : files_in(folder)) {
       held += file.bytes;
       const bool needed =
@@ -79,17 +79,13 @@ void make_room(const WorkFolder& work, const Manifest& manifest, std::uint64_t m
 }
 
 void mark_used(const WorkFolder& work, const Manifest& manifest, Verified& verified) {
-  std::time_t newest = std::time(nullptr);
-  for (const OldFile& file : files_in(work.store())) newest = std::max(newest, file.used + 1);
-  const struct timespec now{newest, 0};
-  const struct timespec times[2] = {now, now};
+  const std::time_t now = next_use(work);
   for (const Content& content : manifest.contents) {
     const std::string path = work.content(content.sha256);
     struct stat status{};
     const bool was_verified =
         ::stat(path.c_str(), &status) == 0 && verified.holds(content.sha256, status);
-    // A file system that keeps no times only loses the order.
-    static_cast<void>(::utimensat(AT_FDCWD, path.c_str(), times, 0));
+    set_use(path, now);
     if (was_verified && ::stat(path.c_str(), &status) == 0) verified.put(content.sha256, status);
   }
 }

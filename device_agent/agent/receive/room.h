@@ -10,9 +10,10 @@
 
 namespace dx {
 
-// Removes contents that the manifest does not name, halves of such, and programs of earlier
-// versions, oldest first, until the folder holds at most `keep_bytes` after `missing` bytes came
-// and its disk has room for them; with them the lists of bundles that are no longer whole.
+// Removes contents that the manifest does not name, halves of such, what was prepared of models,
+// and programs of earlier versions, oldest first, until the folder holds at most `keep_bytes` after
+// `missing` bytes came and its disk has room for them; with them the lists of bundles that are no
+// longer whole.
 // `program` is the path of the one that runs. What cannot be removed stays.
 void make_room(const WorkFolder& work, const Manifest& manifest, std::uint64_t missing,
                std::uint64_t keep_bytes, const std::string& program);

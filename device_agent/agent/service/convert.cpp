@@ -1,15 +1,18 @@
 #include "agent/service/convert.h"
 
-#include <optional>
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "agent/worker/log_tail.h"
+#include "common/text.h"
 
 namespace dx {
 namespace {
 
 constexpr std::size_t kMaxTextBytes = 4096;
+constexpr int kMaxOptions = 64;
+constexpr std::size_t kMaxOptionBytes = 200;
 
 // What comes from files of a board, of a model or of a worker may be anything.
 std::string clean(const std::string& text) { return clean_utf8(text, kMaxTextBytes); }
@@ -29,7 +32,9 @@ void add_infos(const std::vector<TensorInfo>& infos,
   for (const TensorInfo& info : infos) {
     pb::TensorInfo& message = *messages.Add();
     message.set_name(clean(info.name));
-    message.mutable_dims()->Add(info.dims.begin(), info.dims.end());
+    message.set_dtype(clean(info.dtype));
+    message.set_dims_told(info.dims.has_value());
+    if (info.dims) message.mutable_dims()->Add(info.dims->begin(), info.dims->end());
   }
 }
 
@@ -73,6 +78,12 @@ void to_proto(const Loaded& loaded, pb::Loaded& message) {
   add_infos(loaded.inputs, *message.mutable_inputs());
   add_infos(loaded.outputs, *message.mutable_outputs());
   message.set_threads(loaded.threads);
+  message.set_runtime_version(printable(loaded.runtime_version, 100));
+}
+
+void to_proto(const Progress& progress, pb::Progress& message) {
+  if (progress.fraction >= 0) message.set_fraction(std::min(progress.fraction, 1.0));
+  message.set_text(clean(progress.text));
 }
 
 void to_proto(const LayerTimes& layer, pb::LayerTimes& message) {
@@ -123,18 +134,21 @@ Result<RunOptions> from_proto(const pb::RunOptions& options) {
   }
   result.cores = static_cast<CoreSelection>(options.cores());
   if (!options.accelerator().empty()) result.accelerator = options.accelerator();
-  const auto take = [](bool present, bool value, std::optional<bool>& field) {
-    if (present) field = value;
-  };
-  take(options.has_fp16_storage(), options.fp16_storage(), result.fp16_storage);
-  take(options.has_fp16_arithmetic(), options.fp16_arithmetic(), result.fp16_arithmetic);
-  take(options.has_fp16_packed(), options.fp16_packed(), result.fp16_packed);
-  take(options.has_bf16_storage(), options.bf16_storage(), result.bf16_storage);
-  take(options.has_int8_inference(), options.int8_inference(), result.int8_inference);
-  take(options.has_packing_layout(), options.packing_layout(), result.packing_layout);
-  take(options.has_winograd_convolution(), options.winograd_convolution(),
-       result.winograd_convolution);
-  take(options.has_sgemm_convolution(), options.sgemm_convolution(), result.sgemm_convolution);
+  result.precision = options.precision();
+  if (options.named_size() > kMaxOptions) {
+    return Failure{FailureCode::kInvalidRequest,
+                   "expected at most 64 options, got " + std::to_string(options.named_size()),
+                   Phase::kUnspecified};
+  }
+  for (const auto& [name, value] : options.named()) {
+    if (name.size() > kMaxOptionBytes || value.size() > kMaxOptionBytes) {
+      return Failure{FailureCode::kInvalidRequest,
+                     "expected the names and values of options to have at most 200 bytes, got '" +
+                         printable(name, 40) + "' with more",
+                     Phase::kUnspecified};
+    }
+    result.named.emplace(name, value);
+  }
   return result;
 }
 

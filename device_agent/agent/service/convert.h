@@ -16,12 +16,13 @@ namespace pb = deployx::agent::v1;
 void to_proto(const Board& board, pb::DeviceDescription& message);
 void to_proto(const Conditions& conditions, pb::Conditions& message);
 void to_proto(const Loaded& loaded, pb::Loaded& message);
+void to_proto(const Progress& progress, pb::Progress& message);
 void to_proto(const LayerTimes& layer, pb::LayerTimes& message);
 void to_proto(const BenchDone& done, pb::BenchSummary& message);
 // Takes the tensors' bytes along without copying them.
 void to_proto(Outputs&& outputs, pb::InferReply& message);
 
-// Fails for a core selection that agent.proto does not know.
+// Fails for a core selection that agent.proto does not know, and for too many or too long options.
 Result<RunOptions> from_proto(const pb::RunOptions& options);
 // Takes the tensors' bytes along without copying them.
 std::vector<Tensor> from_proto(google::protobuf::RepeatedPtrField<pb::Tensor>&& tensors);

@@ -1,99 +1,18 @@
-#include <set>
+#include <unistd.h>
+
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "agent/service/calls.h"
 #include "agent/service/convert.h"
+#include "agent/service/load_plan.h"
 #include "agent/service/status.h"
-#include "agent/store/check.h"
+#include "agent/store/prepared.h"
 #include "common/text.h"
 
 namespace dx {
 namespace {
-
-constexpr std::chrono::milliseconds kDefaultWatchdog{60000};
-constexpr std::uint64_t kMaxWatchdogMs = 24ULL * 3600 * 1000;
-constexpr int kMaxFiles = 64;
-
-Failure refused(const std::string& message) {
-  return {FailureCode::kInvalidRequest, message, Phase::kUnspecified};
-}
-
-// The worker's path, and what it is to load.
-struct LoadPlan {
-  std::string worker;
-  Load load;
-  WorkerLimits limits;
-};
-
-// A content is hashed when it is loaded, unless its file looks as it did the last time.
-Status check_file(const pb::ModelFile& file, const WorkFolder& work, Verified& verified,
-                  const StopCheck& stop) {
-  const auto go_on = [&stop](std::uint64_t) { return !stop(); };
-  const auto found = check_content(work, file.sha256(), verified, Thoroughness::kQuick, go_on);
-  if (found.state == ContentState::kGood) return {};
-  if (found.state == ContentState::kStopped) {
-    return Failure{FailureCode::kCancelled, "the load was cancelled", Phase::kUnspecified};
-  }
-  if (found.state == ContentState::kUntrusted) {
-    return Failure{FailureCode::kInternal, "the work folder cannot be trusted: " + found.text,
-                   Phase::kUnspecified};
-  }
-  // One that has gone since is brought by the same means.
-  remove_content(work, file.sha256(), verified);
-  const std::string reason = found.text.empty() ? "it is gone" : found.text;
-  return Failure{FailureCode::kDamagedFile,
-                 "the file '" + printable(file.role(), 40) + "' (" + file.sha256() +
-                     ") was damaged on the board (" + reason +
-                     ") and is removed: push the bundle again",
-                 Phase::kUnspecified};
-}
-
-Status check_files(const pb::LoadRequest& request, const WorkFolder& work, const StopCheck& stop) {
-  Verified verified(work);
-  Status status;
-  for (const pb::ModelFile& file : request.files()) {
-    if (status) status = check_file(file, work, verified, stop);
-  }
-  verified.save();
-  return status;
-}
-
-Status add_files(const pb::LoadRequest& request, const Models& models, LoadPlan& plan) {
-  if (request.files_size() > kMaxFiles) return refused("expected at most 64 files");
-  std::set<std::string> roles;
-  for (const pb::ModelFile& file : request.files()) {
-    if (!roles.insert(file.role()).second) {
-      return refused("expected each role once, got '" + printable(file.role(), 40) + "' again");
-    }
-    auto path = models.find_content(file.role(), file.sha256());
-    if (!path) return path.failure();
-    if (file.role() == "worker") {
-      plan.worker = std::move(path).value();
-    } else {
-      plan.load.files.push_back({file.role(), std::move(path).value()});
-    }
-  }
-  if (plan.worker.empty()) return refused("expected a file of the role 'worker', got none");
-  return {};
-}
-
-Result<LoadPlan> make_plan(const pb::LoadRequest& request, const Models& models) {
-  LoadPlan plan;
-  if (request.runtime().empty()) return refused("expected the name of a runtime, got none");
-  if (Status status = add_files(request, models, plan); !status) return status.failure();
-  auto options = from_proto(request.options());
-  if (!options) return options.failure();
-  plan.load.options = std::move(options).value();
-  plan.load.outputs.assign(request.outputs().begin(), request.outputs().end());
-  plan.limits.memory_bytes = request.memory_limit_bytes();
-  if (request.watchdog_ms() > kMaxWatchdogMs)
-    return refused("expected a watchdog of a day at most");
-  plan.limits.watchdog = request.watchdog_ms() == 0
-                             ? kDefaultWatchdog
-                             : std::chrono::milliseconds(request.watchdog_ms());
-  return plan;
-}
 
 // One load, from the started worker to its model.
 class Loading {
@@ -102,18 +21,19 @@ class Loading {
       : worker_(worker), stop_(stop), events_(events) {}
 
   // Waits for the worker's greeting.
-  WorkerOutcome greet(const std::string& runtime, std::string& version) {
+  WorkerOutcome greet(const std::string& runtime, Hello& hello) {
     Frame frame;
     if (auto failure = worker_.receive(frame, stop_)) return failure;
-    auto hello = decode<Hello>(frame);
-    if (!hello) return worker_.broke_protocol();
-    if (hello.value().runtime != runtime) {
-      return WorkerFailure{refused("expected a worker of the runtime '" + printable(runtime, 40) +
-                                   "', got one of '" + printable(hello.value().runtime, 40) + "'"),
-                           0, ""};
-    }
-    version = std::move(hello.value().runtime_version);
-    return std::nullopt;
+    auto found = decode<Hello>(frame);
+    if (!found) return worker_.broke_protocol();
+    hello = std::move(found).value();
+    if (hello.runtime == runtime) return std::nullopt;
+    return WorkerFailure{{FailureCode::kInvalidRequest,
+                          "expected a worker of the runtime '" + printable(runtime, 40) +
+                              "', got one of '" + printable(hello.runtime, 40) + "'",
+                          Phase::kUnspecified},
+                         0,
+                         ""};
   }
 
   WorkerOutcome load(const Load& request, Loaded& loaded) {
@@ -125,6 +45,10 @@ class Loading {
       if (auto failure = worker_.receive(answer, stop_)) return failure;
       if (const auto change = decode<PhaseChange>(answer)) {
         tell(static_cast<pb::Phase>(change.value().phase));
+      } else if (const auto progress = decode<Progress>(answer)) {
+        pb::LoadEvent event;
+        to_proto(progress.value(), *event.mutable_progress());
+        events_.Write(event);
       } else if (auto done = decode<Loaded>(answer)) {
         loaded = std::move(done).value();
         return std::nullopt;
@@ -149,27 +73,78 @@ class Loading {
   Events<pb::LoadEvent>& events_;
 };
 
+// What the worker prepares, or prepared before: made in the session's folder, which goes with the
+// session, and moved to its place once a model was loaded from it.
+class Preparation {
+ public:
+  Preparation(const WorkFolder& work, std::string key, std::string new_path)
+      : work_(work), key_(std::move(key)), path_(std::move(new_path)) {}
+  Preparation(const Preparation&) = delete;
+  Preparation& operator=(const Preparation&) = delete;
+  ~Preparation() {
+    if (is_new_) static_cast<void>(::unlink(path_.c_str()));
+  }
+
+  void ask(Load& load) {
+    if (auto known = find_prepared(work_, key_)) {
+      path_ = std::move(*known);
+      is_new_ = false;
+    }
+    load.prepared_path = path_;
+    load.prepare = is_new_;
+  }
+
+  // After the load. One that could not be loaded from is not tried again.
+  Status settle(const WorkerOutcome& failure) {
+    if (failure && failure->failure.code != FailureCode::kCancelled) {
+      static_cast<void>(::unlink(path_.c_str()));
+    }
+    if (failure || !is_new_) return {};
+    return keep_prepared(work_, key_, path_);
+  }
+
+ private:
+  const WorkFolder& work_;
+  const std::string key_;
+  std::string path_;
+  bool is_new_ = true;
+};
+
+// The whole conversation, from the greeting on.
+WorkerOutcome load_into(Loading& loading, SessionState& state, const pb::LoadRequest& request,
+                        LoadPlan& plan, Loaded& loaded) {
+  Hello hello;
+  if (auto failure = loading.greet(request.runtime(), hello)) return failure;
+  std::optional<Preparation> preparation;
+  if (hello.prepares) {
+    const std::string key = prepared_key_of(request, hello.runtime_version, state.board.describe());
+    preparation.emplace(state.models.work(), key, state.models.new_path("prepared"));
+    preparation->ask(plan.load);
+  }
+  WorkerOutcome failure = loading.load(plan.load, loaded);
+  if (loaded.runtime_version.empty()) loaded.runtime_version = hello.runtime_version;
+  if (!preparation) return failure;
+  const Status settled = preparation->settle(failure);
+  if (failure || settled) return failure;
+  return WorkerFailure{settled.failure(), 0, ""};
+}
+
 }  // namespace
 
 grpc::Status load_model(grpc::ServerContext& context, SessionState& state,
                         const pb::LoadRequest& request, Events<pb::LoadEvent>& events) {
-  auto plan = make_plan(request, state.models);
-  if (!plan) return to_status(plan.failure());
   const StopCheck stop = stop_check(context, state);
-  if (const Status good = check_files(request, state.models.work(), stop); !good) {
-    return to_status(good.failure());
-  }
+  auto plan = plan_load(request, state, stop);
+  if (!plan) return to_status(plan.failure());
   auto started = state.models.start_worker(plan.value().worker, plan.value().limits);
   if (!started) return to_status(started.failure());
   const std::shared_ptr<Worker> worker = started.value();
+  worker->keep(plan.value().libraries);
 
   Loading loading(*worker, stop, events);
   loading.tell(pb::PHASE_SPAWN);
-  std::string version;
   Loaded loaded;
-  WorkerOutcome failure = loading.greet(request.runtime(), version);
-  if (!failure) failure = loading.load(plan.value().load, loaded);
-  if (failure) {
+  if (auto failure = load_into(loading, state, request, plan.value(), loaded)) {
     worker->kill(KillReason::kUnwanted);
     return to_status(*failure);
   }
@@ -178,7 +153,6 @@ grpc::Status load_model(grpc::ServerContext& context, SessionState& state,
   pb::LoadEvent event;
   to_proto(loaded, *event.mutable_loaded());
   event.mutable_loaded()->set_model_id(id);
-  event.mutable_loaded()->set_runtime_version(printable(version, 100));
   if (!events.Write(event)) {
     // Nobody would ever unload it.
     state.models.remove(id);

@@ -37,19 +37,22 @@ Result<std::string> Models::find_content(const std::string& role, const std::str
                  Phase::kUnspecified};
 }
 
+std::string Models::new_path(const std::string& kind) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return session_folder_ + "/" + kind + "-" + std::to_string(++last_path_);
+}
+
 Result<std::shared_ptr<Worker>> Models::start_worker(const std::string& path, WorkerLimits limits) {
   std::vector<std::string> command_line = launcher_;
   command_line.push_back(path);
-  std::string log_path;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (workers_.size() >= kMaxModels) {
       return Failure{FailureCode::kInvalidRequest, "64 models are loaded already: unload one first",
                      Phase::kSpawn};
     }
-    log_path = session_folder_ + "/worker-" + std::to_string(++last_log_) + ".log";
   }
-  return Worker::start(std::move(command_line), std::move(log_path), limits, watcher_);
+  return Worker::start(std::move(command_line), new_path("worker") + ".log", limits, watcher_);
 }
 
 std::string Models::add(std::shared_ptr<Worker> worker) {

@@ -27,6 +27,9 @@ class Models {
   // The path of a content; a failure where it is no sha256 or the store does not hold it.
   Result<std::string> find_content(const std::string& role, const std::string& sha256) const;
 
+  // A path in the session's folder where nothing is yet.
+  std::string new_path(const std::string& kind);
+
   // Starts the worker of that path. It is not yet a model.
   Result<std::shared_ptr<Worker>> start_worker(const std::string& path, WorkerLimits limits);
 
@@ -48,7 +51,7 @@ class Models {
 
   Watcher watcher_;
   std::mutex mutex_;
-  std::uint64_t last_log_ = 0;
+  std::uint64_t last_path_ = 0;
   std::uint64_t last_id_ = 0;
   std::map<std::string, std::shared_ptr<Worker>> workers_;
   std::map<std::string, std::string> deaths_;

@@ -86,8 +86,21 @@ void Worker::ending_soon() {
 
 std::chrono::milliseconds Worker::patience() {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (phase_ == Phase::kPrepare) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+        prepare_end_ - std::chrono::steady_clock::now());
+    return std::max(left, std::chrono::milliseconds(0));
+  }
   return ending_soon_ ? std::min<std::chrono::milliseconds>(limits_.watchdog, kObeyTime)
                       : limits_.watchdog;
+}
+
+void Worker::enter(Phase phase) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (phase == Phase::kPrepare && phase_ != phase) {
+    prepare_end_ = std::chrono::steady_clock::now() + limits_.prepare;
+  }
+  phase_ = phase;
 }
 
 Phase Worker::phase() const {
@@ -129,10 +142,12 @@ WorkerOutcome Worker::receive(Frame& frame, const StopCheck& stop) {
   if (frame.kind == static_cast<std::uint16_t>(MessageKind::kPhaseChange)) {
     const auto change = decode<PhaseChange>(frame);
     if (!change) return broke_protocol();
-    const std::lock_guard<std::mutex> lock(mutex_);
-    phase_ = change.value().phase;
+    enter(change.value().phase);
   }
-  return std::nullopt;
+  // Signs of life do not prolong a preparation.
+  if (patience() > std::chrono::milliseconds(0)) return std::nullopt;
+  process_->kill(KillReason::kWatchdog);
+  return died();
 }
 
 void Worker::cancel(std::size_t answers) {
@@ -189,8 +204,11 @@ WorkerFailure Worker::failure_of(const WorkerExit& exit) const {
   switch (exit.reason) {
     case KillReason::kWatchdog:
       reason.code = FailureCode::kWatchdog;
-      reason.message = "the worker was killed: nothing came from it for " +
-                       std::to_string(limits_.watchdog.count()) + " ms";
+      reason.message = reason.phase == Phase::kPrepare
+                           ? "the worker was killed: it had not prepared the model after " +
+                                 std::to_string(limits_.prepare.count()) + " ms"
+                           : "the worker was killed: nothing came from it for " +
+                                 std::to_string(limits_.watchdog.count()) + " ms";
       return failure;
     case KillReason::kMemoryLimit:
       reason.code = FailureCode::kMemoryLimit;
@@ -263,6 +281,8 @@ const char* phase_words(Phase phase) {
       return "in the first run";
     case Phase::kRun:
       return "in a run";
+    case Phase::kPrepare:
+      return "while the model was prepared";
     case Phase::kUnload:
       return "while the model was unloaded";
     case Phase::kUnspecified:

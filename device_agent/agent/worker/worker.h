@@ -21,6 +21,7 @@ namespace dx {
 struct WorkerLimits {
   std::uint64_t memory_bytes = 0;  // of the resident size; 0: none
   std::chrono::milliseconds watchdog{60000};
+  std::chrono::milliseconds prepare{600000};  // all of the phase
 };
 
 class Worker {
@@ -29,6 +30,9 @@ class Worker {
   static Result<std::shared_ptr<Worker>> start(std::vector<std::string> command_line,
                                                std::string log_path, WorkerLimits limits,
                                                Watcher& watcher);
+
+  // Something that lives as long as the worker.
+  void keep(std::shared_ptr<const void> thing) { kept_ = std::move(thing); }
 
   // The right to talk to the worker; one call has it at a time.
   class Lease {
@@ -91,6 +95,7 @@ class Worker {
   WorkerFailure died();
   WorkerFailure failure_of(const WorkerExit& exit) const;
   std::chrono::milliseconds patience();
+  void enter(Phase phase);
   Phase phase() const;
 
   std::shared_ptr<WorkerProcess> process_;
@@ -98,11 +103,14 @@ class Worker {
   const std::string log_path_;
   const WorkerLimits limits_;
 
+  std::shared_ptr<const void> kept_;
+
   mutable std::mutex mutex_;
   std::condition_variable released_;
   const char* holder_ = nullptr;
   bool ending_soon_ = false;
   Phase phase_ = Phase::kSpawn;
+  std::chrono::steady_clock::time_point prepare_end_;  // of kPrepare
   std::optional<WorkerFailure> death_;
 };
 

@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "test_facts.h"
 #include "workers/core/worker_main.h"
 
 namespace {
@@ -75,8 +76,8 @@ class TestModel : public dx::Model {
   explicit TestModel(std::vector<Word> words) : words_(std::move(words)) {
     info_.load_ns = 1;
     info_.threads = 1;
-    info_.inputs = {{"in0", {2}}};
-    info_.outputs = {{"in0", {2}}};
+    info_.inputs = {{"in0", "float32", std::vector<std::int64_t>{2}}};
+    info_.outputs = info_.inputs;
   }
 
   const dx::ModelInfo& info() const override { return info_; }
@@ -123,7 +124,7 @@ class TestModel : public dx::Model {
 
 class TestRuntime : public dx::Runtime {
  public:
-  std::string name() const override { return "test"; }
+  const dx::WorkerFacts& facts() const override { return dx::test_worker::kFacts; }
   std::string version() const override { return "1"; }
   std::vector<std::string> features() const override { return {}; }
 

@@ -19,8 +19,7 @@ constexpr FailureCode kOption = FailureCode::kOptionRefused;
 Result<std::unique_ptr<Model>> try_load(const Files& files, const RunOptions& options = fp32(),
                                         const std::vector<std::string>& outputs = {}) {
   const TemporaryFolder folder;
-  NcnnRuntime runtime;
-  return runtime.load(load_of(folder, files, options, outputs));
+  return load(load_of(folder, files, options, outputs));
 }
 
 Files with_param(const std::vector<std::string>& layers, int blobs = 2) {
@@ -40,7 +39,7 @@ TEST_CASE("a loaded model says what it takes and gives") {
   CHECK(info.inputs[0].dims == std::vector<std::int64_t>{1, 4, 4});
   REQUIRE(info.outputs.size() == 1);
   CHECK(info.outputs[0].name == "out0");
-  CHECK(info.outputs[0].dims.empty());
+  CHECK_FALSE(info.outputs[0].dims);
 }
 
 TEST_CASE("threads are what was asked for, and 0 is as many as there are cores") {
@@ -52,6 +51,15 @@ TEST_CASE("threads are what was asked for, and 0 is as many as there are cores")
         std::thread::hardware_concurrency());
   options.threads = 1025;
   CHECK(fails(try_load(box_filter(), options), kOption, {"1024", "1025"}));
+}
+
+TEST_CASE("a precision or an option that ncnn lacks is refused with those that it has") {
+  RunOptions options = fp32();
+  options.precision = "fp8";
+  CHECK(fails(try_load(box_filter(), options), kOption, {"'fp8'", "fp32, fp16, bf16 or int8"}));
+  options = fp32();
+  options.named["intra_threads"] = "2";
+  CHECK(fails(try_load(box_filter(), options), kOption, {"ncnn has no option 'intra_threads'"}));
 }
 
 TEST_CASE("a layer type that ncnn lacks is named") {
@@ -88,14 +96,13 @@ TEST_CASE("a .bin cut anywhere is refused, and so is one that goes on") {
 }
 
 TEST_CASE("files that are not there are named by role or by path") {
-  NcnnRuntime runtime;
-  CHECK(fails(runtime.load({{{"param", "/nowhere.param"}}, fp32(), {}}),
-              FailureCode::kInvalidRequest, {"'param'", "'bin'"}));
-  CHECK(fails(runtime.load({{{"param", "/nowhere.param"}, {"bin", "/nowhere.bin"}}, fp32(), {}}),
-              kRefused, {"/nowhere.param", "opened"}));
+  CHECK(fails(load({{{"param", "/nowhere.param"}}, fp32(), {}}), FailureCode::kInvalidRequest,
+              {"'param'", "'bin'"}));
+  CHECK(fails(load({{{"param", "/nowhere.param"}, {"bin", "/nowhere.bin"}}, fp32(), {}}), kRefused,
+              {"/nowhere.param", "opened"}));
   const TemporaryFolder folder;
   const std::string param = folder.write("a.param", box_filter().param);
-  CHECK(fails(runtime.load({{{"param", param}, {"bin", "/nowhere.bin"}}, fp32(), {}}), kRefused,
+  CHECK(fails(load({{{"param", param}, {"bin", "/nowhere.bin"}}, fp32(), {}}), kRefused,
               {"/nowhere.bin", "opened"}));
 }
 

@@ -11,10 +11,22 @@
 
 namespace dx::test {
 
+class DeafListener : public LoadListener {
+ public:
+  void on_phase(Phase) override {}
+  void on_progress(double, const std::string&) override {}
+};
+
+// What a worker does with a Load.
+inline Result<std::unique_ptr<Model>> load(const Load& request) {
+  NcnnRuntime runtime;
+  DeafListener listener;
+  return load_model(runtime, request, listener);
+}
+
 // A model that must load.
 inline std::unique_ptr<Model> loaded(const Load& request) {
-  NcnnRuntime runtime;
-  Result<std::unique_ptr<Model>> model = runtime.load(request);
+  Result<std::unique_ptr<Model>> model = load(request);
   REQUIRE_MESSAGE(model.ok(), (model.ok() ? std::string() : model.failure().message));
   return std::move(model).value();
 }
@@ -23,8 +35,7 @@ inline std::unique_ptr<Model> loaded(const Load& request) {
 inline RunOptions fp32() {
   RunOptions options;
   options.threads = 1;
-  options.fp16_storage = options.fp16_arithmetic = options.fp16_packed = false;
-  options.bf16_storage = false;
+  options.precision = "fp32";
   return options;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "common/tensors.h"
 #include "tests/worker/loaded.h"
 
 using namespace dx;
@@ -14,6 +15,9 @@ namespace {
 constexpr FailureCode kRefused = FailureCode::kRuntimeRefused;
 
 Result<std::int64_t> try_run(Model& model, const std::vector<Tensor>& inputs) {
+  for (const Tensor& tensor : inputs) {  // the core's part
+    if (Status status = check_tensor(tensor); !status) return status.failure();
+  }
   if (Status status = model.set_inputs(inputs); !status) return status.failure();
   return model.run();
 }
@@ -144,16 +148,23 @@ TEST_CASE("wrong inputs are refused with what was expected, and the model serves
   CHECK(fails(try_run(*model, {}), kRefused, {"takes the inputs in0", "none"}));
   CHECK(fails(try_run(*model, {right, right}), kRefused, {"in0", "twice"}));
   CHECK(fails(changed([](Tensor& t) { t.name = "data"; }), kRefused, {"in0", "data"}));
-  CHECK(fails(changed([](Tensor& t) { t.dtype = "int8"; }), kRefused, {"float32", "int8"}));
+  CHECK(fails(changed([](Tensor& t) { t.dtype = "int32"; }), kRefused, {"float32", "int32"}));
+  CHECK(fails(changed([](Tensor& t) { t.dtype = "complex64"; }), kRefused,
+              {"bfloat16", "complex64"}));
   CHECK(
       fails(changed([](Tensor& t) { t.dims = {1, 2, 8}; }), kRefused, {"[1, 4, 4]", "[1, 2, 8]"}));
   CHECK(fails(changed([](Tensor& t) { t.data.pop_back(); }), kRefused, {"64 bytes", "63"}));
-  CHECK(fails(changed([](Tensor& t) { t.dims = {}; }), kRefused, {"1 to 4 dims"}));
+  CHECK(fails(changed([](Tensor& t) {
+                t.dims = {};
+                t.data.resize(4);
+              }),
+              kRefused, {"1 to 4 dims", "got []"}));
   CHECK(fails(changed([](Tensor& t) { t.dims = {1, 1, 1, 4, 4}; }), kRefused, {"1 to 4 dims"}));
   CHECK(fails(changed([](Tensor& t) { t.dims = {1, -4, 4}; }), kRefused, {"[1, -4, 4]"}));
   CHECK(fails(changed([](Tensor& t) {
                 t.batched = true;
                 t.dims = {0, 1, 4, 4};
+                t.data.clear();
               }),
               kRefused, {"no samples"}));
   CHECK(floats_of(run_of(*model, {right})[0])[0] == 4.5F);
@@ -162,7 +173,7 @@ TEST_CASE("wrong inputs are refused with what was expected, and the model serves
 TEST_CASE("dims that the weights do not fit are refused, also where the file names none") {
   const TemporaryFolder folder;
   const auto net = loaded(load_of(folder, small_net(), fp32()));
-  CHECK(net->info().inputs[0].dims.empty());
+  CHECK_FALSE(net->info().inputs[0].dims);
   const FailureCode code = kRefused;
   CHECK(
       fails(try_run(*net, {noise("in0", {7, 6, 6}, 1)}), code, {"'conv'", "8 channels", "[7, 6"}));

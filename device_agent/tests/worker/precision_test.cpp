@@ -66,12 +66,12 @@ TEST_CASE("layers that the outputs do not need are not run") {
 TEST_CASE("packing is what ncnn packed") {
   const TemporaryFolder folder;
   RunOptions options = fp32();
-  options.packing_layout = false;
+  options.named["packing_layout"] = "off";
   const auto plain = loaded(load_of(folder, small_net(), options));
   for (const LayerRun& layer : layers_of(*plain, noise("in0", {8, 6, 6}, 1))) {
     CHECK(layer.packing == 1);
   }
-  options.packing_layout = true;
+  options.named["packing_layout"] = "on";
   const auto packed = loaded(load_of(folder, small_net(), options));
   const LayerRun conv = layers_of(*packed, noise("in0", {8, 6, 6}, 1))[0];
   CHECK(conv.packing >= 4);
@@ -80,7 +80,7 @@ TEST_CASE("packing is what ncnn packed") {
 
 TEST_CASE("16-bit storage is measured, not taken from the option") {
   RunOptions options = fp32();
-  options.bf16_storage = true;
+  options.precision = "bf16";
   const TemporaryFolder folder;
   const auto half = loaded(load_of(folder, small_net(), options));
   const auto full = loaded(load_of(folder, small_net(), fp32()));
@@ -100,7 +100,7 @@ TEST_CASE("16-bit storage is measured, not taken from the option") {
 TEST_CASE("fp16 asked for of a processor without it runs as fp32, and is told as fp32") {
   if (ncnn::cpu_support_arm_asimdhp() || ncnn::cpu_support_riscv_zfh()) return;
   RunOptions options = fp32();
-  options.fp16_storage = options.fp16_arithmetic = options.fp16_packed = true;
+  options.precision = "fp16";
   const TemporaryFolder folder;
   const auto model = loaded(load_of(folder, small_net(), options));
   for (const LayerRun& layer : layers_of(*model, noise("in0", {8, 6, 6}, 1))) {

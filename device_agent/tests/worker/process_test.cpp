@@ -225,10 +225,17 @@ TEST_CASE("what is no message at all ends the worker with a code of its own") {
 TEST_CASE("alone, a worker prints one sample a line, or their summary") {
   const TemporaryFolder folder;
   const Load files = load_of(folder, small_net());
-  std::vector<std::string> arguments = {
-      "--bare",  "--param",   files.files[0].path, "--bin", files.files[1].path,
-      "--input", "in0=8x6x6", "--threads",         "1",     "--iterations",
-      "12"};
+  std::vector<std::string> arguments = {"--bare",
+                                        "--file",
+                                        "param=" + files.files[0].path,
+                                        "--file",
+                                        "bin=" + files.files[1].path,
+                                        "--input",
+                                        "in0=8x6x6",
+                                        "--threads",
+                                        "1",
+                                        "--iterations",
+                                        "12"};
   const Output samples = run_worker(arguments);
   CHECK(samples.exit_code == 0);
   CHECK(count_lines(samples.text) == 12);
@@ -256,8 +263,9 @@ TEST_CASE("a wrong command line ends with 2, a bare run that fails with 1") {
   CHECK(run_worker({"--bare", "--threads", "-1"}).exit_code == 2);
   CHECK(run_worker({"--bare", "--input", "in0=3x"}).exit_code == 2);
   CHECK(run_worker({"--bare", "--set", "magic=1"}).exit_code == 2);
+  CHECK(run_worker({"--bare", "--set", "fp16_storage=1"}).exit_code == 2);
   CHECK(run_worker({"--control-fd", "x"}).exit_code == 2);
-  CHECK(run_worker({"--bare", "--param", "/none", "--bin", "/none"}).exit_code == 1);
+  CHECK(run_worker({"--bare", "--file", "param=/none", "--file", "bin=/none"}).exit_code == 1);
   const Output version = run_worker({"--version"});
   CHECK(version.exit_code == 0);
   CHECK(version.text.find("ncnn " NCNN_VERSION_STRING) != std::string::npos);

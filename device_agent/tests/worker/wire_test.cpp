@@ -100,15 +100,6 @@ TEST_CASE("a message over the limit is refused by its sender") {
   CHECK_FALSE(finish_ten_bytes(9));
 }
 
-TEST_CASE("float_bytes counts, and refuses what is no tensor") {
-  CHECK(float_bytes({2, 3, 4}) == std::size_t{96});
-  CHECK(float_bytes({1 << 28}) == std::size_t{1} << 30);
-  CHECK_FALSE(float_bytes({(1 << 28) + 1}));
-  CHECK_FALSE(float_bytes({2, 0}));
-  CHECK_FALSE(float_bytes({-1}));
-  CHECK_FALSE(float_bytes({std::int64_t{1} << 62, 4, 4}));
-}
-
 TEST_CASE("texts of messages are short and printable") {
   CHECK(dims_text({1, 2}) == "[1, 2]");
   CHECK(dims_text({}) == "[]");

@@ -1,15 +1,17 @@
 #include "workers/core/bare.h"
 
+#include <unistd.h>
+
 #include <cinttypes>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/statistics.h"
+#include "workers/core/made_up.h"
 #include "workers/core/measure.h"
 
 namespace dx {
@@ -38,16 +40,11 @@ class Printer : public MeasureListener {
   std::vector<std::int64_t> samples_;
 };
 
-// Uniform in [-1, 1), the same numbers on every machine: zeros would be faster than data.
-void fill(Tensor& tensor) {
-  tensor.data.resize(float_bytes(tensor.dims).value_or(0));
-  std::uint32_t state = 1;
-  for (std::size_t at = 0; at < tensor.data.size(); at += sizeof(float)) {
-    state = state * 1664525U + 1013904223U;  // Numerical Recipes' generator
-    const float value = static_cast<float>(state >> 8) / 8388608.0F - 1.0F;
-    std::memcpy(&tensor.data[at], &value, sizeof value);
-  }
-}
+class Silent : public LoadListener {
+ public:
+  void on_phase(Phase) override {}
+  void on_progress(double, const std::string&) override {}
+};
 
 void print_summary(const std::vector<std::int64_t>& samples) {
   const std::optional<Statistics> found = summarize(samples);
@@ -62,16 +59,24 @@ void describe(const ModelInfo& info, const BenchDone& done) {
   for (const PrecisionCount& count : done.precisions) {
     std::fprintf(stderr, " %s %u", count.precision.c_str(), count.layers);
   }
-  std::fprintf(stderr, "\n");
+  std::fprintf(stderr, done.precisions.empty() ? " not told\n" : "\n");
 }
 
 }  // namespace
 
 Status run_bare(Runtime& runtime, CommandLine line) {
-  Result<std::unique_ptr<Model>> loaded = runtime.load(line.load);
+  const std::string prepared = line.load.prepared_path;
+  const bool prepare = runtime.facts().prepares && access(prepared.c_str(), F_OK) != 0;
+  line.load.prepare = prepare;
+  if (prepare) line.load.prepared_path += ".part";
+  Silent silent;
+  Result<std::unique_ptr<Model>> loaded = load_model(runtime, line.load, silent);
   if (!loaded) return loaded.failure();
+  if (prepare && std::rename(line.load.prepared_path.c_str(), prepared.c_str()) != 0) {
+    return Failure{FailureCode::kInternal, "cannot write " + prepared, Phase::kPrepare};
+  }
   Model& model = *loaded.value();
-  for (Tensor& tensor : line.bench.inputs) fill(tensor);
+  for (Tensor& tensor : line.bench.inputs) fill_with_noise(tensor);
   if (Status status = model.set_inputs(line.bench.inputs); !status) return status;
   Printer printer(line.summary);
   Result<BenchDone> done = bench(model, line.bench, printer);

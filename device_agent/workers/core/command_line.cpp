@@ -10,26 +10,11 @@
 #include <optional>
 #include <utility>
 
+#include "common/tensors.h"
 #include "common/text.h"
+#include "workers/core/options.h"
 
 namespace dx {
-
-const char kUsage[] =
-    "  --control-fd N              serve the agent on this socket\n"
-    "  --bare                      time a model alone: one nanosecond sample a line\n"
-    "    --param P --bin B         the model's files\n"
-    "    --input NAME=D0xD1x...    an input and its dims, slowest axis first; seeded noise\n"
-    "    --output NAME             a blob to compute; without it the model's outputs\n"
-    "    --threads N               0: as many as physical cores of the selected ones are free\n"
-    "                              to the worker (the default)\n"
-    "    --cores all|little|big    --accelerator cpu|vulkan\n"
-    "    --fp16 | --bf16           16-bit floats where the processor has them; else fp32\n"
-    "    --set OPTION=0|1          fp16_storage, fp16_arithmetic, fp16_packed, bf16_storage,\n"
-    "                              int8_inference, packing_layout, winograd_convolution,\n"
-    "                              sgemm_convolution\n"
-    "    --warmup N (5)  --iterations N (50) | --seconds S  --pause-ms N (0)\n"
-    "    --summary                 min, mean, stdev, p50, p90, p99 in place of the samples\n"
-    "  --version\n";
 
 namespace {
 
@@ -45,46 +30,61 @@ std::optional<std::uint32_t> to_number(const std::string& text) {
   return static_cast<std::uint32_t>(value);
 }
 
-// NAME=D0xD1x...
+// D0xD1x..., or nothing for a single value.
+std::optional<std::vector<std::int64_t>> to_dims(const std::string& text) {
+  std::vector<std::int64_t> dims;
+  std::string rest = text.empty() ? "" : text + "x";
+  while (!rest.empty()) {
+    const std::size_t cross = rest.find('x');
+    const std::optional<std::uint32_t> dim = to_number(rest.substr(0, cross));
+    if (!dim) return std::nullopt;
+    dims.push_back(*dim);
+    rest.erase(0, cross + 1);
+  }
+  return dims;
+}
+
+// NAME=[DTYPE:]D0xD1x...
 std::optional<Tensor> to_input(const std::string& text) {
   const std::size_t equals = text.rfind('=');
   if (equals == std::string::npos || equals == 0) return std::nullopt;
   Tensor tensor;
   tensor.name = text.substr(0, equals);
-  std::string rest = text.substr(equals + 1) + "x";
-  while (!rest.empty()) {
-    const std::size_t cross = rest.find('x');
-    const std::optional<std::uint32_t> dim = to_number(rest.substr(0, cross));
-    if (!dim) return std::nullopt;
-    tensor.dims.push_back(*dim);
-    rest.erase(0, cross + 1);
+  std::string rest = text.substr(equals + 1);
+  if (const std::size_t colon = rest.find(':'); colon != std::string::npos) {
+    tensor.dtype = rest.substr(0, colon);
+    rest.erase(0, colon + 1);
+  } else if (rest.empty()) {
+    return std::nullopt;
   }
-  return float_bytes(tensor.dims) ? std::optional<Tensor>(tensor) : std::nullopt;
+  const std::optional<std::vector<std::int64_t>> dims = to_dims(rest);
+  if (!dims || dims->size() > kMaxDims || !tensor_bytes(tensor.dtype, *dims)) return std::nullopt;
+  tensor.dims = *dims;
+  return tensor;
 }
 
-std::optional<bool>* option_named(RunOptions& options, const std::string& name) {
-  const std::map<std::string, std::optional<bool>*> by_name = {
-      {"fp16_storage", &options.fp16_storage},
-      {"fp16_arithmetic", &options.fp16_arithmetic},
-      {"fp16_packed", &options.fp16_packed},
-      {"bf16_storage", &options.bf16_storage},
-      {"int8_inference", &options.int8_inference},
-      {"packing_layout", &options.packing_layout},
-      {"winograd_convolution", &options.winograd_convolution},
-      {"sgemm_convolution", &options.sgemm_convolution},
-  };
-  const auto found = by_name.find(name);
-  return found == by_name.end() ? nullptr : found->second;
+// The two sides of A=B; empty where one of them is.
+std::optional<std::pair<std::string, std::string>> split(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) return std::nullopt;
+  return std::pair(text.substr(0, equals), text.substr(equals + 1));
 }
 
 bool set_option(RunOptions& options, const std::string& text) {
-  const std::size_t equals = text.find('=');
-  if (equals == std::string::npos) return false;
-  const std::string value = text.substr(equals + 1);
-  std::optional<bool>* option = option_named(options, text.substr(0, equals));
-  if (option == nullptr || (value != "0" && value != "1")) return false;
-  *option = value == "1";
-  return true;
+  auto sides = split(text);
+  if (sides) options.named[sides->first] = sides->second;
+  return sides.has_value();
+}
+
+bool add_file(Load& load, const std::string& text) {
+  auto sides = split(text);
+  if (sides) load.files.push_back({sides->first, sides->second});
+  return sides.has_value();
+}
+
+bool add_library(Load& load, const std::string& path) {
+  load.files.push_back({"library", path, path.substr(path.rfind('/') + 1)});
+  return !path.empty();
 }
 
 bool set_cores(RunOptions& options, const std::string& text) {
@@ -116,11 +116,6 @@ bool add_input(Bench& bench, const std::string& text) {
   return tensor.has_value();
 }
 
-void set_16_bits(RunOptions& options, bool fp16, bool bf16) {
-  options.fp16_storage = options.fp16_arithmetic = options.fp16_packed = fp16;
-  options.bf16_storage = bf16;
-}
-
 using Flags = std::map<std::string, std::function<void()>>;
 using Values = std::map<std::string, std::function<bool(const std::string&)>>;
 
@@ -131,51 +126,48 @@ Flags flags_of(CommandLine& line) {
       {"--version", [&] { line.mode = Mode::kVersion; }},
       {"--bare", [&] { line.mode = Mode::kBare; }},
       {"--summary", [&] { line.summary = true; }},
-      {"--fp16", [&] { set_16_bits(line.load.options, true, false); }},
-      {"--bf16", [&] { set_16_bits(line.load.options, false, true); }},
   };
 }
 
 Values values_of(CommandLine& line) {
   Load& load = line.load;
   Bench& bench = line.bench;
-  const auto file = [&load](const char* role) {
-    return [&load, role](const std::string& path) {
-      load.files.push_back({role, path});
-      return true;
+  const auto text = [](std::string& field) {
+    return [&field](const std::string& given) {
+      field = given;
+      return !given.empty();
     };
   };
   return {
       {"--control-fd",
-       [&](const std::string& text) {
-         const std::optional<std::uint32_t> value = to_number(text);
+       [&](const std::string& given) {
+         const std::optional<std::uint32_t> value = to_number(given);
          line.mode = CommandLine::Mode::kServe;
          line.control_socket = static_cast<int>(value.value_or(0));
          return value.has_value() && *value <= 1024;
        }},
-      {"--param", file("param")},
-      {"--bin", file("bin")},
-      {"--input", [&](const std::string& text) { return add_input(bench, text); }},
+      {"--file", [&](const std::string& given) { return add_file(load, given); }},
+      {"--library", [&](const std::string& given) { return add_library(load, given); }},
+      {"--prepared", text(load.prepared_path)},
+      {"--input", [&](const std::string& given) { return add_input(bench, given); }},
       {"--output",
-       [&](const std::string& text) {
-         load.outputs.push_back(text);
+       [&](const std::string& given) {
+         load.outputs.push_back(given);
          return true;
        }},
       {"--threads",
-       [&](const std::string& text) { return set_number(load.options.threads, text); }},
-      {"--cores", [&](const std::string& text) { return set_cores(load.options, text); }},
-      {"--accelerator",
-       [&](const std::string& text) {
-         load.options.accelerator = text;
-         return true;
-       }},
-      {"--set", [&](const std::string& text) { return set_option(load.options, text); }},
-      {"--warmup", [&](const std::string& text) { return set_number(bench.warmup, text); }},
-      {"--iterations", [&](const std::string& text) { return set_number(bench.iterations, text); }},
-      {"--seconds", [&](const std::string& text) { return set_seconds(bench, text); }},
+       [&](const std::string& given) { return set_number(load.options.threads, given); }},
+      {"--cores", [&](const std::string& given) { return set_cores(load.options, given); }},
+      {"--accelerator", text(load.options.accelerator)},
+      {"--precision", text(load.options.precision)},
+      {"--set", [&](const std::string& given) { return set_option(load.options, given); }},
+      {"--warmup", [&](const std::string& given) { return set_number(bench.warmup, given); }},
+      {"--iterations",
+       [&](const std::string& given) { return set_number(bench.iterations, given); }},
+      {"--seconds", [&](const std::string& given) { return set_seconds(bench, given); }},
       {"--pause-ms",
-       [&](const std::string& text) {
-         const std::optional<std::uint32_t> value = to_number(text);
+       [&](const std::string& given) {
+         const std::optional<std::uint32_t> value = to_number(given);
          bench.pause_ns = std::int64_t{1000000} * value.value_or(0);
          return value.has_value();
        }},
@@ -184,11 +176,40 @@ Values values_of(CommandLine& line) {
 
 }  // namespace
 
-Result<CommandLine> parse_command_line(const std::vector<std::string>& words) {
+std::string usage(const WorkerFacts& facts) {
+  std::string text =
+      "  --control-fd N              serve the agent on this socket\n"
+      "  --bare                      time a model alone: one nanosecond sample a line\n"
+      "    --file ROLE=PATH          a file of the model, e.g. param=model.param\n"
+      "    --library PATH            a shared library that the runtime is in\n"
+      "    --input NAME=[TYPE:]D0xD1x...\n"
+      "                              an input, its element type (float32) and its dims, slowest\n"
+      "                              axis first; seeded noise\n"
+      "    --output NAME             a tensor to compute; without it the model's outputs\n"
+      "    --threads N               0: as many as physical cores of the selected ones are free\n"
+      "                              to the worker (the default)\n"
+      "    --cores all|little|big    --accelerator NAME (cpu)  --precision NAME (fp32)\n"
+      "    --warmup N (5)  --iterations N (50) | --seconds S  --pause-ms N (0)\n"
+      "    --summary                 min, mean, stdev, p50, p90, p99 in place of the samples\n";
+  if (facts.prepares) {
+    text +=
+        "    --prepared FILE           what was made of the model; made there if it is missing\n";
+  }
+  text += "  --version\n";
+  if (facts.option_count > 0) text += "The runtime's own options, by --set NAME=VALUE:\n";
+  for (const OptionFact& option : facts) {
+    text += "  " + std::string(option.name) + " (" + values_text(option) + ")\n      " +
+            std::string(option.help) + "\n";
+  }
+  return text;
+}
+
+Result<CommandLine> parse_command_line(const std::vector<std::string>& words,
+                                       const WorkerFacts& facts) {
   CommandLine line;
   line.bench.warmup = 5;
   line.bench.iterations = 50;
-  set_16_bits(line.load.options, false, false);
+  line.load.options.precision = "fp32";
   const Flags flags = flags_of(line);
   const Values values = values_of(line);
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -203,6 +224,9 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& words) {
     if (!value->second(words[i])) {
       return misuse(word + " does not take '" + printable(words[i], 80) + "'");
     }
+  }
+  if (Status status = settle_options(facts, line.load.options); !status) {
+    return misuse(status.failure().message);
   }
   return line;
 }

@@ -6,6 +6,7 @@
 
 #include "common/messages.h"
 #include "common/result.h"
+#include "workers/core/facts.h"
 
 namespace dx {
 
@@ -21,9 +22,11 @@ struct CommandLine {
   bool summary = false;
 };
 
-extern const char kUsage[];
+// The text of --help, with the runtime's own options.
+std::string usage(const WorkerFacts& facts);
 
-// `words` without the program's name.
-Result<CommandLine> parse_command_line(const std::vector<std::string>& words);
+// `words` without the program's name. The runtime's own options are checked and settled.
+Result<CommandLine> parse_command_line(const std::vector<std::string>& words,
+                                       const WorkerFacts& facts);
 
 }  // namespace dx

@@ -127,7 +127,7 @@ std::optional<std::int64_t> grown(std::optional<std::int64_t> before,
 std::vector<PrecisionCount> count_precisions(const std::vector<LayerRun>& layers) {
   std::vector<PrecisionCount> counts;
   for (const LayerRun& layer : layers) {
-    if (!layer.computes) continue;
+    if (!layer.computes || layer.precision.empty()) continue;
     const auto known = std::find_if(counts.begin(), counts.end(), [&](const PrecisionCount& count) {
       return count.precision == layer.precision;
     });
@@ -159,16 +159,43 @@ Status profile_whole(Model& model, ProfileResult& result) {
   return {};
 }
 
-Status profile_layers(Model& model, ProfileResult& result) {
+// Adds one run's times to the layers. One that ran several times (in a loop) counts with their sum,
+// one that did not run (in a branch) with 0.
+void add_run(const std::vector<LayerRun>& layers, std::size_t run, ProfileResult& result) {
+  for (const LayerRun& layer : layers) {
+    auto known = std::find_if(result.layers.begin(), result.layers.end(),
+                              [&layer](const LayerTimes& it) { return it.index == layer.index; });
+    if (known == result.layers.end()) {
+      known = result.layers.insert(result.layers.end(), without_times(layer));
+    }
+    known->ns.resize(run + 1);
+    known->ns[run] += layer.ns;
+  }
+}
+
+Status profile_layers(Model& model, std::size_t& runs, ProfileResult& result) {
   Result<std::vector<LayerRun>> layers = model.run_layers();
   if (!layers) return layers.failure();
-  if (result.layers.empty()) {
-    for (const LayerRun& layer : layers.value()) result.layers.push_back(without_times(layer));
-  }
-  for (std::size_t i = 0; i < result.layers.size(); ++i) {
-    result.layers[i].ns.push_back(layers.value()[i].ns);
-  }
+  if (!layers.value().empty()) add_run(layers.value(), runs++, result);
   return {};
+}
+
+Status take_kept_layers(Model& model, std::size_t& runs, ProfileResult& result) {
+  Result<std::vector<std::vector<LayerRun>>> kept = model.kept_layers();
+  if (!kept) return kept.failure();
+  for (const std::vector<LayerRun>& layers : kept.value()) add_run(layers, runs++, result);
+  for (LayerTimes& layer : result.layers) layer.ns.resize(runs);
+  return {};
+}
+
+// Of one run; none where the model does not tell.
+Result<std::vector<LayerRun>> layers_of_a_run(Model& model) {
+  Result<std::vector<LayerRun>> layers = model.run_layers();
+  if (!layers || !layers.value().empty()) return layers;
+  Result<std::vector<std::vector<LayerRun>>> kept = model.kept_layers();
+  if (!kept) return kept.failure();
+  if (kept.value().empty()) return std::vector<LayerRun>();
+  return std::move(kept.value().back());
 }
 
 }  // namespace
@@ -193,7 +220,7 @@ Result<BenchDone> bench(Model& model, const Bench& request, MeasureListener& lis
   done.waited_ns = grown(before.waited_ns, after.waited_ns);
   done.throttled_ns = grown(before.throttled_ns, after.throttled_ns);
 
-  Result<std::vector<LayerRun>> layers = model.run_layers();
+  Result<std::vector<LayerRun>> layers = layers_of_a_run(model);
   if (!layers) return layers.failure();
   done.precisions = count_precisions(layers.value());
   return done;
@@ -208,16 +235,18 @@ Result<ProfileResult> profile(Model& model, const Profile& request, MeasureListe
   if (Status status = warm_up(model, request.warmup, reporter); !status) return status.failure();
 
   ProfileResult result;
+  std::size_t runs = 0;  // whose layers are known
   for (std::uint32_t i = 0; i < request.iterations; ++i) {
     // Who goes first changes too: the one that follows may find warmer caches.
     const bool whole_first = i % 2 == 0;
-    Status one = whole_first ? profile_whole(model, result) : profile_layers(model, result);
+    Status one = whole_first ? profile_whole(model, result) : profile_layers(model, runs, result);
     if (!one) return one.failure();
     if (Status status = reporter.step(); !status) return status.failure();
-    Status other = whole_first ? profile_layers(model, result) : profile_whole(model, result);
+    Status other = whole_first ? profile_layers(model, runs, result) : profile_whole(model, result);
     if (!other) return other.failure();
     if (Status status = reporter.step(); !status) return status.failure();
   }
+  if (Status status = take_kept_layers(model, runs, result); !status) return status.failure();
   return result;
 }
 

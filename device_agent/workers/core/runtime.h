@@ -9,6 +9,7 @@
 
 #include "common/messages.h"
 #include "common/result.h"
+#include "workers/core/facts.h"
 
 namespace dx {
 
@@ -17,11 +18,12 @@ struct ModelInfo {
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
   std::uint32_t threads = 0;
+  std::string runtime_version = {};  // where only loading tells it; "": Runtime::version()
 };
 
-// One layer of one run, as it really ran.
+// One layer of one run, as it really ran. What the runtime does not tell is 0 or "".
 struct LayerRun {
-  std::uint32_t index = 0;
+  std::uint32_t index = 0;  // tells it from the other layers of the model
   std::string name;
   std::string type;
   std::vector<std::int64_t> dims;  // of its first output, slowest axis first, of one sample
@@ -39,28 +41,65 @@ class Model {
   virtual const ModelInfo& info() const = 0;
 
   // Checks the tensors and copies them into the runtime's layout; every later run takes them.
-  // They must be float32 and dense. After a failure there are no inputs.
+  // After a failure there are no inputs. REQUIRES: check_tensor() of each: type, dims and bytes
+  // belong together. Which types and dims the model takes is for the runtime to say.
   virtual Status set_inputs(const std::vector<Tensor>& inputs) = 0;
 
   // Runs all samples; nanoseconds around the runtime's own calls. REQUIRES: inputs are set.
   virtual Result<std::int64_t> run() = 0;
 
-  // The outputs of the last run() as dense float32. REQUIRES: it succeeded.
+  // The outputs of the last run(), dense. REQUIRES: it succeeded.
   virtual Result<std::vector<Tensor>> outputs() const = 0;
 
   // Runs all samples, timing each layer that the outputs need. REQUIRES: inputs are set.
+  // A runtime that tells times only once the last run is over gives nothing here, and all of them
+  // by kept_layers(); one that never tells them gives nothing there either.
   virtual Result<std::vector<LayerRun>> run_layers() = 0;
+
+  // The layers of every run_layers() since this was asked last, one list a run.
+  virtual Result<std::vector<std::vector<LayerRun>>> kept_layers() {
+    return std::vector<std::vector<LayerRun>>();
+  }
+};
+
+// Is told how far a load is.
+class LoadListener {
+ public:
+  virtual ~LoadListener() = default;
+  virtual void on_phase(Phase phase) = 0;
+  // Of a preparation; as often as the runtime lets it. `fraction` is 0 to 1, below 0 where it is
+  // not known; `text` says what is being done, or is empty.
+  virtual void on_progress(double fraction, const std::string& text) = 0;
 };
 
 class Runtime {
  public:
   virtual ~Runtime() = default;
 
-  virtual std::string name() const = 0;
+  // What the worker's worker.json says.
+  virtual const WorkerFacts& facts() const = 0;
+  // Of the library; "" where only a load tells it.
   virtual std::string version() const = 0;
   // What this build can do beyond the plain CPU, e.g. "vulkan".
   virtual std::vector<std::string> features() const = 0;
+
+  // Makes the file `request.prepared_path` of the model. Who asked for it keeps the file once the
+  // model has been loaded from it, and removes it otherwise. REQUIRES: facts().prepares; as load().
+  virtual Status prepare(const Load& request, LoadListener& listener);
+
+  // Where the worker prepares, from `request.prepared_path`, which is there.
+  // REQUIRES: settle_options() of the request's options succeeded.
   virtual Result<std::unique_ptr<Model>> load(const Load& request) = 0;
 };
+
+// What every worker does with a Load, over its socket and alone: checks the options, prepares where
+// that is asked for, loads.
+Result<std::unique_ptr<Model>> load_model(Runtime& runtime, Load request, LoadListener& listener);
+
+// The path of the file of that role; "" where there is none.
+std::string path_of(const Load& request, const std::string& role);
+
+// The path of the shared library of that name; "" where none came along.
+std::string library_path(const Load& request, const std::string& name);
 
 }  // namespace dx

@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "common/messages.h"
+#include "common/tensors.h"
 #include "workers/core/inbox.h"
 #include "workers/core/measure.h"
+#include "workers/core/options.h"
 
 namespace dx {
 namespace {
@@ -38,7 +40,11 @@ class Session {
   Session(Runtime& runtime, int socket, Inbox& inbox)
       : runtime_(runtime), socket_(socket), inbox_(inbox) {}
 
-  void greet() { send(Hello{runtime_.name(), runtime_.version(), runtime_.features()}); }
+  void greet() {
+    const WorkerFacts& facts = runtime_.facts();
+    send(Hello{std::string(facts.name), runtime_.version(), runtime_.features(),
+               option_infos(facts), facts.prepares});
+  }
 
   void handle(const Job& job) {
     number_ = job.number;
@@ -81,6 +87,9 @@ class Session {
     const Phase phase = has_run_ ? Phase::kRun : Phase::kFirstRun;
     if (phase_ != phase) enter(phase);
     if (cancelled()) return Failure{FailureCode::kCancelled, "the request was cancelled", {}};
+    for (const Tensor& tensor : inputs) {
+      if (Status status = check_tensor(tensor); !status) return status;
+    }
     return model_->set_inputs(inputs);
   }
 
@@ -113,18 +122,31 @@ class SessionListener : public MeasureListener {
   Session& session_;
 };
 
+class SessionLoadListener : public LoadListener {
+ public:
+  explicit SessionLoadListener(Session& session) : session_(session) {}
+
+  void on_phase(Phase phase) override { session_.enter(phase); }
+  void on_progress(double fraction, const std::string& text) override {
+    session_.send(Progress{fraction, text});
+  }
+
+ private:
+  Session& session_;
+};
+
 void Session::on(const Load& request) {
   if (model_) {
     return send_failure({FailureCode::kInvalidRequest,
                          "a worker holds one model and this one has it: start another worker",
                          {}});
   }
-  enter(Phase::kLoad);
-  Result<std::unique_ptr<Model>> model = runtime_.load(request);
+  SessionLoadListener listener(*this);
+  Result<std::unique_ptr<Model>> model = load_model(runtime_, request, listener);
   if (!model) return send_failure(model.failure());
   model_ = std::move(model).value();
   const ModelInfo& info = model_->info();
-  send(Loaded{info.load_ns, info.inputs, info.outputs, info.threads});
+  send(Loaded{info.load_ns, info.inputs, info.outputs, info.threads, info.runtime_version});
 }
 
 Result<std::string> Session::run(const Run& request) {

@@ -32,11 +32,13 @@ void widen_thread_stacks() {
 #endif
 }
 
-std::string program(const Runtime& runtime) { return "dx-worker-" + runtime.name(); }
+std::string name_of(const Runtime& runtime) { return std::string(runtime.facts().name); }
+
+std::string program(const Runtime& runtime) { return "dx-worker-" + name_of(runtime); }
 
 void print_version(const Runtime& runtime) {
   std::printf("%s %s %s %s target %s\n", program(runtime).c_str(), DX_VERSION_TEXT,
-              runtime.name().c_str(), runtime.version().c_str(), DX_TARGET_ID_TEXT);
+              name_of(runtime).c_str(), runtime.version().c_str(), DX_TARGET_ID_TEXT);
 }
 
 int complain(const Runtime& runtime, const Failure& failure, int exit_code) {
@@ -51,7 +53,7 @@ int worker_main(Runtime& runtime, int argc, char** argv) {
   (void)std::signal(SIGPIPE, SIG_IGN);
   widen_thread_stacks();
   const std::vector<std::string> words(argv + 1, argv + argc);
-  Result<CommandLine> parsed = parse_command_line(words);
+  Result<CommandLine> parsed = parse_command_line(words, runtime.facts());
   if (!parsed) return complain(runtime, parsed.failure(), kExitMisuse);
   CommandLine& line = parsed.value();
   switch (line.mode) {
@@ -67,7 +69,8 @@ int worker_main(Runtime& runtime, int argc, char** argv) {
     case CommandLine::Mode::kHelp:
       break;
   }
-  std::printf("%s: runs models for dx-agent, or alone\n%s", program(runtime).c_str(), kUsage);
+  std::printf("%s: runs models for dx-agent, or alone\n%s", program(runtime).c_str(),
+              usage(runtime.facts()).c_str());
   return 0;
 }
 

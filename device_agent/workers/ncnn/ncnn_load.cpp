@@ -23,13 +23,6 @@ Failure refuse(const std::string& message) {
 
 bool knows_layer_type(const std::string& type) { return ncnn::layer_to_index(type.c_str()) >= 0; }
 
-std::string path_of(const Load& request, const std::string& role) {
-  for (const ModelFile& file : request.files) {
-    if (file.role == role) return file.path;
-  }
-  return "";
-}
-
 std::string with_code(const std::string& what, int code) {
   return what + " (code " + std::to_string(code) + "; the worker's log says where)";
 }
@@ -165,9 +158,16 @@ void NcnnModel::mark_needed_layers() {
   }
 }
 
+TensorInfo NcnnModel::info_of(const Port& port) {
+  TensorInfo info;
+  info.name = port.name;
+  if (!port.dims.empty()) info.dims = port.dims;
+  return info;
+}
+
 void NcnnModel::describe() {
-  for (const Port& port : inputs_) info_.inputs.push_back({port.name, port.dims});
-  for (const Port& port : outputs_) info_.outputs.push_back({port.name, port.dims});
+  for (const Port& port : inputs_) info_.inputs.push_back(info_of(port));
+  for (const Port& port : outputs_) info_.outputs.push_back(info_of(port));
   info_.threads = static_cast<std::uint32_t>(net_.opt.num_threads);
 }
 

@@ -122,17 +122,12 @@ Result<const Tensor*> NcnnModel::tensor_for(const Port& port,
 Status NcnnModel::check(const Tensor& tensor, const Port& port) const {
   const std::string what = "input '" + port.name + "': ";
   if (tensor.dtype != "float32") {
-    return refuse(what + "expected float32, got " + printable(tensor.dtype, 80));
+    return refuse(what + "ncnn takes float32, got " + printable(tensor.dtype, 80));
   }
-  const std::optional<std::size_t> bytes = float_bytes(tensor.dims);
   const std::size_t axes = tensor.dims.size() - (tensor.batched ? 1 : 0);
-  if (!bytes || axes < 1 || axes > 4) {
-    return refuse(what + "expected 1 to 4 dims of at least 1 and at most 1 GiB, got " +
-                  dims_text(tensor.dims));
-  }
-  if (tensor.data.size() != *bytes) {
-    return refuse(what + "dims " + dims_text(tensor.dims) + " of float32 are " +
-                  std::to_string(*bytes) + " bytes, got " + std::to_string(tensor.data.size()));
+  const bool is_empty = tensor.data.empty();
+  if (is_empty || axes < 1 || axes > 4) {
+    return refuse(what + "ncnn takes 1 to 4 dims of at least 1, got " + dims_text(tensor.dims));
   }
   const Dims dims(tensor.dims.end() - static_cast<std::ptrdiff_t>(axes), tensor.dims.end());
   if (!port.dims.empty() && port.dims != dims) {

@@ -14,6 +14,7 @@
 
 #include "common/messages.h"
 #include "common/result.h"
+#include "ncnn_facts.h"
 #include "workers/core/runtime.h"
 #include "workers/ncnn/param_file.h"
 
@@ -21,7 +22,7 @@ namespace dx {
 
 class NcnnRuntime : public Runtime {
  public:
-  std::string name() const override { return "ncnn"; }
+  const WorkerFacts& facts() const override { return ncnn_worker::kFacts; }
   std::string version() const override;
   std::vector<std::string> features() const override;
   Result<std::unique_ptr<Model>> load(const Load& request) override;
@@ -59,6 +60,7 @@ class NcnnModel : public Model {
   Status find_inputs();
   Status find_outputs(const std::vector<std::string>& names);
   void mark_needed_layers();
+  static TensorInfo info_of(const Port& port);
   void describe();
 
   Result<std::size_t> samples_of(const std::vector<Tensor>& inputs) const;

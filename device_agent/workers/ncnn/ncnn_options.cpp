@@ -9,6 +9,7 @@
 
 #include "common/processors.h"
 #include "common/text.h"
+#include "workers/core/options.h"
 
 namespace dx {
 namespace {
@@ -56,8 +57,31 @@ Status bind_to(CoreSelection cores) {
   return {};
 }
 
-void set(const std::optional<bool>& request, bool& option) {
-  if (request) option = *request;
+// What a precision asks of the storage and the arithmetic; "" leaves them as ncnn has them.
+Status choose_precision(const std::string& name, ncnn::Option& option) {
+  if (name.empty()) return {};
+  if (name != "fp32" && name != "fp16" && name != "bf16" && name != "int8") {
+    return refuse("precision '" + printable(name, 80) +
+                  "' is unknown to ncnn: ask for fp32, fp16, bf16 or int8");
+  }
+  option.use_fp16_storage = option.use_fp16_arithmetic = option.use_fp16_packed = name == "fp16";
+  option.use_bf16_storage = name == "bf16";
+  if (name == "int8") option.use_int8_inference = true;
+  return {};
+}
+
+void choose_single_options(const RunOptions& request, ncnn::Option& option) {
+  const auto set = [&request](const char* name, bool& field) {
+    field = switch_of(request, name).value_or(field);
+  };
+  set("fp16_storage", option.use_fp16_storage);
+  set("fp16_arithmetic", option.use_fp16_arithmetic);
+  set("fp16_packed", option.use_fp16_packed);
+  set("bf16_storage", option.use_bf16_storage);
+  set("int8_inference", option.use_int8_inference);
+  set("packing_layout", option.use_packing_layout);
+  set("winograd_convolution", option.use_winograd_convolution);
+  set("sgemm_convolution", option.use_sgemm_convolution);
 }
 
 }  // namespace
@@ -78,14 +102,8 @@ Status apply_options(const RunOptions& request, ncnn::Option& option) {
   if (Status status = bind_to(request.cores); !status) return status;
   // The cores asked for are those of this thread's affinity by now.
   option.num_threads = request.threads != 0 ? static_cast<int>(request.threads) : free_cores();
-  set(request.fp16_storage, option.use_fp16_storage);
-  set(request.fp16_arithmetic, option.use_fp16_arithmetic);
-  set(request.fp16_packed, option.use_fp16_packed);
-  set(request.bf16_storage, option.use_bf16_storage);
-  set(request.int8_inference, option.use_int8_inference);
-  set(request.packing_layout, option.use_packing_layout);
-  set(request.winograd_convolution, option.use_winograd_convolution);
-  set(request.sgemm_convolution, option.use_sgemm_convolution);
+  if (Status status = choose_precision(request.precision, option); !status) return status;
+  choose_single_options(request, option);
   return {};
 }
 

@@ -48,7 +48,7 @@ def sessions_in(work):
 
 def test_the_version_line_is_as_documented(binaries):
     done = subprocess.run([binaries.agent, "--version"], capture_output=True, text=True)
-    assert re.fullmatch(r"dx-agent \d+\.\d+\.\S+ protocol 1 target linux-x64\n", done.stdout)
+    assert re.fullmatch(r"dx-agent \d+\.\d+\.\S+ protocol 2 target linux-x64\n", done.stdout)
 
 
 @pytest.mark.parametrize("name", [*UNARY, *STREAMED, "Infer"])
@@ -97,7 +97,7 @@ def test_a_host_of_another_version_is_refused_with_the_remedy(start):
     error = error_of(session, "Describe", session.metadata)
     assert failure_of(error).code == pb.FAILURE_VERSION
     reply = session.shake()
-    assert (reply.agent_version, reply.protocol_version) == (session.binaries.version, 1)
+    assert (reply.agent_version, reply.protocol_version) == (session.binaries.version, 2)
     assert reply.target_id == "linux-x64"
     assert session.call("Describe", pb.DescribeRequest()).machine == os.uname().machine
 

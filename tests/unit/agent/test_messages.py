@@ -1,3 +1,4 @@
+import ml_dtypes
 import numpy
 import pytest
 from hypothesis import given, settings
@@ -6,10 +7,7 @@ from hypothesis import strategies as st
 from deployx_edge.agent import messages
 from deployx_edge.agent.v1 import agent_pb2
 from deployx_edge.errors import UsageError
-from deployx_edge.measurement.choices import PRECISIONS
 from deployx_edge.measurement.values import RunOptions
-
-STORAGE = ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage")
 
 
 @settings(derandomize=True)
@@ -34,28 +32,36 @@ def test_a_strided_array_is_sent_dense():
     numpy.testing.assert_array_equal(messages.array_of(message), array)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_precision_says_every_storage_option(precision):
-    message = messages.options_message(RunOptions(precision=precision))
-    assert all(message.HasField(name) for name in STORAGE)
-    assert [name for name in STORAGE if getattr(message, name)] == {
-        "fp32": [],
-        "fp16": ["fp16_storage", "fp16_arithmetic", "fp16_packed"],
-        "bf16": ["bf16_storage"],
-        "int8": [],
-    }[precision]
+def test_options_go_as_they_are_and_the_rest_stays_with_the_runtime():
+    named = (("fp16_arithmetic", "off"), ("sgemm_convolution", "on"))
+    message = messages.options_message(RunOptions(precision="fp16", named=named))
+    assert message.precision == "fp16"
+    assert dict(message.named) == dict(named)
+    assert not messages.options_message(RunOptions()).named
 
 
-def test_an_option_by_name_wins_over_the_precision():
-    message = messages.options_message(RunOptions(precision="fp16", fp16_arithmetic=False))
-    assert message.fp16_storage
-    assert not message.fp16_arithmetic
+NAMES = ("bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64")
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+TYPES = [*map(numpy.dtype, (*NAMES, *UNSIGNED)), numpy.dtype(ml_dtypes.bfloat16)]
 
 
-def test_what_nobody_asked_for_stays_with_the_runtime():
-    message = messages.options_message(RunOptions())
-    assert not message.HasField("winograd_convolution")
-    assert not message.HasField("packing_layout")
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_every_element_type_survives_in_up_to_eight_dimensions(dtype):
+    for shape in ((), (0, 3), (2, 3), (1, 2, 1, 2, 1, 2, 1, 2)):
+        values = numpy.random.default_rng(0).integers(0, 2, shape)
+        array = numpy.asarray(values, dtype=dtype).reshape(shape)
+        message = messages.tensor_message("in0", array, False)
+        assert (message.dtype, list(message.dims)) == (str(dtype), list(shape))
+        found = messages.array_of(message)
+        assert found.dtype == dtype
+        assert found.shape == shape
+        assert found.tobytes() == array.tobytes()
+
+
+def test_what_a_layer_is_not_told_of_is_none():
+    message = agent_pb2.LayerTimes(index=1, name="conv", type="Conv", ns=[1, 2])
+    layer = messages.layer_of(message)
+    assert (layer.element_bits, layer.packing, layer.precision) == (None, None, None)
 
 
 @pytest.mark.parametrize(

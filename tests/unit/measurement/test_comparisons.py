@@ -54,7 +54,12 @@ def test_every_option_of_a_run_decides_what_it_is_compared_with():
     for field in fields(RunOptions):
         if field.name == "threads":  # what the runtime really took counts
             continue
-        given = {"cores": "big", "precision": "fp16", "accelerator": "vulkan"}.get(field.name, True)
+        given = {
+            "cores": "big",
+            "precision": "fp16",
+            "accelerator": "vulkan",
+            "named": (("fp16_storage", "on"),),
+        }[field.name]
         other = replace(usual, options=replace(usual.options, **{field.name: given}))
         new, old = runs_of(other).configuration, runs_of(usual).configuration
         assert len(differences(new, old)) == 1, field.name

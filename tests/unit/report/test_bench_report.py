@@ -80,7 +80,7 @@ def test_mixed_precisions_are_told_with_their_layers():
         PrecisionCount(precision="fp16", layers=9),
     )
     assert precision_that_ran(counts) == "fp16 (9) + fp32 (2)"
-    assert precision_that_ran(()) == "unknown"
+    assert precision_that_ran(()) is None
 
 
 def test_a_batch_counts_all_its_samples():

@@ -1,0 +1,251 @@
+"""What each worker says of itself in ``device_agent/workers/<name>/worker.json``.
+
+The worker's own program is compiled from the same file, so host and board know one list.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.files import SMALL, read_json
+from deployx_edge.resources import data_folder
+
+FACTS_FILE = "worker.json"
+KINDS = ("switch", "number", "choice", "text")
+# The C library of the target's programs, or glibc whatever the target's other programs have.
+C_LIBRARIES = ("target", "glibc")
+
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
+_LIBRARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
+_MEMBERS = {"name", "packages", "c_library", "libraries", "prepares", "options"}
+_OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
+_MOST_BYTES = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionFact:
+    """One of a runtime's own options.
+
+    ``kind``: "switch" (on or off), "number" (a whole one from ``minimum`` to ``maximum``), "choice"
+    (one of ``values``) or "text". ``default`` is what holds if nobody says, "" for what the runtime
+    itself takes. ``help`` is a whole sentence.
+    """
+
+    name: str
+    kind: str
+    values: tuple[str, ...]
+    minimum: int
+    maximum: int
+    default: str
+    help: str
+
+    @property
+    def expects(self) -> str:
+        """What the option takes, in words: "on or off"."""
+        if self.kind == "switch":
+            return "on or off"
+        if self.kind == "number":
+            return f"a whole number from {self.minimum} to {self.maximum}"
+        if self.kind == "choice":
+            return f"one of {', '.join(self.values)}"
+        return f"a text of 1 to {_MOST_BYTES} bytes"
+
+    def takes(self, value: str) -> bool:
+        """Whether the option has that value."""
+        if not value or len(value.encode()) > _MOST_BYTES:
+            return False
+        if self.kind == "number":
+            is_whole = re.fullmatch(r"-?[0-9]{1,18}", value) is not None
+            return is_whole and self.minimum <= int(value) <= self.maximum
+        if self.kind == "switch":
+            return value in ("on", "off")
+        return self.kind == "text" or value in self.values
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerFacts:
+    """A worker: its runtime's ``name``, the Conan ``packages`` that it is linked with, its C
+    library ("target" or "glibc"), the shared ``libraries`` that travel with it by name, whether it
+    ``prepares`` a model on the board, and the runtime's own options."""
+
+    name: str
+    packages: tuple[str, ...]
+    c_library: str
+    libraries: tuple[str, ...]
+    prepares: bool
+    options: tuple[OptionFact, ...]
+
+    def option(self, name: str) -> OptionFact | None:
+        """The option of that name; None if the runtime has none."""
+        return next((option for option in self.options if option.name == name), None)
+
+
+def worker_names() -> tuple[str, ...]:
+    """The runtimes that have a worker, sorted."""
+    folders = _workers().glob(f"*/{FACTS_FILE}")
+    return tuple(sorted(path.parent.name for path in folders))
+
+
+@cache
+def worker_facts(name: str) -> WorkerFacts:
+    """The facts of a runtime's worker.
+
+    UsageError if there is no such worker, BuildError if its file is broken.
+    """
+    if name not in worker_names():
+        raise UsageError(
+            f"There is no worker for the runtime '{name}'.",
+            remedy=f"Boards run: {', '.join(worker_names())}.",
+        )
+    return read_worker_facts(_workers() / name / FACTS_FILE)
+
+
+def read_worker_facts(path: Path) -> WorkerFacts:
+    """Read one file of facts; BuildError says what is wrong with it."""
+    try:
+        facts = _facts(read_json(path, most=SMALL))
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{path} cannot be used: {error}.") from error
+    if facts.name != path.parent.name:
+        raise BuildError(f"{path} is of '{facts.name}', its folder of '{path.parent.name}'.")
+    return facts
+
+
+def check_options(runtime: str, named: Iterable[tuple[str, str]]) -> None:
+    """UsageError where the runtime lacks one of these options, or it does not take that value."""
+    for name, value in named:
+        facts = worker_facts(runtime)
+        option = facts.option(name)
+        if option is None:
+            raise _unknown(name, facts)
+        if not option.takes(value):
+            raise UsageError(
+                f"The option {name} of {runtime} expects {option.expects}, not '{value}'.",
+                remedy=option.help,
+            )
+
+
+def check_option_words(named: Iterable[tuple[str, str]]) -> None:
+    """Like ``check_options`` where the runtime is not known yet: one must take each of them."""
+    for name, value in named:
+        having = [n for n in worker_names() if worker_facts(n).option(name) is not None]
+        if not having:
+            raise _unknown(name, None)
+        if not any(_takes(worker_facts(n).option(name), value) for n in having):
+            check_options(having[0], [(name, value)])
+
+
+def options_text() -> str:
+    """Every runtime's options with what they take, for a help text."""
+    texts = []
+    for name in worker_names():
+        options = [f"{each.name} ({each.expects})" for each in worker_facts(name).options]
+        if options:
+            texts.append(f"{name} has {', '.join(options)}.")
+    return " ".join(texts)
+
+
+def _takes(option: OptionFact | None, value: str) -> bool:
+    return option is not None and option.takes(value)
+
+
+def _unknown(name: str, facts: WorkerFacts | None) -> UsageError:
+    """The refusal of an option that the runtime, or every runtime for None, lacks."""
+    others = [n for n in worker_names() if worker_facts(n).option(name) is not None]
+    if facts is not None and others:
+        text = f"{name} is an option of {' and '.join(others)}, this bundle is for {facts.name}."
+    else:
+        owner = f"{facts.name} has no" if facts else "No runtime has an"
+        text = f"{owner} option '{name}'."
+    known = [facts] if facts is not None else [worker_facts(n) for n in worker_names()]
+    names = sorted({option.name for each in known for option in each.options})
+    nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    remedy = f"The nearest are {', '.join(nearest)}." if nearest else ""
+    if not remedy:
+        remedy = f"Its options are {', '.join(names)}." if names else "It has no options."
+    return UsageError(text, remedy=remedy)
+
+
+def _workers() -> Path:
+    return data_folder("device_agent") / "workers"
+
+
+def _facts(document: Any) -> WorkerFacts:
+    _members(document, _MEMBERS, "the file")
+    options = document.get("options", [])
+    _require(isinstance(options, list) and len(options) <= 64, '"options" is no list of up to 64')
+    facts = WorkerFacts(
+        name=_text(document, "name", _WORD),
+        packages=_texts(document, "packages", _VALUE),
+        c_library=document.get("c_library", "target"),
+        libraries=_texts(document, "libraries", _LIBRARY),
+        prepares=document.get("prepares", False),
+        options=tuple(_option(each) for each in options),
+    )
+    _require(facts.c_library in C_LIBRARIES, f'"c_library" is none of {", ".join(C_LIBRARIES)}')
+    _require(isinstance(facts.prepares, bool), '"prepares" is neither true nor false')
+    names = [option.name for option in facts.options]
+    _require(len(set(names)) == len(names), "an option is listed twice")
+    return facts
+
+
+def _option(document: Any) -> OptionFact:
+    _members(document, _OPTION_MEMBERS, "an option")
+    name = _text(document, "name", _WORD)
+    span = document.get("range", [0, 0])
+    whole = isinstance(span, list) and len(span) == 2 and all(type(each) is int for each in span)
+    _require(whole, f'"range" of {name} is not two whole numbers')
+    option = OptionFact(
+        name=name,
+        kind=document.get("kind"),
+        values=_texts(document, "values", _VALUE),
+        minimum=span[0],
+        maximum=span[1],
+        default=document.get("default", ""),
+        help=document.get("help"),
+    )
+    _require(option.kind in KINDS, f'"kind" of {name} is none of {", ".join(KINDS)}')
+    is_sentence = isinstance(option.help, str) and re.fullmatch(r"[A-Z].*\.", option.help)
+    _require(bool(is_sentence), f'"help" of {name} is not a whole sentence')
+    has_values, has_range = bool(option.values), span != [0, 0]
+    _require((option.kind == "choice") == has_values, f'only a choice has "values"; see {name}')
+    _require((option.kind == "number") == has_range, f'only a number has a "range"; see {name}')
+    usual = option.default
+    sound = isinstance(usual, str) and (not usual or option.takes(usual))
+    _require(sound, f'"default" of {name} is not {option.expects}')
+    return option
+
+
+def _members(document: Any, known: set[str], what: str) -> None:
+    _require(isinstance(document, dict), f"{what} is no JSON object")
+    unknown = sorted(set(document) - known)
+    _require(not unknown, f'{what} has an unknown member "{unknown[0] if unknown else ""}"')
+
+
+def _text(document: dict[str, Any], member: str, pattern: re.Pattern[str]) -> str:
+    value = document.get(member)
+    sound = isinstance(value, str) and pattern.fullmatch(value) is not None
+    _require(sound, f'"{member}" is not a text of the form {pattern.pattern}')
+    return str(value)
+
+
+def _texts(document: dict[str, Any], member: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
+    values = document.get(member, [])
+    sound = isinstance(values, list) and all(
+        isinstance(each, str) and pattern.fullmatch(each) for each in values
+    )
+    _require(sound, f'"{member}" is no list of texts of the form {pattern.pattern}')
+    return tuple(values)
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise ValueError(problem)
