@@ -79,6 +79,25 @@ class Share:
         return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {share:.0%}{counted}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Preparing:
+    """A board makes a file of the model, as some runtimes do before they load it; ``fraction`` is
+    None where the runtime does not tell how much is done, ``doing`` says what it does now."""
+
+    model: str
+    fraction: float | None
+    doing: str
+
+    @property
+    def text(self) -> str:
+        """A bar where there is a share, and what is being done."""
+        doing = self.doing or f"Preparing {self.model} on the board"
+        if self.fraction is None:
+            return doing
+        filled = round(_BAR_WIDTH * self.fraction)
+        return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {self.fraction:.0%}, {doing}"
+
+
 # Builds tell their own events (crossbuild's) through the same callable.
 Progress = Callable[[Any], None]
 

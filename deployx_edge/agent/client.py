@@ -120,27 +120,45 @@ class AgentClient:
         runtime: str,
         files: Mapping[str, str],
         *,
+        libraries: Mapping[str, str] | None = None,
         options: RunOptions,
         limits: Limits,
         outputs: Sequence[str] = (),
+        on_preparing: Callable[[float | None, str], None] = lambda fraction, text: None,
     ) -> LoadResult:
         """Load a model into a worker of its own.
 
         ``files`` maps roles (``param``, ``bin``, ``worker``) to the sha256 of what was
-        pushed; ``outputs`` names the blobs to return, the model's outputs if empty.
+        pushed, ``libraries`` the worker's shared libraries by name; ``outputs`` names the blobs to
+        return, the model's outputs if empty. ``on_preparing`` is told how far a worker is that
+        makes a file of the model first: the fraction, None where it is not known, and what it does.
         """
         request = agent_pb2.LoadRequest(
             runtime=runtime,
-            files=[agent_pb2.ModelFile(role=r, sha256=s) for r, s in files.items()],
+            files=[
+                *(agent_pb2.ModelFile(role=r, sha256=s) for r, s in files.items()),
+                *(
+                    agent_pb2.ModelFile(role="library", name=name, sha256=sha256)
+                    for name, sha256 in (libraries or {}).items()
+                ),
+            ],
             options=messages.options_message(options),
             memory_limit_bytes=limits.memory_bytes,
             watchdog_ms=round(limits.watchdog_seconds * 1000),
+            prepare_ms=round(limits.prepare_seconds * 1000),
             outputs=outputs,
         )
-        for count, event in enumerate(self._stream(self._stub.Load, request)):
-            _require(count < _MOST_PHASES, "the load's phases without end")
+        phases = 0
+        for event in self._stream(self._stub.Load, request):
             if event.HasField("loaded"):
                 return messages.load_of(event.loaded)
+            if event.HasField("progress"):
+                on_preparing(*messages.progress_of(event.progress))
+                continue
+            if event.phase == agent_pb2.PHASE_PREPARE:
+                on_preparing(None, "")
+            phases += 1
+            _require(phases < _MOST_PHASES, "the load's phases without end")
         raise AgentError("The agent ended the load without an answer.")
 
     def infer(

@@ -21,6 +21,7 @@ from deployx_edge.measurement.values import (
     Reading,
     RunOptions,
 )
+from deployx_edge.visible import visible_line
 
 _CORES = {
     "all": agent_pb2.CORES_ALL,
@@ -34,6 +35,7 @@ _DTYPES = {
     for name in (*_NUMPY_NAMES, "uint8", "uint16", "uint32", "uint64")
 }
 
+_MOST_PROGRESS_LETTERS = 200
 _MOST_DIMS = 9  # eight and a batch
 
 
@@ -133,6 +135,13 @@ def load_of(message: agent_pb2.Loaded) -> LoadResult:
         load_ns=message.load_ns,
         threads=message.threads,
     )
+
+
+def progress_of(message: agent_pb2.Progress) -> tuple[float | None, str]:
+    """How far a preparation is, None where the runtime does not tell, and what is being done."""
+    told = message.HasField("fraction") and math.isfinite(message.fraction)
+    fraction = min(max(message.fraction, 0.0), 1.0) if told else None
+    return fraction, visible_line(message.text[:_MOST_PROGRESS_LETTERS])
 
 
 def bench_of(samples: Iterable[int], summary: agent_pb2.BenchSummary) -> BenchSamples:

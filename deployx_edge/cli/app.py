@@ -89,6 +89,8 @@ def _typer(help: str, functions: Mapping[str, _Function]) -> typer.Typer:
             name, command, words = super().resolve_command(ctx, args)
             if name is not None and name in functions:
                 command = _read(name, functions[name])
+                if "--help" in args:
+                    _add_runtime_options(command)
             return name, command, words
 
     return typer.Typer(
@@ -104,6 +106,15 @@ def _read(name: str, function: _Function) -> Any:
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     alone.command(name)(function)
     return typer.main.get_command(alone)
+
+
+def _add_runtime_options(command: Any) -> None:
+    """The help of --option names what each runtime has."""
+    from deployx_edge.worker_facts import options_text
+
+    for parameter in command.params:
+        if "--option" in parameter.opts:
+            parameter.help = f"{parameter.help} {options_text()}"
 
 
 app = _typer(

@@ -21,10 +21,11 @@ _SETTLED_SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltFile:
-    """One executable of a build.
+    """One executable or shared library of a build.
 
-    ``role`` is ``agent`` or ``worker``; ``runtime`` the worker's runtime ("" for the
-    agent). ``libc`` is as ``elf.Executable`` has it; ``needed`` are the shared libraries it loads.
+    ``role`` is ``agent``, ``worker`` or ``library``; ``runtime`` that of the worker, or of the
+    worker that the library travels with ("" for the agent). ``libc`` is as ``elf.Executable``
+    has it; ``needed`` are the shared libraries it loads.
     """
 
     name: str
@@ -79,6 +80,10 @@ class Runtime:
     def worker_sha256(self, runtime: str) -> str:
         """The content of that runtime's worker."""
         return self._find("worker", runtime).sha256
+
+    def libraries(self, runtime: str) -> tuple[BuiltFile, ...]:
+        """The shared libraries that travel with that runtime's worker."""
+        return tuple(f for f in self.files if f.role == "library" and f.runtime == runtime)
 
     def _find(self, role: str, runtime: str) -> BuiltFile:
         for file in self.files:

@@ -58,10 +58,12 @@ class BenchPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """When the agent ends a worker: resident bytes (0: no limit) and seconds of silence."""
+    """When the agent ends a worker: resident bytes (0: no limit), seconds of silence, and seconds
+    that it may take to prepare a model."""
 
     memory_bytes: int = 0
     watchdog_seconds: float = 60.0
+    prepare_seconds: float = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.output import LineBudget, LineReader, read_number
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.units import period, size
+from deployx_edge.worker_facts import worker_facts
 from deployx_edge.workflows.boards.crash_log import incidents_of
 from deployx_edge.workflows.boards.doctor import Check
 from deployx_edge.workflows.boards.preflight import check_fit, libc_misfit
@@ -61,6 +62,7 @@ def examine_board(
         checks.append(_check("target", True, f"{target.id} (uname -m: {transport.machine()})"))
         runtime = built(target)
         checks.append(_binaries(runtime, target.id))
+        checks += _workers(runtime)
         checks.append(_clock(transport))
         checks += [
             _check("before", False, incident.text, "--force runs it again.", needed=False)
@@ -83,6 +85,20 @@ def examine_board(
     except DeployxError as error:
         checks.append(_failed("agent", error))
     return checks
+
+
+def _workers(build: Runtime | None) -> list[Check]:
+    """What each worker of the build may be asked for by name."""
+    names = sorted(file.runtime for file in build.files if file.role == "worker") if build else []
+    facts = [worker_facts(name) for name in names]
+    return [
+        _check(
+            f"{each.name} options",
+            True,
+            ", ".join(f"{o.name} ({o.expects})" for o in each.options) or "none of its own",
+        )
+        for each in facts
+    ]
 
 
 def _contents(session: Session) -> Check:

@@ -21,7 +21,7 @@ from deployx_edge.measurement.values import (
     PushCost,
     RunOptions,
 )
-from deployx_edge.progress import Phase, Progress, Stage, Transfer, silent
+from deployx_edge.progress import Phase, Preparing, Progress, Stage, Transfer, silent
 from deployx_edge.target import Target
 from deployx_edge.transport import open_device
 from deployx_edge.transport.adb.android import AndroidFacts, android_facts, facts_table
@@ -99,12 +99,18 @@ class Session:
     ) -> LoadResult:
         files = {file.role: file.sha256 for file in bundle.files}
         files[_WORKER_ROLE] = self.runtime.worker_sha256(bundle.runtime)
+
+        def tell(fraction: float | None, text: str) -> None:
+            self.progress(Preparing(model=bundle.name, fraction=fraction, doing=text))
+
         return self.client.load(
             bundle.runtime,
             files,
+            libraries={f.name: f.sha256 for f in self.runtime.libraries(bundle.runtime)},
             options=options,
             limits=limits,
             outputs=outputs or tuple(spec.blob for spec in bundle.outputs),
+            on_preparing=tell,
         )
 
 
@@ -215,6 +221,16 @@ def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
             size=worker.stat().st_size,
             executable=True,
             name=worker.name,
+        ),
+        *(
+            PushFile(
+                local=runtime.folder / library.name,
+                sha256=library.sha256,
+                size=library.size_bytes,
+                executable=True,
+                name=library.name,
+            )
+            for library in runtime.libraries(bundle.runtime)
         ),
         *(
             PushFile(
