@@ -12,6 +12,8 @@ from deployx_edge.errors import DeviceStorageError
 
 # Android's own: `system` owns /data, `shell` the folder that a shell user may write to.
 _ANDROID_USERS = frozenset({1000, 2000})
+# More links on the way to a file no kernel follows.
+_MOST_WAYS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +38,22 @@ def parse_place(path: str, listed: str) -> Place | None:
 
 
 def places_here(path: Path) -> Iterator[Place]:
-    """``path`` of this computer and all above it, as it is written and where it really lies."""
-    real = path.resolve()
-    for place in dict.fromkeys((path, *path.parents, real, *real.parents)):
-        try:
-            state = place.lstat()
-        except OSError:
-            continue  # What is not there yet is made by us.
-        mode = stat.filemode(state.st_mode)
-        yield Place(path=str(place), mode=mode, uid=state.st_uid, gid=state.st_gid)
+    """``path`` of this computer and all above it, as it is written, on its way through links, and
+    where it really lies."""
+    ways, seen = [path, Path(os.path.realpath(path))], set[Path]()
+    for way in ways:
+        for place in (way, *way.parents):
+            if place in seen:
+                continue
+            seen.add(place)
+            try:
+                state = place.lstat()
+                if stat.S_ISLNK(state.st_mode) and len(ways) < _MOST_WAYS:
+                    ways.append(place.parent / place.readlink())
+            except OSError:
+                continue  # What is not there yet is made by us.
+            mode = stat.filemode(state.st_mode)
+            yield Place(path=str(place), mode=mode, uid=state.st_uid, gid=state.st_gid)
 
 
 def check_places(

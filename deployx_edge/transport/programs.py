@@ -19,8 +19,10 @@ from deployx_edge.transport.protocol import Channel, Transport
 
 _CHUNK_BYTES = 1 << 20
 _NOISE_LINES = 200
-# Two for each folder above a program, as it is written and where it lies.
+# Two for each folder above a program, as it is written, on its way through links, where it lies.
 _MOST_FACTS = 4000
+# Links in links: each doubles what is looked at.
+_MOST_LINKS = 6
 _MARK = "deployx-board"
 
 # $1 the bin folder, $2 the file's name, $3 its size or nothing, $4 its sha256, $5 what is wanted
@@ -33,11 +35,22 @@ folder="$1"; place="$1/$2"; part="$1/.$2.$$"; size="$3"; hash="$4"; wanted="$5"
 shift 5
 [ "$wanted" = look ] || mkdir -p "$folder" || exit 81
 show() {{ echo "{_MARK} path $1"; echo "{_MARK} is $(ls -ldn "$1" 2> /dev/null)"; }}
-walk() {{ at="$1"; while [ -n "$at" ]; do show "$at"; at="${{at%/*}}"; done; show /; }}
+walk() {{
+  at="$1"; links="$2"
+  while [ -n "$at" ]; do
+    show "$at"
+    if [ "$links" -gt 0 ] && [ -L "$at" ] && to=$(readlink "$at"); then
+      case "$to" in /*) ;; *) to="${{at%/*}}/$to" ;; esac
+      (walk "$to" "$((links - 1))")
+    fi
+    at="${{at%/*}}"
+  done
+  show /
+}}
 echo "{_MARK} own $(id -u 2> /dev/null)"
-walk "$place"
+walk "$place" {_MOST_LINKS}
 real=$(cd -P "$folder" 2> /dev/null && pwd -P)
-[ -z "$real" ] || [ "$real" = "$folder" ] || walk "$real"
+[ -z "$real" ] || [ "$real" = "$folder" ] || walk "$real" 0
 echo "{_MARK} judge"
 read -r word && [ "$word" = go ] || exit 86
 is_it() {{

@@ -132,6 +132,29 @@ def test_a_link_of_another_user_is_refused_wherever_it_leads(
     refused(board_at(link / "work"), link, f"belongs to the user {OTHER}")
 
 
+@pytest.mark.parametrize("leads", ["{base}/middle/next", "./middle/next", "over/../middle/next"])
+def test_each_folder_on_the_way_through_links_is_judged(
+    board_at: Callable[[Path], Device], base: Path, leads: str
+) -> None:
+    """Who may write ``middle`` may lead the way elsewhere, whoever owns both ends of it."""
+    middle = base / "middle"
+    for folder in (middle, base / "real", base / "over"):
+        folder.mkdir()
+    (base / "link").symlink_to(leads.format(base=base))
+    (middle / "next").symlink_to(base / "real")
+    board = board_at(base / "link" / "work")
+    install(board)
+    reason = open_to_all(middle)
+    with pytest.raises(DeviceStorageError, match=f"/middle {reason}"):
+        install(board)
+    with pytest.raises(DeviceStorageError, match=f"/middle {reason}"):
+        clean_with_an_agent(board)
+    middle.chmod(0o755)
+    os.chown(middle / "next", OTHER, OTHER, follow_symlinks=False)
+    with pytest.raises(DeviceStorageError, match=f"/next belongs to the user {OTHER}"):
+        install(board)
+
+
 @pytest.mark.parametrize("spoil", [other_owner, open_to_all, open_to_a_group])
 def test_contents_that_others_could_change_are_not_used(
     base: Path, digits: Bundle, spoil: Callable[[Path], str]

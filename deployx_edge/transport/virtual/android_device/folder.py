@@ -67,12 +67,24 @@ class DeviceFolder:
 
     @staticmethod
     def _replace(place: Path, text: str, mode: int = 0o644) -> None:
-        """Two processes may stand on one folder: each sees whole files."""
+        """Two processes may stand on one folder: each sees whole files.
+
+        What is there already stays: to rename a file over another waits for the disk.
+        """
+        if _is_there(place, text, mode):
+            return
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = place.with_name(f".{place.name}.{os.getpid()}")
         temporary.write_text(text, encoding="utf-8")
         temporary.chmod(mode)
         temporary.replace(place)
+
+
+def _is_there(place: Path, text: str, mode: int) -> bool:
+    try:
+        return place.read_text(encoding="utf-8") == text and place.stat().st_mode & 0o777 == mode
+    except (OSError, ValueError):
+        return False
 
 
 def _alias(root: Path) -> Path:
