@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -21,14 +23,43 @@ LONGEST = 40
 
 
 @pytest.fixture
-def board(tmp_path):
-    options = LinkOptions(silence_seconds=3, answer_seconds=4)
-    return Device(name="near", uri="local:", work_folder=str(tmp_path / "work"), options=options)
+def near(tmp_path):
+    """This computer."""
+    return on_board("local:", tmp_path / "work")
+
+
+@pytest.fixture(params=["local", "ssh", "adb"])
+def board(request, tmp_path, monkeypatch):
+    """A board on each link, with seconds of its own; ``here`` is its work folder here."""
+    if request.param == "local":
+        return request.getfixturevalue("near")
+    if request.param == "ssh":
+        sshd = request.getfixturevalue("sshd")
+        return on_board(sshd.uri, tmp_path / "work", sshd.options())
+    request.getfixturevalue("adb_server")
+    monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path))
+    root = tmp_path / "virtual" / "android-arm64"
+    return on_board("virtual:android-arm64", root / "data/local/tmp/deployx-edge")
+
+
+@dataclass(frozen=True)
+class OnBoard:
+    device: Device
+    here: str
+
+
+def on_board(uri, here, options=None):
+    options = replace(options or LinkOptions(), silence_seconds=3, answer_seconds=4)
+    work = None if uri.startswith("virtual:") else str(here)
+    device = Device(name="board", uri=uri, work_folder=work, options=options)
+    return OnBoard(device=device, here=str(here))
 
 
 def freeze(board, word):
-    for pid in with_words(word, board.work_folder):
-        os.kill(pid, signal.SIGSTOP)
+    """The program itself; a shell that started it has no part in what it says."""
+    for pid in with_words(word, board.here):
+        if Path(f"/proc/{pid}/comm").read_text() != "sh\n":
+            os.kill(pid, signal.SIGSTOP)
 
 
 def told(story):
@@ -53,53 +84,54 @@ def test_a_frozen_receiver_is_told_after_the_seconds_for_an_answer(board, digits
             freeze(board, "receive")
 
     def story():
-        with open_session(board, progress=strike) as session:
+        with open_session(board.device, progress=strike) as session:
             session.push(digits)
 
     assert "for 4 seconds" in told(story)
-    wait_until(lambda: not with_words(board.work_folder), "the end of what was started")
+    wait_until(lambda: not with_words(board.here), "the end of what was started")
 
 
 def test_a_frozen_agent_is_told_after_the_seconds_of_silence(board, digits):
     def story():
         flow = Flow()
         with (
-            open_session(board, progress=flow) as session,
+            open_session(board.device, progress=flow) as session,
             during_runs(lambda: freeze(board, "serve"), flow),
         ):
             bench(session, digits, plan=FOREVER)
 
     assert "has not answered for 3 s" in told(story)
-    wait_until(lambda: not with_words(board.work_folder), "the end of what was started")
+    wait_until(lambda: not with_words(board.here), "the end of what was started")
 
 
+@pytest.mark.parametrize("board", ["local", "ssh"], indirect=True)
 def test_a_frozen_agent_is_told_to_a_call_and_not_asked_again(board):
     def story():
-        with open_session(board) as session:
+        with open_session(board.device) as session:
             freeze(board, "serve")
             with pytest.raises(LinkLostError, match="not answered for 3 s"):
                 session.client.describe()
             # It would answer, but what it says after a silence is of no session any more.
-            for pid in with_words("serve", board.work_folder):
+            for pid in with_words("serve", board.here):
                 os.kill(pid, signal.SIGCONT)
             session.client.describe()
 
     assert "has not answered for 3 s" in told(story)
 
 
-def test_an_agent_that_freezes_while_it_waits_its_turn_is_told(board):
+def test_an_agent_that_freezes_while_it_waits_its_turn_is_told(near):
     def strike(event):
         if getattr(event, "text", "").startswith("Waiting for"):
             freeze_the_other()
 
     def freeze_the_other():
-        (waiting,) = set(with_words("serve", board.work_folder)) - {first.agent_pid}
+        (waiting,) = set(with_words("serve", near.here)) - {first.agent_pid}
         os.kill(waiting, signal.SIGSTOP)
 
     def story():
-        with open_session(board, progress=strike):
+        with open_session(near.device, progress=strike):
             raise AssertionError("two have the board")
 
-    with open_session(board) as first:
+    with open_session(near.device) as first:
         assert "15 seconds" in told(story)
         first.client.ping()
