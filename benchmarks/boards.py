@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/boards.py [--uri virtual:linux-arm64] [--boards 1 8 32]
 
 Every board is a work folder of its own (with agent, lease and workers of its own), on which
-the digits network is benched for a few runs through ``many.on_each``, as ``bench --device a,b``
+the digits network is benched for a few runs through ``run_on_devices``, as ``bench --device a,b``
 does it. The first pass brings everything to the boards, later ones find it there.
 
 - wall / bound: seconds until all are done / processor seconds of all processes (host, agents,
@@ -35,7 +35,7 @@ from deployx_edge.device import Device
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
 from deployx_edge.progress import silent
 from deployx_edge.workflows.boards.session import open_session
-from deployx_edge.workflows.boards.several import on_each
+from deployx_edge.workflows.boards.several import run_on_devices
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.measure.bench import BenchJob, bench_device, loaded
 
@@ -76,7 +76,9 @@ def idle_seconds() -> float:
 
 def bench_all(boards: Sequence[Device], job: BenchJob, *, first: bool) -> Pass:
     started, used, idle = time.monotonic(), processor_seconds(), idle_seconds()
-    outcomes = on_each(boards, lambda device, _: bench_device(device, job), lambda device: silent)
+    outcomes = run_on_devices(
+        boards, lambda device, _: bench_device(device, job), lambda device: silent
+    )
     wall = time.monotonic() - started
     used, idle = processor_seconds() - used, idle_seconds() - idle
     for outcome in outcomes:

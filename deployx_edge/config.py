@@ -138,6 +138,11 @@ def load_config(folder: Path | None = None) -> Config:
     return Config(devices=devices, android=_android(android), files=found)
 
 
+def find_device(name_or_uri: str) -> Device:
+    """The device of that name in the user's and the project's settings, or at that address."""
+    return load_config().find_device(name_or_uri)
+
+
 def parse_toml(text: str) -> dict[str, Any]:
     """ValueError where it is none."""
     if len(text) > _LARGEST_TOML:

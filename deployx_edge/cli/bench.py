@@ -189,7 +189,7 @@ def _bundles(
 def _run(devices: Sequence[Device], job: BenchJob) -> tuple[list[BenchResult], list[FailedRun]]:
     """On one board an error that leaves nothing is the command's; on several it is a row."""
     from deployx_edge.cli.console import show_progress, show_progress_of
-    from deployx_edge.workflows.boards.several import on_each
+    from deployx_edge.workflows.boards.several import run_on_devices
     from deployx_edge.workflows.measure.bench import bench_device
 
     if len(devices) == 1:
@@ -200,7 +200,7 @@ def _run(devices: Sequence[Device], job: BenchJob) -> tuple[list[BenchResult], l
         return results, [_failed(f.device, f.error, f.options) for f in found]
     results, failures = [], []
     with show_progress_of([device.name for device in devices]) as progress_of:
-        outcomes = on_each(
+        outcomes = run_on_devices(
             devices,
             lambda device, progress: bench_device(device, job, progress=progress),
             lambda device: progress_of(device.name),

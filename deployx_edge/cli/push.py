@@ -40,14 +40,14 @@ def push(
     from deployx_edge.units import size
     from deployx_edge.workflows.boards.devices import chosen_devices
     from deployx_edge.workflows.boards.session import push_to_device, replaced_sentence
-    from deployx_edge.workflows.boards.several import on_each
+    from deployx_edge.workflows.boards.several import run_on_devices
     from deployx_edge.workflows.convert.bundle import make_bundle
 
     devices = chosen_devices(device, everyone)
     with show_progress() as progress:
         bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
     with show_progress_of([chosen.name for chosen in devices]) as progress_of:
-        outcomes = on_each(
+        outcomes = run_on_devices(
             devices,
             lambda chosen, progress: push_to_device(
                 chosen, bundle, wait=wait, verify=verify, progress=progress

@@ -26,7 +26,7 @@ class Outcome(Generic[Value]):
     seconds: float
 
 
-def on_each(
+def run_on_devices(
     devices: Sequence[Device],
     work: Callable[[Device, Progress], Value],
     progress_of: Callable[[Device], Progress],

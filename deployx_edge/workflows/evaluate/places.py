@@ -13,7 +13,7 @@ from deployx_edge.evaluation.data.datasets import Dataset
 from deployx_edge.evaluation.results import FailedPlace
 from deployx_edge.measurement.values import precision_warning
 from deployx_edge.progress import Progress
-from deployx_edge.workflows.boards.several import on_each
+from deployx_edge.workflows.boards.several import run_on_devices
 from deployx_edge.workflows.convert.finiteness import is_finite_here
 from deployx_edge.workflows.evaluate.results import Place, Tally, precision_of
 from deployx_edge.workflows.evaluate.runners import Work, run_on
@@ -57,7 +57,7 @@ def run_places(
         index = waiting[id(board)]
         return _place(works[index], board.name, tallies[index], told)
 
-    outcomes = on_each(boards, evaluate_one, lambda board: progress_of(board.name))
+    outcomes = run_on_devices(boards, evaluate_one, lambda board: progress_of(board.name))
     done: list[Place] = []
     failed: list[FailedPlace] = []
     read = work.data
