@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/start.py [--rounds N] [--json FILE]
 
 Processor seconds are those of the command and of all that it starts (agent, worker, virtual
-boards), the median of the rounds; waiting is no part of them. What is imported is grouped by
+boards), the median of the rounds; waiting is not part of them. What is imported is grouped by
 package, each with the milliseconds of its own files (python -X importtime), from one more run.
 The cache is a folder of its own, filled by a first run.
 """

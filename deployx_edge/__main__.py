@@ -63,7 +63,7 @@ def _tell(error: Exception) -> NoReturn:
 
 
 def _known(error: Exception) -> DeployxError | None:
-    """What is no defect of ours: errors of this package, and what the system refuses."""
+    """What is not a defect of ours: errors of this package, and what the system refuses."""
     if isinstance(error, DeployxError):
         return error
     if isinstance(error, MemoryError):

@@ -105,9 +105,9 @@ def structured_inputs(
     """Six seeded sets of inputs, or those at these ``places``; each maps input names to arrays.
 
     Uniform noise, normal noise, a gradient with another slope along every axis, a
-    checkerboard with impulses, smooth noise, and something like a picture. No two axes
+    checkerboard with impulses, smooth noise, and something like an image. No two axes
     look alike, so that swapped axes show. Where ``preprocessing`` is known for an input,
-    the values are those that a picture of 0 … 255 leads to; else they lie in 0 … 1, but
+    the values are those that an image of 0 … 255 leads to; else they lie in 0 … 1, but
     for the two noises that are centred on 0. Whole numbers lie in 0 … 7.
     """
     steps = {step.input: step for step in preprocessing}
@@ -256,7 +256,7 @@ def _as_type(values: NDArray[Any], dtype: str) -> Array:
 
 
 def _scaled(values: NDArray[Any], step: PreProcessing) -> NDArray[Any]:
-    """Values of 0 … 1 (clipped) as the pre-processing makes them of a picture's 0 … 255."""
+    """Values of 0 … 1 (clipped) as the pre-processing makes them of an image's 0 … 255."""
     import numpy as np
 
     shape = [1] * values.ndim

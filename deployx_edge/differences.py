@@ -239,7 +239,7 @@ def _step(rows: NDArray[Any], most: int) -> int:
     """
     samples, slices, rest = rows.shape
     each = max(1, most // max(samples * slices, 1))
-    # An odd step, as a picture's width is even: else columns of one place would be taken.
+    # An odd step, as an image's width is even: else columns of one place would be taken.
     return 1 if rest <= each else -(-rest // each) | 1
 
 

@@ -6,13 +6,13 @@ DeployxError                 1   anything without a class of its own
 ├── MissingToolError         4   a program or compiler this computer lacks
 ├── ModelError              10   a model that is broken or holds what no runtime here can run
 │   ├── BundleError         11   a bundle folder that is incomplete, altered or of another schema
-│   └── VerificationError   12   the converted model computes something else than its source
+│   └── VerificationError   12   the converted model gives outputs that differ from its source's
 ├── AccuracyError           13   the accuracy is below what was demanded
 ├── NotFiniteError          14   a device gives NaN or infinity where the model itself does not
 ├── SlowdownError           15   a model is slower than was allowed
 ├── UndecidedError          16   the measurements do not say whether it is
 ├── BuildError              20   a compile, link or binary check failed
-│   └── SourceError         21   a source archive cannot be had
+│   └── SourceError         21   a source archive is not available
 ├── TransportError          30   the link to a device failed
 │   ├── AuthenticationError 31   the device refused the key or the user
 │   ├── HostKeyError        32   the device's host key is unknown or has changed
@@ -21,7 +21,7 @@ DeployxError                 1   anything without a class of its own
 │   ├── DeviceStorageError  35   the device's disk is full or cannot be written
 │   ├── DeviceBusyError     36   another run has the device
 │   ├── UnfitDeviceError    37   the device cannot run what was asked of it
-│   ├── SetAsideError       38   the model took this device down before
+│   ├── QuarantinedError    38   the model took this device down before
 │   └── DamagedContentError 39   what lies on the device is not what was put there
 └── AgentError              40   the agent refused or failed
     ├── VersionError        41   agent and host are of different versions
@@ -132,7 +132,7 @@ class UnfitDeviceError(TransportError):
     exit_code = 37
 
 
-class SetAsideError(TransportError):
+class QuarantinedError(TransportError):
     exit_code = 38
 
 

@@ -89,7 +89,7 @@ def parse_inputs(words: Sequence[str]) -> dict[str, InputRequest]:
         if found is None:
             raise UsageError(
                 f"'{word}' does not say an input's shape or value.",
-                remedy="Write --input NAME:1x3x224x224, with :int64 behind it where it is no "
+                remedy="Write --input NAME:1x3x224x224, with :int64 after it if it is not "
                 "float32; {224..640} is an axis that stays open. NAME=16000 or NAME=1,1 fixes an "
                 "input to a value.",
             )

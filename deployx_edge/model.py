@@ -95,16 +95,16 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PreProcessing:
-    """How a picture becomes the input named ``input``.
+    """How an image becomes the input named ``input``.
 
-    ``range`` says which values of a picture of one channel are black and white, and so 0 and 255
-    below; None for the least and the largest that its file can hold. The picture is turned into
+    ``range`` says which values of an image of one channel are black and white, and so 0 and 255
+    below; None for the least and the largest that its file can hold. The image is turned into
     ``colour`` (``rgb``, ``bgr`` or ``gray``) and resized to ``width`` by ``height`` pixels by
     ``mode`` (``nearest``, ``area``, ``bilinear`` or ``bicubic``, which average where they shrink;
     ``opencv-bilinear``, which does not). ``fit`` says what becomes of its proportions: "stretch"
     gives them up; "crop" cuts the middle to the wanted ones first or, where ``short`` is given,
     resizes the shorter side to that and cuts the middle then; "letterbox" keeps them, with
-    ``fill`` (0 … 255) on what remains and the picture in the ``place`` "centre" or "corner" (the
+    ``fill`` (0 … 255) on what remains and the image in the ``place`` "centre" or "corner" (the
     upper left). Each value ``v`` (0 … 255) of channel ``c`` becomes ``(v * scale - mean[c]) /
     std[c]``. ``mean`` and ``std`` hold one number per channel. ``layout`` is that of the input:
     ``NCHW`` or ``NHWC``, ``dtype`` its element type; whole numbers are rounded and cut to its

@@ -160,7 +160,7 @@ def check_output(output: Path) -> None:
     foreign = sorted(found - known - {MANIFEST_NAME})
     if foreign:
         raise UsageError(
-            f"{output} holds '{foreign[0]}', which is no part of the bundle there.", remedy=remedy
+            f"{output} holds '{foreign[0]}', which is not part of the bundle there.", remedy=remedy
         )
 
 
@@ -183,7 +183,7 @@ def _check_sequence(output: Path, found: set[str], remedy: str) -> None:
     for name in sorted({path.partition("/")[0] for path in found} - {SEQUENCE_NAME}):
         if not (output / name / MANIFEST_NAME).is_file():
             raise UsageError(
-                f"{output} holds '{name}', which is no part of the sequence there.", remedy=remedy
+                f"{output} holds '{name}', which is not part of the sequence there.", remedy=remedy
             )
         check_output(output / name)
 

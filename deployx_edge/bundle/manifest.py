@@ -58,7 +58,7 @@ def manifest_text(bundle: Bundle) -> str:
 def bundle_digest(bundle: Bundle) -> str:
     """One sha256 (hex) for all that the manifest says, and by its hashes for every file.
 
-    The folder is no part of it: a copy elsewhere has the same digest.
+    The folder is not part of it: a copy elsewhere has the same digest.
     """
     canonical = json.dumps(
         manifest_of(bundle), sort_keys=True, separators=(",", ":"), allow_nan=False
@@ -69,7 +69,7 @@ def bundle_digest(bundle: Bundle) -> str:
 def parse_manifest(text: bytes, folder: Path) -> Bundle:
     """The bundle that ``text``, the content of ``bundle.json``, describes.
 
-    Raises BundleError where it is no JSON, of another schema, or holds anything but
+    Raises BundleError where it is not JSON, of another schema, or holds anything but
     what the schema says.
     """
     try:

@@ -25,6 +25,7 @@ from deployx_edge.cli.options import (
     CheckpointOption,
     CoresOption,
     DevicesOption,
+    ExportOption,
     FactoryArgumentsOption,
     ForceOption,
     InputShapeOption,
@@ -34,7 +35,6 @@ from deployx_edge.cli.options import (
     MemoryLimitOption,
     ModelArgument,
     PauseOption,
-    PictureOption,
     PrecisionOption,
     RuntimeOption,
     SecondsOption,
@@ -75,7 +75,9 @@ OutputOption = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE.json", help="Where to write samples and conditions."),
 ]
-BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Samples in one run.")]
+BatchOption = Annotated[
+    int, typer.Option("--batch", min=1, help="The number of samples in one run.")
+]
 
 
 def bench(
@@ -108,7 +110,7 @@ def bench(
     against: AgainstOption = None,
     max_slowdown: MaxSlowdownOption = None,
     output: OutputOption = None,
-    picture: PictureOption = None,
+    export: ExportOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure how long a model runs on a board, or on several; raw samples and conditions are kept.
@@ -161,7 +163,7 @@ def bench(
         verify=verify,
     )
     results, failures = _run(devices, job)
-    comparisons = _show(results, failures, job, len(devices), output, picture, json)
+    comparisons = _show(results, failures, job, len(devices), output, export, json)
     for failure in failures:
         raise typer.Exit(failure.exit_code)
     refuse_not_finite([sentence for result in results for sentence in result.not_finite])
@@ -173,7 +175,7 @@ def _bundles(
     model: Path, against: Path | None, wanted: BundleOptions
 ) -> tuple[Bundle, Bundle | None]:
     """Of the model, and of the one that it runs against, which takes the inputs' shapes too
-    where it is no bundle yet."""
+    where it is not a bundle yet."""
     from deployx_edge.cli.console import show_progress
     from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 
@@ -232,7 +234,7 @@ def _show(
     job: BenchJob,
     boards: int,
     output: Path | None,
-    picture: Path | None,
+    export: Path | None,
     json: bool,
 ) -> Sequence[Comparison]:
     from deployx_edge.cli.console import draw_report, print_json, print_report
@@ -251,8 +253,8 @@ def _show(
         if several
         else bench_report(results, comparisons)
     )
-    if picture:
-        draw_report(report, picture)
+    if export:
+        draw_report(report, export)
     if json:
         print_json(document)
         return comparisons

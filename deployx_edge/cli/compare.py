@@ -10,10 +10,10 @@ import typer
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
+    ExportOption,
     FactoryArgumentsOption,
     JsonOption,
     OptionalDeviceOption,
-    PictureOption,
     PrecisionOption,
     SamplesOption,
     ThreadsOption,
@@ -36,7 +36,9 @@ def compare(
             metavar="MODEL", help="The source: .onnx, one of PyTorch's models, or another bundle."
         ),
     ],
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What was made of it.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="The bundle that was made of it.")
+    ],
     device: OptionalDeviceOption = None,
     precision: PrecisionOption = "fp32",
     threads: ThreadsOption = "0",
@@ -46,7 +48,7 @@ def compare(
     accept_frozen: AcceptFrozenOption = False,
     wait: WaitOption = True,
     verify: VerifyOption = False,
-    picture: PictureOption = None,
+    export: ExportOption = None,
     plot: PlotOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -96,8 +98,8 @@ def compare(
         print_report(report)
         if found.warning:
             print_report(found.warning)
-    if picture:
-        draw_report(report, picture)
+    if export:
+        draw_report(report, export)
     if plot:
         plot_comparison(title, found.precision, found.layers, plot)
     refuse_not_finite(found.not_finite)

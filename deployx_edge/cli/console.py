@@ -36,7 +36,7 @@ _REMIND_SECONDS = 15.0
 
 class _VisibleConsole(Console):
     """Shows what others wrote as it is: neither a terminal's signs in it act, nor Rich's own
-    markup (``[red]``) and names of pictures (``:smile:``)."""
+    markup (``[red]``) and names of images (``:smile:``)."""
 
     def __init__(
         self, *, file: TextIO | None = None, width: int | None = None, record: bool = False
@@ -67,7 +67,7 @@ def print_report(content: RenderableType) -> None:
 
 
 def draw_report(content: RenderableType, path: Path) -> None:
-    """The same report as a picture: ``.svg`` or ``.html``, by the file's ending."""
+    """The same report as an image: ``.svg`` or ``.html``, by the file's ending."""
     console = _VisibleConsole(file=io.StringIO(), width=160, record=True)
     console.print(content)
     if path.suffix == ".svg":
@@ -75,7 +75,7 @@ def draw_report(content: RenderableType, path: Path) -> None:
     elif path.suffix == ".html":
         text = console.export_html(inline_styles=True)
     else:
-        raise UsageError(f"--picture {path} ends neither in .svg nor in .html.")
+        raise UsageError(f"--export {path} ends neither in .svg nor in .html.")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 

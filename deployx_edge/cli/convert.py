@@ -30,14 +30,15 @@ RuntimeNameOption = Annotated[
     str, typer.Option("--runtime", help=f"The runtime that it is for: {', '.join(RUNTIMES)}.")
 ]
 WeightsOption = Annotated[
-    str | None, typer.Option("--precision", help="Of the stored weights: fp32, fp16 or bf16.")
+    str | None,
+    typer.Option("--precision", help="The precision of the stored weights: fp32, fp16 or bf16."),
 ]
 PreprocessOption = Annotated[
     list[str] | None,
     typer.Option(
         "--preprocess",
         metavar="KEY=VALUE,…",
-        help="How a picture becomes an input, e.g. "
+        help="How an image becomes an input, e.g. "
         "resize=224x224,colour=rgb,mean=123.7/116.3/103.5,std=58.4/57.1/57.4.",
     ),
 ]

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 NameArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME|URI", help="As for --device.", autocompletion=complete_device),
+    typer.Argument(
+        metavar="NAME|URI",
+        help="The device: a name in deployx.toml, or an address as for --device.",
+        autocompletion=complete_device,
+    ),
 ]
 
 
@@ -52,22 +56,28 @@ def list_devices(
 
 
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the device.")],
     uri: Annotated[str, typer.Argument(metavar="URI", help="ssh:user@host[:port], adb:SERIAL, …")],
     target: Annotated[
-        str | None, typer.Option("--target", help="Where the board's own answer is not meant.")
+        str | None,
+        typer.Option(
+            "--target", help="The target, if it is not the one that the board's own answer gives."
+        ),
     ] = None,
     work_folder: Annotated[
-        str | None, typer.Option("--work-folder", metavar="PATH", help="On the board, for ours.")
+        str | None,
+        typer.Option(
+            "--work-folder", metavar="PATH", help="The folder on the board for what is ours."
+        ),
     ] = None,
     project: Annotated[
-        bool, typer.Option("--project", help="Into the project's deployx.toml, not the user's.")
+        bool, typer.Option("--project", help="Write to the project's deployx.toml, not the user's.")
     ] = False,
     probe: Annotated[
         bool, typer.Option("--probe/--no-probe", help="Ask the board what it is.")
     ] = True,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Where there is a device of that name.")
+        bool, typer.Option("--replace", help="Replace a device of that name.")
     ] = False,
 ) -> None:
     """Give a board a name: it is asked what it is, and written into deployx.toml.
@@ -127,7 +137,9 @@ def doctor(
     name: NameArgument,
     model: Annotated[
         Path | None,
-        typer.Option("--model", metavar="MODEL", help="Also look whether it can run this one."),
+        typer.Option(
+            "--model", metavar="MODEL", help="Check too whether the board can run this bundle."
+        ),
     ] = None,
     input_shape: InputShapeOption = None,
     json: JsonOption = False,
@@ -163,7 +175,7 @@ def doctor(
 def release(
     name: NameArgument,
     force: Annotated[
-        bool, typer.Option("--force", help="Also a run that is not yours: its agent is ended.")
+        bool, typer.Option("--force", help="End a run too that is not yours: its agent is stopped.")
     ] = False,
 ) -> None:
     """Take a board from the run that has it.

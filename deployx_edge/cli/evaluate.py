@@ -13,12 +13,12 @@ import typer
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
+    ExportOption,
     FactoryArgumentsOption,
     ForceOption,
     InputShapeOption,
     JsonOption,
     ModelArgument,
-    PictureOption,
     PrecisionOption,
     ThreadsOption,
     VerifyOption,
@@ -55,7 +55,10 @@ DevicesOption = Annotated[
     ),
 ]
 ReferenceOption = Annotated[
-    Path | None, typer.Option("--reference", metavar="MODEL", help="The source of a bundle.")
+    Path | None,
+    typer.Option(
+        "--reference", metavar="MODEL", help="The model that a bundle was made from: the reference."
+    ),
 ]
 MetricOption = Annotated[
     list[str] | None,
@@ -65,14 +68,17 @@ MetricOption = Annotated[
     ),
 ]
 OutputNameOption = Annotated[
-    str | None, typer.Option("--output", metavar="NAME", help="Which output is meant.")
+    str | None,
+    typer.Option(
+        "--output", metavar="NAME", help="The output that is measured, of a model with several."
+    ),
 ]
 PreprocessOption = Annotated[
     list[str] | None,
     typer.Option(
         "--preprocess",
         metavar="KEY=VALUE,…|FILE.yaml",
-        help="How a picture becomes an input, e.g. std=255,fit=letterbox (docs/bundle.md).",
+        help="How an image becomes an input, e.g. std=255,fit=letterbox (docs/bundle.md).",
     ),
 ]
 PostprocessOption = Annotated[
@@ -85,24 +91,33 @@ PostprocessOption = Annotated[
 ]
 ImagesOption = Annotated[
     Path | None,
-    typer.Option("--images", metavar="FOLDER", help="Where the pictures of a list are."),
+    typer.Option("--images", metavar="FOLDER", help="The folder of the images that a list names."),
 ]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="So many samples.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Use at most this number of samples.")
+]
 PerClassOption = Annotated[
-    int | None, typer.Option("--per-class", min=1, help="At most so many of a class.")
+    int | None,
+    typer.Option("--per-class", min=1, help="Use at most this number of samples of each class."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of the choice of samples.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the choice of samples.")]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Stop at a sample that cannot be read.")
 ]
 MinimumOption = Annotated[
     list[str] | None,
-    typer.Option("--min", metavar="METRIC=VALUE", help="Exit code 13 below it."),
+    typer.Option(
+        "--min",
+        metavar="METRIC=VALUE",
+        help="End with exit code 13 if the first metric is below this.",
+    ),
 ]
 MaxDropOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--max-drop", metavar="METRIC=VALUE", help="Exit code 13 further below the reference."
+        "--max-drop",
+        metavar="METRIC=VALUE",
+        help="End with exit code 13 if the first metric is further below the reference than this.",
     ),
 ]
 ReportOption = Annotated[
@@ -110,13 +125,15 @@ ReportOption = Annotated[
     typer.Option(
         "--report",
         metavar="FOLDER",
-        help="Write a page with figures and pictures: reference beside board.",
+        help="Write a page with figures and images: reference beside board.",
     ),
 ]
 ShowOption = Annotated[bool, typer.Option("--show", help="Open that page in the browser.")]
 SaveOutputsOption = Annotated[
     Path | None,
-    typer.Option("--save-outputs", metavar="FOLDER", help="Keep raw outputs, .npz a sample."),
+    typer.Option(
+        "--save-outputs", metavar="FOLDER", help="Keep raw outputs, one .npz for each sample."
+    ),
 ]
 PredictionsOption = Annotated[
     Path | None,
@@ -124,7 +141,9 @@ PredictionsOption = Annotated[
 ]
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", help="Of --predictions: csv (the default) or coco-results."),
+    typer.Option(
+        "--format", help="The format of --predictions: csv (the default) or coco-results."
+    ),
 ]
 
 
@@ -158,12 +177,12 @@ def evaluate(
     wait: WaitOption = True,
     verify: VerifyOption = False,
     force: ForceOption = False,
-    picture: PictureOption = None,
+    export: ExportOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a model's accuracy on boards, beside the reference on the same samples.
 
-    Shares are written as 0.95. A run that was interrupted goes on behind its last sample.
+    Shares are written as 0.95. A run that was interrupted goes on after its last sample.
 
     Example: deployx-edge evaluate examples/digits/digits_cnn.onnx
     --dataset examples/digits/digits_test.npz --device virtual:linux-arm64 --max-drop top1=0.01
@@ -215,7 +234,7 @@ def evaluate(
             progress=progress,
             progress_of=progress_of,
         )
-    _tell(found, as_json=json, picture=picture)
+    _tell(found, as_json=json, export=export)
     if show and report is not None and found.places:
         import webbrowser
 
@@ -243,7 +262,7 @@ def _progress(names: Sequence[str]) -> Iterator[tuple[Progress, Callable[[str], 
         yield progress_of(_ALL), progress_of
 
 
-def _tell(found: Evaluation, *, as_json: bool, picture: Path | None) -> None:
+def _tell(found: Evaluation, *, as_json: bool, export: Path | None) -> None:
     from deployx_edge.cli.console import draw_report, print_json, print_report
     from deployx_edge.report.evaluation import evaluation_document, evaluation_report
 
@@ -252,5 +271,5 @@ def _tell(found: Evaluation, *, as_json: bool, picture: Path | None) -> None:
         print_json(evaluation_document(found))
     else:
         print_report(shown)
-    if picture:
-        draw_report(shown, picture)
+    if export:
+        draw_report(shown, export)

@@ -13,7 +13,10 @@ from deployx_edge.cli.options import JsonOption
 def extract(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="PART.onnx", help="Where the part goes.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="PART.onnx", help="The file that the part is written to."
+        ),
     ],
     start: Annotated[
         list[str] | None,
@@ -61,4 +64,4 @@ def extract(
         f"{output}: {nodes} nodes from {', '.join(found.inputs)} to {', '.join(found.outputs)}"
     )
     for name in found.needless:
-        print_report(f"'{name}' was not needed and is no input of it.")
+        print_report(f"'{name}' was not needed and is not an input of it.")

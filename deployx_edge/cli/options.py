@@ -60,7 +60,7 @@ DevicesOption = Annotated[
         autocompletion=complete_device,
     ),
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="On every device of deployx.toml at once.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Use every device of deployx.toml at once.")]
 WaitOption = Annotated[
     bool,
     typer.Option(
@@ -84,9 +84,9 @@ OptionalDeviceOption = Annotated[
         autocompletion=complete_device,
     ),
 ]
-PictureOption = Annotated[
+ExportOption = Annotated[
     Path | None,
-    typer.Option("--picture", metavar="FILE.svg|html", help="Also draw the result into a file."),
+    typer.Option("--export", metavar="FILE.svg|html", help="Also draw the result into a file."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 InputShapeOption = Annotated[
@@ -95,7 +95,7 @@ InputShapeOption = Annotated[
         "--input",
         metavar="NAME:SHAPE|NAME=VALUE",
         help="An input's shape where the model leaves it open, or another than it says, e.g. "
-        "image:1x3x224x224; :int64 behind it where it is no float32; {224..640} for an axis that "
+        "image:1x3x224x224; :int64 after it if it is not float32; {224..640} for an axis that "
         "stays open. Or a value that an input is fixed to: sr=16000, scale=1,1, state=0.",
     ),
 ]
@@ -111,7 +111,7 @@ SamplesOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--samples",
-        metavar="FILE.npz|PICTURE|FOLDER",
+        metavar="FILE.npz|IMAGE|FOLDER",
         help="Inputs of your own to compare on, beside those made up; may be repeated.",
     ),
 ]
@@ -143,19 +143,30 @@ RewriterOption = Annotated[
     ),
 ]
 SettingsOption = Annotated[
-    str, typer.Option("--settings", metavar="JSON", help="What rewriters find in context.config.")
+    str,
+    typer.Option(
+        "--settings",
+        metavar="JSON",
+        help="Settings as JSON, which rewriters find in context.config.",
+    ),
 ]
 ThreadsOption = Annotated[
     str,
-    typer.Option("--threads", help="Threads, or several: 1,2,4. 0: all that are free."),
+    typer.Option(
+        "--threads", help="The number of threads, or several: 1,2,4; 0 means all free cores."
+    ),
 ]
 PrecisionOption = Annotated[
     str,
-    typer.Option("--precision", help=f"Of {', '.join(PRECISIONS)}; several: fp32,fp16."),
+    typer.Option(
+        "--precision", help=f"The precision to run in: {', '.join(PRECISIONS)}; several: fp32,fp16."
+    ),
 ]
-CoresOption = Annotated[str, typer.Option("--cores", help=f"Of {', '.join(CORES)}.")]
+CoresOption = Annotated[
+    str, typer.Option("--cores", help=f"The cores to run on: {', '.join(CORES)}.")
+]
 AcceleratorOption = Annotated[
-    str, typer.Option("--accelerator", help=f"Of {', '.join(ACCELERATORS)}.")
+    str, typer.Option("--accelerator", help=f"What computes: {', '.join(ACCELERATORS)}.")
 ]
 RuntimeOption = Annotated[
     list[str] | None,
@@ -168,20 +179,34 @@ RuntimeOption = Annotated[
 WarmupOption = Annotated[int, typer.Option("--warmup", min=0, help="Runs before the timed ones.")]
 IterationsOption = Annotated[int, typer.Option("--iterations", "-n", min=0, help="Timed runs.")]
 LinkCostOption = Annotated[
-    bool, typer.Option("--link/--no-link", help="Measure what the link costs, too.")
+    bool, typer.Option("--link/--no-link", help="Measure what the link costs as well.")
 ]
 SecondsOption = Annotated[
-    float, typer.Option("--seconds", min=0.0, help="Time runs for so long, instead of a count.")
+    float,
+    typer.Option(
+        "--seconds", min=0.0, help="Time runs for this many seconds, instead of a number of runs."
+    ),
 ]
 PauseOption = Annotated[
     float, typer.Option("--pause", min=0.0, help="Seconds between two runs, not timed.")
 ]
 MemoryLimitOption = Annotated[
-    int, typer.Option("--memory-limit", min=0, metavar="MIB", help="Of the worker. 0: none.")
+    int,
+    typer.Option(
+        "--memory-limit",
+        min=0,
+        metavar="MIB",
+        help="Memory limit of the worker in MiB; 0 means no limit.",
+    ),
 ]
 WatchdogOption = Annotated[
     float,
-    typer.Option("--watchdog", min=0.1, metavar="SECONDS", help="Longest load or single run."),
+    typer.Option(
+        "--watchdog",
+        min=0.1,
+        metavar="SECONDS",
+        help="The longest time that a load or a single run may take.",
+    ),
 ]
 
 # Of one of many repeats where nobody said for how long.

@@ -11,12 +11,12 @@ from deployx_edge.cli.options import (
     AcceleratorOption,
     CoresOption,
     DeviceOption,
+    ExportOption,
     InputShapeOption,
     IterationsOption,
     JsonOption,
     MemoryLimitOption,
     ModelArgument,
-    PictureOption,
     PrecisionOption,
     RuntimeOption,
     ThreadsOption,
@@ -47,7 +47,7 @@ def profile(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE.json", help="Also write it as JSON.")
     ] = None,
-    picture: PictureOption = None,
+    export: ExportOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show which layers the time goes to, and the precision that each really ran in.
@@ -88,8 +88,8 @@ def profile(
     document = profile_document(result)
     if output:
         write_document(document, output)
-    if picture:
-        draw_report(profile_report(result), picture)
+    if export:
+        draw_report(profile_report(result), export)
     if json:
         print_json(document)
     else:

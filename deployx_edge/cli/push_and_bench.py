@@ -8,6 +8,7 @@ from deployx_edge.cli.options import (
     AllOption,
     CheckpointOption,
     DevicesOption,
+    ExportOption,
     FactoryArgumentsOption,
     ForceOption,
     InputShapeOption,
@@ -15,7 +16,6 @@ from deployx_edge.cli.options import (
     JsonOption,
     LinkCostOption,
     ModelArgument,
-    PictureOption,
     PrecisionOption,
     ThreadsOption,
     VerifyOption,
@@ -39,7 +39,7 @@ def push_and_bench(
     verify: VerifyOption = False,
     force: ForceOption = False,
     output: OutputOption = None,
-    picture: PictureOption = None,
+    export: ExportOption = None,
     json: JsonOption = False,
 ) -> None:
     """Convert, build, push and measure a model on a board: everything in one command.
@@ -62,6 +62,6 @@ def push_and_bench(
         verify=verify,
         force=force,
         output=output,
-        picture=picture,
+        export=export,
         json=json,
     )

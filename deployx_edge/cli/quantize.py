@@ -19,11 +19,11 @@ from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
     ExporterOption,
+    ExportOption,
     FactoryArgumentsOption,
     InputShapeOption,
     JsonOption,
     OptionalDeviceOption,
-    PictureOption,
     RewriterOption,
     SettingsOption,
     VerifyOption,
@@ -54,14 +54,16 @@ def quantize(
         typer.Option(
             "--calibration",
             metavar="FOLDER|FILE",
-            help="Pictures in any folders, a list (.csv) or an .npz with arrays named like the "
+            help="Images in any folders, a list (.csv) or an .npz with arrays named like the "
             "inputs. Not what you measure accuracy on.",
         ),
     ],
     output: OutputOption,
     runtime: RuntimeNameOption = DEFAULT_RUNTIME,
-    count: Annotated[int, typer.Option("--count", min=1, help="So many samples of it.")] = 128,
-    seed: Annotated[int, typer.Option("--seed", help="Of the choice of samples.")] = 0,
+    count: Annotated[
+        int, typer.Option("--count", min=1, help="The number of samples of it that are used.")
+    ] = 128,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the choice of samples.")] = 0,
     preset: Annotated[
         str, typer.Option("--preset", help="fast, balanced or best; the next options change it.")
     ] = "balanced",
@@ -71,21 +73,30 @@ def quantize(
     ] = None,
     equalize: Annotated[
         bool | None,
-        typer.Option("--equalize/--no-equalize", help="Even out channels over layers first."),
+        typer.Option(
+            "--equalize/--no-equalize",
+            help="Even out the ranges of channels over neighbouring layers first.",
+        ),
     ] = None,
     correct_bias: Annotated[
         bool | None,
-        typer.Option("--bias-correction/--no-bias-correction", help="Take off the mean error."),
+        typer.Option(
+            "--bias-correction/--no-bias-correction",
+            help="Correct biases by the mean error that quantization leaves.",
+        ),
     ] = None,
     tuning: Annotated[
         str | None, typer.Option("--tuning", help="Train weights: none, step-size or rounding.")
     ] = None,
     tuning_steps: Annotated[
-        int | None, typer.Option("--tuning-steps", min=1, help="For each block of layers.")
+        int | None,
+        typer.Option("--tuning-steps", min=1, help="Steps of training for each block of layers."),
     ] = None,
     keep_float: Annotated[
         list[str] | None,
-        typer.Option("--keep-float", metavar="LAYER", help="Stays in float; may be repeated."),
+        typer.Option(
+            "--keep-float", metavar="LAYER", help="A layer that stays in float; may be repeated."
+        ),
     ] = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Rank the layers by what each alone costs.")
@@ -100,17 +111,22 @@ def quantize(
     ] = None,
     max_drop: Annotated[
         str | None,
-        typer.Option("--max-drop", metavar="METRIC=VALUE", help=f"{_SEARCH}: so far at most."),
+        typer.Option(
+            "--max-drop",
+            metavar="METRIC=VALUE",
+            help=f"{_SEARCH}: the largest drop of the metric below the reference.",
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help=f"{_SEARCH}: so many samples of it.")
+        int | None,
+        typer.Option("--limit", min=1, help=f"{_SEARCH}: the number of its samples that are used."),
     ] = None,
     images: Annotated[
         Path | None,
         typer.Option(
             "--images",
             metavar="FOLDER",
-            help="Where the pictures are that a list names, of --calibration and of --dataset.",
+            help="The folder of the images that a list names, of --calibration and of --dataset.",
         ),
     ] = None,
     device: OptionalDeviceOption = None,
@@ -127,7 +143,7 @@ def quantize(
     postprocess: PostprocessOption = None,
     name: NameOption = None,
     accept_unproven: AcceptUnprovenOption = False,
-    picture: PictureOption = None,
+    export: ExportOption = None,
     json: JsonOption = False,
 ) -> None:
     """Make an int8 bundle with scales from your data, and say what it costs layer by layer.
@@ -176,8 +192,8 @@ def quantize(
         print_json(quantization_document(made.bundle, made.report, found))
     else:
         print_report(quantization_report(made.bundle, made.report, found))
-    if picture:
-        draw_report(quantization_report(made.bundle, made.report, found), picture)
+    if export:
+        draw_report(quantization_report(made.bundle, made.report, found), export)
 
 
 def _settings(

@@ -37,13 +37,16 @@ def run(
             "--input",
             "-i",
             metavar="FILE|NAME:SHAPE|NAME=VALUE",
-            help="An .npz with arrays named like the inputs, a picture, or an input's shape where "
+            help="An .npz with arrays named like the inputs, an image, or an input's shape where "
             "the model leaves it open, or a value that it is fixed to; may be repeated.",
         ),
     ],
     device: OptionalDeviceOption = None,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE.npz", help="Where outputs go.")
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE.npz", help="The .npz file that outputs are written to."
+        ),
     ] = None,
     dump: Annotated[
         list[str] | None,

@@ -30,7 +30,9 @@ def pull(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Default: sysroot-DEVICE."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="The folder to write; by default sysroot-DEVICE."
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

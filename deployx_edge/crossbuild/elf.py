@@ -80,7 +80,7 @@ def check_archive(path: Path, *, machine: str) -> int:
     count = 0
     for name, header in _archive_members(path):
         if header[:4] != _ELF_MAGIC:
-            raise BuildError(f"{path} holds {name}, which is no object of {machine}.")
+            raise BuildError(f"{path} holds {name}, which is not an object of {machine}.")
         order = "<" if header[_EI_DATA] == 1 else ">"
         (number,) = struct.unpack_from(f"{order}H", header, _MACHINE_OFFSET)
         if number != expected:

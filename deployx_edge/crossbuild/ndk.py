@@ -89,7 +89,7 @@ def _revision(folder: Path, origin: str) -> str:
         text = (folder / "source.properties").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MissingToolError(
-            f"{origin} names {folder}, which is no NDK: it has no source.properties.",
+            f"{origin} names {folder}, which is not an NDK: it has no source.properties.",
             remedy="Name the folder of one release, such as …/ndk/27.2.12479018.",
         ) from error
     found = re.search(r"^Pkg\.Revision\s*=\s*((\d+)\.\S+)\s*$", text, re.MULTILINE)

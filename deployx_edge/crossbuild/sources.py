@@ -138,7 +138,7 @@ def _lacking(archive: Archive, attempts: tuple[Attempt, ...]) -> str:
     tried = "; ".join(f"{attempt.where}: {attempt.found}" for attempt in attempts)
     return (
         f"The source {archive.filename} (sha256 {archive.sha256}, for "
-        f"{', '.join(archive.packages)}) cannot be had ({tried})."
+        f"{', '.join(archive.packages)}) is not available ({tried})."
     )
 
 

@@ -85,9 +85,9 @@ def read_sysroot(folder: Path) -> Sysroot:
             **document,
         )
     except FileNotFoundError as error:
-        raise UsageError(f"{folder} is no sysroot: it has no {SYSROOT_FILE}.", remedy=remedy) from (
-            error
-        )
+        raise UsageError(
+            f"{folder} is not a sysroot: it has no {SYSROOT_FILE}.", remedy=remedy
+        ) from (error)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{path} cannot be read ({error}).", remedy=remedy) from error
 

@@ -13,7 +13,7 @@ class Figure:
     """A metric's value; ``interval`` (95 %): Wilson's for shares of samples, or bootstrapped.
 
     ``least_score`` is that of the boxes it is of, whatever the post-processing keeps; None for
-    what is no figure of boxes.
+    what is not a figure of boxes.
     """
 
     metric: str
@@ -79,7 +79,7 @@ class Accuracy:
     from an interrupted run. ``agreement`` is the mean over the samples of how far it says what
     the reference says: the same class or not, the share of boxes that have a counterpart, the
     share of pixels of the same class. ``changed`` are the samples that differ, least alike first
-    where that is no yes or no. ``per_class`` is the first metric's; ``confusion`` holds all
+    where that is not a yes or no. ``per_class`` is the first metric's; ``confusion`` holds all
     pairs of classes that occur. ``not_finite`` samples have NaN or infinity in an output, and none
     in the reference's.
     """

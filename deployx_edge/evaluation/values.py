@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TrueBoxes:
-    """What is in a picture of N things.
+    """What is in an image of N things.
 
     ``boxes`` (N, 4) are x0, y0, x1, y1 in its pixels, ``classes`` (N,) indices, ``crowd`` (N,)
     says which boxes hold many things (COCO's iscrowd), ``areas`` (N,) are in square pixels.
@@ -34,7 +34,7 @@ class Target:
 
     ``label`` is the index of the sample's class, None where it has none; ``arrays`` holds what
     outputs should be, by their names and in their shapes, with batch size 1; ``boxes`` what is in
-    its picture, and ``mask`` (height, width) the class of each of its pixels (255: does not
+    its image, and ``mask`` (height, width) the class of each of its pixels (255: does not
     count), both None where nobody said.
     """
 
@@ -48,8 +48,8 @@ class Target:
 class Sample:
     """One sample: ``inputs`` by the model's names and shapes, with batch size 1.
 
-    ``geometry`` says how its picture lies in the input; None where there is no picture. ``notes``
-    say what was left aside of it, each as what follows "this picture".
+    ``geometry`` says how its image lies in the input; None where there is no image. ``notes``
+    say what was left aside of it, each as what follows "this image".
     """
 
     name: str
@@ -63,7 +63,7 @@ class Sample:
 class Answer:
     """What a model gave for one sample: its ``outputs`` by name, with batch size 1.
 
-    ``detections`` and ``mask`` (height, width) are what they mean on the sample's picture, where
+    ``detections`` and ``mask`` (height, width) are what they mean on the sample's image, where
     the post-processing says so. ``candidates`` begin with the detections and go on with boxes of
     lower scores, which figures of the whole curve need; None where there are no others.
     """
@@ -76,7 +76,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class CocoNumbers:
-    """The numbers that COCO's files know pictures and classes by, by position and by index."""
+    """The numbers that COCO's files know images and classes by, by position and by index."""
 
     images: tuple[int, ...]
     categories: tuple[int, ...]
@@ -129,7 +129,7 @@ class Source(Protocol):
         ...
 
     def picture(self, position: int) -> Picture | None:
-        """The sample's picture to look at, values in 0 … 255; None where it is none."""
+        """The sample's image to look at, values in 0 … 255; None where it is none."""
         ...
 
     def read(self, position: int) -> Sample:

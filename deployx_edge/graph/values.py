@@ -16,7 +16,7 @@ _MAKES_NO_TENSOR = re.compile("Sequence|Optional|ZipMap")
 
 
 def dtype_of(path: Path, kind: str, value: onnx.ValueInfoProto) -> str:
-    """The element type by NumPy's name; ModelError for what is no tensor."""
+    """The element type by NumPy's name; ModelError for what is not a tensor."""
     import onnx
 
     if not value.type.HasField("tensor_type"):

@@ -36,7 +36,7 @@ class RepeatedRuns:
 class Comparison:
     """What can be said of ``new`` beside ``old``; one of them is None where it has no twin.
 
-    ``verdict`` is one of the words above; where it is no ranking, ``reason`` says why, and
+    ``verdict`` is one of the words above; where it is not a ranking, ``reason`` says why, and
     ``ratio`` is None unless only its width forbids one. ``notes``: what else differs.
     ``rounds``: in how many rounds both ran in turn; 0 for runs that were made apart.
     """

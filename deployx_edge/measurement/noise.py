@@ -65,7 +65,7 @@ def _between(medians: Sequence[float]) -> str | None:
 
 
 def _slowing(samples: BenchSamples) -> str | None:
-    """By the first and the last fifth: one slow start or end is no trend."""
+    """By the first and the last fifth: one slow start or end is not a trend."""
     values = samples.samples_ns
     fifth = len(values) // 5
     if fifth < _ENOUGH_SAMPLES:

@@ -1,4 +1,4 @@
-"""Where a point of a model's input lies in the picture that the input was made from."""
+"""Where a point of a model's input lies in the image that the input was made from."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ IGNORED = 255
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """How a picture of ``width`` by ``height`` pixels lies in a model's input.
+    """How an image of ``width`` by ``height`` pixels lies in a model's input.
 
-    The point ``(x, y)`` of the picture is at ``(x * scale_x + offset_x, y * scale_y + offset_y)``
+    The point ``(x, y)`` of the image is at ``(x * scale_x + offset_x, y * scale_y + offset_y)``
     of the input, which has ``input_width`` by ``input_height`` pixels. Points are continuous:
-    a picture's left edge is 0, its right edge its width.
+    an image's left edge is 0, its right edge its width.
     """
 
     width: int
@@ -32,14 +32,14 @@ class Geometry:
     offset_y: float = 0.0
 
     def boxes_to_input(self, boxes: NDArray[Any]) -> NDArray[np.float64]:
-        """Boxes (N, 4) as x0, y0, x1, y1 in the picture's pixels, in the input's."""
+        """Boxes (N, 4) as x0, y0, x1, y1 in the image's pixels, in the input's."""
         import numpy as np
 
         found: NDArray[np.float64] = np.asarray(boxes, np.float64) * self._scales + self._offsets
         return found
 
     def boxes_to_picture(self, boxes: NDArray[Any]) -> NDArray[np.float64]:
-        """Boxes (N, 4) as x0, y0, x1, y1 in the input's pixels, in the picture's; cut to it."""
+        """Boxes (N, 4) as x0, y0, x1, y1 in the input's pixels, in the image's; cut to it."""
         import numpy as np
 
         found = (np.asarray(boxes, np.float64) - self._offsets) / self._scales
@@ -48,7 +48,7 @@ class Geometry:
         return clipped
 
     def classes_to_picture(self, classes: NDArray[Any]) -> NDArray[Any]:
-        """A map of classes (rows, columns) over the whole input as one over the picture.
+        """A map of classes (rows, columns) over the whole input as one over the image.
 
         (height, width), of the same type; each pixel has what its middle falls on (nearest
         neighbour). What the model was not shown is IGNORED.

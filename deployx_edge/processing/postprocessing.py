@@ -37,7 +37,7 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Detections:
-    """Boxes of one picture, best first: (N, 4) x0 y0 x1 y1 in pixels, (N,) scores and classes."""
+    """Boxes of one image, best first: (N, 4) x0 y0 x1 y1 in pixels, (N,) scores and classes."""
 
     boxes: Floats
     scores: Floats
@@ -80,9 +80,9 @@ def classify(step: PostProcessing, scores: NDArray[Any], count: int = 5) -> tupl
 def detect(
     step: PostProcessing, outputs: Mapping[str, NDArray[Any]], geometry: Geometry
 ) -> Detections:
-    """The boxes that one sample's outputs say, in the pixels of its picture.
+    """The boxes that one sample's outputs say, in the pixels of its image.
 
-    Decoded as ``step.boxes`` says, suppressed class by class, mapped back and cut to the picture;
+    Decoded as ``step.boxes`` says, suppressed class by class, mapped back and cut to the image;
     boxes that are empty there are dropped, as is what holds NaN. Raises UsageError for outputs
     that cannot be of the format.
     """
@@ -110,7 +110,7 @@ def detect(
 def class_map(
     step: PostProcessing, outputs: Mapping[str, NDArray[Any]], geometry: Geometry
 ) -> NDArray[np.uint8]:
-    """The class of each pixel of one sample's picture, (height, width); IGNORED where not seen.
+    """The class of each pixel of one sample's image, (height, width); IGNORED where not seen.
 
     Raises UsageError for an output that is no such scores, or has more than 255 classes.
     """

@@ -1,4 +1,4 @@
-"""Boxes and masks drawn on pictures."""
+"""Boxes and masks drawn on images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deployx_edge.processing.geometry import IGNORED
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LARGEST, _SMALLEST = 360, 180  # pixels of a picture's longer side
+_LARGEST, _SMALLEST = 360, 180  # pixels of an image's longer side
 _GOLDEN = 0.618033988749895  # neighbouring numbers get colours that lie far apart
 _MASK_WEIGHT = 0.7
 
@@ -28,14 +28,14 @@ def colour_of(index: int) -> tuple[int, int, int]:
 
 
 def shown_size(width: int, height: int) -> tuple[int, int]:
-    """The size in which a picture is shown: small ones larger, large ones smaller."""
+    """The size in which an image is shown: small ones larger, large ones smaller."""
     longer = max(width, height)
     factor = _LARGEST / longer if longer > _LARGEST else max(1.0, _SMALLEST / longer)
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
 def fitted(picture: Image.Image) -> Image.Image:
-    """The picture in RGB in the size in which it is shown."""
+    """The image in RGB in the size in which it is shown."""
     method = Image.Resampling.NEAREST if max(picture.size) < _SMALLEST else Image.Resampling.BOX
     return picture.convert("RGB").resize(shown_size(*picture.size), method)
 
@@ -46,7 +46,7 @@ def with_boxes(
     classes: Sequence[int],
     words: Sequence[str],
 ) -> Image.Image:
-    """The picture as it is shown with boxes (N, 4) in its own pixels, each with its words."""
+    """The image as it is shown with boxes (N, 4) in its own pixels, each with its words."""
     drawn = fitted(picture)
     scale = drawn.width / picture.width, drawn.height / picture.height
     pen = ImageDraw.Draw(drawn)
@@ -64,7 +64,7 @@ def with_boxes(
 
 
 def with_mask(picture: Image.Image, mask: NDArray[numpy.uint8]) -> Image.Image:
-    """The picture as it is shown under the colours of its pixels' classes.
+    """The image as it is shown under the colours of its pixels' classes.
 
     Class 0, mostly the ground, stays as it is; what does not count is white.
     """
@@ -79,7 +79,7 @@ def with_mask(picture: Image.Image, mask: NDArray[numpy.uint8]) -> Image.Image:
 
 
 def embedded(picture: Image.Image) -> str:
-    """The picture as an address that holds all of it."""
+    """The image as an address that holds all of it."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

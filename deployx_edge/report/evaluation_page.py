@@ -1,4 +1,4 @@
-"""An evaluation as one static page that loads nothing: figures, confusion, pictures."""
+"""An evaluation as one static page that loads nothing: figures, confusion, images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deployx_edge.report.evaluation import shown_interval, shown_value
 if TYPE_CHECKING:
     from deployx_edge.evaluation.results import Accuracy, Confusion, Evaluation
 
-_MOST_CLASSES = 40  # in the picture of the confusion matrix
+_MOST_CLASSES = 40  # in the image of the confusion matrix
 _MOST_ROWS = 200
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 78em; padding: 0 1em;
@@ -30,7 +30,7 @@ figure { margin: 0 0 1.6em; } figcaption { margin-bottom: .3em; }
 
 @dataclass(frozen=True, kw_only=True)
 class PictureRow:
-    """One sample: why it is shown, and pictures with what each of them is, as data addresses."""
+    """One sample: why it is shown, and images with what each of them is, as data addresses."""
 
     name: str
     reason: str
@@ -40,7 +40,7 @@ class PictureRow:
 def evaluation_page(
     evaluation: Evaluation, rows: Sequence[PictureRow], legend: Sequence[str] = ()
 ) -> str:
-    """The whole page as HTML; ``legend`` are the classes whose colours the pictures have."""
+    """The whole page as HTML; ``legend`` are the classes whose colours the images have."""
     title = f"{evaluation.model} on {evaluation.dataset}"
     places = [place for place in (evaluation.reference, *evaluation.places) if place is not None]
     parts = [
@@ -93,7 +93,7 @@ def _classes(place: Accuracy) -> str:
 
 
 def _matrix(place: Accuracy) -> str:
-    """A picture of the matrix where it is small enough, and the pairs most often confused."""
+    """An image of the matrix where it is small enough, and the pairs most often confused."""
     wrong = sorted(
         (entry for entry in place.confusion if entry.truth != entry.found),
         key=lambda entry: -entry.count,
@@ -170,7 +170,7 @@ def _pictures(rows: Sequence[PictureRow], legend: Sequence[str]) -> str:
         f'<span style="background: rgb{colour_of(index)}">{escape(name)}</span>'
         for index, name in enumerate(legend[:_MOST_CLASSES])
     )
-    return f'<h2>Pictures</h2><p class="legend">{colours}</p>' + "\n".join(figures)
+    return f'<h2>Images</h2><p class="legend">{colours}</p>' + "\n".join(figures)
 
 
 def _notes(evaluation: Evaluation) -> str:

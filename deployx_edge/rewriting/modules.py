@@ -31,7 +31,7 @@ def module_class(place: Place) -> type:
     found = place.value
     if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
         raise UsageError(
-            f"'{place.path}' is no class of torch.nn.Module, so that no module can stand in.",
+            f"'{place.path}' is not a class of torch.nn.Module, so that no module can stand in.",
             remedy="Rewrite a function with function_rewriter.",
         )
     return found

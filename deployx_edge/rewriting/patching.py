@@ -90,7 +90,7 @@ def target_at(place: Place) -> Target:
     function = raw.__func__ if isinstance(raw, (staticmethod, classmethod)) else raw
     if not callable(function) or isinstance(function, type):
         raise UsageError(
-            f"'{place.path}' is no function or method, but of the type {type(raw).__name__}.",
+            f"'{place.path}' is not a function or method, but of the type {type(raw).__name__}.",
             remedy="Rewrite a class with module_rewriter, or one of its methods.",
         )
     return Target(place=place, raw=raw, original=getattr(function, _ORIGINAL, function))

@@ -41,7 +41,7 @@ class SymbolicWriter:
         except TypeError as error:
             raise UsageError(
                 f"{self._who} cannot take the arguments that it is called with: {error}.",
-                remedy="Behind graph it takes what the original takes, in the same order.",
+                remedy="After graph it takes what the original takes, in the same order.",
             ) from error
         given = [*bound.args[1:], *bound.kwargs.values()]
         inputs = self.rewriter.inputs

@@ -169,7 +169,7 @@ class ConversionRequest:
 
 
 def refuse_unknown(names: Sequence[str], known: Sequence[str], *, remedy: str) -> None:
-    """UsageError for a name that is no layer's, with the nearest that are."""
+    """UsageError for a name that is not a layer's, with the nearest that are."""
     import difflib
 
     for name in names:

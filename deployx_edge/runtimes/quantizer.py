@@ -173,7 +173,7 @@ class Quantizer(Protocol):
 
 
 def check_layers(names: Sequence[str], known: Sequence[str]) -> None:
-    """UsageError for a name that is no layer's, with the nearest that are."""
+    """UsageError for a name that is not a layer's, with the nearest that are."""
     remedy = "`deployx-edge quantize` lists the layers by name."
     refuse_unknown(names, known, remedy=remedy)
 

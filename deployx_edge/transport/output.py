@@ -188,7 +188,7 @@ def _check_output(argv: Sequence[str], count: int, most: int = MOST_OUTPUT_BYTES
 
 
 def _feed(channel: Channel, input: bytes) -> None:
-    """Write slice by slice; a program that does not want its input is no error."""
+    """Write slice by slice; a program that does not want its input is not an error."""
     rest = memoryview(input)
     with contextlib.suppress(LinkLostError):
         while rest:

@@ -258,7 +258,7 @@ def _facts(transport: Transport, patterns: Sequence[str]) -> Iterator[tuple[str,
         elif kind in ("file", "folder", "broken", "absent"):
             yield kind, fact
         else:
-            raise TransportError(f"{transport.uri} lists what is no file: {line[:200]!r}.")
+            raise TransportError(f"{transport.uri} lists what is not a file: {line[:200]!r}.")
 
 
 def _lines(output: bytes) -> list[str]:

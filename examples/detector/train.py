@@ -1,4 +1,4 @@
-"""Train the detector on drawn shapes and say how good it is on pictures it has not seen.
+"""Train the detector on drawn shapes and say how good it is on images it has not seen.
 
 Needs torch, numpy and pillow; run it from the repository's root:
 
@@ -34,7 +34,7 @@ from examples.shapes.drawing import MOST_SHAPES, Picture, draw_many, to_input
 HERE = Path(__file__).resolve().parent
 SEED = 20261121
 PICTURES, HELD_OUT = 3000, 200
-SAVED = 24  # of the held-out pictures, in shapes_test.npz
+SAVED = 24  # of the held-out images, in shapes_test.npz
 EPOCHS = 8
 BATCH = 32
 FINE_UP_TO = 40  # pixels; larger shapes are the coarse scale's
@@ -107,7 +107,7 @@ def train(pictures: list[Picture]) -> Detector:
 
 
 def detect(network: Detector, pictures: list[Picture]) -> NDArray[np.float32]:
-    """Detections (N, 50, 6) of the pictures, with every score that NMS leaves."""
+    """Detections (N, 50, 6) of the images, with every score that NMS leaves."""
     whole = detector_with_nms(score_threshold=0.01)
     whole.load_state_dict(network.state_dict())
     images = torch.from_numpy(to_input(np.stack([picture.pixels for picture in pictures])))
@@ -156,7 +156,7 @@ def report(network: Detector, pictures: list[Picture]) -> None:
         right_ones += int(right[scores >= 0.3].sum())
         all_ones += int((scores >= 0.3).sum())
         print(f"{name}: AP at IoU 0.5 {precisions[-1]:.4f}")
-    print(f"mAP at IoU 0.5 on {len(pictures)} held-out pictures: {np.mean(precisions):.4f}")
+    print(f"mAP at IoU 0.5 on {len(pictures)} held-out images: {np.mean(precisions):.4f}")
     print(
         f"at score 0.3: precision {right_ones / all_ones:.4f} ({right_ones} of {all_ones}), "
         f"recall {right_ones / len(labels):.4f} ({right_ones} of {len(labels)})"
@@ -164,7 +164,7 @@ def report(network: Detector, pictures: list[Picture]) -> None:
 
 
 def save_test_pictures(pictures: list[Picture]) -> None:
-    """Pictures with their boxes as arrays, four as the model's input, and two as PNG files."""
+    """Images with their boxes as arrays, four as the model's input, and two as PNG files."""
     pixels = np.stack([picture.pixels for picture in pictures])
     boxes = np.zeros((len(pictures), MOST_SHAPES, 4), dtype=np.float32)
     labels = np.full((len(pictures), MOST_SHAPES), -1, dtype=np.int64)

@@ -26,7 +26,7 @@ SEED = 20261121
 EPOCHS = 60
 HELD_OUT = 450  # the last ones, in the data set's own order
 CALIBRATION = 128  # of the others, the first
-PICTURE_SCALE = 16  # the test pictures are 128 x 128, so that people can see them
+PICTURE_SCALE = 16  # the test images are 128 x 128, so that people can see them
 
 
 class DigitsCnn(nn.Module):
@@ -70,7 +70,7 @@ def train(images: torch.Tensor, labels: torch.Tensor) -> DigitsCnn:
 
 
 def export(network: DigitsCnn, path: Path) -> None:
-    """Write the ONNX file; what the model expects of a picture travels in its metadata."""
+    """Write the ONNX file; what the model expects of an image travels in its metadata."""
     torch.onnx.export(
         network,
         (torch.zeros(1, 1, 8, 8),),
@@ -96,7 +96,7 @@ def export(network: DigitsCnn, path: Path) -> None:
 
 
 def save_test_images(images: np.ndarray, labels: np.ndarray) -> None:
-    """The held-out images as arrays, and the first of each of three classes as a picture."""
+    """The held-out images as arrays, and the first of each of three classes as an image."""
     np.savez_compressed(HERE / "digits_test.npz", image=images, labels=labels)
     for digit in (3, 5, 8):
         first = images[np.flatnonzero(labels == digit)[0], 0]

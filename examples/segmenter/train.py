@@ -1,4 +1,4 @@
-"""Train the segmenter on drawn shapes and say how good it is on pictures it has not seen.
+"""Train the segmenter on drawn shapes and say how good it is on images it has not seen.
 
 Needs torch, numpy and pillow; run it from the repository's root:
 
@@ -26,7 +26,7 @@ from examples.shapes.drawing import Picture, draw_many, to_input
 HERE = Path(__file__).resolve().parent
 SEED = 20261121
 PICTURES, HELD_OUT = 2000, 100
-SAVED = 24  # of the held-out pictures, in shapes_test.npz
+SAVED = 24  # of the held-out images, in shapes_test.npz
 EPOCHS = 8
 BATCH = 8
 
@@ -57,7 +57,7 @@ def train(pictures: list[Picture]) -> Segmenter:
 def intersections_over_unions(
     seen: NDArray[np.int64], masks: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
-    """For each class, the pixels in both over the pixels in either, of all pictures together."""
+    """For each class, the pixels in both over the pixels in either, of all images together."""
     both = [((seen == label) & (masks == label)).sum() for label in range(CLASSES)]
     either = [((seen == label) | (masks == label)).sum() for label in range(CLASSES)]
     ious: NDArray[np.float64] = np.array(both) / np.array(either)
@@ -73,12 +73,12 @@ def report(network: Segmenter, pictures: list[Picture]) -> None:
     ious = intersections_over_unions(seen, masks)
     for name, iou in zip(("ground", *NAMES), ious, strict=True):
         print(f"{name}: IoU {iou:.4f}")
-    print(f"mIoU on {len(pictures)} held-out pictures: {ious.mean():.4f}")
+    print(f"mIoU on {len(pictures)} held-out images: {ious.mean():.4f}")
     print(f"pixels right: {(seen == masks).mean():.4f}")
 
 
 def save_test_pictures(pictures: list[Picture]) -> None:
-    """Pictures with their masks as arrays, four as the model's input, and two as PNG files."""
+    """Images with their masks as arrays, four as the model's input, and two as PNG files."""
     pixels = np.stack([picture.pixels for picture in pictures])
     masks = np.stack([picture.mask for picture in pictures])
     np.savez_compressed(

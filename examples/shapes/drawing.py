@@ -1,6 +1,6 @@
-"""Draw pictures of circles, squares and triangles, for the detector and the segmenter.
+"""Draw images of circles, squares and triangles, for the detector and the segmenter.
 
-The same seed gives the same pictures. The ground is a gradient with blotches, stripes, thin
+The same seed gives the same images. The ground is a gradient with blotches, stripes, thin
 lines and noise; the shapes lie on it in any turn, may overlap a little, and differ from
 what is under them in at least one colour. Needs numpy and pillow.
 """
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 CLASSES = ("circle", "square", "triangle")
-MOST_SHAPES = 5  # in one picture; there is at least one
+MOST_SHAPES = 5  # in one image; there is at least one
 
 _FINENESS = 4  # shapes are drawn so many times larger, and their edges averaged
-_SMALLEST, _LARGEST = 0.16, 0.5  # a shape's diameter, as a part of the picture's side
+_SMALLEST, _LARGEST = 0.16, 0.5  # a shape's diameter, as a part of the image's side
 _COVERED = 0.15  # so much of the smaller of two boxes may lie in the other
 _CONTRAST = 70.0  # of 255, in the colour that differs most
-_LEVELS = 8  # colours are multiples of it, so that files of pictures stay small
+_LEVELS = 8  # colours are multiples of it, so that files of images stay small
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A square picture with what is on it; later shapes cover earlier ones.
+    """A square image with what is on it; later shapes cover earlier ones.
 
     ``pixels`` (side, side, 3) are RGB; ``boxes`` (N, 4) are x0, y0, x1, y1 in pixels, of
     the whole shape, also where it is covered; ``labels`` (N,) index ``CLASSES``; ``mask``
@@ -41,7 +41,7 @@ class Picture:
 
 
 def draw(random: np.random.Generator, side: int) -> Picture:
-    """One picture of ``side`` x ``side`` pixels."""
+    """One image of ``side`` x ``side`` pixels."""
     canvas = _ground(random, side)
     mask = np.zeros((side, side), dtype=np.uint8)
     boxes: list[Floats] = []
@@ -69,7 +69,7 @@ def draw(random: np.random.Generator, side: int) -> Picture:
 
 
 def draw_many(seed: int, count: int, side: int) -> list[Picture]:
-    """``count`` pictures; other seeds give other ones."""
+    """``count`` images; other seeds give other ones."""
     random = np.random.default_rng(seed)
     return [draw(random, side) for _ in range(count)]
 

@@ -1,10 +1,10 @@
-"""Write drawn pictures as a data set: for calibration, or to measure accuracy on more of them.
+"""Write drawn images as a data set: for calibration, or to measure accuracy on more of them.
 
     python -m examples.shapes.write FOLDER [--count 128] [--side 128] [--seed 1]
 
-``FOLDER/images`` holds the pictures, ``FOLDER/annotations.json`` their boxes as COCO has them,
-``FOLDER/masks`` the class of each pixel (0: ground). Another seed gives other pictures; the
-examples' own test pictures and those that they were trained on have none of the seeds below 1000.
+``FOLDER/images`` holds the images, ``FOLDER/annotations.json`` their boxes as COCO has them,
+``FOLDER/masks`` the class of each pixel (0: ground). Another seed gives other images; the
+examples' own test images and those that they were trained on have none of the seeds below 1000.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     write(draw_many(arguments.seed, arguments.count, arguments.side), arguments.folder)
-    print(f"{arguments.count} pictures in {arguments.folder}")
+    print(f"{arguments.count} images in {arguments.folder}")
 
 
 if __name__ == "__main__":

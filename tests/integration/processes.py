@@ -25,7 +25,7 @@ def descendants(pid):
 
 
 def _living_by_parent():
-    """Every process that is no zombie, by its parent; any of them may end meanwhile."""
+    """Every process that is not a zombie, by its parent; any of them may end meanwhile."""
     found = {}
     for place in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -36,7 +36,7 @@ def _living_by_parent():
 
 
 def is_alive(pid):
-    """Whether a process exists and is no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):

@@ -170,8 +170,8 @@ def test_debug_tells_the_phases(tmp_path):
 
 
 def test_results_can_be_had_as_pictures(tmp_path):
-    deployx("bench", DIGITS, "-d", "local:", "--picture", "bench.svg", cwd=tmp_path)
-    deployx("profile", DIGITS, "-d", "local:", "--picture", "profile.html", cwd=tmp_path)
+    deployx("bench", DIGITS, "-d", "local:", "--export", "bench.svg", cwd=tmp_path)
+    deployx("profile", DIGITS, "-d", "local:", "--export", "profile.html", cwd=tmp_path)
     assert "<svg" in (tmp_path / "bench.svg").read_text()
     assert "ConvolutionDepthWise" in (tmp_path / "profile.html").read_text()
 

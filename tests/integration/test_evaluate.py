@@ -146,7 +146,7 @@ def test_a_link_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def pictures(folder: Path) -> Path:
-    """A folder a class, of the example's three pictures, and one that is none."""
+    """A folder a class, of the example's three images, and one that is none."""
     for digit in (3, 5, 8):
         (folder / str(digit)).mkdir(parents=True)
         Image.open(DIGITS / f"digit_{digit}.png").save(folder / str(digit) / "a.png")

@@ -122,7 +122,7 @@ def test_masks_on_boards(
 
 
 def coco_of_shapes(folder: Path) -> Path:
-    """The detector's test pictures as files with a COCO list, on a larger ground."""
+    """The detector's test images as files with a COCO list, on a larger ground."""
     with np.load(EXAMPLES / "detector" / "shapes_test.npz") as file:
         pixels, boxes, labels = file["pixels"], file["boxes"], file["labels"]
     folder.mkdir()
@@ -155,7 +155,7 @@ def coco_of_shapes(folder: Path) -> Path:
 
 
 def test_coco_with_a_cut_and_its_results_file(detector: Path, tmp_path: Path) -> None:
-    """The middle is cut out; boxes come back onto the wide picture, and pycocotools agrees."""
+    """The middle is cut out; boxes come back onto the wide image, and pycocotools agrees."""
     path = coco_of_shapes(tmp_path / "coco")
     results = tmp_path / "results.json"
     chosen = replace(

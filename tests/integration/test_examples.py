@@ -88,7 +88,7 @@ def test_the_detector_with_its_post_processing_on_the_host(tmp_path: Path) -> No
     with np.load(tmp_path / "a.npz") as found, np.load(tmp_path / "b.npz") as wanted:
         assert found["detections"].shape == wanted["detections"].shape == (4, 50, 6)
         kept = wanted["detections"][..., 4] > 0
-        assert kept.sum() >= 4  # something was seen in each picture
+        assert kept.sum() >= 4  # something was seen in each image
         np.testing.assert_allclose(
             found["detections"][kept], wanted["detections"][kept], rtol=0, atol=1e-2
         )

@@ -56,7 +56,7 @@ def test_the_board_is_within_a_point_of_the_reference(
 
 
 def drawn(folder: Path, side: int) -> Path:
-    """Pictures to calibrate on: none of those that the examples are measured on."""
+    """Images to calibrate on: none of those that the examples are measured on."""
     folder.mkdir(parents=True)
     for index, picture in enumerate(draw_many(1, 32, side)):
         Image.fromarray(picture.pixels).save(folder / f"{index}.png")

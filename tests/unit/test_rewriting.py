@@ -181,7 +181,7 @@ def target(path: str) -> Target:
 
 
 def test_what_is_no_function() -> None:
-    with pytest.raises(UsageError, match="is no function or method, but of the type int"):
+    with pytest.raises(UsageError, match="is not a function or method, but of the type int"):
         target(f"{HERE}.Example.number")
     with pytest.raises(UsageError, match="Rewrite a class with module_rewriter"):
         target(f"{HERE}.Example")

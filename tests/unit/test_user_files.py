@@ -85,7 +85,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "model.param": read_param,
     "model.table": read_table,
     "arrays.npz": read_content,
-    "picture.png": open_picture,
+    "image.png": open_picture,
     "model.onnx": make_bundle,
 }
 

@@ -63,7 +63,7 @@ class ArraySource:
         """There are no such numbers."""
 
     def picture(self, position: int) -> Picture | None:
-        """An only input of 1 or 3 channels as a picture, its values spread over 0 … 255."""
+        """An only input of 1 or 3 channels as an image, its values spread over 0 … 255."""
         if len(self.inputs) != 1:
             return None
         return picture_of_array(next(iter(self.inputs.values()))[position])

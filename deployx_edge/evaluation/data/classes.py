@@ -33,7 +33,7 @@ def match_classes(
     A word is a class's name (letters' case, ``_`` and ``-`` do not count), or its index. Where
     no word is either and it may be assumed, the sorted words are the classes in order, which a
     note says; a model that has names must then have as many. ``what`` is what the words are,
-    for messages ("folder", "label"). Raises UsageError for a word that is no class.
+    for messages ("folder", "label"). Raises UsageError for a word that is not a class.
     """
     found = sorted(set(words))
     if not labels:
@@ -71,7 +71,7 @@ def match_classes(
 def class_table(classes: Sequence[str], labels: Sequence[str]) -> tuple[int, ...]:
     """The model's index of each class that a data set numbers in the order of ``classes``.
 
-    The same numbers where either has no names. Raises UsageError for a name that is no class.
+    The same numbers where either has no names. Raises UsageError for a name that is not a class.
     """
     if not classes or not labels:
         return tuple(range(len(classes or labels)))
@@ -80,11 +80,11 @@ def class_table(classes: Sequence[str], labels: Sequence[str]) -> tuple[int, ...
 
 
 def check_index(index: int, labels: Sequence[str], *, what: str) -> None:
-    """UsageError where ``index`` is no class of a model whose classes are called ``labels``."""
+    """UsageError where ``index`` is not a class of a model whose classes are called ``labels``."""
     if index < 0 or (labels and index >= len(labels)):
         most = f"the model's classes are 0 to {len(labels) - 1}" if labels else "classes start at 0"
         raise UsageError(
-            f"The {what} {index} is no class: {most}.", remedy="Number the classes from 0."
+            f"The {what} {index} is not a class: {most}.", remedy="Number the classes from 0."
         )
 
 
@@ -119,7 +119,7 @@ def _no_class(unknown: Sequence[str], labels: Sequence[str], what: str) -> Usage
     more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
     if _is_index(word):
         return UsageError(
-            f"The {what} '{word}'{more} is no class: the model's are 0 to {len(labels) - 1}.",
+            f"The {what} '{word}'{more} is not a class: the model's are 0 to {len(labels) - 1}.",
             remedy="Number the classes from 0, or call them by their names.",
         )
     loose = {_loose(label): label for label in labels}

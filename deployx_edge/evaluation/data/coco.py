@@ -1,4 +1,4 @@
-"""Pictures with boxes and outlines of things, as COCO's JSON lists them.
+"""Images with boxes and outlines of things, as COCO's JSON lists them.
 
 The format: T.-Y. Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, and
 cocodataset.org ("Data format", object detection).
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """One thing in a picture: x, y, width and height in pixels, and COCO's own outline."""
+    """One thing in an image: x, y, width and height in pixels, and COCO's own outline."""
 
     category: int
     box: tuple[float, float, float, float]
@@ -41,7 +41,7 @@ class Annotation:
 
 @dataclass(frozen=True, kw_only=True)
 class CocoSource:
-    """The pictures of a COCO file, read one at a time.
+    """The images of a COCO file, read one at a time.
 
     ``sizes`` are their widths and heights as the file says them, None where it does not;
     ``indices`` the model's class of each of COCO's categories. Where it is not ``annotated``, as
@@ -69,7 +69,7 @@ class CocoSource:
 
     @property
     def labels(self) -> None:
-        """A picture has no class of its own."""
+        """An image has no class of its own."""
 
     @property
     def truths(self) -> frozenset[str]:
@@ -85,7 +85,7 @@ class CocoSource:
         return hash_file(self.files[position])
 
     def read(self, position: int) -> Sample:
-        """The picture as the model takes it, with what is in it; UsageError where not readable."""
+        """The image as the model takes it, with what is in it; UsageError where not readable."""
         opened = self.input.open(self.files[position])
         picture = opened.picture
         size = self.sizes[position]
@@ -131,12 +131,12 @@ def read_coco(
     masks: bool,
     labelled: bool,
 ) -> CocoSource:
-    """The pictures that a COCO file lists, in ``images`` or beside the file.
+    """The images that a COCO file lists, in ``images`` or beside the file.
 
     Categories are matched with the model's ``labels`` by name; where it has none, they are its
     classes in the order of their numbers (behind one for the ground where ``masks``). Raises
-    UsageError for a file that is none, for annotations of pictures or categories that are not
-    listed, and for pictures that do not lie there.
+    UsageError for a file that is none, for annotations of images or categories that are not
+    listed, and for images that do not lie there.
     """
     data = _document(path)
     pictures = {_number(path, "images", item): item for item in _entries(path, data, "images")}
@@ -180,7 +180,7 @@ def _fill(
     categories: Mapping[int, str],
     masks: bool,
 ) -> None:
-    """Put each annotation to its picture; UsageError for one of no picture or category."""
+    """Put each annotation to its image; UsageError for one of no image or category."""
     for index, item in enumerate(entries):
         where = f"annotation {index} in {path}"
         thing = _annotation(where, item, keep_outline=masks)
@@ -238,7 +238,7 @@ def _document(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read as JSON: {reason}.") from error
     if not is_coco(data):
         raise UsageError(
-            f"{path} is no data set of COCO's form.",
+            f"{path} is not a data set of COCO's form.",
             remedy="It has 'images', 'categories' and, but for a test's, 'annotations'.",
         )
     return dict(data)

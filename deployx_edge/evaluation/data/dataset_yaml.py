@@ -19,7 +19,7 @@ class Description:
     """A data set as its file describes it; paths are resolved, None where not given.
 
     ``kind`` is one of KINDS; ``path`` the folder or file itself; ``images`` the folder of its
-    pictures and ``labels`` that of its masks; ``classes`` the names of what it numbers.
+    images and ``labels`` that of its masks; ``classes`` the names of what it numbers.
     """
 
     kind: str
@@ -69,7 +69,7 @@ def _path(path: Path, data: dict[str, Any], key: str) -> Path | None:
     if word is None:
         return None
     if not isinstance(word, str) or not word:
-        raise UsageError(f"'{key}' in {path} is no path.")
+        raise UsageError(f"'{key}' in {path} is not a path.")
     found = path.parent / word
     if "\\" in word and not found.exists():  # written on Windows
         found = path.parent / word.replace("\\", "/")

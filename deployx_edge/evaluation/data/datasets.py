@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A sample to look at: its picture, None where it is none, and what is right."""
+    """A sample to look at: its image, None where it is none, and what is right."""
 
     picture: Picture | None
     target: Target
@@ -59,7 +59,7 @@ class Dataset:
         What single samples have to say is counted over the latest iteration.
         """
         told = (
-            f"{count} of {len(self._read)} pictures: each {note}."
+            f"{count} of {len(self._read)} images: each {note}."
             for note, count in self._noted.items()
         )
         return (*self._source.notes, *told)
@@ -97,14 +97,14 @@ class Dataset:
 
     @property
     def coco(self) -> CocoNumbers | None:
-        """COCO's numbers: of the pictures that the latest iteration gave, and of the classes."""
+        """COCO's numbers: of the images that the latest iteration gave, and of the classes."""
         numbers = self._source.coco
         if numbers is None:
             return None
         return replace(numbers, images=tuple(numbers.images[place] for place in self._read))
 
     def read_again(self, index: int) -> Shown:
-        """The picture of the sample at that index among those given last, and what is right."""
+        """The image of the sample at that index among those given last, and what is right."""
         position = self._read[index]
         return Shown(
             picture=self._source.picture(position), target=self._source.read(position).target
@@ -185,11 +185,11 @@ def open_dataset(
     ``inputs``, ``outputs``, ``preprocessing`` and ``labels`` (the names of its classes, may be
     empty) are the model's. ``per_class`` and ``limit`` choose a part, the same for the same
     ``seed``. ``strict`` makes an error of a sample that cannot be read. Where not ``labelled``
-    (calibration), nothing needs to say what is right, and any folder of pictures will do; where
+    (calibration), nothing needs to say what is right, and any folder of images will do; where
     ``varied``, a sample of one value only is as one that cannot be read.
     ``task`` is the kind of the model's post-processing, ``images`` the folder that a list's
-    pictures are in.
-    Everything but the pictures themselves is checked here. Raises UsageError.
+    images are in.
+    Everything but the images themselves is checked here. Raises UsageError.
     """
     wanted = Wanted(
         inputs=inputs,

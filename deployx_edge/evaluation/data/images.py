@@ -1,4 +1,4 @@
-"""Pictures as samples: a folder a class, a list with labels, or only pictures."""
+"""Images as samples: a folder a class, a list with labels, or only images."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 _NAMED = 3
-# Where what is right of a picture is said, by the task of the model.
+# Where what is right of an image is said, by the task of the model.
 ADVICE = {
     "classification": "Put them into one sub-folder a class, or list them in a CSV file: "
     "file,label.",
-    "detection": "Boxes come in COCO's .json (--images FOLDER names where its pictures are), or in "
+    "detection": "Boxes come in COCO's .json (--images FOLDER names where its images are), or in "
     "an .npz file with pixels, boxes and labels; a .json without annotations gives predictions.",
-    "segmentation": "Masks lie in a folder beside the pictures' (images and masks), in COCO's "
+    "segmentation": "Masks lie in a folder beside the images' (images and masks), in COCO's "
     ".json, or in an .npz file with pixels and mask.",
 }
 _TRUTHS = {"classification": "labels", "detection": "boxes", "segmentation": "masks"}
@@ -39,7 +39,7 @@ _TRUTHS = {"classification": "labels", "detection": "boxes", "segmentation": "ma
 
 @dataclass(frozen=True, kw_only=True)
 class PictureInput:
-    """The one input of a model that takes pictures, and how a picture becomes it."""
+    """The one input of a model that takes images, and how an image becomes it."""
 
     spec: TensorSpec
     step: PreProcessing
@@ -49,7 +49,7 @@ class PictureInput:
         return open_picture(path, self.step.range)
 
     def sample(self, name: str, opened: OpenedPicture, target: Target) -> Sample:
-        """The sample that a picture makes; UsageError where it cannot be converted."""
+        """The sample that an image makes; UsageError where it cannot be converted."""
         loaded = input_from_picture(opened.picture, self.step)
         array = loaded.array if len(self.spec.shape) == loaded.array.ndim else loaded.array[0]
         return Sample(
@@ -63,7 +63,7 @@ class PictureInput:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSource:
-    """Picture files, read one at a time."""
+    """Image files, read one at a time."""
 
     kind: str
     classes: tuple[str, ...]
@@ -74,7 +74,7 @@ class PictureSource:
     input: PictureInput
 
     def read(self, position: int) -> Sample:
-        """The picture as the model takes it; UsageError where it cannot be read."""
+        """The image as the model takes it; UsageError where it cannot be read."""
         target = Target(label=None if self.labels is None else self.labels[position])
         opened = self.input.open(self.files[position])
         return self.input.sample(self.names[position], opened, target)
@@ -108,18 +108,18 @@ def hash_file(path: Path) -> str | None:
 def picture_input(
     inputs: Sequence[TensorSpec], preprocessing: Sequence[PreProcessing]
 ) -> PictureInput:
-    """What pictures become; UsageError where this model cannot be given pictures alone."""
+    """What images become; UsageError where this model cannot be given images alone."""
     if len(inputs) != 1:
         names = ", ".join(spec.name for spec in inputs)
         raise UsageError(
-            f"The model has {len(inputs)} inputs ({names}); pictures can only be one.",
+            f"The model has {len(inputs)} inputs ({names}); images can only be one.",
             remedy="Give an .npz file with arrays named like the inputs.",
         )
     spec = inputs[0]
     step = next((step for step in preprocessing if step.input == spec.name), None)
     if step is None:
         raise UsageError(
-            f"Nothing says how a picture becomes the input '{spec.name}'.",
+            f"Nothing says how an image becomes the input '{spec.name}'.",
             remedy="Give --preprocess when the bundle is made, or an .npz file.",
         )
     sizes = {"N": 1, "C": step.channels, "H": step.height, "W": step.width}
@@ -134,7 +134,7 @@ def picture_input(
     )
     if not fits or spec.dtype != step.dtype:
         raise UsageError(
-            f"Pre-processing makes {format_shape(made)} {step.dtype} of a picture; the input "
+            f"Pre-processing makes {format_shape(made)} {step.dtype} of an image; the input "
             f"'{spec.name}' is {format_shape(spec.shape)} {spec.dtype}.",
             remedy="Give an .npz file with arrays as the model takes them.",
         )
@@ -144,7 +144,7 @@ def picture_input(
 def class_folders(
     path: Path, labels: Sequence[str], given: PictureInput, task: str = "classification"
 ) -> PictureSource:
-    """The pictures in ``path``, whose sub-folders are classes.
+    """The images in ``path``, whose sub-folders are classes.
 
     Where there are none, a UsageError says what a model for that ``task`` needs.
     """
@@ -154,13 +154,13 @@ def class_folders(
     if not full:
         _refuse_flat(path, task)
     notes = [
-        f"The folder '{folder.name}' holds no pictures."
+        f"The folder '{folder.name}' holds no images."
         for folder, files in by_folder.items()
         if not files
     ]
     loose = sum(_is_picture(file) for file in _visible(path))
     if loose:
-        notes.append(f"{loose} pictures in {path} itself are in no class and were left aside.")
+        notes.append(f"{loose} images in {path} itself are in no class and were left aside.")
     found = match_classes([folder.name for folder in full], labels, what="folder")
     files = [(folder, file) for folder in full for file in full[folder]]
     return PictureSource(
@@ -175,7 +175,7 @@ def class_folders(
 
 
 def unlabelled(path: Path, labels: Sequence[str], given: PictureInput) -> PictureSource:
-    """All pictures in ``path`` and below, of no class."""
+    """All images in ``path`` and below, of no class."""
     files = _pictures(path)
     if not files:
         raise _no_pictures(path)
@@ -198,7 +198,7 @@ def listed(
     given: PictureInput,
     images: Path | None = None,
 ) -> PictureSource:
-    """The pictures that a list names, with their labels.
+    """The images that a list names, with their labels.
 
     Names are relative to ``images``, else to the list ``path``.
     """
@@ -243,13 +243,13 @@ def _named_file(folder: Path, name: str) -> Path:
 
 
 def pictures_below(path: Path) -> list[Path]:
-    """All pictures in a folder and below, sorted by name; UsageError where it cannot be read."""
+    """All images in a folder and below, sorted by name; UsageError where it cannot be read."""
     return _pictures(path)
 
 
 def _refuse_flat(path: Path, task: str) -> None:
     if any(_is_picture(file) for file in _visible(path)):
-        raise UsageError(f"The pictures in {path} have no {_TRUTHS[task]}.", remedy=ADVICE[task])
+        raise UsageError(f"The images in {path} have no {_TRUTHS[task]}.", remedy=ADVICE[task])
     raise _no_pictures(path, task)
 
 
@@ -258,8 +258,8 @@ def _no_pictures(path: Path, task: str = "classification") -> UsageError:
         "Name a folder with one sub-folder a class" if task == "classification" else ADVICE[task]
     )
     return UsageError(
-        f"The folder {path} holds no pictures.",
-        remedy=f"{first.rstrip('.')}; pictures are {', '.join(SUFFIXES)}.",
+        f"The folder {path} holds no images.",
+        remedy=f"{first.rstrip('.')}; images are {', '.join(SUFFIXES)}.",
     )
 
 

@@ -13,7 +13,7 @@ from deployx_edge.files import LARGE, read_text
 
 _FILE_WORDS = ("file", "filename", "file_name", "filepath", "path", "image", "picture", "name")
 _LABEL_WORDS = ("label", "labels", "class", "class_name", "target", "category")
-_EXAMPLE = "Write one line a picture: file,label."
+_EXAMPLE = "Write one line an image: file,label."
 
 
 @dataclass(frozen=True, kw_only=True)

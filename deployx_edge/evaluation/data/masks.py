@@ -1,4 +1,4 @@
-"""Pictures with the class of each pixel beside them, as in PASCAL VOC.
+"""Images with the class of each pixel beside them, as in PASCAL VOC.
 
 M. Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 88 (2010) 303-338: a PNG
 whose palette indices are the classes, 255 where it does not count.
@@ -29,7 +29,7 @@ _FOLDERS = (("JPEGImages", "SegmentationClass"), ("images", "masks"), ("images",
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSource:
-    """Picture files with files of masks, read one at a time.
+    """Image files with files of masks, read one at a time.
 
     ``table`` is the model's class of each class of the masks, empty where they are the same.
     """
@@ -49,7 +49,7 @@ class MaskSource:
 
     @property
     def labels(self) -> None:
-        """A picture has no class of its own."""
+        """An image has no class of its own."""
 
     @property
     def truths(self) -> frozenset[str]:
@@ -65,17 +65,17 @@ class MaskSource:
         return self.input.open(self.files[position]).picture
 
     def content_hash(self, position: int) -> str | None:
-        """The sha256 of the picture's file; None where it cannot be read."""
+        """The sha256 of the image's file; None where it cannot be read."""
         return hash_file(self.files[position])
 
     def read(self, position: int) -> Sample:
-        """The picture as the model takes it, with its mask; UsageError where not readable."""
+        """The image as the model takes it, with its mask; UsageError where not readable."""
         opened = self.input.open(self.files[position])
         picture = opened.picture
         mask = _read_mask(self.masks[position])
         if mask.shape != (picture.height, picture.width):
             raise UsageError(
-                f"{self.masks[position]} has {mask.shape[1]}x{mask.shape[0]} pixels, its picture "
+                f"{self.masks[position]} has {mask.shape[1]}x{mask.shape[0]} pixels, its image "
                 f"{picture.width}x{picture.height}."
             )
         target = Target(mask=renumbered(mask, self.table))
@@ -83,7 +83,7 @@ class MaskSource:
 
 
 def mask_folders(path: Path) -> tuple[Path, Path] | None:
-    """The folders of pictures and of masks in ``path``; None where it has no such two."""
+    """The folders of images and of masks in ``path``; None where it has no such two."""
     for images, masks in _FOLDERS:
         if (path / images).is_dir() and (path / masks).is_dir():
             return path / images, path / masks
@@ -98,10 +98,10 @@ def read_masks(
     *,
     classes: Sequence[str] = (),
 ) -> MaskSource:
-    """Each mask in ``masks`` with the picture in ``images`` that is called the same.
+    """Each mask in ``masks`` with the image in ``images`` that is called the same.
 
     ``classes`` names what the masks number, where that is not the model's order. Raises
-    UsageError for a mask without a picture.
+    UsageError for a mask without an image.
     """
     pictures = {file.stem: file for file in pictures_below(images)}
     found = [file for file in pictures_below(masks) if file.suffix.lower() in (".png", ".bmp")]
@@ -110,10 +110,10 @@ def read_masks(
     lonely = [file.name for file in found if file.stem not in pictures]
     if lonely:
         more = f" (and {len(lonely) - 1} more)" if len(lonely) > 1 else ""
-        raise UsageError(f"The mask '{lonely[0]}'{more} has no picture in {images}.")
+        raise UsageError(f"The mask '{lonely[0]}'{more} has no image in {images}.")
     notes = []
     if len(pictures) > len(found):
-        notes.append(f"{len(pictures) - len(found)} pictures have no mask and were left aside.")
+        notes.append(f"{len(pictures) - len(found)} images have no mask and were left aside.")
     return MaskSource(
         classes=tuple(labels or classes),
         names=tuple(pictures[file.stem].relative_to(images).as_posix() for file in found),

@@ -50,7 +50,7 @@ class Wanted:
     classes: tuple[str, ...] = ()
 
     def pictures(self) -> PictureInput:
-        """How pictures become the input; UsageError where this model cannot have them."""
+        """How images become the input; UsageError where this model cannot have them."""
         return picture_input(self.inputs, self.preprocessing)
 
 
@@ -69,7 +69,7 @@ def open_source(path: Path, wanted: Wanted) -> Source:
         return _list(path, wanted)
     if suffix == ".json":
         return _coco(path, wanted)
-    raise UsageError(f"{path} is no data set.", remedy=f"Name {_KINDS}.")
+    raise UsageError(f"{path} is not a data set.", remedy=f"Name {_KINDS}.")
 
 
 def _folder(path: Path, wanted: Wanted) -> Source:
@@ -141,7 +141,7 @@ def _described(path: Path, wanted: Wanted) -> Source:
         images, masks = folders or (None, None)
         images, masks = found.images or images, found.labels or masks
         if images is None or masks is None:
-            raise UsageError(f"{path} does not say where pictures and masks are.")
+            raise UsageError(f"{path} does not say where images and masks are.")
         return _masks(images, masks, wanted)
     assert found.path is not None  # as the description was checked
     opener = {"folder": _folder, "csv": _list, "npz": _arrays, "coco": _coco}[found.kind]

@@ -1,4 +1,4 @@
-"""Pictures as an array of uint8 in an ``.npz`` file, with labels, boxes or masks beside them."""
+"""Images as an array of uint8 in an ``.npz`` file, with labels, boxes or masks beside them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MASKS = ("mask", "masks")
 
 @dataclass(frozen=True, kw_only=True)
 class PixelSource:
-    """Pictures in memory: ``pixels`` (N, H, W) or (N, H, W, 1 or 3), uint8, RGB.
+    """Images in memory: ``pixels`` (N, H, W) or (N, H, W, 1 or 3), uint8, RGB.
 
     Gray may be of uint16 too, or of any numbers where the pre-processing has a range.
 
@@ -63,7 +63,7 @@ class PixelSource:
         """There are no such numbers."""
 
     def picture(self, position: int) -> Picture:
-        """The picture at that index."""
+        """The image at that index."""
         return self._opened(position).picture
 
     def _opened(self, position: int) -> OpenedPicture:
@@ -74,7 +74,7 @@ class PixelSource:
         return hash_arrays({PIXELS: self.pixels[position]})
 
     def read(self, position: int) -> Sample:
-        """The picture as the model takes it."""
+        """The image as the model takes it."""
         target = Target(
             label=None if self.labels is None else self.labels[position],
             boxes=self._boxes(position),
@@ -105,7 +105,7 @@ def read_pixels(
     labelled: bool,
     classes: Sequence[str] = (),
 ) -> PixelSource:
-    """The pictures of an ``.npz`` file that has an array ``pixels``.
+    """The images of an ``.npz`` file that has an array ``pixels``.
 
     Beside it ``labels`` (N), ``boxes`` (N, k, 4) with ``labels`` (N, k), or ``mask`` (N, H, W).
     ``classes`` names what these number, where that is not the model's order. Raises UsageError

@@ -31,11 +31,11 @@ def coco_tools(module: str) -> Any:
 def draw_outline(
     outline: Any, box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """The pixels (height, width) of a thing in a picture of ``size`` (width, height).
+    """The pixels (height, width) of a thing in an image of ``size`` (width, height).
 
     ``outline`` is a list of polygons, or a run-length code, compressed or not; where there is
     none, the box is filled. Raises UsageError for anything else, and for what reaches beyond the
-    picture by more than the picture's own size.
+    image by more than the image's own size.
     """
     width, height = size
     if not outline:
@@ -58,7 +58,7 @@ def _draw_runs(outline: dict[str, Any], size: tuple[int, int]) -> NDArray[np.boo
     """
     width, height = size
     if outline.get("size") != [height, width]:
-        raise UsageError(f"An outline's size is not that of its picture, {height} by {width}.")
+        raise UsageError(f"An outline's size is not that of its image, {height} by {width}.")
     runs = outline.get("counts")
     if isinstance(runs, str):
         runs = _uncompressed(runs)
@@ -78,7 +78,7 @@ def _uncompressed(text: str) -> list[int]:
     for letter in text:
         bits = ord(letter) - _FIRST_LETTER
         if not 0 <= bits < 64 or shift > 60:
-            raise UsageError("The counts of an outline are no compressed run-length code.")
+            raise UsageError("The counts of an outline are not compressed run-length code.")
         value |= (bits & 0x1F) << shift
         shift += 5
         if bits & 0x20:
@@ -101,7 +101,7 @@ def _draw_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> NDArray[np
             raise UsageError("An outline's polygon is not a list of x and y.")
         across, down = corners[::2], corners[1::2]
         if max(abs(across).max() / width, abs(down).max() / height) > 2:
-            raise UsageError("An outline's polygon lies far beyond its picture.")
+            raise UsageError("An outline's polygon lies far beyond its image.")
     tools = coco_tools("mask")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its arrays are of an older numpy's kind

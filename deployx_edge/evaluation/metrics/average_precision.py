@@ -2,7 +2,7 @@
 
 T.-Y. Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; cocodataset.org, "Detection
 evaluation": the mean over classes and over intersections over union of 0.5, 0.55 … 0.95 of the
-precision at 101 recalls, of at most 100 boxes a picture. Boxes of a crowd count neither way.
+precision at 101 recalls, of at most 100 boxes an image. Boxes of a crowd count neither way.
 
 A high recall is reached by boxes of low scores. What a deployment shows begins at a score at which
 few boxes are wrong; a figure of those alone would tell less of the model than of that score. So it
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_SCORE = 0.001
-MOST_BOXES = 100  # a picture
+MOST_BOXES = 100  # an image
 _RECALLS = np.linspace(0.0, 1.0, 101)
 # A bootstrap of fewer draws says little about the ends of an interval.
 _DRAWS, _FEWEST_DRAWS = 500, 100
@@ -39,7 +39,7 @@ _WORK = 20_000_000  # boxes times draws: seconds, not minutes
 class BoxLedger:
     """The boxes of all samples, found and true; several metrics share one.
 
-    It grows by the boxes of each sample (at most 100, some 50 bytes each), not by its picture.
+    It grows by the boxes of each sample (at most 100, some 50 bytes each), not by its image.
     """
 
     def __init__(self, classes: int) -> None:

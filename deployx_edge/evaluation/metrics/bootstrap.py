@@ -1,4 +1,4 @@
-"""How sure a figure is that is no share of samples, and the difference of two: by resampling."""
+"""How sure a figure is that is not a share of samples, and the difference of two: by resampling."""
 
 from __future__ import annotations
 

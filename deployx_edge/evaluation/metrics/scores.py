@@ -37,7 +37,7 @@ def top_k_hits(scores: NDArray[Any], labels: Sequence[int], k: int) -> NDArray[n
     """Whether each sample's class is among the ``k`` with the highest scores.
 
     ``scores`` are (samples, classes). Of equal scores the lower index is first, as in
-    ``preprocessing.classify``; a sample with a NaN among its scores is no hit. Top-5 is the
+    ``preprocessing.classify``; a sample with a NaN among its scores is not a hit. Top-5 is the
     measure of O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015.
     """
     values, truth = _scored(scores, labels)
@@ -113,7 +113,7 @@ def mean_absolute_error(found: NDArray[Any], wanted: NDArray[Any]) -> float:
 def peak_signal_to_noise(found: NDArray[Any], wanted: NDArray[Any], peak: float) -> float:
     """PSNR = 10 log₁₀(peak² / MSE) in decibels; infinite where nothing differs.
 
-    ``peak`` is the largest value that a signal can have: 1 or 255 for pictures (Q. Huynh-Thu
+    ``peak`` is the largest value that a signal can have: 1 or 255 for images (Q. Huynh-Thu
     and M. Ghanbari, Electronics Letters 44 (2008) 800-801).
     """
     return decibels(mean_squared_error(found, wanted), peak)

@@ -1,4 +1,4 @@
-"""Structural similarity of pictures."""
+"""Structural similarity of images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _K1, _K2 = 0.01, 0.03
 
 
 def structural_similarity(found: NDArray[Any], wanted: NDArray[Any], peak: float = 1.0) -> float:
-    """SSIM of two pictures, −1 … 1, the mean over their pixels and channels.
+    """SSIM of two images, −1 … 1, the mean over their pixels and channels.
 
     Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, IEEE Transactions on Image Processing 13
     (2004) 600-612: windows of 11 by 11 weighted by a normal distribution of 1.5 pixels, those that
-    lie within the picture; K₁ = 0.01, K₂ = 0.03; ``peak`` is the largest value there can be. The
+    lie within the image; K₁ = 0.01, K₂ = 0.03; ``peak`` is the largest value there can be. The
     last two axes are rows and columns, or those before colours in the last. Raises UsageError
     for shapes that differ, or are less than a window.
     """
@@ -33,7 +33,7 @@ def structural_similarity(found: NDArray[Any], wanted: NDArray[Any], peak: float
     one, other = _planes(found), _planes(wanted)
     if min(one.shape[1:]) < _WINDOW:
         raise UsageError(
-            f"ssim needs pictures of {_WINDOW}x{_WINDOW} at least, this is "
+            f"ssim needs images of {_WINDOW}x{_WINDOW} at least, this is "
             f"{format_shape(found.shape)}."
         )
     mean_one, mean_other = _averaged(one), _averaged(other)
@@ -50,7 +50,7 @@ def _planes(array: NDArray[Any]) -> NDArray[np.float64]:
     """(planes, rows, columns) of float64."""
     values = np.asarray(array, dtype=np.float64)
     if values.ndim < 2:
-        raise UsageError(f"ssim is of pictures; this is {format_shape(values.shape)}.")
+        raise UsageError(f"ssim is of images; this is {format_shape(values.shape)}.")
     if values.ndim > 2 and values.shape[-1] in (1, 3) and values.shape[-3] not in (1, 3):
         values = np.moveaxis(values, -1, -3)
     return values.reshape(-1, *values.shape[-2:])

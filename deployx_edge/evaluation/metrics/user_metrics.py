@@ -3,7 +3,7 @@
 A function takes (outputs, target) of one sample (arrays by the outputs' names, batch size 1;
 ``values.Target``) and gives a number; the metric is the mean over all samples. A class, made
 without arguments, has ``update(outputs, target)`` and ``value`` (an attribute, or a method), for
-what is no mean.
+what is not a mean.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def load_user_metric(name: str) -> UserMetric:
     module_name, _, path = name.partition(":")
     words = path.split(".")
     if not all(word.isidentifier() for word in [*module_name.split("."), *words]):
-        raise UsageError(f"'{name}' is no metric.", remedy="Write package.module:function.")
+        raise UsageError(f"'{name}' is not a metric.", remedy="Write package.module:function.")
     found: Any = _imported(module_name)
     for word in words:
         if not hasattr(found, word):

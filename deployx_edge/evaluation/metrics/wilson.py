@@ -42,7 +42,7 @@ def wilson_interval(successes: int, count: int, *, confidence: float = 0.95) -> 
     (1927) 209-212. It stays within 0 … 1 and has a width at p = 0 and p = 1 too.
     """
     if not 0 <= successes <= count or count < 1:
-        raise UsageError(f"{successes} of {count} samples is no proportion.")
+        raise UsageError(f"{successes} of {count} samples is not a proportion.")
     z = _quantile(confidence)
     share = successes / count
     middle = share + z * z / (2 * count)

@@ -58,7 +58,7 @@ class PatternGraph(Links):
         return shape is not None and self.shape(node.output[0]) == shape
 
     def number(self, tensor: str) -> float | None:
-        """The value of a constant of one element, None where it is no float.
+        """The value of a constant of one element, None where it is not a float.
 
         Whole numbers are left alone: what is computed with them is rounded.
         """

@@ -1,4 +1,4 @@
-"""Pictures to a model's input: one way for every command."""
+"""Images to a model's input: one way for every command."""
 
 from deployx_edge.processing.preprocessing.arrays import read_content, write_content
 from deployx_edge.processing.preprocessing.inputs import (

@@ -1,4 +1,4 @@
-"""Pictures to a model's input: one way for every command."""
+"""Images to a model's input: one way for every command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedPicture:
-    """One sample made of a picture, (1, C, H, W) or (1, H, W, C), and where the picture lies.
+    """One sample made of an image, (1, C, H, W) or (1, H, W, C), and where the image lies.
 
     ``notes`` are those of ``OpenedPicture``.
     """
@@ -30,24 +30,24 @@ class LoadedPicture:
 
 
 def load_picture(path: Path, step: PreProcessing) -> NDArray[Any]:
-    """The picture as an array of one sample: (1, C, H, W) or (1, H, W, C) of the input's type.
+    """The image as an array of one sample: (1, C, H, W) or (1, H, W, C) of the input's type.
 
-    Raises UsageError where the file cannot be read as a picture.
+    Raises UsageError where the file cannot be read as an image.
     """
     return load_with_geometry(path, step).array
 
 
 def load_with_geometry(path: Path, step: PreProcessing) -> LoadedPicture:
-    """The picture as an input, and how to find the way back; raises as ``load_picture``."""
+    """The image as an input, and how to find the way back; raises as ``load_picture``."""
     opened = open_picture(path, step.range)
     return replace(input_from_picture(opened.picture, step), notes=opened.notes)
 
 
 def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
-    """What the pre-processing makes of a picture with values of 0 … 255 (``open_picture``).
+    """What the pre-processing makes of an image with values of 0 … 255 (``open_picture``).
 
     Resizing is Pillow's, value by value; colours become gray as Pillow does it (ITU-R 601-2), and
-    gray stands for each colour. Raises UsageError for a picture without pixels.
+    gray stands for each colour. Raises UsageError for an image without pixels.
     """
     import warnings
 
@@ -60,7 +60,7 @@ def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
         geometry = geometry_of(step, coloured.width, coloured.height)
         resized = _resized(coloured, step)
     except (OSError, ValueError, MemoryError) as error:
-        raise UsageError(f"The picture cannot be converted: {error}.") from error
+        raise UsageError(f"The image cannot be converted: {error}.") from error
     pixels = np.asarray(resized)
     if pixels.dtype == np.uint8:
         values = _looked_up(pixels.reshape(step.height, step.width, step.channels), step)
@@ -96,7 +96,7 @@ def _computed(levels: NDArray[Any], step: PreProcessing) -> list[NDArray[Any]]:
 
 
 def geometry_of(step: PreProcessing, width: int, height: int) -> Geometry:
-    """How a picture of that size lies in the input that the pre-processing makes of it."""
+    """How an image of that size lies in the input that the pre-processing makes of it."""
     scale_x, scale_y = step.width / width, step.height / height
     left, top = 0.0, 0.0
     if step.fit == "letterbox":
@@ -149,7 +149,7 @@ def _scaled(
     mode: str,
     box: tuple[float, float, float, float] | None = None,
 ) -> Picture:
-    """The picture, or the part of it in ``box``, in that size."""
+    """The image, or the part of it in ``box``, in that size."""
     from PIL import Image
 
     if mode == "opencv-bilinear":
@@ -173,7 +173,7 @@ def _scaled(
 
 def _letterbox_size(step: PreProcessing, width: int, height: int) -> tuple[int, int]:
     ratio = min(step.width / width, step.height / height)
-    # At least a pixel: a picture may be a thousand times wider than high.
+    # At least a pixel: an image may be a thousand times wider than high.
     return max(1, round(width * ratio)), max(1, round(height * ratio))
 
 

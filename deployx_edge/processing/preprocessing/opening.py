@@ -1,8 +1,8 @@
-"""Picture files and arrays of pixels as pictures whose values lie in 0 … 255.
+"""Image files and arrays of pixels as images whose values lie in 0 … 255.
 
 Pillow's modes of eight bits a value are left as they are. In the others (I;16, I, F) a value may
 be anything, and Pillow's own conversion cuts it to 0 … 255, which makes black and white of a
-picture. So they become F with black at 0.0 and white at 255.0, between two values that are known:
+image. So they become F with black at 0.0 and white at 255.0, between two values that are known:
 by the file, or by what the user says with ``range``.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The names of the files that are pictures, where a folder is searched for them.
+# The names of the files that are images, where a folder is searched for them.
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"),
     *(".pgm", ".ppm", ".pbm", ".pnm", ".gif", ".jp2"),
@@ -46,9 +46,9 @@ _ONE_CHANNEL = ("1", "L", "LA", "La")
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedPicture:
-    """A picture with values of 0 … 255, in one of Pillow's modes of eight bits a value or in F.
+    """An image with values of 0 … 255, in one of Pillow's modes of eight bits a value or in F.
 
-    ``notes`` say what was left aside or is doubtful, each as what follows "this picture".
+    ``notes`` say what was left aside or is doubtful, each as what follows "this image".
     """
 
     picture: Picture
@@ -70,7 +70,7 @@ class _Depth:
 
 
 def open_picture(path: Path, value_range: Range | None = None) -> OpenedPicture:
-    """The picture as it is to be seen: turned as its EXIF says, decoded, values in 0 … 255.
+    """The image as it is to be seen: turned as its EXIF says, decoded, values in 0 … 255.
 
     Of one channel, ``value_range`` says which of the file's values are black and white; without it
     they are the least and the largest that the file can hold. Raises UsageError where nothing
@@ -82,7 +82,7 @@ def open_picture(path: Path, value_range: Range | None = None) -> OpenedPicture:
         depth, notes = _depth_of(file), _notes_of(file)
         turned = ImageOps.exif_transpose(file)
         turned.load()
-        picture, more = _in_levels(f"The picture {path}", turned, depth, value_range)
+        picture, more = _in_levels(f"The image {path}", turned, depth, value_range)
         return OpenedPicture(picture=picture, notes=(*notes, *more))
 
     return _with_file(path, opened)
@@ -112,7 +112,7 @@ def open_class_indices(path: Path) -> NDArray[Any]:
 
 
 def picture_of_pixels(pixels: NDArray[Any]) -> Picture:
-    """A picture of an array of uint8: (H, W), (H, W, 1) gray or (H, W, 3) RGB."""
+    """An image of an array of uint8: (H, W), (H, W, 1) gray or (H, W, 3) RGB."""
     from PIL import Image
 
     colours = pixels.shape[2:]
@@ -125,7 +125,7 @@ def picture_of_pixels(pixels: NDArray[Any]) -> Picture:
 
 
 def open_pixels(pixels: NDArray[Any], value_range: Range | None = None) -> OpenedPicture:
-    """A picture of an array as ``picture_of_pixels`` takes it, or of gray of other numbers.
+    """An image of an array as ``picture_of_pixels`` takes it, or of gray of other numbers.
 
     Gray is (H, W) or (H, W, 1). Numbers other than uint8 and uint16 need ``value_range``. Raises
     UsageError for anything else.
@@ -136,11 +136,11 @@ def open_pixels(pixels: NDArray[Any], value_range: Range | None = None) -> Opene
     known = pixels.dtype == "uint16" or (value_range is not None and pixels.dtype.kind in "iuf")
     if pixels.dtype == "uint8" or not gray or not known:
         picture = picture_of_pixels(pixels)
-        found, notes = _in_levels("The picture of uint8", picture, _EIGHT_BITS, value_range)
+        found, notes = _in_levels("The image of uint8", picture, _EIGHT_BITS, value_range)
         return OpenedPicture(picture=found, notes=notes)
     values = pixels.reshape(pixels.shape[:2]).astype(np.float64)
     depth = _Depth(white=65535 if pixels.dtype == "uint16" else None)
-    found, notes = _scaled(f"The picture of {pixels.dtype}", values, depth, value_range)
+    found, notes = _scaled(f"The image of {pixels.dtype}", values, depth, value_range)
     return OpenedPicture(picture=found, notes=notes)
 
 
@@ -167,12 +167,12 @@ def _with_file(path: Path, use: Callable[[Any], T]) -> T:
                     raise UsageError(f"{path} has more than {_LARGEST_PICTURE} pixels.")
                 return use(file)
     except FileNotFoundError as error:
-        raise UsageError(f"The picture {path} does not exist.") from error
+        raise UsageError(f"The image {path} does not exist.") from error
     except UsageError:
         raise
     except Exception as error:  # Pillow's plug-ins raise whatever their formats led them to
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"{path} cannot be read as a picture: {reason}.") from error
+        raise UsageError(f"{path} cannot be read as an image: {reason}.") from error
 
 
 def _raw_mode(file: Any) -> str:
@@ -211,7 +211,7 @@ def _inverted(tags: Any) -> bool:
 
 def _notes_of(file: Any) -> tuple[str, ...]:
     notes = []
-    # Cameras put a preview beside the picture, in MPO.
+    # Cameras put a preview beside the image, in MPO.
     if file.format != "MPO" and getattr(file, "is_animated", False):
         notes.append("holds several, of which the first is taken")
     words = getattr(file, "tile", None) or [("", (), 0, "")]
@@ -225,7 +225,7 @@ def _notes_of(file: Any) -> tuple[str, ...]:
 def _in_levels(
     what: str, picture: Picture, depth: _Depth, value_range: Range | None
 ) -> tuple[Picture, tuple[str, ...]]:
-    """The picture with values of 0 … 255, and notes."""
+    """The image with values of 0 … 255, and notes."""
     import numpy as np
 
     if is_deep(picture):
@@ -236,15 +236,15 @@ def _in_levels(
     assert value_range is not None and depth.white is not None and depth.factor is not None
     if picture.mode not in _ONE_CHANNEL:
         raise UsageError(
-            f"{what} is of the mode {picture.mode}; a range is for pictures of one channel.",
-            remedy="Leave range out of --preprocess, or take other pictures.",
+            f"{what} is of the mode {picture.mode}; a range is for images of one channel.",
+            remedy="Leave range out of --preprocess, or take other images.",
         )
     largest = round(depth.white * depth.factor)
     if value_range[1] > largest:
         raise UsageError(
             f"{what} holds values of 0 … {largest} (mode {picture.mode}), and "
             f"{_told(value_range)} is beyond them.",
-            remedy="Leave range out of --preprocess, or take pictures of the depth that it says.",
+            remedy="Leave range out of --preprocess, or take images of the depth that it says.",
         )
     gray = plain(picture, "L")
     return _scaled(what, np.asarray(gray).astype(np.float64), depth, value_range)
@@ -253,7 +253,7 @@ def _in_levels(
 def _scaled(
     what: str, values: NDArray[Any], depth: _Depth, value_range: Range | None
 ) -> tuple[Picture, tuple[str, ...]]:
-    """A picture of mode F: black is 0.0, white 255.0; and notes."""
+    """An image of mode F: black is 0.0, white 255.0; and notes."""
     import numpy as np
     from PIL import Image
 
@@ -284,7 +284,7 @@ def _scaled(
 
 
 def _doubts(values: NDArray[Any], depth: _Depth) -> tuple[str, ...]:
-    """Whether sixteen bits look like fewer, which would make a picture nearly black."""
+    """Whether sixteen bits look like fewer, which would make an image nearly black."""
     largest = float(values.max(initial=0.0))
     if depth.white != 65535 or depth.factor != 1.0 or not 0.0 < largest <= _FEWER_BITS[-1]:
         return ()
@@ -300,7 +300,7 @@ def _told(value_range: Range) -> str:
 
 
 def plain(picture: Picture, mode: str) -> Picture:
-    """The picture as L, RGB or, where its values are not of eight bits, F.
+    """The image as L, RGB or, where its values are not of eight bits, F.
 
     Raises ValueError for modes that cannot become it.
     """

@@ -12,7 +12,7 @@ MODES = ("nearest", "area", "bilinear", "bicubic", "opencv-bilinear")
 FITS = ("stretch", "crop", "letterbox")
 PLACES = ("centre", "corner")
 COLOURS = ("rgb", "bgr", "gray")
-# What a picture can be made into: every type of an input but bool.
+# What an image can be made into: every type of an input but bool.
 PICTURE_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "bool")
 
 _KEYS = (
@@ -55,7 +55,7 @@ def parse_preprocessing(text: str, inputs: Sequence[NamedShape]) -> PreProcessin
         range=words.interval("range") if words.given("range") else None,
     )
     if step.dtype not in PICTURE_DTYPES:
-        raise UsageError(f"The input '{spec.name}' is {spec.dtype}, which no picture becomes.")
+        raise UsageError(f"The input '{spec.name}' is {spec.dtype}, which no image becomes.")
     _check_fit(step, words)
     if 0.0 in step.std:
         raise UsageError("A std of 0 in --preprocess would divide by zero.")
@@ -88,17 +88,17 @@ def _layout_of(spec: NamedShape) -> str:
 
 
 def _axes(spec: NamedShape, layout: str) -> tuple[int, int, int]:
-    """Channels, height and width of an input that can be a picture."""
+    """Channels, height and width of an input that can be an image."""
     if len(spec.shape) not in (3, 4):
         raise UsageError(
-            f"The input '{spec.name}' is {format_shape(spec.shape)}: a picture needs "
+            f"The input '{spec.name}' is {format_shape(spec.shape)}: an image needs "
             "channels, height and width."
         )
     last = spec.shape[-3:]
     channels, height, width = last if layout == "NCHW" else (last[2], last[0], last[1])
     if channels not in (1, 3):
         raise UsageError(
-            f"The input '{spec.name}' is {format_shape(spec.shape)} ({layout}); a picture has "
+            f"The input '{spec.name}' is {format_shape(spec.shape)} ({layout}); an image has "
             "1 or 3 channels."
         )
     return channels, height, width
@@ -107,7 +107,7 @@ def _axes(spec: NamedShape, layout: str) -> tuple[int, int, int]:
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise UsageError(f"'{text}' is no size.", remedy="Write resize=WIDTHxHEIGHT.")
+        raise UsageError(f"'{text}' is not a size.", remedy="Write resize=WIDTHxHEIGHT.")
     if not (1 <= int(width) <= 65535 and 1 <= int(height) <= 65535):
-        raise UsageError(f"'{text}' is no size from 1x1 to 65535x65535.")
+        raise UsageError(f"'{text}' is not a size from 1x1 to 65535x65535.")
     return int(width), int(height)

@@ -50,7 +50,7 @@ class Words:
     def _mapping(self, text: str) -> dict[str, Any]:
         data = _loaded(text, None)
         if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-            raise UsageError(f"'{text[:80]}' is no mapping of keys.", remedy=_HELP[self._option])
+            raise UsageError(f"'{text[:80]}' is not a mapping of keys.", remedy=_HELP[self._option])
         return data
 
     def _listed(self, text: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Words:
         """A whole number from ``low`` to ``high``."""
         text = self.text(key, str(otherwise))
         if not (text.isascii() and text.isdigit() and low <= int(text[:9]) <= high):
-            raise UsageError(f"{self._option} {key}={text} is no whole number {low} to {high}.")
+            raise UsageError(f"{self._option} {key}={text} is not a whole number {low} to {high}.")
         return int(text)
 
     def chosen(self, key: str, specs: Sequence[NamedShape]) -> NamedShape:

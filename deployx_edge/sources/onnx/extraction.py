@@ -175,7 +175,7 @@ def _part(
         _name_by_labels(part.graph, [*first, *last])
         onnx.checker.check_model(part)
     except (ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"The part is no valid model: {one_line(error)}.") from error
+        raise ModelError(f"The part is not a valid model: {one_line(error)}.") from error
     return part
 
 

@@ -303,7 +303,7 @@ def _nodes(model: onnx.ModelProto) -> tuple[SourceNode, ...]:
             continue
         if node.domain in OWN_DOMAINS and not onnx.defs.has(node.op_type, domain=""):
             raise ModelError(
-                f"Operator '{node.op_type}' (node '{name}') is no operator of ONNX up to opset "
+                f"Operator '{node.op_type}' (node '{name}') is not an operator of ONNX up to opset "
                 f"{onnx.defs.onnx_opset_version()}; the model's is {versions.get('', '?')}."
             )
         nodes.append(SourceNode(operator=node.op_type, domain=node.domain, name=name))

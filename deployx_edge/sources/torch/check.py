@@ -63,7 +63,7 @@ def check_export(
         _refuse_unrepeatable(function, trial, wanted)
         if not accept_frozen or index == 0:
             raise ModelError(
-                f"What was exported computes something else than the module: on {trial} {wrong}.",
+                f"The outputs of what was exported differ from the module's: on {trial} {wrong}.",
                 remedy="A branch, a count or a size in Python may have become a constant; look "
                 "at your rewriters, or try the other --exporter.",
             )

@@ -65,7 +65,7 @@ def kind_of(path: Path) -> str:
 
 
 def members(path: Path) -> list[str]:
-    """The names of an archive's files; none where it is no archive."""
+    """The names of an archive's files; none where it is not an archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -85,7 +85,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         )
     if not kind:
         raise ModelError(
-            f"{path} is no checkpoint: torch.save did not write it, or only a part of it is there.",
+            f"{path} is not a checkpoint: torch.save did not write it, or only a part of it is "
+            "there.",
             remedy="Copy or download it again.",
         )
     content, is_plain = _content(path)
@@ -99,7 +100,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             remedy=_SAVE,
         )
     raise ModelError(
-        f"The checkpoint {path} is no state dict, nor holds one as {', '.join(_STATE_KEYS)}.",
+        f"The checkpoint {path} is not a state dict, nor holds one as {', '.join(_STATE_KEYS)}.",
         remedy=_SAVE,
     )
 

@@ -63,8 +63,8 @@ def output_names(model: Any, inputs: Sequence[TorchInput]) -> tuple[str, ...]:
     if not inputs:
         raise UsageError(
             "A model from PyTorch does not say the shapes of its inputs.",
-            remedy="Give each: --input NAME:1x3x224x224, with :int64 behind it where it is "
-            "no float32.",
+            remedy="Give each: --input NAME:1x3x224x224, with :int64 after it if it is not "
+            "float32.",
         )
     names = [tensor.name for tensor in inputs]
     function = function_of(model, names)

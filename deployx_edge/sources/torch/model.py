@@ -195,8 +195,8 @@ def _script(path: Path) -> torch.jit.ScriptModule:
     kind = kind_of(path)
     if kind == CHECKPOINT:
         raise ModelError(
-            f"{path} is no TorchScript file: it was written by torch.save, and may run code when "
-            "it is read.",
+            f"{path} is not a TorchScript file: it was written by torch.save, and may run code "
+            "when it is read.",
             remedy="Give package.module:factory with --checkpoint, or save it by torch.export.save "
             "or torch.jit.save.",
         )
@@ -204,7 +204,7 @@ def _script(path: Path) -> torch.jit.ScriptModule:
         raise ModelError(f"{path} is {kind}, not TorchScript.", remedy="Call it NAME.pt2.")
     if not kind:
         raise ModelError(
-            f"{path} is no file of PyTorch's, or only a part of one.",
+            f"{path} is not a file of PyTorch's, or only a part of one.",
             remedy="Copy or download it again.",
         )
     try:
@@ -224,7 +224,9 @@ def _exported(path: Path) -> torch.export.ExportedProgram:
     kind = kind_of(path)
     if kind != PROGRAM:
         what = f", but {kind}" if kind else ", or only a part of one"
-        raise ModelError(f"{path} is no archive of torch.export{what}.", remedy="Export it again.")
+        raise ModelError(
+            f"{path} is not an archive of torch.export{what}.", remedy="Export it again."
+        )
     try:
         with _weights_only():
             program: torch.export.ExportedProgram = _quietly(lambda: torch.export.load(str(path)))

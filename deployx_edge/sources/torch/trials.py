@@ -37,7 +37,7 @@ _STRUCTURED = (
     "a gradient",
     "a checkerboard",
     "smooth noise",
-    "something like a picture",
+    "something like an image",
 )
 # What sets other sizes apart is the size.
 _AT_ENDS = (EXAMPLE, "noise of -1 … 0", "noise of -100 … 100", "noise of 0 … 0.001")

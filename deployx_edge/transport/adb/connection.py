@@ -18,7 +18,7 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
 class AdbError(Exception):
-    """The server said no, and why, or answered what is no answer."""
+    """The server said no, and why, or answered what is not an answer."""
 
 
 class AdbConnection:
@@ -47,7 +47,7 @@ class AdbConnection:
             raise AdbError(f"expected OKAY or FAIL, found {answer!r}")
 
     def read_string_block(self) -> str:
-        """A text with its length before it; AdbError where that is no length."""
+        """A text with its length before it; AdbError where that is not a length."""
         digits = self.read_exact(_LENGTH_DIGITS)
         if not _DIGITS.issuperset(digits):
             raise AdbError(f"expected a length of four digits, found {digits!r}")

@@ -207,7 +207,7 @@ class LocalTransport:
         return self._options.lease_folder or f"{self._work_folder}/lease"
 
     def boot_id(self) -> str:
-        """This computer's; empty where it is no Linux."""
+        """This computer's; empty where it is not a Linux."""
         with contextlib.suppress(OSError):
             return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return ""

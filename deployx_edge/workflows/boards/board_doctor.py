@@ -47,7 +47,7 @@ _DOT = ("asimddp", "i8mm", "avx512_vnni", "avx_vnni", "avx512vnni", "avxvnni")
 def examine_board(
     device: Device, bundle: Bundle | None = None, *, progress: Progress = silent
 ) -> list[Check]:
-    """Every check, in the order in which a run would fail. A link that cannot be had ends it.
+    """Every check, in the order in which a run would fail. A link that is not available ends it.
 
     With ``bundle`` also whether the board can run that one. Brings the agent to the board, as
     a run does; pushes and starts no model.

@@ -1,6 +1,6 @@
 """Models that took a board down: kept on this computer, and not run there again by accident.
 
-A record is written when the link breaks while a model loads or runs. The model is set aside for
+A record is written when the link breaks while a model loads or runs. The model is quarantined for
 that board when the board then turns out to have started anew, or when the link breaks a second
 time in the same phase. A run that ends well, also one that was forced, removes the record.
 """
@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from deployx_edge.bundle import Bundle, bundle_digest
-from deployx_edge.errors import LinkLostError, SetAsideError
+from deployx_edge.errors import LinkLostError, QuarantinedError
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.resources import cache_folder
 from deployx_edge.transport.protocol import Transport
@@ -59,7 +59,7 @@ class Watch:
 def watched(
     session: Session, bundle: Bundle, options: RunOptions, *, force: bool = False
 ) -> Iterator[Watch]:
-    """Run a model inside the block; SetAsideError before it where it took this board down."""
+    """Run a model inside the block; QuarantinedError before it where it took this board down."""
     path = _path(session.transport, bundle, options)
     before = _read(path)
     if before is not None and not force:
@@ -97,8 +97,8 @@ def _refuse(before: Incident, session: Session) -> None:
         if restarted
         else f"the link was lost {before.count} times in the same phase"
     )
-    raise SetAsideError(
-        f"{before.model} is set aside for {session.device.name}: {reason} "
+    raise QuarantinedError(
+        f"{before.model} is blocked on {session.device.name}: {reason} "
         f"(its {before.phase} on {before.when}, {before.options}).",
         remedy="Check power and cooling; --force runs it again.",
     )

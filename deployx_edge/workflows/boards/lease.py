@@ -178,7 +178,7 @@ def _ask(transport: Transport, agent: str, *options: str) -> list[str]:
     )
     if done.returncode != 0:
         raise TransportError(
-            f"The lease of {transport.uri} cannot be had: "
+            f"The lease of {transport.uri} is not available: "
             f"{done.stderr.decode(errors='replace').strip() or f'exit code {done.returncode}'}."
         )
     return answer_text(done).splitlines()

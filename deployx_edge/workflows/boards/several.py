@@ -33,7 +33,7 @@ def run_on_devices(
 ) -> list[Outcome[Value]]:
     """``work`` on all boards in parallel; the outcomes in the order of ``devices``.
 
-    An exception that is no DeployxError is a defect, and is raised once the others are done.
+    An exception that is not a DeployxError is a defect, and is raised once the others are done.
     The threads do not keep an interrupted program alive: boards notice that it is gone.
     """
     done: queue.SimpleQueue[tuple[int, Outcome[Value], Exception | None]] = queue.SimpleQueue()

@@ -41,7 +41,7 @@ def build_target(
 ) -> Runtime:
     """Bring ``dist/<target>/`` up to date; does nothing where it is.
 
-    Raises MissingToolError (no compiler), SourceError (an archive cannot be had) or
+    Raises MissingToolError (no compiler), SourceError (an archive is not available) or
     BuildError (a compile or a check failed); ``dist/<target>/`` is then as it was.
     """
     options = options or BuildOptions()

@@ -23,7 +23,7 @@ def list_sources() -> tuple[Archive, ...]:
 
 
 def fetch_sources(on_event: Progress = silent) -> tuple[Archive, ...]:
-    """Fetch all that is missing; what was fetched. SourceError names what cannot be had."""
+    """Fetch all that is missing; what was fetched. SourceError names what is not available."""
 
     def tell(event: BuildEvent) -> None:
         on_event(Stage(text=event.text) if isinstance(event, StepStarted) else event)

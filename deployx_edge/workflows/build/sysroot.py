@@ -188,7 +188,7 @@ def _checked(tree: Tree, device: Device, patterns: Sequence[str]) -> Tree:
         )
     for path in (*(file.path for file in tree.files), *(p for pair in tree.links for p in pair)):
         if not path.startswith("/") or ".." in PurePosixPath(path).parts:
-            raise TransportError(f"{device.name} lists {path!r}, which is no path of a file.")
+            raise TransportError(f"{device.name} lists {path!r}, which is not a path of a file.")
     return tree
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 
-# What the model's author says of pictures and scores travels in the ONNX file's metadata.
+# What the model's author says of images and scores travels in the ONNX file's metadata.
 _PREPROCESS_KEY = "deployx-edge.preprocess"
 _POSTPROCESS_KEY = "deployx-edge.postprocess"
 
@@ -176,7 +176,7 @@ def converted(bundle: Bundle) -> ConvertedModel:
 def source_preprocessing(
     source: OnnxSource, options: BundleOptions | None = None
 ) -> tuple[PreProcessing, ...]:
-    """What the options say of pictures, else what the ONNX file says."""
+    """What the options say of images, else what the ONNX file says."""
     said = source.metadata.get(_PREPROCESS_KEY)
     return _preprocessing(options or BundleOptions(), source.inputs, said)
 

@@ -174,13 +174,15 @@ def _digest_of(model: Path) -> str:
 
 
 def json_object(text: str, option: str) -> dict[str, Any]:
-    """What an option says as JSON; UsageError where that is no object."""
+    """What an option says as JSON; UsageError where that is not an object."""
     try:
         found = parse_json(text)
     except ValueError as error:
         raise UsageError(
-            f"{option} is no JSON: {error}.", remedy="Write it like '{\"width\": 32}'."
+            f"{option} is not JSON: {error}.", remedy="Write it like '{\"width\": 32}'."
         ) from error
     if not isinstance(found, dict):
-        raise UsageError(f"{option} is no JSON object.", remedy="Write it like '{\"width\": 32}'.")
+        raise UsageError(
+            f"{option} is not a JSON object.", remedy="Write it like '{\"width\": 32}'."
+        )
     return found

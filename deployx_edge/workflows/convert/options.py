@@ -18,7 +18,7 @@ class BundleOptions:
     ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes or another shape,
     ``NAME=16000`` for inputs with a fixed value, see ``model.parse_inputs``. ``preprocess`` and
     ``postprocess``: see ``preprocessing``; where empty, what the ONNX file says in its metadata.
-    ``samples``: ``.npz`` files or pictures to compare on, beside the inputs made up for it.
+    ``samples``: ``.npz`` files or images to compare on, beside the inputs made up for it.
     ``verify`` False skips the comparison with the source, and ``accept_unproven`` accepts
     outputs that hardly depend on the input; the manifest records either. ``keep_float`` names
     layers that stay fp32 where the rest has 16 bits. ``name``: the bundle's, None for the file's.

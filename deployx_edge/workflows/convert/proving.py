@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     InputSets = Sequence[Mapping[str, Array]]
 
 # Where a run makes more bytes, comparing would cost more than converting: fewer inputs have to do.
-# Of the made-up ones normal and smooth noise, and something like a picture.
+# Of the made-up ones normal and smooth noise, and something like an image.
 _MADE_UP = ((2**25, range(6)), (2**30, (1, 4, 5)))
 _FEWEST = (1, 5)
 _LARGE = 3

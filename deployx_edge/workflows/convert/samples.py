@@ -1,4 +1,4 @@
-"""The user's own inputs: arrays from ``.npz`` files, and pictures."""
+"""The user's own inputs: arrays from ``.npz`` files, and images."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def read_arrays(
     dispensable: Collection[Path] = (),
     most: int | None = None,
 ) -> Arrays:
-    """Arrays from ``.npz`` files, and pictures by the one pre-processing there is.
+    """Arrays from ``.npz`` files, and images by the one pre-processing there is.
 
-    Several pictures become samples along the batch axis, in the order given; at most ``most``
+    Several images become samples along the batch axis, in the order given; at most ``most``
     files are read. Raises UsageError for a file that is neither, or that cannot be read; of those
     that are ``dispensable`` only where no other is left.
     """
@@ -45,7 +45,7 @@ def read_arrays(
             continue
         if len(preprocessing) != 1:
             raise UsageError(
-                f"{path} is not an .npz file, and nothing says how a picture becomes an input.",
+                f"{path} is not an .npz file, and nothing says how an image becomes an input.",
                 remedy="Give --preprocess when the bundle is made, or an .npz file.",
             )
         recipe = preprocessing[0]
@@ -87,9 +87,9 @@ def read_samples(
     preprocessing: Sequence[PreProcessing],
     progress: Progress = silent,
 ) -> tuple[Arrays, ...]:
-    """Sets of inputs of the source's shapes; a folder stands for the pictures in it.
+    """Sets of inputs of the source's shapes; a folder stands for the images in it.
 
-    At most 16, the first. A picture of a folder that cannot be read is left out, and told.
+    At most 16, the first. An image of a folder that cannot be read is left out, and told.
     Raises UsageError where an array does not fit, or none is found.
     """
     if not paths:
@@ -147,7 +147,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     if not found:
-        raise UsageError(f"The folder {path} holds no pictures.")
+        raise UsageError(f"The folder {path} holds no images.")
     return found
 
 

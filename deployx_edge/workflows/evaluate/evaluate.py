@@ -54,9 +54,9 @@ class EvaluationOptions:
     ``metrics``: names as ``metric_by_name`` takes them; empty for the task's own (top1, map,
     miou). ``preprocess`` and ``postprocess`` are texts or YAML files as for ``convert``, or the
     values themselves, in place of what the bundle says; ``images`` the folder of a list's
-    pictures. ``limit``, ``per_class`` and ``seed`` choose a part of the data set; ``strict`` makes
+    images. ``limit``, ``per_class`` and ``seed`` choose a part of the data set; ``strict`` makes
     an error of a sample that cannot be read. ``report`` and ``outputs`` are folders for a page
-    with pictures and for raw outputs, ``predictions`` a file in ``format``, one of
+    with images and for raw outputs, ``predictions`` a file in ``format``, one of
     ``evaluation_files.FORMATS``. ``wait`` for a board that another run has, or refuse;
     ``verify`` hashes what lies there first; ``force`` runs a model again that took the board down.
     """
@@ -369,9 +369,9 @@ def _curve_note(meaning: Meaning, names: Sequence[str]) -> tuple[str, ...]:
     if boxes.score <= score and boxes.most >= MOST_BOXES:
         return ()
     return (
-        f"{told}: of boxes with a score of at least {score:g} and {MOST_BOXES} a picture, as COCO "
+        f"{told}: of boxes with a score of at least {score:g} and {MOST_BOXES} an image, as COCO "
         f"counts; the post-processing keeps {boxes.most} from {boxes.score:g} on, and agreement, "
-        "pictures and csv files are of those.",
+        "images and csv files are of those.",
     )
 
 

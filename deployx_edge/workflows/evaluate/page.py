@@ -90,7 +90,7 @@ def _row(index: int, reason: str, data: Dataset, places: Sequence[Place]) -> Pic
         caption = place.name + _words(place.tally, index)
         pictures.append((caption, _said_picture(place.tally, index, shown.picture)))
     if meaning.task == "classification":
-        # One picture is enough where nothing is drawn on it.
+        # One image is enough where nothing is drawn on it.
         told = [f"truth: {meaning.word(shown.target.label or 0)}", *(c for c, _ in pictures[1:])]
         pictures = [("; ".join(told), pictures[0][1])]
     return PictureRow(

@@ -48,7 +48,7 @@ class Meaning:
     classes: tuple[str, ...]
 
     def answer(self, sample: Sample, outputs: Arrays) -> Answer:
-        """The outputs with what they say of the sample's picture."""
+        """The outputs with what they say of the sample's image."""
         if self.step is None or sample.geometry is None:
             return Answer(outputs=outputs)
         if self.task == "detection" and self.step.boxes is not None:

@@ -119,7 +119,7 @@ def reference_runner(
     requests = bundle.input_requests()
     with opened_model(source, torch, requests, progress=progress) as opened:
         if opened.path.suffix != ".onnx":
-            raise UsageError(f"{source} is no ONNX model, which a reference has to be.")
+            raise UsageError(f"{source} is not an ONNX model, which a reference has to be.")
         model = read_onnx(opened.path, requests)
         if set(model.output_names) != {spec.name for spec in bundle.outputs}:
             raise UsageError(f"{source} is not what the bundle {bundle.name} was made from.")
@@ -160,7 +160,7 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
         taker.take(sample, outputs)
     done, rate = taker.count, 0.0
     if done:
-        progress(Stage(text=f"Going on behind {done} samples of an interrupted run"))
+        progress(Stage(text=f"Going on after {done} samples of an interrupted run"))
     told: list[PrecisionCount] = []
     for attempt in range(_TRIES):
         # What was answered and not yet counted is asked once more.
@@ -172,7 +172,7 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
         except LinkLostError as error:
             if attempt == _TRIES - 1:
                 raise
-            progress(Stage(text=f"{error.message} Going on behind {taker.count} samples"))
+            progress(Stage(text=f"{error.message} Going on after {taker.count} samples"))
     journal.remove()
     return Ran(rate=rate, resumed=done, precisions=tuple(told))
 

@@ -14,7 +14,7 @@ from deployx_edge.errors import (
     AgentError,
     DeployxError,
     LinkLostError,
-    SetAsideError,
+    QuarantinedError,
     TransportError,
 )
 from deployx_edge.measurement.values import (
@@ -63,7 +63,7 @@ def bench_device(
     """Bench on one board; what fails there fails alone.
 
     A board that was lost under one of the runs is waited for, and the rest of them go on.
-    Raises DeployxError where the board cannot be had at all.
+    Raises DeployxError where the board is not available at all.
     """
     results: list[BenchResult] = []
     failures: list[BenchFailure] = []
@@ -77,7 +77,7 @@ def bench_device(
                 options = left.pop(0)
                 try:
                     results += _watched_bench(session, job, options, pushes)
-                except (AgentError, SetAsideError, LinkLostError) as error:
+                except (AgentError, QuarantinedError, LinkLostError) as error:
                     failures.append(BenchFailure(device=device, options=options, error=error))
                     lost = isinstance(error, LinkLostError)
     return results, failures

@@ -151,7 +151,7 @@ def run_anywhere(
 ) -> Outputs:
     """Run a model, or a bundle, on a device, or on this computer where there is none.
 
-    ``words`` are inputs as ``--input`` takes them: ``.npz`` files, pictures, and shapes. With
+    ``words`` are inputs as ``--input`` takes them: ``.npz`` files, images, and shapes. With
     ``verify`` all that lies on the board is hashed first.
     """
     shapes, files = split_inputs(words)
@@ -185,7 +185,7 @@ def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
     if not files:
         raise UsageError(
             "Only shapes were given, nothing to run on.",
-            remedy="Add --input FILE.npz or a picture.",
+            remedy="Add --input FILE.npz or an image.",
         )
     return shapes, files
 
@@ -283,7 +283,7 @@ def _run_source(
     with opened_model(model, torch, requests, progress=progress) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(
-                f"{model} is no ONNX model; only these run on this computer as they are.",
+                f"{model} is not an ONNX model; only these run on this computer as they are.",
                 remedy="Name a board: --device local:.",
             )
         source = read_onnx(opened.path, requests)

@@ -47,7 +47,7 @@ class QuantizeOptions:
 
     ``count`` samples of the calibration data are taken, the same for the same seed of
     ``settings``. ``preset`` is only told. ``keep_float`` names layers that stay floats.
-    ``images`` is the folder of the pictures that a list names. ``bundle``: runtime, shapes, pre-
+    ``images`` is the folder of the images that a list names. ``bundle``: runtime, shapes, pre-
     and post-processing, name (see ``BundleOptions``).
     """
 
@@ -126,7 +126,7 @@ def open_calibration(
         if opened.path.suffix != ".onnx":
             raise UsageError(
                 f"{model} is not a model to quantize: scales are found on ONNX models, PyTorch's, "
-                "and bundles whose source can be had.",
+                "and bundles whose source is available.",
                 remedy="Name the source that it was converted from.",
             )
         source = read_onnx(opened.path, requests)
@@ -205,7 +205,7 @@ def _calibration_data(
     reason = too_few(count, len(data.content_hashes()), LEAST_SAMPLES)
     if reason is not None:
         raise UsageError(
-            f"{reason} ({path})", remedy="A hundred pictures as the model sees them in use will do."
+            f"{reason} ({path})", remedy="A hundred images as the model sees them in use will do."
         )
     described = CalibrationData(
         dataset=path.name,

@@ -35,9 +35,9 @@ def quantize(
 ) -> Quantized:
     """Write an int8 bundle of ``model`` to the folder ``output``.
 
-    ``model`` may be a bundle whose source can be had (see ``bundle_source``). ``calibration`` is
+    ``model`` may be a bundle whose source is available (see ``bundle_source``). ``calibration`` is
     any data set (labels are not needed). Raises UsageError for data that cannot calibrate,
-    ModelError where the model cannot be had, VerificationError where the files do not compute
+    ModelError where the model is not available, VerificationError where the files do not compute
     what their scales say.
     """
     model, chosen = resolved(model, options or QuantizeOptions())

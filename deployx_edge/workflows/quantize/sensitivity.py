@@ -36,7 +36,7 @@ class AccuracyGoal:
 
     ``device`` None measures on this computer; ``wait`` for one that another run has, or refuse;
     ``verify`` what lies on it first.
-    ``images`` is the folder of a list's pictures.
+    ``images`` is the folder of a list's images.
     """
 
     dataset: Path

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deployx_edge.device import Device, LinkOptions
-from deployx_edge.errors import LinkLostError, SetAsideError, UnfitDeviceError
+from deployx_edge.errors import LinkLostError, QuarantinedError, UnfitDeviceError
 from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.resources import dist_folder
 from deployx_edge.transport.adb.android import android_facts
@@ -100,7 +100,7 @@ def test_a_phone_older_than_its_build_is_refused_before_anything_goes_there(
     assert not checks["API level"].present
 
 
-def test_a_model_under_which_the_board_started_anew_is_set_aside(digits, tmp_path, monkeypatch):
+def test_a_model_under_which_the_board_started_anew_is_quarantined(digits, tmp_path, monkeypatch):
     """As after a brown-out: the link breaks in a run, and the board has another boot id."""
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
     with running_phone(tmp_path / "phone") as phone:
@@ -114,7 +114,7 @@ def test_a_model_under_which_the_board_started_anew_is_set_aside(digits, tmp_pat
         assert [result.load.threads for result in results] == [2]
         quick = replace(job, plan=BenchPlan(warmup=1, iterations=5))
         results, (failure,) = bench_device(board, quick)
-        assert isinstance(failure.error, SetAsideError)
+        assert isinstance(failure.error, QuarantinedError)
         assert "the board has started anew since" in failure.error.message
         assert failure.options.threads == 1
         assert len(results) == 1

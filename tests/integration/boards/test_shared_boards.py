@@ -18,7 +18,7 @@ from deployx_edge.errors import (
     DeployxError,
     DeviceBusyError,
     LinkLostError,
-    SetAsideError,
+    QuarantinedError,
 )
 from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.progress import Stage
@@ -237,7 +237,7 @@ def test_who_was_never_on_a_board_takes_it_from_nobody(board, tmp_path):
     assert not Path(newcomer.work_folder).exists()
 
 
-def test_a_model_that_loses_the_link_twice_in_a_phase_is_set_aside(board, digits):
+def test_a_model_that_loses_the_link_twice_in_a_phase_is_quarantined(board, digits):
     def killed_bench(**terms):
         job = BenchJob(bundle=digits, plan=FOREVER, **terms)
         with during_runs(lambda: kill_agent(board)) as flow:
@@ -253,13 +253,13 @@ def test_a_model_that_loses_the_link_twice_in_a_phase_is_set_aside(board, digits
     assert isinstance(killed_bench(), LinkLostError)
     assert isinstance(killed_bench(), LinkLostError)
     _, (error,) = quick()
-    assert isinstance(error, SetAsideError)
+    assert isinstance(error, QuarantinedError)
     assert "lost 2 times in the same phase (its run on" in error.message
     assert "--force" in error.remedy
-    # Another way to run it is not set aside, and goes on beside the one that is.
+    # Another way to run it is not quarantined, and goes on beside the one that is.
     results, (error,) = quick(options=(RunOptions(), *other))
     assert results == [20]
-    assert isinstance(error, SetAsideError)
+    assert isinstance(error, QuarantinedError)
     assert quick(force=True) == ([20], [])
     assert quick() == ([20], [])
 

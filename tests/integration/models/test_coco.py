@@ -205,9 +205,9 @@ def test_an_outline_that_is_none(coco: Path) -> None:
     for outline, words in (
         ([[1]], "polygon is not a list of x and y of three corners"),
         ([[1, 1, 2, 2, 3, 3, 4]], "polygon is not a list of x and y"),
-        ([[1, 1, 2, 2, 3e9, 3]], "polygon lies far beyond its picture"),
+        ([[1, 1, 2, 2, 3e9, 3]], "polygon lies far beyond its image"),
         ("none", "neither a list of polygons nor a run-length code"),
-        ({"size": [5, 5], "counts": [25]}, "size is not that of its picture, 10 by 20"),
+        ({"size": [5, 5], "counts": [25]}, "size is not that of its image, 10 by 20"),
         ({"size": [HEIGHT, WIDTH], "counts": [25]}, "counts of an outline make 25 pixels of 200"),
         ({"size": [HEIGHT, WIDTH], "counts": [-1, 201]}, "are not whole numbers from 0 on"),
         ({"size": [HEIGHT, WIDTH], "counts": "!"}, "are no compressed run-length code"),

@@ -99,7 +99,7 @@ def test_the_command_shows_a_table_json_and_a_picture(tmp_path: Path) -> None:
     make_bundle(path, tmp_path / "b")
     words = [COMMAND, "compare", path, tmp_path / "b"]
     done = subprocess.run(
-        [*words, "--picture", tmp_path / "c.svg"], capture_output=True, text=True, check=True
+        [*words, "--export", tmp_path / "c.svg"], capture_output=True, text=True, check=True
     )
     assert "No tensor of 5 differs." in done.stdout
     assert (tmp_path / "c.svg").read_text().startswith("<svg")

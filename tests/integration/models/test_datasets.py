@@ -72,7 +72,7 @@ def test_folders_are_matched_by_number_where_they_are_numbers(tmp_path: Path) ->
     assert nameless.labels == numbered.labels
     assert nameless.classes == ()
     assert numbered.notes == nameless.notes == ()
-    refused(tmp_path, r"folder '10'.* is no class: the model's are 0 to 2", labels=ANIMALS)
+    refused(tmp_path, r"folder '10'.* is not a class: the model's are 0 to 2", labels=ANIMALS)
 
 
 def test_folders_in_order_are_told(tmp_path: Path) -> None:
@@ -107,12 +107,12 @@ def test_what_lies_beside(tmp_path: Path) -> None:
     assert len(dataset) == 9
     assert dataset.names[4] == "cat/deeper/4.JPG"
     assert dataset.notes == (
-        "The folder 'fox' holds no pictures.",
-        f"1 pictures in {tmp_path} itself are in no class and were left aside.",
+        "The folder 'fox' holds no images.",
+        f"1 images in {tmp_path} itself are in no class and were left aside.",
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture at all", b"half"])
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"half"])
 def test_a_corrupt_picture_is_skipped_and_counted(tmp_path: Path, content: bytes) -> None:
     animals(tmp_path)
     broken = tmp_path / "dog" / "2.png"
@@ -121,9 +121,9 @@ def test_a_corrupt_picture_is_skipped_and_counted(tmp_path: Path, content: bytes
     for _ in range(2):  # a second time does not count twice
         assert len(list(dataset)) == 11
         assert [entry.name for entry in dataset.skipped] == ["dog/2.png"]
-        assert "cannot be read as a picture" in dataset.skipped[0].reason
+        assert "cannot be read as an image" in dataset.skipped[0].reason
     assert len(dataset) == 12
-    with pytest.raises(UsageError, match=r"dog/2.png cannot be read as a picture"):
+    with pytest.raises(UsageError, match=r"dog/2.png cannot be read as an image"):
         list(opened(tmp_path, labels=ANIMALS, strict=True))
 
 
@@ -136,14 +136,14 @@ def test_only_corrupt_pictures_are_no_data_set(tmp_path: Path) -> None:
 def test_pictures_without_labels(tmp_path: Path) -> None:
     picture(tmp_path / "b.png", 1)
     picture(tmp_path / "a.png", 2)
-    refused(tmp_path, "pictures in .* have no labels. Put them into one sub-folder a class")
+    refused(tmp_path, "images in .* have no labels. Put them into one sub-folder a class")
     for task, words in (("detection", "no boxes. .*COCO's .json"), ("segmentation", "no masks. ")):
         refused(tmp_path, words, task=task)
         listed = tmp_path / "list.csv"
         listed.write_text("file\na.png\n")
         refused(listed, f"has no label. .*{words[9:]}", task=task)
         (tmp_path / task).mkdir()
-        refused(tmp_path / task, f"holds no pictures. .*{words[9:]}", task=task)
+        refused(tmp_path / task, f"holds no images. .*{words[9:]}", task=task)
     dataset = opened(tmp_path, labels=ANIMALS, labelled=False)
     assert (dataset.kind, dataset.labels) == ("pictures", None)
     assert labels_of(dataset) == {"a.png": None, "b.png": None}
@@ -174,10 +174,10 @@ def test_a_folder_of_samples_goes_on_behind_what_cannot_be_read(tmp_path: Path) 
 
 def test_folders_that_cannot_be(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere", "There is no data set at .*nowhere. Name a folder with one")
-    refused(tmp_path, "holds no pictures")
-    refused(tmp_path, "holds no pictures", labelled=False)
+    refused(tmp_path, "holds no images")
+    refused(tmp_path, "holds no images", labelled=False)
     (tmp_path / "data.json").write_text("{}")
-    refused(tmp_path / "data.json", "data.json is no data set")
+    refused(tmp_path / "data.json", "data.json is not a data set")
 
 
 def test_pictures_need_one_input_and_a_recipe(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_pictures_need_one_input_and_a_recipe(tmp_path: Path) -> None:
     both = [INPUT, spec("mask", (1, 8, 6), blob="in1")]
     with pytest.raises(UsageError, match=r"has 2 inputs \(image, mask\)"):
         open_dataset(tmp_path, inputs=both, preprocessing=[STEP])
-    with pytest.raises(UsageError, match="Nothing says how a picture becomes"):
+    with pytest.raises(UsageError, match="Nothing says how an image becomes"):
         open_dataset(tmp_path, inputs=[INPUT])
     with pytest.raises(UsageError, match=r"makes 1x3x8x6 float32 .* is 1x3x8x8 float32"):
         open_dataset(tmp_path, inputs=[spec(shape=(1, 3, 8, 8))], preprocessing=[STEP])
@@ -235,7 +235,7 @@ def test_a_list_without_labels_or_class_names(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("a.png\nb.png\n")
     assert labels_of(opened(path, labelled=False)) == {"a.png": None, "b.png": None}
-    refused(path, "Line 1 of .*list.csv has no label. Write one line a picture")
+    refused(path, "Line 1 of .*list.csv has no label. Write one line an image")
     path.write_text("a.png,7\nb.png,3\na.png,7\n")
     dataset = opened(path)
     assert (dataset.labels, dataset.classes) == ((7, 3, 7), ())
@@ -258,7 +258,7 @@ def test_a_list_without_labels_or_class_names(tmp_path: Path) -> None:
         ("a.png,dgo", "The label 'dgo' names no class of the model. Near ones are dog"),
         ("file,width,breed\na.png,7,dog\n", "None of the columns .* file, width, breed"),
         ("x" * 5000 + ",dog", "and there is no such file"),
-        ("a.png,3", "The label '3' is no class: the model's are 0 to 2"),
+        ("a.png,3", "The label '3' is not a class: the model's are 0 to 2"),
         ("a.png,-1", "The label '-1' names no class"),
         ('a.png,"dog', "cannot be read as CSV"),
         ("a.png,d\xfcgo", "cannot be read as CSV"),
@@ -406,7 +406,7 @@ RIGHT = np.zeros(5, int)
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"picture": images(), "labels": RIGHT}, "no array for the input 'image', only picture"),
+        ({"picture": images(), "labels": RIGHT}, "no array for the input 'image', only image"),
         ({"image": images()[:, :, :7], "labels": RIGHT}, "has the shape Nx3x8x6, .* 1x3x7x6"),
         ({"image": images()[0], "labels": RIGHT}, "has the shape Nx3x8x6"),
         ({"image": np.array(1.0), "labels": RIGHT}, "has the shape Nx3x8x6, .* scalar"),
@@ -415,8 +415,8 @@ RIGHT = np.zeros(5, int)
         ({"image": BROKEN, "labels": RIGHT}, "Sample 3 of the array 'image' .* holds NaN"),
         ({"image": HUGE, "labels": RIGHT}, "Sample 0 of the array 'image' .* or infinity"),
         ({"image": images(), "labels": RIGHT[:4]}, "holds 5 samples, and 4 in its labels"),
-        ({"image": images(), "labels": RIGHT + 3}, "The label in .* 3 is no class: .* 0 to 2"),
-        ({"image": images(), "labels": RIGHT - 1}, "The label in .* -1 is no class"),
+        ({"image": images(), "labels": RIGHT + 3}, "The label in .* 3 is not a class: .* 0 to 2"),
+        ({"image": images(), "labels": RIGHT - 1}, "The label in .* -1 is not a class"),
         (
             {"image": images(), "labels": RIGHT * 0.5},
             "'labels' in .* are 5 float64. Give one whole",

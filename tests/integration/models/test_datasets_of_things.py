@@ -1,4 +1,4 @@
-"""Masks beside pictures, arrays of pixels, and what dataset.yaml says."""
+"""Masks beside images, arrays of pixels, and what dataset.yaml says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.models.picture_files import write_png
 
 
 def voc(folder: Path, names: tuple[str, str] = ("JPEGImages", "SegmentationClass")) -> Path:
-    """Two pictures with masks, one palette's and one gray, and one picture without."""
+    """Two images with masks, one palette's and one gray, and one image without."""
     for index in range(3):
         picture(folder / names[0] / f"{index}.png", seed=index)
     (folder / names[1]).mkdir(parents=True)
@@ -37,7 +37,7 @@ def test_masks_beside_pictures(tmp_path: Path, names: tuple[str, str]) -> None:
     dataset = opened(voc(tmp_path, names), labels=("ground", "thing"), task="segmentation")
     masks = [sample.target.mask for sample in dataset]
     assert (dataset.kind, dataset.truths, len(masks)) == ("masks", {"masks"}, 2)
-    assert dataset.notes == ("1 pictures have no mask and were left aside.",)
+    assert dataset.notes == ("1 images have no mask and were left aside.",)
     for mask in masks:
         assert mask is not None
         assert (mask[:5] == 1).all()
@@ -77,9 +77,9 @@ def test_masks_that_do_not_fit(tmp_path: Path) -> None:
     assert [item.reason.split(" ", 3)[3][:17] for item in data.skipped[:1]] == [
         "is of the mode RG"[:17]
     ] or ("mode RGB" in data.skipped[0].reason)
-    assert "has 20x3 pixels, its picture 20x10" in data.skipped[1].reason
+    assert "has 20x3 pixels, its image 20x10" in data.skipped[1].reason
     (tmp_path / "JPEGImages" / "1.png").unlink()
-    refused(tmp_path, "The mask '1.png' has no picture")
+    refused(tmp_path, "The mask '1.png' has no image")
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
@@ -127,7 +127,7 @@ def test_sixteen_bits_of_gray_in_every_kind_of_data_set(tmp_path: Path) -> None:
             shown = dataset.read_again(1).picture
             assert shown is not None
             assert np.abs(np.asarray(shown.convert("L")) - values[1] * (255.0 / white)).max() <= 1
-            counted = [note for note in dataset.notes if note.startswith("2 of 2 pictures")]
+            counted = [note for note in dataset.notes if note.startswith("2 of 2 images")]
             assert len(counted) == bool(told)
             assert told in " ".join(counted)
 
@@ -181,10 +181,10 @@ def test_pixels_go_through_the_pre_processing(tmp_path: Path) -> None:
             "'boxes' in .* is 2x2x4 float32, not numbers",
         ),
         ({"labels": LABELS}, "labels .* are 3x2, without boxes"),
-        ({"boxes": BOXES, "labels": LABELS + 1}, "label in .* 2 is no class"),
+        ({"boxes": BOXES, "labels": LABELS + 1}, "label in .* 2 is not a class"),
         ({"boxes": BOXES, "labels": LABELS * 0.5}, "are float64, not whole numbers"),
         ({"mask": np.zeros((3, 2, 2))}, "'mask' in .* is 3x2x2"),
-        ({"mask": np.full((3, HEIGHT, WIDTH), 5, np.uint8)}, "5 is no class"),
+        ({"mask": np.full((3, HEIGHT, WIDTH), 5, np.uint8)}, "5 is not a class"),
         ({"mask": np.full((3, HEIGHT, WIDTH), 0.5)}, "something else than classes"),
         ({"pixels": np.zeros((3, 4, 5, 3)), "labels": np.zeros(3, int)}, "of uint8, not"),
     ],
@@ -205,7 +205,7 @@ def test_pixels_that_do_not_fit(tmp_path: Path, arrays: dict[str, Any], words: s
         ("kind: coco\npath: absent.json", "and there is nothing"),
         ("kind: folder\npath: .\nclasses: [a]", "a data set of the kind folder has its own"),
         ("kind: npz\npath: .", "says npz, and .* is none"),
-        ("kind: masks\npath: .", "does not say where pictures and masks are"),
+        ("kind: masks\npath: .", "does not say where images and masks are"),
     ],
 )
 def test_descriptions_that_say_what_cannot_be(tmp_path: Path, text: str, words: str) -> None:

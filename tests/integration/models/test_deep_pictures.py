@@ -1,4 +1,4 @@
-"""Pictures of a thermal camera through every command that takes pictures."""
+"""Images of a thermal camera through every command that takes images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def tell_warm_halves(tmp_path: Path) -> Path:
 
 
 def thermal(folder: Path, dtype: str, centre: float, warmer: float) -> Path:
-    """Ten pictures a class, of values around ``centre``, one half warmer; one dead pixel."""
+    """Ten images a class, of values around ``centre``, one half warmer; one dead pixel."""
     generator = np.random.default_rng(0)
     for side in (0, 1):
         (folder / str(side)).mkdir(parents=True)

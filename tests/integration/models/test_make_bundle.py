@@ -330,8 +330,8 @@ def test_pairs_that_cannot_be_used(tmp_path: Path, digits: Bundle) -> None:
     short.with_suffix(".bin").write_bytes(short.with_suffix(".bin").read_bytes()[:1000])
     with pytest.raises(ModelError, match=r"refused the \.bin file"):
         make_bundle(short, input_shapes=shape)
-    with pytest.raises(UsageError, match="has no input 'picture'"):
-        make_bundle(pair(tmp_path / "name", digits), input_shapes=["picture:1x8x8", *shape])
+    with pytest.raises(UsageError, match="has no input 'image'"):
+        make_bundle(pair(tmp_path / "name", digits), input_shapes=["image:1x8x8", *shape])
 
 
 def test_a_file_of_which_ncnn_dies_does_not_take_us_along(tmp_path: Path, digits: Bundle) -> None:

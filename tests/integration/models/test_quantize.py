@@ -385,7 +385,7 @@ def test_data_that_cannot_calibrate_is_refused(tmp_path: Path) -> None:
     random = np.random.default_rng(0).random((9, 1, 8, 8)).astype(np.float32)
     output = tmp_path / "int8"
     (tmp_path / "empty").mkdir()
-    assert "holds no pictures" in refuse(tmp_path / "empty", output)
+    assert "holds no images" in refuse(tmp_path / "empty", output)
     assert "There are 3 samples" in refuse(pictures(tmp_path / "few", 3), output)
     assert "only 1 differ" in refuse(arrays("same", np.repeat(random[:1], 9, axis=0)), output)
     flat = random.copy()

@@ -155,7 +155,7 @@ def test_what_was_never_called_is_told(registry: Registry, tmp_path: Path) -> No
 
 REFUSED = {
     "torch.Tensor.repet": r"'torch\.Tensor' has no 'repet'\. Did you mean torch\.Tensor\.repeat\?",
-    "torch.nn.Linear": r"is no function or method, but of the type type",
+    "torch.nn.Linear": r"is not a function or method, but of the type type",
     "torch._C.TensorBase.repeat": r"Name it by the Python class that inherits it",
     "no_such_package.f": r"there is no module 'no_such_package'",
 }
@@ -173,7 +173,7 @@ def test_paths_that_lead_to_nothing_that_can_be_rewritten(registry: Registry, pa
 @pytest.mark.parametrize(
     ("kind", "path", "message"),
     [
-        ("module_rewriter", "torch.relu", "is no class of torch.nn.Module"),
+        ("module_rewriter", "torch.relu", "is not a class of torch.nn.Module"),
         ("symbolic_rewriter", "aten::no_such_operator", "torch has no operator"),
         ("symbolic_rewriter", "aten::add.Tensor", "without an overload"),
     ],

@@ -178,7 +178,7 @@ def test_bf16_is_as_exact_as_it_can_be(tmp_path: Path) -> None:
     size = {file.role: file.size for file in bundle.files}["bin"]
     whole = make_bundle(DIGITS / "digits_cnn.onnx", tmp_path / "f")
     assert 0.49 < size / {file.role: file.size for file in whole.files}["bin"] < 0.52
-    with pytest.raises(UsageError, match="bf16 cannot be had for onnxruntime"):
+    with pytest.raises(UsageError, match="bf16 is not available for onnxruntime"):
         make_bundle(
             DIGITS / "digits_cnn.onnx",
             tmp_path / "o",
@@ -189,7 +189,7 @@ def test_bf16_is_as_exact_as_it_can_be(tmp_path: Path) -> None:
 def test_samples_of_the_user_are_compared_first(tmp_path: Path) -> None:
     for samples, count in (
         ((DIGITS / "digits_test.npz",), 16),
-        ((DIGITS,), 3),  # the pictures in the folder
+        ((DIGITS,), 3),  # the images in the folder
         ((DIGITS / "digit_3.png",), 1),
     ):
         bundle = make_bundle(

@@ -194,7 +194,7 @@ def test_what_stays_is_right_where_it_runs(name: str, runtime: str, tmp_path: Pa
 )
 @pytest.mark.parametrize("behind", ["Relu", "Conv"])
 def test_infinite_bounds(operator: str, operands: list[str], behind: str, tmp_path: Path) -> None:
-    """A Max by minus infinity, as exports of sums over windows hold it, is no bound."""
+    """A Max by minus infinity, as exports of sums over windows hold it, is not a bound."""
     infinity = np.float32(np.inf)
     mixed = np.where(np.arange(6) % 2, -infinity, np.float32(0.25)).reshape(1, 6, 1, 1)
     last = ["t", "w"] if behind == "Conv" else ["t"]

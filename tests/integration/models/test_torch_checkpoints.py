@@ -196,7 +196,7 @@ def test_other_files_given_as_checkpoints_are_named(tmp_path: Path) -> None:
     torch.export.save(torch.export.export(trained(), (image,)), tmp_path / "program.pt2")
     assert "program.pt2 is a program of torch.export" in refusal(tmp_path / "program.pt2")
     (tmp_path / "text.pth").write_text("<html>not found</html>")
-    assert "is no checkpoint: torch.save did not write it" in refusal(tmp_path / "text.pth")
+    assert "is not a checkpoint: torch.save did not write it" in refusal(tmp_path / "text.pth")
     torch.save(trained().state_dict(), tmp_path / "whole.pt")
     whole = (tmp_path / "whole.pt").read_bytes()
     for size in (len(whole) // 2, len(whole) - 100):

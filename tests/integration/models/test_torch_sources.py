@@ -138,7 +138,7 @@ def test_an_export_that_computes_something_else_is_refused(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == ModelError.exit_code
-    assert "What was exported computes something else than the module" in done.stderr
+    assert "The outputs of what was exported differ from the module's" in done.stderr
     assert not (tmp_path / "bundle").exists()
 
 
@@ -170,7 +170,7 @@ def test_no_pickle_runs_code(tmp_path: Path) -> None:
     torch.save({"first.0.weight": Evil(trap)}, tmp_path / "evil.pt")
     torch.save(torch_models.small(), tmp_path / "whole.pt")
     for name in ("evil.pt", "whole.pt"):
-        with pytest.raises(ModelError, match="is no TorchScript file"):
+        with pytest.raises(ModelError, match="is not a TorchScript file"):
             made(str(tmp_path / name), tmp_path)
         with pytest.raises(ModelError, match="wants to run code"):
             made(f"{HERE}:small", tmp_path, checkpoint=tmp_path / name)
@@ -187,7 +187,7 @@ REFUSED = [
     ("no_module", IMAGE, {}, UsageError, "gave str; a factory gives a torch.nn.Module"),
     ("broken", IMAGE, {}, UsageError, "RuntimeError: no weights today"),
     ("diverged", IMAGE, {}, ModelError, "'first.0.weight' .* hold NaN"),
-    ("small", IMAGE, {"factory_arguments": "{"}, UsageError, "--factory-args is no JSON"),
+    ("small", IMAGE, {"factory_arguments": "{"}, UsageError, "--factory-args is not JSON"),
     ("small", IMAGE, {"factory_arguments": '{"size": 1}'}, UsageError, "unexpected keyword"),
     ("small", IMAGE, {"exporter": "magic"}, UsageError, "The exporter is auto, dynamo"),
     ("small", IMAGE, {"checkpoint": Path("absent.pt")}, UsageError, "does not exist"),

@@ -38,7 +38,7 @@ def test_a_host_object_is_found_wherever_it_hides(tmp_path, place):
 
 def test_something_else_than_an_object_is_refused(tmp_path):
     path = archive(tmp_path / "lib.a", {"a.o": b"BC\xc0\xde bitcode of some compiler"})
-    with pytest.raises(BuildError, match=r"a\.o, which is no object of EM_AARCH64"):
+    with pytest.raises(BuildError, match=r"a\.o, which is not an object of EM_AARCH64"):
         check_archive(path, machine="EM_AARCH64")
 
 

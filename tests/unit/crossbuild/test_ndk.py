@@ -42,7 +42,7 @@ def test_one_of_another_kind_of_computer_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("source.properties", None, "is no NDK: it has no source.properties"),
+        ("source.properties", None, "is not an NDK: it has no source.properties"),
         ("source.properties", "Pkg.Desc = Android NDK\n", "has no Pkg.Revision"),
         ("meta/platforms.json", None, "platforms.json cannot be read"),
         ("meta/platforms.json", "[]", "platforms.json cannot be read"),
@@ -73,5 +73,7 @@ def test_the_environment_counts_before_the_file(tmp_path, monkeypatch):
     assert find_ndk().api == 29
     monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path / "other"))
     assert configured_ndk() == (tmp_path / "other", "ANDROID_NDK_HOME")
-    with pytest.raises(MissingToolError, match=r"ANDROID_NDK_HOME names .*other, which is no NDK"):
+    with pytest.raises(
+        MissingToolError, match=r"ANDROID_NDK_HOME names .*other, which is not an NDK"
+    ):
         find_ndk()

@@ -147,7 +147,7 @@ def test_a_sysroot_with_an_older_glibc_is_refused(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 9}', '{"schema": 1, "files": 3}'])
 def test_a_folder_that_is_no_sysroot_is_refused(tmp_path, text):
-    with pytest.raises(UsageError, match=r"is no sysroot: it has no sysroot\.json"):
+    with pytest.raises(UsageError, match=r"is not a sysroot: it has no sysroot\.json"):
         select(_JETSON, BuildOptions(sysroot=tmp_path))
     (tmp_path / "sysroot.json").write_text(text)
     with pytest.raises(UsageError, match=r"sysroot\.json (cannot be read|is of another schema)"):

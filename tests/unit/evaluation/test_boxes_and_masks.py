@@ -1,4 +1,4 @@
-"""Metrics of boxes, masks and pictures, against pycocotools, scikit-learn and scikit-image."""
+"""Metrics of boxes, masks and images, against pycocotools, scikit-learn and scikit-image."""
 
 from __future__ import annotations
 
@@ -254,14 +254,14 @@ def test_similarity_is_scikit_images(shape: tuple[int, ...]) -> None:
 
 
 def test_similarity_by_closed_form() -> None:
-    """Of two flat pictures: (2 a b + C) / (a² + b² + C), C = 0.01² of the peak's square."""
+    """Of two flat images: (2 a b + C) / (a² + b² + C), C = 0.01² of the peak's square."""
     one, other = np.full((12, 12), 0.25), np.full((12, 12), 0.75)
     constant = 1e-4
     wanted = (2 * 0.25 * 0.75 + constant) / (0.25**2 + 0.75**2 + constant)
     assert structural_similarity(one, other) == pytest.approx(wanted)
     assert structural_similarity(255 * one, 255 * other, 255.0) == pytest.approx(wanted)
     assert structural_similarity(one, one) == pytest.approx(1.0)
-    with pytest.raises(UsageError, match="pictures of 11x11 at least, this is 8x12"):
+    with pytest.raises(UsageError, match="images of 11x11 at least, this is 8x12"):
         structural_similarity(np.zeros((8, 12)), np.zeros((8, 12)))
 
 

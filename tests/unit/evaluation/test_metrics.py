@@ -300,7 +300,7 @@ def test_scores_with_axes_of_one_are_scores():
         ("map", [SCORES], {}, "map needs to know how many classes there are"),
         ("top-1", [SCORES], {}, "Did you mean top1"),
         ("top0", [SCORES], {}, "no metric 'top0'"),
-        (":", [SCORES], {}, "is no metric"),
+        (":", [SCORES], {}, "is not a metric"),
         ("nowhere_at_all:f", [SCORES], {}, "no module 'nowhere_at_all'"),
         ("math:sqr", [SCORES], {}, "math has no 'sqr'.* Did you mean"),
         ("math:pi", [SCORES], {}, "math:pi is float, not a function"),

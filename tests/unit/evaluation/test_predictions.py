@@ -143,7 +143,7 @@ def outputs_of(form: str, seed: int) -> dict[str, np.ndarray]:
 def test_what_is_shown_is_the_beginning_of_what_is_counted(
     tmp_path: Path, form: str, score: float, most: int
 ) -> None:
-    """What lies below a deployment's score suppresses nothing above it, and is no part of it."""
+    """What lies below a deployment's score suppresses nothing above it, and is not part of it."""
     sample = Sample(name="s", inputs={}, target=Target(), geometry=SAME)
 
     def step_of(score: float, most: int) -> PostProcessing:

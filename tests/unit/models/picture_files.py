@@ -1,4 +1,4 @@
-"""Picture files of every depth, some of them written by hand where Pillow cannot."""
+"""Image files of every depth, some of them written by hand where Pillow cannot."""
 
 from __future__ import annotations
 

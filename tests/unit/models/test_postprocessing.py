@@ -93,7 +93,7 @@ def test_rows_are_suppressed_already() -> None:
 
 
 def test_boxes_are_put_back_onto_the_picture_and_cut_to_it() -> None:
-    """A letterbox of a picture of 200 x 100 in 100 x 100: half its size, 25 pixels down."""
+    """A letterbox of an image of 200 x 100 in 100 x 100: half its size, 25 pixels down."""
     geometry = Geometry(
         width=200,
         height=100,

@@ -62,7 +62,7 @@ def test_the_size_and_colour_are_those_of_the_input() -> None:
         ("", "not a list of different KEY=VALUE"),
         ("std=1,std=2", "not a list of different KEY=VALUE"),
         ("size=6x8", "does not know 'size'"),
-        ("resize=6", "'6' is no size"),
+        ("resize=6", "'6' is not a size"),
         ("resize=0x8", "no size from 1x1"),
         ("resize=6x9", "makes 3 x 9 x 6"),
         ("colour=gray", "makes 1 x 8 x 6"),
@@ -83,7 +83,7 @@ def test_texts_that_cannot_be_used(text: str, words: str) -> None:
 
 
 def test_inputs_that_are_no_pictures() -> None:
-    with pytest.raises(UsageError, match="a picture needs channels"):
+    with pytest.raises(UsageError, match="an image needs channels"):
         parse_preprocessing("std=1", [spec(shape=(1, 10))])
     with pytest.raises(UsageError, match="1 or 3 channels"):
         parse_preprocessing("std=1", [spec(shape=(1, 5, 8, 8))])
@@ -164,11 +164,11 @@ def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
     step = PreProcessing(input="i", width=6, height=8)
     with pytest.raises(UsageError, match="does not exist"):
         load_picture(tmp_path / "absent.png", step)
-    with pytest.raises(UsageError, match="cannot be read as a picture"):
+    with pytest.raises(UsageError, match="cannot be read as an image"):
         load_picture(tmp_path, step)
     text = tmp_path / "t.png"
-    text.write_text("no picture")
-    with pytest.raises(UsageError, match="cannot be read as a picture"):
+    text.write_text("no image")
+    with pytest.raises(UsageError, match="cannot be read as an image"):
         load_picture(text, step)
 
 
@@ -316,19 +316,19 @@ def test_points_find_the_way_back(
     low, high_ = whole[:2] - inside[:2], whole[2:] - inside[2:]
     if fit in ("stretch",):
         assert whole == pytest.approx(inside)
-    elif fit == "letterbox":  # the picture lies in the input, to a pixel's rounding
+    elif fit == "letterbox":  # the image lies in the input, to a pixel's rounding
         assert np.all(low >= 0)
         assert np.all(high_ <= 1e-9)
-    else:  # the input lies in the picture
+    else:  # the input lies in the image
         assert np.all(low <= 1e-9)
         assert np.all(high_ >= -1e-9)
-    if fit != "short":  # a picture's width becomes whole pixels only
+    if fit != "short":  # an image's width becomes whole pixels only
         return
     assert (low % 1 == 0).all()
 
 
 def test_a_map_of_classes_comes_back_onto_the_picture() -> None:
-    """What is drawn into a picture is where it was after letterbox, a coarser map, and back."""
+    """What is drawn into an image is where it was after letterbox, a coarser map, and back."""
     classes = np.zeros((60, 90), dtype=np.uint8)
     classes[20:40, 30:60] = 1
     given = step(width=48, height=48, fit="letterbox", mode="nearest", layout="NHWC")
@@ -349,7 +349,7 @@ def test_a_map_of_classes_comes_back_onto_the_picture() -> None:
         ("fit=letterbox,short=9", "short=9 in --preprocess needs fit=crop, not letterbox"),
         ("short=7", "short=7 in --preprocess is less than the 6x8"),
         ("fill=3", "fill in --preprocess needs fit=letterbox, not stretch"),
-        ("fit=letterbox,fill=256", "fill=256 is no whole number 0 to 255"),
+        ("fit=letterbox,fill=256", "fill=256 is not a whole number 0 to 255"),
         ("fit=letterbox,place=left", "place is centre or corner, not 'left'"),
         ("colour=rgb,lettrbox", "does not know 'lettrbox'"),
         ("colur=rgb", "does not know 'colur'. Did you mean colour?"),
@@ -385,7 +385,7 @@ def test_whole_numbers_are_rounded_and_cut(tmp_path: Path) -> None:
     assert (load_picture(path, raw) == 201).all()
     assert (load_picture(path, step(dtype="int8", std=(2.0, 2.0, 2.0))) == 100).all()
     assert (load_picture(path, step(dtype="int8")) == 127).all()
-    with pytest.raises(UsageError, match="is bool, which no picture becomes"):
+    with pytest.raises(UsageError, match="is bool, which no image becomes"):
         parse_preprocessing("std=1", [replace(RGB, dtype="bool")])
 
 

@@ -1,4 +1,4 @@
-"""The page of an evaluation, and what is drawn on its pictures."""
+"""The page of an evaluation, and what is drawn on its images."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def _sizes(graph: Graph, node: Node) -> _Sizes:
             apart=False,
         )
     if found.heads % found.groups:
-        raise RefusedError(f"its {found.heads} heads are no multiple of {found.groups}")
+        raise RefusedError(f"its {found.heads} heads are not a multiple of {found.groups}")
     return found
 
 

@@ -22,7 +22,7 @@ def fold(draft: Draft, node: Node) -> None:
     sizes = graph.list_of(node, "image_shape", 1) or ()
     kernel = graph.list_of(node, "block_shape", 2) or ()
     if len(sizes) != 2:
-        raise RefusedError(f"it puts {format_shape(sizes)} together, which is no image")
+        raise RefusedError(f"it puts {format_shape(sizes)} together, which is not an image")
     pads = node.integers("pads") or (0, 0, 0, 0)
     params: dict[int, Parameter] = by_axis(
         (_KERNEL, kernel),

@@ -138,7 +138,7 @@ class Draft:
         params: Mapping[int, Parameter] | None = None,
         weights: Sequence[Weight] = (),
     ) -> str:
-        """Add a layer whose result is no tensor of the graph; gives its blob."""
+        """Add a layer whose result is not a tensor of the graph; gives its blob."""
         name = self.names.layer(f"{node.name}/{type.lower()}")
         blob = self.names.blob(name)
         self._append(type, name, bottoms, (blob,), params or {}, weights)
@@ -207,7 +207,7 @@ class Draft:
 
         values = self.graph.constant(tensor, "operand")
         if values.dtype.kind not in "fiub":
-            raise RefusedError(f"the constant '{tensor}' is no number")
+            raise RefusedError(f"the constant '{tensor}' is not a number")
         wanted = dims or natural_dims(values.shape)
         array = np.asarray(values, dtype=np.float32).reshape(wanted)
         blob = self.names.blob(tensor)

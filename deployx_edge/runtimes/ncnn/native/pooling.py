@@ -64,7 +64,7 @@ def _beyond(window: Window, sizes: tuple[int, ...], results: tuple[int, ...]) ->
         if start >= size + window.begins[axis]:
             raise RefusedError(
                 f"its output has {count} elements along an axis of {size}, whose last window "
-                "begins behind the input; ONNX Runtime makes none there"
+                "begins after the input; ONNX Runtime makes none there"
             )
         over = start + window.kernel[axis] - (size + window.begins[axis] + window.ends[axis])
         found.append(max(over, 0))

@@ -82,7 +82,7 @@ def _described(entry: DraftLayer, graph: Graph, node: Node) -> QuantizableLayer:
     if reason:
         return QuantizableLayer(node=node.name, type=type, mode="float", reason=reason)
     if not _as_in_model(entry, graph.constants[node.input(1)], axis):
-        reason = "its weights take in what comes behind it"
+        reason = "its weights take in what comes after it"
         return QuantizableLayer(node=node.name, type=type, mode="float", reason=reason)
     return QuantizableLayer(
         node=node.name, type=type, mode="calibrated", axis=axis, group=node.integer("group", 1)

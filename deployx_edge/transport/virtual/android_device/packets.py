@@ -26,7 +26,7 @@ MOST_PAYLOAD_BYTES = 1 << 20
 
 
 class BrokenPacketError(Exception):
-    """What came is no packet, or damaged."""
+    """What came is not a packet, or damaged."""
 
 
 @dataclass(frozen=True)
