@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from convert import ITERATIONS, ROOT, Conversion, convert, output_tensors, samples
+from conversions import ITERATIONS, ROOT, Conversion, convert, output_tensors, samples
 
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import DeployxError

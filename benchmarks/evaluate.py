@@ -41,7 +41,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
-from convert import own_peak
+from conversions import own_peak
 from random_network import random_network
 
 from deployx_edge.agent.client import AgentClient, Inference

@@ -23,7 +23,7 @@ import onnx
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
-from convert import ITERATIONS, samples
+from conversions import ITERATIONS, samples
 from random_network import random_network
 
 from deployx_edge.bundle import Bundle

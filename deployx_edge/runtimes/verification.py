@@ -82,8 +82,8 @@ class OutputsComparison:
                 f"accept it with --accept-unproven. {SKIP}",
             )
         return VerificationError(
-            f"The outputs of the converted model ({self._model.precision}) differ from its source's: "
-            f"{what}.",
+            f"The outputs of the converted model ({self._model.precision}) differ from its "
+            f"source's: {what}.",
             remedy=f"{_advice(self._model.precision, doubts)} {SKIP}",
         )
 

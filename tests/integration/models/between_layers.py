@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.integration.models.operator_cases import Case
+from tests.integration.models.operators.case import Case
 
 SAMPLES = 8
 _OUTPUTS = 3

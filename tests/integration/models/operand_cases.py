@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from tests.integration.models.operator_cases import Case, all_cases
+from tests.integration.models.operator_cases import all_cases
+from tests.integration.models.operators.case import Case
 
 
 def operand_cases() -> list[Case]:

@@ -29,7 +29,8 @@ from deployx_edge.runtimes.ncnn.native.emit import Emitted, emit
 from deployx_edge.runtimes.ncnn.native.graph import read_graph
 from deployx_edge.sources.onnx.canonical import canonical
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
-from tests.integration.models.operator_cases import Case, all_cases
+from tests.integration.models.operator_cases import all_cases
+from tests.integration.models.operators.case import Case
 
 _RUNS = 3
 _BATCH_SECONDS = 300

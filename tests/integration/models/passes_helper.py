@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from deployx_edge.graph.passes import GraphPass
-from tests.integration.models.operator_cases import Case
 from tests.integration.models.operator_runner import check
+from tests.integration.models.operators.case import Case
 
 Operand = str | float | Sequence[int] | np.ndarray
 # The opsets that know what fusions make.

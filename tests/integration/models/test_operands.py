@@ -19,8 +19,9 @@ from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.convert.conversion import source_outputs
 from tests.integration.models.operand_cases import operand_cases
-from tests.integration.models.operator_cases import Case, all_cases
+from tests.integration.models.operator_cases import all_cases
 from tests.integration.models.operator_runner import check
+from tests.integration.models.operators.case import Case
 from tests.sampling import sampled
 
 _SAMPLED = 120

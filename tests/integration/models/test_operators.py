@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.models.operator_cases import REDUCTIONS, all_cases
+from tests.integration.models.operator_cases import all_cases
 from tests.integration.models.operator_runner import Outcome, run_all
+from tests.integration.models.operators.reduction import REDUCTIONS
 from tests.integration.models.support_table import PAGE, counts_of_page, support_text
 from tests.sampling import sampled
 

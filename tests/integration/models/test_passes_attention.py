@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from deployx_edge.graph.passes import NCNN_FUSIONS, fuse_attention, widened
 from deployx_edge.runtimes.ncnn.native import emit
 from deployx_edge.runtimes.ncnn.native.graph import read_graph
-from tests.integration.models.operator_cases import attentions
 from tests.integration.models.operator_runner import check
+from tests.integration.models.operators.reduction import attentions
 from tests.integration.models.passes_helper import (
     Graph,
     fused,

@@ -17,8 +17,9 @@ from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.inspect import inspect_model
 from tests.integration.models.onnx_models import constant, model, save, weights
-from tests.integration.models.operator_cases import Case, all_cases
+from tests.integration.models.operator_cases import all_cases
 from tests.integration.models.operator_runner import check
+from tests.integration.models.operators.case import Case
 from tests.integration.models.structure_cases import Structure, all_structures
 
 STRUCTURES = {case.name: case for case in all_structures()}
