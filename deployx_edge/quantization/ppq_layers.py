@@ -33,7 +33,7 @@ class NcnnQuantizer(BaseQuantizer):  # type: ignore[misc]  # it has no types
     """What ncnn's int8 layers do: one symmetric step for what goes in, one an output for weights.
 
     PPQ's own for ncnn takes six bits for weights of 3x3 kernels, so that Winograd's sums do not
-    overflow; here all have eight, and the emitter keeps Winograd from layers that could.
+    overflow; here all have eight, and the native converter keeps Winograd from layers that could.
     """
 
     def __init__(self, graph: Any, layers: dict[str, dict[str, Any]]) -> None:

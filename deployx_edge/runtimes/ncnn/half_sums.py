@@ -26,13 +26,13 @@ from deployx_edge.runtimes.ncnn.wheel import NcnnDiedError, NcnnModel, NcnnProce
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
-    from deployx_edge.runtimes.ncnn.native.graph_builder import DraftLayer
+    from deployx_edge.runtimes.ncnn.native.graph_builder import BuiltLayer
 
 _FLOAT = 4  # bytes
 
 
 def half_overflows(
-    layers: Sequence[DraftLayer], runs: Sequence[Mapping[str, Array]]
+    layers: Sequence[BuiltLayer], runs: Sequence[Mapping[str, Array]]
 ) -> HalfOverflows:
     """What these layers of an fp32 network would overflow in half floats.
 
@@ -68,7 +68,7 @@ def half_overflows(
             ) from error
 
 
-def stored_layers(layers: Sequence[DraftLayer]) -> tuple[StoredLayer, ...]:
+def stored_layers(layers: Sequence[BuiltLayer]) -> tuple[StoredLayer, ...]:
     """Where the weights of each lie in a file of fp32 that holds them one after the other."""
     found = []
     position = 0

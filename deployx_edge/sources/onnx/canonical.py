@@ -168,7 +168,7 @@ def _measured(
     inputs = {t.name: random.random(t.shape).astype(t.dtype) for t in source.inputs}
     try:
         results = open_model(shown.SerializeToString()).run(names, inputs)
-    except Exception:  # its exceptions share no base; the emitter names what has no shape
+    except Exception:  # its exceptions share no base; the native converter names what has no shape
         return {}
     found = zip(names, results, strict=True)
     return {name: array.shape for name, array in found if isinstance(array, np.ndarray)}

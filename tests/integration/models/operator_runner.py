@@ -230,7 +230,7 @@ def main(file: Path, names: Path) -> None:
             print(json.dumps({"name": case.name}), file=log, flush=True)
             try:
                 outcome = check(case, Path(folder))
-            except Exception as error:  # any is a fault of the emitter, of this case only
+            except Exception as error:  # any is a fault of the native converter, of this case only
                 outcome = Outcome(verdict="failed", detail=f"{type(error).__name__}: {error}")
             entry = {"name": case.name, "verdict": outcome.verdict, "detail": outcome.detail}
             print(json.dumps(entry), file=log, flush=True)

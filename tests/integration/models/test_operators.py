@@ -1,4 +1,4 @@
-"""Every operator case through the emitter and ncnn: right, or refused where that is expected."""
+"""Every operator case through the native converter and ncnn: right, or refused as expected."""
 
 from __future__ import annotations
 

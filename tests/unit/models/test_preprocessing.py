@@ -63,7 +63,7 @@ def test_the_size_and_colour_are_those_of_the_input() -> None:
         ("std=1,std=2", "not a list of different KEY=VALUE"),
         ("size=6x8", "does not know 'size'"),
         ("resize=6", "'6' is not a size"),
-        ("resize=0x8", "no size from 1x1"),
+        ("resize=0x8", "not a size from 1x1"),
         ("resize=6x9", "makes 3 x 9 x 6"),
         ("colour=gray", "makes 1 x 8 x 6"),
         ("colour=cmyk", "is rgb or bgr or gray"),

@@ -16,7 +16,7 @@ from deployx_edge.runtimes.ncnn.native.axes import (
     positive,
 )
 from deployx_edge.runtimes.ncnn.native.graph import Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, Parameter, sizes_of
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter, sizes_of
 from deployx_edge.runtimes.ncnn.native.permutation import (
     MAX_BLOCKS,
     moves_to,
@@ -30,28 +30,28 @@ _FLOATS = (1, 10, 11, 16)  # TensorProto.FLOAT, FLOAT16, DOUBLE, BFLOAT16
 
 
 @writes("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
-def view(draft: Draft, node: Node) -> None:
+def view(builder: GraphBuilder, node: Node) -> None:
     """The same elements in the same order: no layer."""
-    draft.graph.shape(node.outputs[0])
-    draft.view(node.outputs[0], node.input(0))
+    builder.graph.shape(node.outputs[0])
+    builder.view(node.outputs[0], node.input(0))
 
 
 @writes("Cast")
-def cast(draft: Draft, node: Node) -> None:
+def cast(builder: GraphBuilder, node: Node) -> None:
     """Between floats nothing happens; integers and truth values ncnn does not have."""
     if node.integer("to", 1) not in _FLOATS:
         raise RefusedError("it makes integers or truth values, which ncnn does not have")
-    draft.view(node.outputs[0], node.input(0))
+    builder.view(node.outputs[0], node.input(0))
 
 
 @writes("Transpose")
-def transpose(draft: Draft, node: Node) -> None:
+def transpose(builder: GraphBuilder, node: Node) -> None:
     """Permute, after neighbours that move together are taken as one axis."""
-    shape = draft.graph.shape(node.input(0))
+    shape = builder.graph.shape(node.input(0))
     order = node.integers("perm") or tuple(reversed(range(len(shape))))
     blocks = moving_blocks(shape, order)
     if blocks == sorted(blocks):
-        draft.view(node.outputs[0], node.input(0))
+        builder.view(node.outputs[0], node.input(0))
         return
     if len(blocks) > MAX_BLOCKS:
         raise RefusedError(
@@ -59,25 +59,27 @@ def transpose(draft: Draft, node: Node) -> None:
         )
     source = sorted(blocks)
     sizes = [math.prod(shape[axis] for axis in block) for block in source]
-    dims = draft.dims(node.input(0))
+    dims = builder.dims(node.input(0))
     if _exchanges_groups(blocks) and len(dims) == 3 and dims[0] == sizes[0] * sizes[1]:
         # An image whose channels are counted by groups: it stays one, with packed channels.
-        blob = draft.take(node.input(0))
-        draft.add("ShuffleChannel", node, (blob,), {node.outputs[0]: dims}, {0: sizes[0]})
+        blob = builder.take(node.input(0))
+        builder.add("ShuffleChannel", node, (blob,), {node.outputs[0]: dims}, {0: sizes[0]})
         return
     moves = moves_to(tuple(source.index(block) for block in blocks))
     blob = ""
     for index, (lengths, turned) in enumerate(moves):
         runs = _runs_of(sizes, lengths)
         dims = tuple(math.prod(run) for run in runs)
-        blob = draft.take(node.input(0), dims) if index == 0 else draft.reshape(node, blob, dims)
+        blob = (
+            builder.take(node.input(0), dims) if index == 0 else builder.reshape(node, blob, dims)
+        )
         sizes = [size for place in turned for size in runs[place]]
         result = tuple(dims[place] for place in turned)
         params: dict[int, Parameter] = {0: permute_order(turned)}
         if index < len(moves) - 1:
-            blob = draft.step("Permute", node, (blob,), params)
+            blob = builder.step("Permute", node, (blob,), params)
         else:
-            draft.add("Permute", node, (blob,), {node.outputs[0]: result}, params)
+            builder.add("Permute", node, (blob,), {node.outputs[0]: result}, params)
 
 
 def _exchanges_groups(blocks: Sequence[tuple[int, ...]]) -> bool:
@@ -95,43 +97,43 @@ def _runs_of(sizes: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
 
 
 @writes("Concat")
-def concat(draft: Draft, node: Node) -> None:
+def concat(builder: GraphBuilder, node: Node) -> None:
     """Concat."""
-    graph = draft.graph
+    graph = builder.graph
     names = [name for name in node.inputs if math.prod(graph.shape(name))]
     if len(names) == 1:
-        draft.view(node.outputs[0], names[0])
+        builder.view(node.outputs[0], names[0])
         return
     shape = graph.shape(node.outputs[0])
     axis = positive(node.integer("axis", 1), len(shape))
     grouping = group_axes(shape, keep=(axis,))
-    bottoms = [draft.take_grouped(name, grouping) for name in names]
+    bottoms = [builder.take_grouped(name, grouping) for name in names]
     top = {node.outputs[0]: grouped(shape, grouping)}
-    draft.add("Concat", node, bottoms, top, {0: place_of(axis, grouping)})
+    builder.add("Concat", node, bottoms, top, {0: place_of(axis, grouping)})
 
 
 @writes("Split")
-def split(draft: Draft, node: Node) -> None:
+def split(builder: GraphBuilder, node: Node) -> None:
     """Slice into parts of given sizes."""
-    graph = draft.graph
+    graph = builder.graph
     shape = graph.shape(node.input(0))
     axis = positive(node.integer("axis", 0), len(shape))
     if len(node.outputs) == 1:
-        draft.view(node.outputs[0], node.input(0))
+        builder.view(node.outputs[0], node.input(0))
         return
     grouping = group_axes(shape, keep=(axis,))
     sizes = [graph.shape(name)[axis] for name in node.outputs]
     if sum(sizes) != shape[axis]:
         raise RefusedError(f"its parts {sizes} are not the whole of {shape[axis]}")
     tops = {name: grouped(graph.shape(name), grouping) for name in node.outputs}
-    bottom = draft.take_grouped(node.input(0), grouping)
-    draft.add("Slice", node, (bottom,), tops, {0: sizes, 1: place_of(axis, grouping)})
+    bottom = builder.take_grouped(node.input(0), grouping)
+    builder.add("Slice", node, (bottom,), tops, {0: sizes, 1: place_of(axis, grouping)})
 
 
 @writes("Slice")
-def slice_(draft: Draft, node: Node) -> None:
+def slice_(builder: GraphBuilder, node: Node) -> None:
     """Crop; a step is taken by counting the axis as two."""
-    graph = draft.graph
+    graph = builder.graph
     shape = graph.shape(node.input(0))
     starts = graph.list_of(node, "starts", 1)
     ends = graph.list_of(node, "ends", 2)
@@ -145,60 +147,60 @@ def slice_(draft: Draft, node: Node) -> None:
         place = positive(axis, len(shape))
         step = steps[index] if steps else 1
         cuts[place] = range(*slice(starts[index], ends[index], step).indices(shape[place]))
-    cut(draft, node, node.input(0), cuts)
+    cut(builder, node, node.input(0), cuts)
 
 
-def cut(draft: Draft, node: Node, tensor: str, cuts: dict[int, range]) -> None:
+def cut(builder: GraphBuilder, node: Node, tensor: str, cuts: dict[int, range]) -> None:
     """Make the node's output of the elements that ``cuts`` choose along some axes."""
-    graph = draft.graph
+    graph = builder.graph
     shape = list(graph.shape(tensor))
     real = {axis: place for axis, place in cuts.items() if place != range(shape[axis])}
     if any(len(place) == 0 for place in real.values()):
         raise RefusedError("its result is empty")
     if not real:
-        draft.view(node.outputs[0], tensor)
+        builder.view(node.outputs[0], tensor)
         return
     if any(place.step != 1 for place in real.values()):
-        _cut_with_steps(draft, node, tensor, real)
+        _cut_with_steps(builder, node, tensor, real)
         return
     grouping = group_axes(shape, keep=tuple(real))
     dims = list(grouped(shape, grouping))
     places = {place_of(axis, grouping): chosen for axis, chosen in real.items()}
-    bottom = draft.take(tensor, tuple(dims))
+    bottom = builder.take(tensor, tuple(dims))
     for place, chosen in places.items():
         dims[place] = len(chosen)
-    draft.add("Crop", node, (bottom,), {node.outputs[0]: tuple(dims)}, crop_to(places))
+    builder.add("Crop", node, (bottom,), {node.outputs[0]: tuple(dims)}, crop_to(places))
 
 
-def _cut_with_steps(draft: Draft, node: Node, tensor: str, cuts: dict[int, range]) -> None:
+def _cut_with_steps(builder: GraphBuilder, node: Node, tensor: str, cuts: dict[int, range]) -> None:
     """One axis after the other: cut to whole steps, count as (steps, step), take the first.
 
     A negative step is the same backwards, with its elements flipped.
     """
-    shape = list(draft.graph.shape(tensor))
-    blob = draft.take(tensor)
+    shape = list(builder.graph.shape(tensor))
+    blob = builder.take(tensor)
     for axis, given in cuts.items():
         before, size, behind = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
         chosen = given if given.step > 0 else given[::-1]
         step, count = chosen.step, len(chosen)
-        blob = draft.reshape(node, blob, (before, size, behind))
+        blob = builder.reshape(node, blob, (before, size, behind))
         span = step * count
         if chosen.start + span > size:
             missing = chosen.start + span - size
-            blob = draft.step("Padding", node, (blob,), {1: missing, 4: 0, 5: 0.0})
+            blob = builder.step("Padding", node, (blob,), {1: missing, 4: 0, 5: 0.0})
             size += missing
         if chosen.start > 0 or span < size:
             part = range(chosen.start, chosen.start + span)
-            blob = draft.step("Crop", node, (blob,), crop_to({1: part}))
+            blob = builder.step("Crop", node, (blob,), crop_to({1: part}))
         if step > 1:
-            blob = draft.reshape(node, blob, (before, count, step, behind))
-            blob = draft.step("Crop", node, (blob,), crop_to({2: range(1)}))
-            blob = draft.reshape(node, blob, (before, count, behind))
+            blob = builder.reshape(node, blob, (before, count, step, behind))
+            blob = builder.step("Crop", node, (blob,), crop_to({2: range(1)}))
+            blob = builder.reshape(node, blob, (before, count, behind))
         if given.step < 0:
-            blob = draft.step("Flip", node, (blob,), {0: (1,)})
+            blob = builder.step("Flip", node, (blob,), {0: (1,)})
         shape[axis] = count
     dims = natural_dims(shape)
-    draft.add("Reshape", node, (blob,), {node.outputs[0]: dims}, sizes_of(dims))
+    builder.add("Reshape", node, (blob,), {node.outputs[0]: dims}, sizes_of(dims))
 
 
 def crop_to(places: dict[int, range]) -> dict[int, Parameter]:
@@ -211,9 +213,9 @@ def crop_to(places: dict[int, range]) -> dict[int, Parameter]:
 
 
 @writes("Pad")
-def pad(draft: Draft, node: Node) -> None:
+def pad(builder: GraphBuilder, node: Node) -> None:
     """Padding along up to three axes at once, else along one after the other."""
-    graph = draft.graph
+    graph = builder.graph
     shape = graph.shape(node.input(0))
     amounts = graph.list_of(node, "pads", 1)
     mode = node.text("mode", "constant")
@@ -231,12 +233,12 @@ def pad(draft: Draft, node: Node) -> None:
         value = float(graph.constant(node.input(2), "value").reshape(-1)[0])
     value = node.number("value", value)
     if not pads:
-        draft.view(node.outputs[0], node.input(0))
+        builder.view(node.outputs[0], node.input(0))
         return
     grouping = _pad_grouping(shape, tuple(pads))
     negative = min(min(amount) for amount in pads.values()) < 0
     if grouping is None or negative or not _pads_at_once(mode, grouping, tuple(pads)):
-        _pad_in_turns(draft, node, pads, mode, value)
+        _pad_in_turns(builder, node, pads, mode, value)
         return
     dims = grouped(shape, grouping)
     params: dict[int, Parameter] = {4: _PAD_MODES[mode], 5: value}
@@ -246,8 +248,8 @@ def pad(draft: Draft, node: Node) -> None:
         keys = ((2, 3), (0, 1), (7, 8))[len(dims) - 1 - place]
         params[keys[0]], params[keys[1]] = before, behind
         result[place] += before + behind
-    bottom = draft.take(node.input(0), dims)
-    draft.add("Padding", node, (bottom,), {node.outputs[0]: tuple(result)}, params)
+    bottom = builder.take(node.input(0), dims)
+    builder.add("Padding", node, (bottom,), {node.outputs[0]: tuple(result)}, params)
 
 
 def _pads_at_once(mode: str, grouping: Grouping, axes: tuple[int, ...]) -> bool:
@@ -257,29 +259,29 @@ def _pads_at_once(mode: str, grouping: Grouping, axes: tuple[int, ...]) -> bool:
 
 
 def _pad_in_turns(
-    draft: Draft, node: Node, pads: dict[int, tuple[int, int]], mode: str, value: float
+    builder: GraphBuilder, node: Node, pads: dict[int, tuple[int, int]], mode: str, value: float
 ) -> None:
     """Each axis as the height of an image; negative amounts cut first."""
-    shape = list(draft.graph.shape(node.input(0)))
-    blob = draft.take(node.input(0))
+    shape = list(builder.graph.shape(node.input(0)))
+    blob = builder.take(node.input(0))
     for axis, amount in pads.items():
-        blob = draft.reshape(
+        blob = builder.reshape(
             node, blob, (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
         )
         begin, end = max(-amount[0], 0), shape[axis] - max(-amount[1], 0)
         if begin >= end:
             raise RefusedError("it cuts off a whole axis")
         if (begin, end) != (0, shape[axis]):
-            blob = draft.step("Crop", node, (blob,), crop_to({1: range(begin, end)}))
+            blob = builder.step("Crop", node, (blob,), crop_to({1: range(begin, end)}))
         before, behind = max(amount[0], 0), max(amount[1], 0)
-        blob = _padded_height(draft, node, blob, end - begin, (before, behind), mode, value)
+        blob = _padded_height(builder, node, blob, end - begin, (before, behind), mode, value)
         shape[axis] = before + end - begin + behind
     dims = natural_dims(shape)
-    draft.view_of_blob(node.outputs[0], draft.reshape(node, blob, dims), dims)
+    builder.view_of_blob(node.outputs[0], builder.reshape(node, blob, dims), dims)
 
 
 def _padded_height(
-    draft: Draft,
+    builder: GraphBuilder,
     node: Node,
     blob: str,
     size: int,
@@ -293,16 +295,16 @@ def _padded_height(
     before, behind = amount
     if mode in _PAD_MODES:
         params: dict[int, Parameter] = {0: before, 1: behind, 4: _PAD_MODES[mode], 5: value}
-        return draft.step("Padding", node, (blob,), params)
+        return builder.step("Padding", node, (blob,), params)
     if mode != "wrap" or max(amount) > size:
         raise RefusedError(f"its mode is '{mode}', by {max(amount)} elements of {size}")
     parts = [blob]
     if before:
         head = range(size - before, size)
-        parts.insert(0, draft.step("Crop", node, (blob,), crop_to({1: head})))
+        parts.insert(0, builder.step("Crop", node, (blob,), crop_to({1: head})))
     if behind:
-        parts.append(draft.step("Crop", node, (blob,), crop_to({1: range(behind)})))
-    return draft.step("Concat", node, parts, {0: 1})
+        parts.append(builder.step("Crop", node, (blob,), crop_to({1: range(behind)})))
+    return builder.step("Concat", node, parts, {0: 1})
 
 
 def _pad_grouping(shape: Sequence[int], axes: tuple[int, ...]) -> Grouping | None:
@@ -323,39 +325,39 @@ def _pad_grouping(shape: Sequence[int], axes: tuple[int, ...]) -> Grouping | Non
 
 
 @writes("Tile", "Expand")
-def tile(draft: Draft, node: Node) -> None:
+def tile(builder: GraphBuilder, node: Node) -> None:
     """Tile along each axis that grows."""
-    graph = draft.graph
+    graph = builder.graph
     shape, result = graph.shape(node.input(0)), graph.shape(node.outputs[0])
     full = aligned(shape, len(result))
     if full == tuple(result):
-        draft.view(node.outputs[0], node.input(0))
+        builder.view(node.outputs[0], node.input(0))
         return
     try:
         grouping = _tile_grouping(result, full)
     except RefusedError:  # more than four dimensions matter, but not all at once
-        _tile_in_turns(draft, node, full, result)
+        _tile_in_turns(builder, node, full, result)
         return
     dims, wanted = grouped(full, grouping), grouped(result, grouping)
-    bottom = draft.take(node.input(0), dims)
+    bottom = builder.take(node.input(0), dims)
     repeats = [size // old for size, old in zip(wanted, dims, strict=True)]
-    draft.add("Tile", node, (bottom,), {node.outputs[0]: wanted}, {2: repeats})
+    builder.add("Tile", node, (bottom,), {node.outputs[0]: wanted}, {2: repeats})
 
 
 def _tile_in_turns(
-    draft: Draft, node: Node, full: tuple[int, ...], result: tuple[int, ...]
+    builder: GraphBuilder, node: Node, full: tuple[int, ...], result: tuple[int, ...]
 ) -> None:
     shape = list(full)
-    blob = draft.take(node.input(0))
+    blob = builder.take(node.input(0))
     for axis, size in enumerate(result):
         if size == shape[axis]:
             continue
         around = (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
-        blob = draft.reshape(node, blob, around)
-        blob = draft.step("Tile", node, (blob,), {2: (1, size // shape[axis], 1)})
+        blob = builder.reshape(node, blob, around)
+        blob = builder.step("Tile", node, (blob,), {2: (1, size // shape[axis], 1)})
         shape[axis] = size
     dims = natural_dims(result)
-    draft.view_of_blob(node.outputs[0], draft.reshape(node, blob, dims), dims)
+    builder.view_of_blob(node.outputs[0], builder.reshape(node, blob, dims), dims)
 
 
 def _tile_grouping(result: Sequence[int], full: Sequence[int]) -> Grouping:
@@ -364,26 +366,26 @@ def _tile_grouping(result: Sequence[int], full: Sequence[int]) -> Grouping:
 
 
 @writes("DepthToSpace")
-def depth_to_space(draft: Draft, node: Node) -> None:
+def depth_to_space(builder: GraphBuilder, node: Node) -> None:
     """PixelShuffle, by columns or depth first."""
-    shape, result = _image(draft, node)
+    shape, result = _image(builder, node)
     mode = {"DCR": 1, "CRD": 0}[node.text("mode", "DCR")]
-    bottom = draft.take(node.input(0), shape[1:])
+    bottom = builder.take(node.input(0), shape[1:])
     params: dict[int, Parameter] = {0: node.integer("blocksize", 1), 1: mode}
-    draft.add("PixelShuffle", node, (bottom,), {node.outputs[0]: result[1:]}, params)
+    builder.add("PixelShuffle", node, (bottom,), {node.outputs[0]: result[1:]}, params)
 
 
 @writes("SpaceToDepth")
-def space_to_depth(draft: Draft, node: Node) -> None:
+def space_to_depth(builder: GraphBuilder, node: Node) -> None:
     """Reorg, depth first."""
-    shape, result = _image(draft, node)
-    bottom = draft.take(node.input(0), shape[1:])
+    shape, result = _image(builder, node)
+    bottom = builder.take(node.input(0), shape[1:])
     params: dict[int, Parameter] = {0: node.integer("blocksize", 1), 1: 1}
-    draft.add("Reorg", node, (bottom,), {node.outputs[0]: result[1:]}, params)
+    builder.add("Reorg", node, (bottom,), {node.outputs[0]: result[1:]}, params)
 
 
-def _image(draft: Draft, node: Node) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    shape = draft.graph.shape(node.input(0))
+def _image(builder: GraphBuilder, node: Node) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    shape = builder.graph.shape(node.input(0))
     if len(shape) != 4 or shape[0] != 1:
         raise RefusedError(f"its input {format_shape(shape)} is not one image")
-    return shape, draft.graph.shape(node.outputs[0])
+    return shape, builder.graph.shape(node.outputs[0])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.axes import aligned
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, Parameter
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter
 from deployx_edge.runtimes.ncnn.native.permutation import permute_order
 from deployx_edge.runtimes.ncnn.native.table import writes
 
@@ -40,34 +40,34 @@ class _Sizes:
 
 
 @writes("Attention")
-def attention(draft: Draft, node: Node) -> None:
+def attention(builder: GraphBuilder, node: Node) -> None:
     """SDPA; heads beside each other are first put one behind the other.
 
     Where there is a mask the queries are scaled before: ncnn would else divide the mask by the
     scale in between, which can overflow.
     """
-    _refuse_forms(draft.graph, node)
-    sizes = _sizes(draft.graph, node)
-    mask = _mask(draft, node, sizes)
+    _refuse_forms(builder.graph, node)
+    sizes = _sizes(builder.graph, node)
+    mask = _mask(builder, node, sizes)
     scale = node.number("scale", 1.0 / math.sqrt(sizes.size))
-    queries = _heads(draft, node, 0, (sizes.heads, sizes.queries, sizes.size), sizes)
-    keys = _heads(draft, node, 1, (sizes.groups, sizes.keys, sizes.size), sizes)
-    values = _heads(draft, node, 2, (sizes.groups, sizes.keys, sizes.width), sizes)
+    queries = _heads(builder, node, 0, (sizes.heads, sizes.queries, sizes.size), sizes)
+    keys = _heads(builder, node, 1, (sizes.groups, sizes.keys, sizes.size), sizes)
+    values = _heads(builder, node, 2, (sizes.groups, sizes.keys, sizes.width), sizes)
     if mask or scale == 0.0:
-        queries = draft.step("BinaryOp", node, (queries,), {0: _MUL, 1: 1, 2: scale})
+        queries = builder.step("BinaryOp", node, (queries,), {0: _MUL, 1: 1, 2: scale})
         scale = 1.0
     bottoms = (queries, keys, values, mask) if mask else (queries, keys, values)
     params: dict[int, Parameter] = {_MASKED: int(bool(mask)), _SCALE: scale}
     output = node.outputs[0]
     if sizes.apart or sizes.heads == 1:
         dims = (sizes.batch * sizes.heads, sizes.queries, sizes.width)
-        draft.add("SDPA", node, bottoms, {output: dims}, params)
+        builder.add("SDPA", node, bottoms, {output: dims}, params)
         return
-    blob = draft.step("SDPA", node, bottoms, params)
+    blob = builder.step("SDPA", node, bottoms, params)
     if sizes.batch > 1:
-        blob = draft.reshape(node, blob, (sizes.batch, sizes.heads, sizes.queries, sizes.width))
+        blob = builder.reshape(node, blob, (sizes.batch, sizes.heads, sizes.queries, sizes.width))
     top = {output: _with_batch(sizes, (sizes.queries, sizes.heads, sizes.width))}
-    draft.add("Permute", node, (blob,), top, {0: _exchange(sizes)})
+    builder.add("Permute", node, (blob,), top, {0: _exchange(sizes)})
 
 
 def _refuse_forms(graph: Graph, node: Node) -> None:
@@ -110,16 +110,18 @@ def _sizes(graph: Graph, node: Node) -> _Sizes:
     return found
 
 
-def _heads(draft: Draft, node: Node, index: int, dims: tuple[int, int, int], sizes: _Sizes) -> str:
+def _heads(
+    builder: GraphBuilder, node: Node, index: int, dims: tuple[int, int, int], sizes: _Sizes
+) -> str:
     """An operand as (batch × heads, rows, size)."""
     heads, rows, size = dims
     joined = (sizes.batch * heads, rows, size)
     tensor = node.input(index)
     if sizes.apart or heads == 1:
-        return draft.take(tensor, joined)
-    blob = draft.take(tensor, _with_batch(sizes, (rows, heads, size)))
-    blob = draft.step("Permute", node, (blob,), {0: _exchange(sizes)})
-    return blob if sizes.batch == 1 else draft.reshape(node, blob, joined)
+        return builder.take(tensor, joined)
+    blob = builder.take(tensor, _with_batch(sizes, (rows, heads, size)))
+    blob = builder.step("Permute", node, (blob,), {0: _exchange(sizes)})
+    return blob if sizes.batch == 1 else builder.reshape(node, blob, joined)
 
 
 def _with_batch(sizes: _Sizes, dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -133,20 +135,20 @@ def _exchange(sizes: _Sizes) -> int:
     return permute_order((0, *(place + 1 for place in _EXCHANGED)))
 
 
-def _mask(draft: Draft, node: Node, sizes: _Sizes) -> str:
+def _mask(builder: GraphBuilder, node: Node, sizes: _Sizes) -> str:
     """What is added to the scores, as (1 or batch × heads, queries, keys); "" for nothing."""
     tensor = node.input(_MASK)
     if node.integer("is_causal", 0):
-        return draft.memory(node, _causal(draft.graph, node, sizes))
+        return builder.memory(node, _causal(builder.graph, node, sizes))
     if not tensor:
         return ""
-    shape = _mask_shape(draft.graph, tensor, sizes)
-    values = draft.graph.constants.get(tensor)
+    shape = _mask_shape(builder.graph, tensor, sizes)
+    values = builder.graph.constants.get(tensor)
     if values is not None and values.dtype.kind == "b":
-        blob = draft.memory(node, _added(values).reshape(_three(shape)))
+        blob = builder.memory(node, _added(values).reshape(_three(shape)))
     else:
-        blob = draft.take(tensor, _three(shape))
-    return _repeated(draft, node, blob, shape, sizes)
+        blob = builder.take(tensor, _three(shape))
+    return _repeated(builder, node, blob, shape, sizes)
 
 
 def _mask_shape(graph: Graph, tensor: str, sizes: _Sizes) -> tuple[int, ...]:
@@ -163,7 +165,9 @@ def _three(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0] * shape[1], *shape[2:])
 
 
-def _repeated(draft: Draft, node: Node, blob: str, shape: tuple[int, ...], sizes: _Sizes) -> str:
+def _repeated(
+    builder: GraphBuilder, node: Node, blob: str, shape: tuple[int, ...], sizes: _Sizes
+) -> str:
     """The mask with all its rows, and for all heads or for none of its own."""
     batch, heads = shape[:2]
     if batch * heads == 1:
@@ -172,10 +176,10 @@ def _repeated(draft: Draft, node: Node, blob: str, shape: tuple[int, ...], sizes
     if repeats == (1, 1, 1, 1):
         return blob
     if repeats[:2] == (1, 1):
-        return draft.step("Tile", node, (blob,), {2: repeats[1:]})
-    blob = draft.reshape(node, blob, shape)
-    blob = draft.step("Tile", node, (blob,), {2: repeats})
-    return draft.reshape(node, blob, (sizes.batch * sizes.heads, sizes.queries, sizes.keys))
+        return builder.step("Tile", node, (blob,), {2: repeats[1:]})
+    blob = builder.reshape(node, blob, shape)
+    blob = builder.step("Tile", node, (blob,), {2: repeats})
+    return builder.reshape(node, blob, (sizes.batch * sizes.heads, sizes.queries, sizes.keys))
 
 
 def _causal(graph: Graph, node: Node, sizes: _Sizes) -> NDArray[Any]:

@@ -47,7 +47,7 @@ _NAMES_REMEDY = "`deployx-edge profile` and the bundle's .param file show the la
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """A model as the emitter reads it, and what becomes of it: files, or why there are none.
+    """A model as the native converter reads it, and what becomes of it: files, or why none.
 
     ``is_batch``: axis 0 counts samples, and ``emitted`` is for one of them.
     """
@@ -58,7 +58,7 @@ class Examined:
 
 
 class NativeConverter:
-    """``Converter`` for ncnn by the emitter of this project."""
+    """``Converter`` for ncnn by the native converter, which is ours."""
 
     runtime = "ncnn"
     keeps_names = True

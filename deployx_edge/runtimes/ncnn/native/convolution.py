@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, Parameter, Weight
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter, Weight
 from deployx_edge.runtimes.ncnn.native.matrix import inner_product
 from deployx_edge.runtimes.ncnn.native.table import writes
 
@@ -26,7 +26,7 @@ _SUFFIXES = {1: "1D", 2: "", 3: "3D"}
 
 
 @writes("Conv")
-def convolution(draft: Draft, node: Node) -> None:
+def convolution(builder: GraphBuilder, node: Node) -> None:
     """Convolution or ConvolutionDepthWise (which stands for every grouped one), 1D to 3D.
 
     Several samples are groups of channels, each with the same weights. A single pixel is no
@@ -34,28 +34,28 @@ def convolution(draft: Draft, node: Node) -> None:
     """
     import numpy as np
 
-    graph = draft.graph
+    graph = builder.graph
     shape = _image_shape(graph, node)
     weight = graph.constant(node.input(1), "weight")
     windows = (shape[2:], weight.shape[2:], graph.shape(node.outputs[0])[2:])
     if all(math.prod(sizes) == 1 for sizes in windows) and node.integer("group", 1) == 1:
         bias = graph.constant(node.input(2), "bias") if node.input(2) else None
-        inner_product(draft, node, weight.reshape(weight.shape[:2]), bias, node.outputs[0])
+        inner_product(builder, node, weight.reshape(weight.shape[:2]), bias, node.outputs[0])
         return
     weight = np.concatenate([weight] * shape[0])
     group = node.integer("group", 1) * shape[0]
     spatial = len(shape) - 2
     window = Window.of(graph, node, tuple(weight.shape[2:]))
     params: dict[int, Parameter] = {0: int(weight.shape[0]), **window.params()}
-    _finish(draft, node, "Convolution", weight, weight.shape[0], params, group, spatial)
+    _finish(builder, node, "Convolution", weight, weight.shape[0], params, group, spatial)
 
 
 @writes("ConvTranspose")
-def transposed_convolution(draft: Draft, node: Node) -> None:
+def transposed_convolution(builder: GraphBuilder, node: Node) -> None:
     """Deconvolution or DeconvolutionDepthWise, 1D to 3D."""
     import numpy as np
 
-    graph = draft.graph
+    graph = builder.graph
     shape = _image_shape(graph, node)
     weight = np.concatenate([graph.constant(node.input(1), "weight")] * shape[0])
     group = node.integer("group", 1) * shape[0]
@@ -69,11 +69,11 @@ def transposed_convolution(draft: Draft, node: Node) -> None:
     params: dict[int, Parameter] = {0: outputs, **window.params()}
     for index, size in enumerate(reversed(extra)):
         params[_OUTPUT_PAD[index]] = size
-    _finish(draft, node, "Deconvolution", turned, outputs, params, group, spatial)
+    _finish(builder, node, "Deconvolution", turned, outputs, params, group, spatial)
 
 
 def _finish(
-    draft: Draft,
+    builder: GraphBuilder,
     node: Node,
     type: str,
     weight: NDArray[Any],
@@ -84,7 +84,7 @@ def _finish(
 ) -> None:
     import numpy as np
 
-    graph = draft.graph
+    graph = builder.graph
     weights = [Weight(values=weight.reshape(-1), tagged=True)]
     params[5] = int(bool(node.input(2)))
     if node.input(2):
@@ -95,11 +95,11 @@ def _finish(
         params[7] = group
     image = as_channels(graph.shape(node.input(0)))
     result = as_channels(graph.shape(node.outputs[0]))
-    bottom = draft.take(node.input(0), image)
-    tensor, activation = draft.fused_activation(node.outputs[0])
+    bottom = builder.take(node.input(0), image)
+    tensor, activation = builder.fused_activation(node.outputs[0])
     params.update(activation)
     name = f"{type}{'DepthWise' if group > 1 else ''}{_SUFFIXES[spatial]}"
-    draft.add(name, node, (bottom,), {tensor: result}, params, weights)
+    builder.add(name, node, (bottom,), {tensor: result}, params, weights)
 
 
 def _image_shape(graph: Graph, node: Node) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from deployx_edge.runtimes.ncnn.native import (  # noqa: F401
     sampling,
 )
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, DraftLayer
+from deployx_edge.runtimes.ncnn.native.graph_builder import BuiltLayer, GraphBuilder
 from deployx_edge.runtimes.ncnn.native.heads import joined_heads
 from deployx_edge.runtimes.ncnn.native.names import Names
 from deployx_edge.runtimes.ncnn.native.quantized import (
@@ -84,8 +84,8 @@ class Emitted:
 class _Drafted:
     """The layers of a graph as they are first written, and its outputs' blobs by tensor."""
 
-    draft: Draft
-    layers: list[DraftLayer]
+    builder: GraphBuilder
+    layers: list[BuiltLayer]
     outputs: dict[str, str]
     refusals: tuple[Refusal, ...]
 
@@ -111,8 +111,8 @@ def emit(
     if drafted.refusals:
         return Emitted(param="", weights=b"", blobs={}, refusals=drafted.refusals)
     outputs = drafted.outputs
-    names = drafted.draft.names
-    inputs = {tensor: drafted.draft.take(tensor) for tensor in graph.inputs}
+    names = drafted.builder.names
+    inputs = {tensor: drafted.builder.take(tensor) for tensor in graph.inputs}
     layers = kept_float(drafted.layers, found, keep_float, scales or {})
     layers = quantized(layers, scales or {}, graph)
     table = table_of(layers, scales or {})
@@ -137,14 +137,14 @@ def emit(
     )
 
 
-def float_layers(graph: Graph) -> tuple[list[DraftLayer], dict[str, str]]:
+def float_layers(graph: Graph) -> tuple[list[BuiltLayer], dict[str, str]]:
     """The graph in fp32 with every layer apart, to be measured, and the blobs of its inputs.
 
     No layer where ncnn cannot run the graph.
     """
     drafted = _drafted(graph, "fp32", ())
-    blobs = {tensor: drafted.draft.take(tensor) for tensor in graph.inputs}
-    return split_shared(drafted.layers, drafted.outputs.values(), drafted.draft.names), blobs
+    blobs = {tensor: drafted.builder.take(tensor) for tensor in graph.inputs}
+    return split_shared(drafted.layers, drafted.outputs.values(), drafted.builder.names), blobs
 
 
 def find_quantizable(graph: Graph) -> tuple[tuple[QuantizableLayer, ...], tuple[Refusal, ...]]:
@@ -154,9 +154,9 @@ def find_quantizable(graph: Graph) -> tuple[tuple[QuantizableLayer, ...], tuple[
 
 
 def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
-    draft = Draft(graph)
+    builder = GraphBuilder(graph)
     for tensor in graph.inputs:
-        draft.input(tensor)
+        builder.input(tensor)
     refusals = []
     lost: set[str] = set()
     for node in graph.nodes:
@@ -164,35 +164,35 @@ def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
             # Its shapes are not known for the reason that was given already.
             lost.update(filter(None, node.outputs))
             continue
-        before, absorbed = len(draft.layers), set(draft.absorbed)
+        before, absorbed = len(builder.layers), set(builder.absorbed)
         try:
-            _write(draft, node)
-            is_wide = touches(graph, node, draft.absorbed - absorbed, wide)
-            has_weights = any(has_wide_weights(entry) for entry in draft.layers[before:])
+            _write(builder, node)
+            is_wide = touches(graph, node, builder.absorbed - absorbed, wide)
+            has_weights = any(has_wide_weights(entry) for entry in builder.layers[before:])
             if precision != "bf16" and (is_wide or has_weights):
                 why = "values" if is_wide else "weights"
-                draft.layers[before:] = [replace(e, float32=why) for e in draft.layers[before:]]
+                builder.layers[before:] = [replace(e, float32=why) for e in builder.layers[before:]]
         except RefusedError as refused:
             refusals.append(Refusal(operator=node.operator, node=node.name, reason=str(refused)))
             for tensor in node.outputs:
-                draft.unknown(tensor)
+                builder.unknown(tensor)
             lost.update(name for name in node.outputs if name and name not in graph.shapes)
     outputs: dict[str, str] = {}
     if not refusals:
         try:
-            outputs = draft.finish_outputs()
+            outputs = builder.finish_outputs()
         except RefusedError as refused:
             refusals.append(Refusal(operator="", node="", reason=str(refused)))
     return _Drafted(
-        draft=draft,
-        layers=[] if refusals else used_only(draft.layers, outputs.values()),
+        builder=builder,
+        layers=[] if refusals else used_only(builder.layers, outputs.values()),
         outputs=outputs,
         refusals=tuple(refusals),
     )
 
 
-def _write(draft: Draft, node: Node) -> None:
-    if node.name in draft.absorbed:
+def _write(builder: GraphBuilder, node: Node) -> None:
+    if node.name in builder.absorbed:
         return
     reason = impossible(node.operator, node.domain)
     if reason:
@@ -201,16 +201,16 @@ def _write(draft: Draft, node: Node) -> None:
     if writer is None:
         raise RefusedError("the operator is not in the table of what ncnn can run")
     for tensor in (*node.inputs, *node.outputs):
-        if tensor not in draft.graph.constants and 0 in draft.graph.shapes.get(tensor, ()):
+        if tensor not in builder.graph.constants and 0 in builder.graph.shapes.get(tensor, ()):
             raise RefusedError(f"its tensor '{tensor}' is empty, which no blob of ncnn is")
     try:
-        writer(draft, node)
+        writer(builder, node)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # Constants in a form that its writer was not made for: the node is named, not a defect.
         raise RefusedError(f"{UNFORESEEN} ({' '.join(str(error).split())})") from error
 
 
-def used_only(layers: list[DraftLayer], outputs: Iterable[str]) -> list[DraftLayer]:
+def used_only(layers: list[BuiltLayer], outputs: Iterable[str]) -> list[BuiltLayer]:
     """Without layers that nothing reads; inputs stay."""
     wanted = set(outputs)
     kept = []
@@ -222,8 +222,8 @@ def used_only(layers: list[DraftLayer], outputs: Iterable[str]) -> list[DraftLay
 
 
 def split_shared(
-    layers: list[DraftLayer], outputs: Iterable[str], names: Names
-) -> list[DraftLayer]:
+    layers: list[BuiltLayer], outputs: Iterable[str], names: Names
+) -> list[BuiltLayer]:
     """With a Split behind every blob that several layers read.
 
     ncnn frees a blob with its one reader. An output that is also read inside comes out of
@@ -258,5 +258,5 @@ def split_shared(
                 tops=outs,
                 params=(),
             )
-            result.append(DraftLayer(layer=split, weights=(), float32=entry.float32))
+            result.append(BuiltLayer(layer=split, weights=(), float32=entry.float32))
     return result

@@ -7,7 +7,7 @@ import math
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.convolution import as_channels, by_axis
 from deployx_edge.runtimes.ncnn.native.graph import Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, Parameter
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter
 from deployx_edge.runtimes.ncnn.native.table import writes
 
 # Fold's ids by axis: width, height.
@@ -16,9 +16,9 @@ _PAD_BEGIN, _PAD_END, _SIZE = (4, 14), (15, 16), (20, 21)
 
 
 @writes("Col2Im")
-def fold(draft: Draft, node: Node) -> None:
+def fold(builder: GraphBuilder, node: Node) -> None:
     """Fold, of images; several samples are more channels."""
-    graph = draft.graph
+    graph = builder.graph
     sizes = graph.list_of(node, "image_shape", 1) or ()
     kernel = graph.list_of(node, "block_shape", 2) or ()
     if len(sizes) != 2:
@@ -35,4 +35,4 @@ def fold(draft: Draft, node: Node) -> None:
     shape = graph.shape(node.input(0))
     columns = (math.prod(shape[:-1]), shape[-1])
     top = {node.outputs[0]: as_channels(graph.shape(node.outputs[0]))}
-    draft.add("Fold", node, (draft.take(node.input(0), columns),), top, params)
+    builder.add("Fold", node, (builder.take(node.input(0), columns),), top, params)

@@ -1,4 +1,4 @@
-"""What the emitter reads: a graph of nodes whose tensors all have a fixed shape."""
+"""What the native converter reads: a graph of nodes whose tensors all have a fixed shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the emitter writes: ncnn layers, and for every tensor the blob that holds it."""
+"""What the native converter writes: ncnn layers, and for every tensor the blob that holds it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Weight:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DraftLayer:
+class BuiltLayer:
     """A layer with its weights, and the node that it is named by ("" for what comes between).
 
     ``float32`` says why it stays so in a model of 16 bits ("": it does not, see ``KeptFloat``);
@@ -60,12 +60,12 @@ class _Place:
     dims: Dims
 
 
-class Draft:
+class GraphBuilder:
     """The network as far as it is written. Families of operators add to it node by node."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.layers: list[DraftLayer] = []
+        self.layers: list[BuiltLayer] = []
         # Nodes that were taken into the layer of another.
         self.absorbed: set[str] = set()
         self.names = Names()
@@ -235,7 +235,7 @@ class Draft:
             tops=tuple(tops),
             params=tuple(_word(key, value) for key, value in sorted(params.items())),
         )
-        self.layers.append(DraftLayer(layer=layer, weights=tuple(weights), node=node))
+        self.layers.append(BuiltLayer(layer=layer, weights=tuple(weights), node=node))
 
 
 def sizes_of(dims: Dims) -> dict[int, Parameter]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.runtimes.ncnn.files import Layer, format_float
-from deployx_edge.runtimes.ncnn.native.graph_builder import DraftLayer, Weight
+from deployx_edge.runtimes.ncnn.native.graph_builder import BuiltLayer, Weight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,8 +39,8 @@ _MASKED, _SCALE = 5, 6  # of both layers of attention
 class _Projection:
     """What a Gemm makes of a blob, and how many heads and rows that is counted by."""
 
-    gemm: DraftLayer
-    layers: tuple[DraftLayer, ...]
+    gemm: BuiltLayer
+    layers: tuple[BuiltLayer, ...]
     heads: int = 0
     rows: int = 0
 
@@ -65,14 +65,14 @@ class _Projection:
         return Weight(values=weight.values, tagged=True), Weight(values=values)
 
 
-def joined_heads(layers: Sequence[DraftLayer], outputs: Iterable[str]) -> list[DraftLayer]:
+def joined_heads(layers: Sequence[BuiltLayer], outputs: Iterable[str]) -> list[BuiltLayer]:
     """With one layer for each attention whose projections can be in it.
 
     REQUIRES: no Split yet, so that several layers may read a blob.
     """
     chain = _Chain(layers, outputs)
     gone: set[int] = set()
-    joined: dict[int, DraftLayer] = {}
+    joined: dict[int, BuiltLayer] = {}
     for entry in layers:
         found = _joined(chain, entry) if entry.layer.type == "SDPA" else None
         if found is None:
@@ -90,22 +90,22 @@ def joined_heads(layers: Sequence[DraftLayer], outputs: Iterable[str]) -> list[D
 class _Chain:
     """Who makes a blob, and who alone reads it."""
 
-    def __init__(self, layers: Sequence[DraftLayer], outputs: Iterable[str]) -> None:
+    def __init__(self, layers: Sequence[BuiltLayer], outputs: Iterable[str]) -> None:
         self._makers = {blob: entry for entry in layers for blob in entry.layer.tops}
-        self._readers: dict[str, list[DraftLayer]] = {}
+        self._readers: dict[str, list[BuiltLayer]] = {}
         for entry in layers:
             for blob in entry.layer.bottoms:
                 self._readers.setdefault(blob, []).append(entry)
         self._visible = set(outputs)
 
-    def before(self, blob: str, type: str, fixed: Mapping[int, str]) -> DraftLayer | None:
+    def before(self, blob: str, type: str, fixed: Mapping[int, str]) -> BuiltLayer | None:
         """The layer of that type, with these parameters, that makes the blob for one reader."""
         entry = self._makers.get(blob)
         if len(self._readers.get(blob, ())) != 1 or blob in self._visible:
             return None
         return entry if entry is not None and _is(entry, type, fixed) else None
 
-    def behind(self, entry: DraftLayer, type: str, fixed: Mapping[int, str]) -> DraftLayer | None:
+    def behind(self, entry: BuiltLayer, type: str, fixed: Mapping[int, str]) -> BuiltLayer | None:
         """The layer of that type, with these parameters, that alone reads what a layer makes."""
         (blob,) = entry.layer.tops
         readers = self._readers.get(blob, ())
@@ -114,15 +114,15 @@ class _Chain:
         return readers[0] if _is(readers[0], type, fixed) else None
 
 
-def _is(entry: DraftLayer, type: str, fixed: Mapping[int, str]) -> bool:
+def _is(entry: BuiltLayer, type: str, fixed: Mapping[int, str]) -> bool:
     params = dict(entry.layer.params)
     same = all(params.get(key) == value for key, value in fixed.items())
     return entry.layer.type == type and same and not entry.float32
 
 
 def _joined(
-    chain: _Chain, entry: DraftLayer
-) -> tuple[DraftLayer, DraftLayer, tuple[DraftLayer, ...]] | None:
+    chain: _Chain, entry: BuiltLayer
+) -> tuple[BuiltLayer, BuiltLayer, tuple[BuiltLayer, ...]] | None:
     """The layer for all, the last one that it stands for, and the others."""
     queries, *rest = entry.layer.bottoms
     params = dict(entry.layer.params)
@@ -177,7 +177,7 @@ def _projection(chain: _Chain, blob: str) -> _Projection | None:
     return found if is_split else None
 
 
-def _output(chain: _Chain, entry: DraftLayer) -> _Projection | None:
+def _output(chain: _Chain, entry: BuiltLayer) -> _Projection | None:
     """The Gemm that alone reads the heads' results beside each other."""
     turn = chain.behind(entry, "Permute", _EXCHANGED)
     view = None if turn is None else chain.behind(turn, "Reshape", {})
@@ -187,7 +187,7 @@ def _output(chain: _Chain, entry: DraftLayer) -> _Projection | None:
     return _Projection(gemm=gemm, layers=(turn, view))
 
 
-def _is_plain(gemm: DraftLayer) -> bool:
+def _is_plain(gemm: BuiltLayer) -> bool:
     """Whether its parameters are those of floats, and its matrix is one of the weights."""
     params = dict(gemm.layer.params)
     return params.keys() == {*_GEMM, _OUTPUTS, _INPUTS, _BIAS} and params[_BIAS] in _BIASES

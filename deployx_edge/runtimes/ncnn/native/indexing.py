@@ -11,7 +11,7 @@ from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.arrangement import crop_to, cut
 from deployx_edge.runtimes.ncnn.native.axes import group_axes, grouped, place_of, positive
 from deployx_edge.runtimes.ncnn.native.graph import Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder
 from deployx_edge.runtimes.ncnn.native.table import writes
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ _MOST_PARTS = 8  # a part is a layer; beyond that a product with zeros and ones 
 
 
 @writes("Gather")
-def gather(draft: Draft, node: Node) -> None:
+def gather(builder: GraphBuilder, node: Node) -> None:
     """Constant indices that count up evenly are a Crop; others are cut and put together."""
-    graph = draft.graph
+    graph = builder.graph
     shape = graph.shape(node.input(0))
     axis = positive(node.integer("axis", 0), len(shape))
     if node.input(0) in graph.constants:
@@ -36,30 +36,30 @@ def gather(draft: Draft, node: Node) -> None:
     even = step != 0 and all(b - a == step for a, b in pairwise(chosen))
     if even:
         end = chosen[-1] + (1 if step > 0 else -1)
-        cut(draft, node, node.input(0), {axis: range(chosen[0], end, step)})
+        cut(builder, node, node.input(0), {axis: range(chosen[0], end, step)})
         return
     runs = _runs(chosen)
     if len(runs) > _MOST_PARTS:
-        _gather_in_turns(draft, node, {axis: chosen})
+        _gather_in_turns(builder, node, {axis: chosen})
         return
     grouping = group_axes(shape, keep=(axis,))
     place = place_of(axis, grouping)
     dims = list(grouped(shape, grouping))
-    bottom = draft.take(node.input(0), tuple(dims))
+    bottom = builder.take(node.input(0), tuple(dims))
     parts = [
-        draft.step("Crop", node, (bottom,), crop_to({place: range(first, last + 1)}))
+        builder.step("Crop", node, (bottom,), crop_to({place: range(first, last + 1)}))
         for first, last in runs
     ]
     dims[place] = len(chosen)
-    draft.add("Concat", node, parts, {node.outputs[0]: tuple(dims)}, {0: place})
+    builder.add("Concat", node, parts, {node.outputs[0]: tuple(dims)}, {0: place})
 
 
 @writes("GatherND")
-def gather_by_tuples(draft: Draft, node: Node) -> None:
+def gather_by_tuples(builder: GraphBuilder, node: Node) -> None:
     """Constant tuples of indices: along one axis after the other where they span a grid."""
     import numpy as np
 
-    graph = draft.graph
+    graph = builder.graph
     if node.integer("batch_dims", 0):
         raise RefusedError("its first axes count samples (batch_dims)")
     shape = graph.shape(node.input(0))
@@ -76,7 +76,7 @@ def gather_by_tuples(draft: Draft, node: Node) -> None:
         flat = np.ravel_multi_index(tuple(np.moveaxis(tuples, -1, 0)), tuple(sizes))
         chosen = {depth - 1: [int(index) for index in flat.reshape(-1)]}
         shape = (*[1] * (depth - 1), math.prod(shape[:depth]), *shape[depth:])
-    _gather_in_turns(draft, node, chosen, shape)
+    _gather_in_turns(builder, node, chosen, shape)
 
 
 def _by_axis(tuples: NDArray[Any]) -> dict[int, list[int]] | None:
@@ -100,22 +100,25 @@ def _by_axis(tuples: NDArray[Any]) -> dict[int, list[int]] | None:
 
 
 def _gather_in_turns(
-    draft: Draft, node: Node, chosen: dict[int, list[int]], shape: Sequence[int] | None = None
+    builder: GraphBuilder,
+    node: Node,
+    chosen: dict[int, list[int]],
+    shape: Sequence[int] | None = None,
 ) -> None:
     """Choose along each axis as the height of an image."""
-    sizes = list(shape or draft.graph.shape(node.input(0)))
+    sizes = list(shape or builder.graph.shape(node.input(0)))
     blob = ""
     for axis, indices in chosen.items():
         around = (math.prod(sizes[:axis]), sizes[axis], math.prod(sizes[axis + 1 :]))
-        blob = draft.reshape(node, blob, around) if blob else draft.take(node.input(0), around)
-        blob = _chosen(draft, node, blob, sizes[axis], indices)
+        blob = builder.reshape(node, blob, around) if blob else builder.take(node.input(0), around)
+        blob = _chosen(builder, node, blob, sizes[axis], indices)
         sizes[axis] = len(indices)
     last = max(chosen)
     dims = (math.prod(sizes[:last]), sizes[last], math.prod(sizes[last + 1 :]))
-    draft.view_of_blob(node.outputs[0], blob, dims)
+    builder.view_of_blob(node.outputs[0], blob, dims)
 
 
-def _chosen(draft: Draft, node: Node, blob: str, size: int, indices: Sequence[int]) -> str:
+def _chosen(builder: GraphBuilder, node: Node, blob: str, size: int, indices: Sequence[int]) -> str:
     """Some of the middle dimension of three: parts put together, or a product with a choice."""
     import numpy as np
 
@@ -123,12 +126,12 @@ def _chosen(draft: Draft, node: Node, blob: str, size: int, indices: Sequence[in
     if len(runs) > _MOST_PARTS:
         choice = np.zeros((1, len(indices), size), dtype=np.float32)
         choice[0, np.arange(len(indices)), indices] = 1.0
-        return draft.step("MatMul", node, (draft.memory(node, choice), blob), {0: 0})
+        return builder.step("MatMul", node, (builder.memory(node, choice), blob), {0: 0})
     parts = [
-        draft.step("Crop", node, (blob,), crop_to({1: range(first, last + 1)}))
+        builder.step("Crop", node, (blob,), crop_to({1: range(first, last + 1)}))
         for first, last in runs
     ]
-    return parts[0] if len(parts) == 1 else draft.step("Concat", node, parts, {0: 1})
+    return parts[0] if len(parts) == 1 else builder.step("Concat", node, parts, {0: 1})
 
 
 def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.model import MAX_RUNTIME_DIMS, format_shape
 from deployx_edge.runtimes.ncnn.native.axes import Dims, aligned, spread
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, Parameter, Weight
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter, Weight
 from deployx_edge.runtimes.ncnn.native.table import writes
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ _COUNTED_OTHERWISE = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 
 
 @writes("Gemm")
-def gemm(draft: Draft, node: Node) -> None:
+def gemm(builder: GraphBuilder, node: Node) -> None:
     """InnerProduct or Gemm where B is constant, else MatMul with what belongs to it."""
     import numpy as np
 
-    graph = draft.graph
+    graph = builder.graph
     right = graph.constants.get(node.input(1))
     bias = _bias_of_gemm(graph, node)
     if right is None or node.integer("transA", 0) or (node.input(2) and bias is None):
-        _gemm_of_tensors(draft, node)
+        _gemm_of_tensors(builder, node)
         return
     weight = np.asarray(right, dtype=np.float32)
     by_output = weight if node.integer("transB", 0) else weight.T
     by_output = by_output * np.float32(node.number("alpha", 1.0))
-    inner_product(draft, node, by_output, bias, node.outputs[0])
+    inner_product(builder, node, by_output, bias, node.outputs[0])
 
 
 def _bias_of_gemm(graph: Graph, node: Node) -> NDArray[Any] | None:
@@ -52,32 +52,32 @@ def _bias_of_gemm(graph: Graph, node: Node) -> NDArray[Any] | None:
 
 
 @writes("MatMul")
-def matmul(draft: Draft, node: Node) -> None:
+def matmul(builder: GraphBuilder, node: Node) -> None:
     """With a constant matrix on the right InnerProduct or Gemm, else MatMul."""
     import numpy as np
 
-    graph = draft.graph
+    graph = builder.graph
     right = graph.constants.get(node.input(1))
     if right is None or right.ndim != 2:
-        _matmul(draft, node)
+        _matmul(builder, node)
         return
-    bias, tensor = _bias_behind(draft, node, right.shape[1])
+    bias, tensor = _bias_behind(builder, node, right.shape[1])
     by_output = np.ascontiguousarray(right.T, dtype=np.float32)
-    inner_product(draft, node, by_output, bias, tensor)
+    inner_product(builder, node, by_output, bias, tensor)
 
 
 def inner_product(
-    draft: Draft, node: Node, weight: NDArray[Any], bias: NDArray[Any] | None, tensor: str
+    builder: GraphBuilder, node: Node, weight: NDArray[Any], bias: NDArray[Any] | None, tensor: str
 ) -> None:
     """y = x W^T + b for every row x; ``weight`` is (outputs, inputs)."""
-    weight, bias, tensor = _with_norm_behind(draft, weight, bias, tensor)
-    shape = draft.graph.shape(node.input(0))
+    weight, bias, tensor = _with_norm_behind(builder, weight, bias, tensor)
+    shape = builder.graph.shape(node.input(0))
     outputs, inputs = weight.shape
     rows = math.prod(shape) // inputs
     weights = [Weight(values=weight.reshape(-1), tagged=True)]
     if rows == 1:
-        bottom = draft.take(node.input(0), (inputs,))
-        tensor, activation = draft.fused_activation(tensor)
+        bottom = builder.take(node.input(0), (inputs,))
+        tensor, activation = builder.fused_activation(tensor)
         params: dict[int, Parameter] = {
             0: outputs,
             1: int(bias is not None),
@@ -86,9 +86,9 @@ def inner_product(
         }
         if bias is not None:
             weights.append(Weight(values=bias))
-        draft.add("InnerProduct", node, (bottom,), {tensor: (outputs,)}, params, weights)
+        builder.add("InnerProduct", node, (bottom,), {tensor: (outputs,)}, params, weights)
         return
-    bottom = draft.take(node.input(0), (rows, inputs))
+    bottom = builder.take(node.input(0), (rows, inputs))
     params = {
         2: 0,
         3: 1,
@@ -102,14 +102,16 @@ def inner_product(
     }
     if bias is not None:
         weights.append(Weight(values=bias, tagged=True))
-    draft.add("Gemm", node, (bottom,), {tensor: (rows, outputs)}, params, weights)
+    builder.add("Gemm", node, (bottom,), {tensor: (rows, outputs)}, params, weights)
 
 
-def _bias_behind(draft: Draft, node: Node, columns: int) -> tuple[NDArray[Any] | None, str]:
+def _bias_behind(
+    builder: GraphBuilder, node: Node, columns: int
+) -> tuple[NDArray[Any] | None, str]:
     """The constant that the only consumer adds to every row, and the tensor that comes out."""
     import numpy as np
 
-    graph = draft.graph
+    graph = builder.graph
     tensor = node.outputs[0]
     consumer = graph.sole_consumer(tensor)
     if consumer is None or consumer.operator != "Add":
@@ -122,12 +124,12 @@ def _bias_behind(draft: Draft, node: Node, columns: int) -> tuple[NDArray[Any] |
         return None, tensor
     if math.prod(graph.shape(consumer.outputs[0])) != math.prod(graph.shape(tensor)):
         return None, tensor
-    draft.absorbed.add(consumer.name)
+    builder.absorbed.add(consumer.name)
     return np.resize(values, columns), consumer.outputs[0]
 
 
 def _with_norm_behind(
-    draft: Draft, weight: NDArray[Any], bias: NDArray[Any] | None, tensor: str
+    builder: GraphBuilder, weight: NDArray[Any], bias: NDArray[Any] | None, tensor: str
 ) -> tuple[NDArray[Any], NDArray[Any] | None, str]:
     """Weight and bias with the batch norm of the columns in them, and what comes out of that.
 
@@ -135,7 +137,7 @@ def _with_norm_behind(
     """
     import numpy as np
 
-    graph = draft.graph
+    graph = builder.graph
     passed = []
     made, consumer = tensor, graph.sole_consumer(tensor)
     while consumer is not None and consumer.operator in _COUNTED_OTHERWISE:
@@ -153,7 +155,7 @@ def _with_norm_behind(
     scale, shift, mean, variance = (np.asarray(value, dtype=np.float64) for value in values)
     factor = scale / np.sqrt(variance + consumer.number("epsilon", 1e-5))
     before = np.zeros_like(mean) if bias is None else bias
-    draft.absorbed.update((*passed, consumer.name))
+    builder.absorbed.update((*passed, consumer.name))
     return (
         np.asarray(weight * factor[:, np.newaxis], dtype=np.float32),
         np.asarray((before - mean) * factor + shift, dtype=np.float32),
@@ -161,31 +163,33 @@ def _with_norm_behind(
     )
 
 
-def _gemm_of_tensors(draft: Draft, node: Node) -> None:
-    graph = draft.graph
+def _gemm_of_tensors(builder: GraphBuilder, node: Node) -> None:
+    graph = builder.graph
     rows, columns = graph.shape(node.outputs[0])
     transposed = node.integer("transB", 0)
-    left = draft.take(node.input(0), graph.shape(node.input(0)))
+    left = builder.take(node.input(0), graph.shape(node.input(0)))
     if node.integer("transA", 0):
-        left = draft.step("Permute", node, (left,), {0: _TRANSPOSED})
-    right = draft.take(node.input(1), graph.shape(node.input(1)))
-    blob = draft.step("MatMul", node, (left, right), {0: transposed})
+        left = builder.step("Permute", node, (left,), {0: _TRANSPOSED})
+    right = builder.take(node.input(1), graph.shape(node.input(1)))
+    blob = builder.step("MatMul", node, (left, right), {0: transposed})
     if node.number("alpha", 1.0) != 1.0:
-        blob = draft.step("BinaryOp", node, (blob,), {0: _MUL, 1: 1, 2: node.number("alpha", 1.0)})
+        blob = builder.step(
+            "BinaryOp", node, (blob,), {0: _MUL, 1: 1, 2: node.number("alpha", 1.0)}
+        )
     if not node.input(2):
-        draft.view_of_blob(node.outputs[0], blob, (rows, columns))
+        builder.view_of_blob(node.outputs[0], blob, (rows, columns))
         return
-    added = draft.take(node.input(2), aligned(graph.shape(node.input(2)), 2))
+    added = builder.take(node.input(2), aligned(graph.shape(node.input(2)), 2))
     if node.number("beta", 1.0) != 1.0:
         factor = node.number("beta", 1.0)
-        added = draft.step("BinaryOp", node, (added,), {0: _MUL, 1: 1, 2: factor})
+        added = builder.step("BinaryOp", node, (added,), {0: _MUL, 1: 1, 2: factor})
     top = {node.outputs[0]: (rows, columns)}
-    draft.add("BinaryOp", node, (blob, added), top, {0: _ADD})
+    builder.add("BinaryOp", node, (blob, added), top, {0: _ADD})
 
 
-def _matmul(draft: Draft, node: Node) -> None:
+def _matmul(builder: GraphBuilder, node: Node) -> None:
     """Two tensors, of which all axes but the last two are broadcast."""
-    graph = draft.graph
+    graph = builder.graph
     left, right = graph.shape(node.input(0)), graph.shape(node.input(1))
     if len(left) == 1:
         left = (1, *left)
@@ -198,10 +202,10 @@ def _matmul(draft: Draft, node: Node) -> None:
             f"than {MAX_RUNTIME_DIMS - 2} axes"
         )
     first, second = (*batch[0], *left[-2:]), (*batch[1], *right[-2:])
-    bottoms = (draft.take(node.input(0), first), draft.take(node.input(1), second))
+    bottoms = (builder.take(node.input(0), first), builder.take(node.input(1), second))
     outer = tuple(max(a, b) for a, b in zip(*batch, strict=True))
     top = {node.outputs[0]: (*outer, left[-2], right[-1])}
-    draft.add("MatMul", node, bottoms, top, {0: 0})
+    builder.add("MatMul", node, bottoms, top, {0: 0})
 
 
 def _common_batch(left: Sequence[int], right: Sequence[int]) -> tuple[Dims, Dims] | None:

@@ -7,7 +7,7 @@ import math
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.convolution import Window, as_channels, by_axis
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, Parameter
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter
 from deployx_edge.runtimes.ncnn.native.reduction import along
 from deployx_edge.runtimes.ncnn.native.table import writes
 
@@ -20,9 +20,9 @@ _L1, _L2 = 7, 8  # Reduction
 
 
 @writes("MaxPool", "AveragePool")
-def pooling(draft: Draft, node: Node) -> None:
+def pooling(builder: GraphBuilder, node: Node) -> None:
     """Pooling of one to three spatial axes."""
-    graph = draft.graph
+    graph = builder.graph
     shape = _image_shape(graph, node)
     if len(node.outputs) > 1 and node.outputs[1] and graph.is_used(node.outputs[1]):
         raise RefusedError("its second output, the places of the maxima, is used")
@@ -32,11 +32,11 @@ def pooling(draft: Draft, node: Node) -> None:
     result = graph.shape(node.outputs[0])
     over = _beyond(window, shape[2:], result[2:])
     image = as_channels(shape)
-    bottom = draft.take(node.input(0), image)
+    bottom = builder.take(node.input(0), image)
     counting = node.operator == "AveragePool" and bool(node.integer("count_include_pad", 0))
     if counting and any(over):
         # The padding counts, what the last window reaches beyond it does not.
-        bottom = draft.step("Padding", node, (bottom,), _padding(window))
+        bottom = builder.step("Padding", node, (bottom,), _padding(window))
         rank = len(window.kernel)
         window = Window(window.kernel, window.strides, window.dilations, (0,) * rank, (0,) * rank)
         counting = False
@@ -53,7 +53,7 @@ def pooling(draft: Draft, node: Node) -> None:
         (_END, ends),
     )
     name = f"Pooling{_SUFFIXES[len(shape) - 2]}"
-    draft.add(name, node, (bottom,), {node.outputs[0]: as_channels(result)}, params)
+    builder.add(name, node, (bottom,), {node.outputs[0]: as_channels(result)}, params)
 
 
 def _beyond(window: Window, sizes: tuple[int, ...], results: tuple[int, ...]) -> list[int]:
@@ -78,25 +78,25 @@ def _padding(window: Window) -> dict[int, Parameter]:
 
 
 @writes("GlobalMaxPool", "GlobalAveragePool")
-def global_pooling(draft: Draft, node: Node) -> None:
+def global_pooling(builder: GraphBuilder, node: Node) -> None:
     """Pooling over all spatial axes: their number does not matter."""
-    image = as_channels(_image_shape(draft.graph, node))
+    image = as_channels(_image_shape(builder.graph, node))
     dims = image if len(image) == 3 else (image[0], 1, math.prod(image[1:]))
     kind = _MAXIMUM if node.operator == "GlobalMaxPool" else _AVERAGE
-    bottom = draft.take(node.input(0), dims)
-    draft.add("Pooling", node, (bottom,), {node.outputs[0]: (image[0],)}, {0: kind, 4: 1})
+    bottom = builder.take(node.input(0), dims)
+    builder.add("Pooling", node, (bottom,), {node.outputs[0]: (image[0],)}, {0: kind, 4: 1})
 
 
 @writes("GlobalLpPool")
-def global_lp_pooling(draft: Draft, node: Node) -> None:
+def global_lp_pooling(builder: GraphBuilder, node: Node) -> None:
     """A norm over all spatial axes."""
-    image = as_channels(_image_shape(draft.graph, node))
+    image = as_channels(_image_shape(builder.graph, node))
     power = node.integer("p", 2)
     if power not in (1, 2):
         raise RefusedError(f"its p is {power}, neither 1 nor 2")
-    bottom = draft.take(node.input(0), (image[0], math.prod(image[1:])))
+    bottom = builder.take(node.input(0), (image[0], math.prod(image[1:])))
     top = {node.outputs[0]: (image[0], 1)}
-    draft.add("Reduction", node, (bottom,), top, along(_L1 if power == 1 else _L2, (1,)))
+    builder.add("Reduction", node, (bottom,), top, along(_L1 if power == 1 else _L2, (1,)))
 
 
 def _image_shape(graph: Graph, node: Node) -> tuple[int, ...]:

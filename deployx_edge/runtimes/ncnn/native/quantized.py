@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.runtimes.converter import LayerScales
 from deployx_edge.runtimes.ncnn.files import Layer, TableEntry, format_table
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node
-from deployx_edge.runtimes.ncnn.native.graph_builder import DraftLayer, Weight
+from deployx_edge.runtimes.ncnn.native.graph_builder import BuiltLayer, Weight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class QuantizableLayer:
     group: int = 1
 
 
-def quantizable(layers: Sequence[DraftLayer], graph: Graph) -> tuple[QuantizableLayer, ...]:
+def quantizable(layers: Sequence[BuiltLayer], graph: Graph) -> tuple[QuantizableLayer, ...]:
     """All layers that convolve or multiply by stored weights, in order."""
     nodes = {node.name: node for node in graph.nodes}
     return tuple(
@@ -71,7 +71,7 @@ def quantizable(layers: Sequence[DraftLayer], graph: Graph) -> tuple[Quantizable
     )
 
 
-def _described(entry: DraftLayer, graph: Graph, node: Node) -> QuantizableLayer:
+def _described(entry: BuiltLayer, graph: Graph, node: Node) -> QuantizableLayer:
     type = entry.layer.type
     axis = 0
     if node.operator == "MatMul" or (node.operator == "Gemm" and not node.integer("transB", 0)):
@@ -101,7 +101,7 @@ def _why_float(layer: Layer) -> str:
     return ""
 
 
-def _as_in_model(entry: DraftLayer, weight: NDArray[Any], axis: int) -> bool:
+def _as_in_model(entry: BuiltLayer, weight: NDArray[Any], axis: int) -> bool:
     import numpy as np
 
     values = entry.weights[0].values
@@ -110,8 +110,8 @@ def _as_in_model(entry: DraftLayer, weight: NDArray[Any], axis: int) -> bool:
 
 
 def quantized(
-    layers: Sequence[DraftLayer], scales: Mapping[str, LayerScales], graph: Graph
-) -> list[DraftLayer]:
+    layers: Sequence[BuiltLayer], scales: Mapping[str, LayerScales], graph: Graph
+) -> list[BuiltLayer]:
     """With the layers of the nodes that ``scales`` names in int8.
 
     Their weights must be what codes stand for already: multiples of a step of each output.
@@ -133,7 +133,7 @@ def quantized(
     return result
 
 
-def table_of(layers: Sequence[DraftLayer], scales: Mapping[str, LayerScales]) -> str:
+def table_of(layers: Sequence[BuiltLayer], scales: Mapping[str, LayerScales]) -> str:
     """The scales of the calibrated layers as the text of a ``.table``."""
     entries = {}
     for entry in layers:
@@ -148,13 +148,13 @@ def table_of(layers: Sequence[DraftLayer], scales: Mapping[str, LayerScales]) ->
 
 
 def requantized(
-    layers: Sequence[DraftLayer], scales: Mapping[str, LayerScales], outputs: Collection[str]
-) -> list[DraftLayer]:
+    layers: Sequence[BuiltLayer], scales: Mapping[str, LayerScales], outputs: Collection[str]
+) -> list[BuiltLayer]:
     """With codes handed on between int8 convolutions, directly or through a Split.
 
     That changes no value: what the reader would make of the float is what it is given.
     """
-    readers: dict[str, list[DraftLayer]] = {}
+    readers: dict[str, list[BuiltLayer]] = {}
     for entry in layers:
         for blob in entry.layer.bottoms:
             readers.setdefault(blob, []).append(entry)
@@ -166,7 +166,7 @@ def requantized(
     return result
 
 
-def _calibrated(entry: DraftLayer, scales: LayerScales, *, is_positive: bool) -> DraftLayer:
+def _calibrated(entry: BuiltLayer, scales: LayerScales, *, is_positive: bool) -> BuiltLayer:
     import numpy as np
 
     assert scales.activation_step is not None
@@ -234,7 +234,7 @@ def _positive(graph: Graph) -> set[str]:
 
 def _handed_on(
     blob: str,
-    readers: Mapping[str, Sequence[DraftLayer]],
+    readers: Mapping[str, Sequence[BuiltLayer]],
     scales: Mapping[str, LayerScales],
     outputs: Collection[str],
 ) -> float | None:
@@ -257,7 +257,7 @@ def _handed_on(
     return steps.pop() if len(steps) == 1 else None
 
 
-def _handing_on(entry: DraftLayer, step: float) -> DraftLayer:
+def _handing_on(entry: BuiltLayer, step: float) -> BuiltLayer:
     import numpy as np
 
     params = tuple(
@@ -282,7 +282,7 @@ def block_steps(by_output: NDArray[Any], block: int) -> NDArray[Any]:
     return np.where(largest > 0, largest, _LARGEST_CODE) / _LARGEST_CODE
 
 
-def _blocked_gemm(entry: DraftLayer) -> DraftLayer:
+def _blocked_gemm(entry: BuiltLayer) -> BuiltLayer:
     import numpy as np
 
     weight, *bias = entry.weights
@@ -296,7 +296,7 @@ def _blocked_gemm(entry: DraftLayer) -> DraftLayer:
     return replace(entry, layer=layer, weights=weights)
 
 
-def _recurrent(entry: DraftLayer) -> DraftLayer:
+def _recurrent(entry: BuiltLayer) -> BuiltLayer:
     """Weights of inputs and of states with a scale a row; biases stay floats."""
     import numpy as np
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, Parameter, Weight
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter, Weight
 from deployx_edge.runtimes.ncnn.native.table import writes
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ _ACTIVATIONS = {
 
 
 @writes("LSTM", "GRU", "RNN")
-def recurrent(draft: Draft, node: Node) -> None:
+def recurrent(builder: GraphBuilder, node: Node) -> None:
     """The layer of the same name; states go in and come out where the node has them."""
     import numpy as np
 
-    graph = draft.graph
+    graph = builder.graph
     _check(graph, node)
     steps, _, size = graph.shape(node.input(0))
     weight = np.asarray(graph.constant(node.input(1), "W"), dtype=np.float32)
@@ -47,15 +47,15 @@ def recurrent(draft: Draft, node: Node) -> None:
         1: directions * len(gates) * hidden * size,
         2: _DIRECTIONS[node.text("direction", "forward")],
     }
-    bottoms = [draft.take(node.input(0), (steps, size))]
+    bottoms = [builder.take(node.input(0), (steps, size))]
     states = [5, 6] if node.operator == "LSTM" else [5]
     shape = (directions, hidden)
     if any(node.input(index) for index in states):
         for index in states:
             if not node.input(index):
-                bottoms.append(draft.memory(node, np.zeros(shape, dtype=np.float32)))
+                bottoms.append(builder.memory(node, np.zeros(shape, dtype=np.float32)))
             else:
-                bottoms.append(draft.take(node.input(index), shape))
+                bottoms.append(builder.take(node.input(index), shape))
     wanted = [name for name in node.outputs if name]
     last = any(name and graph.is_used(name) for name in node.outputs[1:])
     tops = {_named(node, 0, wanted): (steps, directions * hidden)}
@@ -63,7 +63,7 @@ def recurrent(draft: Draft, node: Node) -> None:
         for index in range(1, 1 + len(states)):
             tops[_named(node, index, wanted)] = shape
     # ncnn gives (steps, directions × hidden), ONNX (steps, directions, hidden): the same.
-    draft.add(node.operator, node, bottoms, tops, params, weights)
+    builder.add(node.operator, node, bottoms, tops, params, weights)
 
 
 def _named(node: Node, index: int, wanted: list[str]) -> str:

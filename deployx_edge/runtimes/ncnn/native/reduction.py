@@ -9,7 +9,7 @@ from deployx_edge.model import MAX_RUNTIME_DIMS, format_shape
 from deployx_edge.runtimes.ncnn.native.axes import Dims, group_axes, grouped, place_of, positive
 from deployx_edge.runtimes.ncnn.native.convolution import as_channels
 from deployx_edge.runtimes.ncnn.native.graph import Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft, Parameter
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter
 from deployx_edge.runtimes.ncnn.native.table import writes
 
 # Reduction's operation.
@@ -33,9 +33,9 @@ _ADD, _SUB = 0, 1  # BinaryOp
 
 
 @writes(*_OPERATIONS, "ReduceLogSumExp")
-def reduce(draft: Draft, node: Node) -> None:
+def reduce(builder: GraphBuilder, node: Node) -> None:
     """Reduction; kept axes and dropped ones hold the same elements, so all are kept."""
-    graph = draft.graph
+    graph = builder.graph
     shape = graph.shape(node.input(0))
     given = graph.list_of(node, "axes", 1)
     none = not given and bool(node.integer("noop_with_empty_axes", 0))
@@ -49,28 +49,28 @@ def reduce(draft: Draft, node: Node) -> None:
             f"{format_shape(graph.shape(node.outputs[0]))}"
         )
     if not places:
-        _keep(draft, node)
+        _keep(builder, node)
         return
-    if _pooled(draft, node, shape, axes):
+    if _pooled(builder, node, shape, axes):
         return
-    bottom = draft.take(node.input(0), dims)
+    bottom = builder.take(node.input(0), dims)
     top = {node.outputs[0]: result}
     if node.operator == "ReduceLogSumExp":
-        _log_of_sum(draft, node, bottom, places, top)
+        _log_of_sum(builder, node, bottom, places, top)
         return
-    draft.add("Reduction", node, (bottom,), top, along(_OPERATIONS[node.operator], places))
+    builder.add("Reduction", node, (bottom,), top, along(_OPERATIONS[node.operator], places))
 
 
-def _pooled(draft: Draft, node: Node, shape: tuple[int, ...], axes: set[int]) -> bool:
+def _pooled(builder: GraphBuilder, node: Node, shape: tuple[int, ...], axes: set[int]) -> bool:
     """Reduce whole images by Pooling, which takes packed channels as Reduction does not."""
     if node.operator not in _POOLED or len(shape) != 4 or axes != {2, 3}:
         return False
     image = as_channels(shape)
-    if draft.dims(node.input(0)) != image:
+    if builder.dims(node.input(0)) != image:
         return False
-    bottom = draft.take(node.input(0))
+    bottom = builder.take(node.input(0))
     params: dict[int, Parameter] = {0: _POOLED[node.operator], 4: 1}
-    draft.add("Pooling", node, (bottom,), {node.outputs[0]: image[:1]}, params)
+    builder.add("Pooling", node, (bottom,), {node.outputs[0]: image[:1]}, params)
     return True
 
 
@@ -90,26 +90,28 @@ def counted(shape: tuple[int, ...], axes: set[int]) -> tuple[Dims, Dims]:
     return grouped(shape, grouping), tuple(place_of(axis, grouping) for axis in sorted(axes))
 
 
-def _keep(draft: Draft, node: Node) -> None:
+def _keep(builder: GraphBuilder, node: Node) -> None:
     """Reduce along axes of size 1, or along none."""
     tensor, output = node.input(0), node.outputs[0]
     if node.operator not in _OF_ONE:
-        draft.view(output, tensor)
+        builder.view(output, tensor)
         return
-    dims = draft.dims(tensor)
-    draft.add("UnaryOp", node, (draft.take(tensor),), {output: dims}, {0: _OF_ONE[node.operator]})
+    dims = builder.dims(tensor)
+    builder.add(
+        "UnaryOp", node, (builder.take(tensor),), {output: dims}, {0: _OF_ONE[node.operator]}
+    )
 
 
 def _log_of_sum(
-    draft: Draft, node: Node, bottom: str, places: Dims, top: Mapping[str, Dims]
+    builder: GraphBuilder, node: Node, bottom: str, places: Dims, top: Mapping[str, Dims]
 ) -> None:
     """max + log(sum(exp(x - max))): ncnn's own operation overflows from 89 on."""
-    most = draft.step("Reduction", node, (bottom,), along(_OPERATIONS["ReduceMax"], places))
-    powers = draft.step("BinaryOp", node, (bottom, most), {0: _SUB})
-    powers = draft.step("UnaryOp", node, (powers,), {0: _EXP})
-    total = draft.step("Reduction", node, (powers,), along(_OPERATIONS["ReduceSum"], places))
-    total = draft.step("UnaryOp", node, (total,), {0: _LOG})
-    draft.add("BinaryOp", node, (total, most), top, {0: _ADD})
+    most = builder.step("Reduction", node, (bottom,), along(_OPERATIONS["ReduceMax"], places))
+    powers = builder.step("BinaryOp", node, (bottom, most), {0: _SUB})
+    powers = builder.step("UnaryOp", node, (powers,), {0: _EXP})
+    total = builder.step("Reduction", node, (powers,), along(_OPERATIONS["ReduceSum"], places))
+    total = builder.step("UnaryOp", node, (total,), {0: _LOG})
+    builder.add("BinaryOp", node, (total, most), top, {0: _ADD})
 
 
 def merged(shape: tuple[int, ...], axes: set[int]) -> list[tuple[int, bool]]:
@@ -127,20 +129,20 @@ def merged(shape: tuple[int, ...], axes: set[int]) -> list[tuple[int, bool]]:
 
 
 @writes("CumSum")
-def running_sum(draft: Draft, node: Node) -> None:
+def running_sum(builder: GraphBuilder, node: Node) -> None:
     """CumulativeSum; backwards between two flips, without its own element moved by one."""
-    graph = draft.graph
+    graph = builder.graph
     shape = graph.shape(node.input(0))
     axis = positive(int(graph.constant(node.input(1), "axis").reshape(-1)[0]), len(shape))
     dims = (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
-    blob = draft.take(node.input(0), dims)
+    blob = builder.take(node.input(0), dims)
     backwards = bool(node.integer("reverse", 0))
     if backwards:
-        blob = draft.step("Flip", node, (blob,), {0: (1,)})
-    blob = draft.step("CumulativeSum", node, (blob,), {0: 1})
+        blob = builder.step("Flip", node, (blob,), {0: (1,)})
+    blob = builder.step("CumulativeSum", node, (blob,), {0: 1})
     if node.integer("exclusive", 0):
-        blob = draft.step("Padding", node, (blob,), {0: 1, 4: 0, 5: 0.0})
-        blob = draft.step("Crop", node, (blob,), {9: (0,), 10: (dims[1],), 11: (1,)})
+        blob = builder.step("Padding", node, (blob,), {0: 1, 4: 0, 5: 0.0})
+        blob = builder.step("Crop", node, (blob,), {9: (0,), 10: (dims[1],), 11: (1,)})
     if backwards:
-        blob = draft.step("Flip", node, (blob,), {0: (1,)})
-    draft.view_of_blob(node.outputs[0], blob, dims)
+        blob = builder.step("Flip", node, (blob,), {0: (1,)})
+    builder.view_of_blob(node.outputs[0], blob, dims)

@@ -15,7 +15,7 @@ from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.axes import natural_dims
 from deployx_edge.runtimes.ncnn.native.convolution import as_channels
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder
 from deployx_edge.runtimes.ncnn.native.table import writes
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ _LONGEST = 4096  # elements of an axis; beyond that the matrix itself costs too 
 
 
 @writes("Resize", "Upsample")
-def resize(draft: Draft, node: Node) -> None:
+def resize(builder: GraphBuilder, node: Node) -> None:
     """Interp, or a product with the mode's own matrix along each axis."""
-    graph = draft.graph
+    graph = builder.graph
     shape, result = graph.shape(node.input(0)), graph.shape(node.outputs[0])
     _check(node, shape, result)
     if shape == result:  # ONNX Runtime then looks at no scale either
-        draft.view(node.outputs[0], node.input(0))
+        builder.view(node.outputs[0], node.input(0))
         return
     matrices = {}
     for axis in range(len(shape)):
@@ -49,13 +49,13 @@ def resize(draft: Draft, node: Node) -> None:
             matrices[axis] = matrix
     setting = _interp_setting(node, shape, result, matrices)
     if setting is None:
-        _by_products(draft, node, matrices)
+        _by_products(builder, node, matrices)
         return
     kind, align = setting
     height = result[2] if len(shape) == 4 else 1
     params = {0: kind, 3: height, 4: result[-1], 6: align}
-    bottom = draft.take(node.input(0), as_channels(shape))
-    draft.add("Interp", node, (bottom,), {node.outputs[0]: as_channels(result)}, params)
+    bottom = builder.take(node.input(0), as_channels(shape))
+    builder.add("Interp", node, (bottom,), {node.outputs[0]: as_channels(result)}, params)
 
 
 def _check(node: Node, shape: tuple[int, ...], result: tuple[int, ...]) -> None:
@@ -93,24 +93,24 @@ def _interp_setting(
     return None
 
 
-def _by_products(draft: Draft, node: Node, matrices: Mapping[int, NDArray[Any]]) -> None:
+def _by_products(builder: GraphBuilder, node: Node, matrices: Mapping[int, NDArray[Any]]) -> None:
     import numpy as np
 
-    shape = list(draft.graph.shape(node.input(0)))
-    blob = draft.take(node.input(0))
+    shape = list(builder.graph.shape(node.input(0)))
+    blob = builder.take(node.input(0))
     for axis, matrix in matrices.items():
         before, behind = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
         if behind == 1:
-            blob = draft.reshape(node, blob, (before, shape[axis]))
-            factor = draft.memory(node, np.ascontiguousarray(matrix.T))
-            blob = draft.step("MatMul", node, (blob, factor), {0: 0})
+            blob = builder.reshape(node, blob, (before, shape[axis]))
+            factor = builder.memory(node, np.ascontiguousarray(matrix.T))
+            blob = builder.step("MatMul", node, (blob, factor), {0: 0})
         else:
-            blob = draft.reshape(node, blob, (before, shape[axis], behind))
-            factor = draft.memory(node, np.ascontiguousarray(matrix[np.newaxis]))
-            blob = draft.step("MatMul", node, (factor, blob), {0: 0})
+            blob = builder.reshape(node, blob, (before, shape[axis], behind))
+            factor = builder.memory(node, np.ascontiguousarray(matrix[np.newaxis]))
+            blob = builder.step("MatMul", node, (factor, blob), {0: 0})
         shape[axis] = matrix.shape[0]
     dims = natural_dims(shape)
-    draft.view_of_blob(node.outputs[0], draft.reshape(node, blob, dims), dims)
+    builder.view_of_blob(node.outputs[0], builder.reshape(node, blob, dims), dims)
 
 
 def _matrix(graph: Graph, node: Node, axis: int) -> NDArray[Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder
 from deployx_edge.runtimes.ncnn.native.table import writes
 
 # Opset 20 has renamed the modes.
@@ -16,9 +16,9 @@ _TIE = 1e-4  # pixels; nearer to the middle of two, rounding decides
 
 
 @writes("GridSample")
-def grid_sample(draft: Draft, node: Node) -> None:
+def grid_sample(builder: GraphBuilder, node: Node) -> None:
     """GridSample of one image or volume."""
-    graph = draft.graph
+    graph = builder.graph
     shape, grid = graph.shape(node.input(0)), graph.shape(node.input(1))
     if len(shape) not in (4, 5) or shape[0] != 1:
         raise RefusedError(f"its input {format_shape(shape)} is not one image")
@@ -28,9 +28,9 @@ def grid_sample(draft: Draft, node: Node) -> None:
         raise RefusedError("it interpolates volumes by cubics")
     _check_grid(graph, node, mode, padding)
     align = node.integer("align_corners", 0)
-    bottoms = (draft.take(node.input(0), shape[1:]), draft.take(node.input(1), grid[1:]))
+    bottoms = (builder.take(node.input(0), shape[1:]), builder.take(node.input(1), grid[1:]))
     top = {node.outputs[0]: graph.shape(node.outputs[0])[1:]}
-    draft.add("GridSample", node, bottoms, top, {0: mode, 1: _PADDINGS[padding], 2: align})
+    builder.add("GridSample", node, bottoms, top, {0: mode, 1: _PADDINGS[padding], 2: align})
 
 
 def _check_grid(graph: Graph, node: Node, mode: int, padding: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployx_edge.runtimes.ncnn.native.graph import Node
-from deployx_edge.runtimes.ncnn.native.graph_builder import Draft
+from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder
 
-# Adds the layers of a node to the draft, or raises RefusedError before it adds any.
-Writer = Callable[[Draft, Node], None]
+# Adds the layers of a node to the builder, or raises RefusedError before it adds any.
+Writer = Callable[[GraphBuilder, Node], None]
 
 TABLE: dict[str, Writer] = {}
 

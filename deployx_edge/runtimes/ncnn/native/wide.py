@@ -17,7 +17,7 @@ from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.runtimes.converter import HalfOverflows, KeptFloat
 from deployx_edge.runtimes.ncnn.files import Layer
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node
-from deployx_edge.runtimes.ncnn.native.graph_builder import DraftLayer
+from deployx_edge.runtimes.ncnn.native.graph_builder import BuiltLayer
 from deployx_edge.runtimes.ncnn.native.names import Names
 
 _FEATURE_MASK = 31
@@ -31,7 +31,7 @@ def touches(graph: Graph, node: Node, absorbed: Collection[str], wide: Collectio
     return any(name in wide for each in nodes for name in (*each.inputs, *each.outputs))
 
 
-def has_wide_weights(entry: DraftLayer) -> bool:
+def has_wide_weights(entry: BuiltLayer) -> bool:
     """Whether fp16 would turn one of the layer's weights, or its number, into infinity."""
     number = dict(entry.layer.params).get(_NUMBER, "0") if entry.layer.type == "BinaryOp" else "0"
     return abs(float(number)) > FP16_LARGEST or any(
@@ -40,11 +40,11 @@ def has_wide_weights(entry: DraftLayer) -> bool:
 
 
 def kept_float(
-    layers: Sequence[DraftLayer],
+    layers: Sequence[BuiltLayer],
     overflows: HalfOverflows,
     asked: Collection[str],
     int8: Collection[str],
-) -> list[DraftLayer]:
+) -> list[BuiltLayer]:
     """With those layers marked that stay fp32: ``asked`` for, or found to overflow.
 
     The layers of the nodes ``int8`` add whole numbers. REQUIRES: no Split yet.
@@ -63,14 +63,14 @@ def kept_float(
     return marked
 
 
-def _is_named(entry: DraftLayer, names: Collection[str]) -> bool:
+def _is_named(entry: BuiltLayer, names: Collection[str]) -> bool:
     """Whether one of the names is the layer's, its node's, or that of the node it is a part of."""
     own = entry.layer.name
     is_part = not entry.node and any(own.startswith(f"{name}/") for name in names)
     return own in names or entry.node in names or is_part
 
 
-def reasons(layers: Sequence[DraftLayer], overflows: HalfOverflows) -> tuple[KeptFloat, ...]:
+def reasons(layers: Sequence[BuiltLayer], overflows: HalfOverflows) -> tuple[KeptFloat, ...]:
     """The layers that stay fp32, but for copies, and why."""
     kept = []
     for entry in layers:
@@ -86,7 +86,7 @@ def reasons(layers: Sequence[DraftLayer], overflows: HalfOverflows) -> tuple[Kep
     return tuple(kept)
 
 
-def masked(entry: DraftLayer) -> Layer:
+def masked(entry: BuiltLayer) -> Layer:
     """The layer, with the mask where it stays fp32 or may not go by Winograd's way."""
     mask = _NO_FP16_ARITHMETIC | _NO_FP16_STORAGE if entry.float32 else 0
     mask |= _NO_BF16_STORAGE if entry.float32 == "asked" else 0
@@ -96,7 +96,7 @@ def masked(entry: DraftLayer) -> Layer:
     return replace(entry.layer, params=(*entry.layer.params, (_FEATURE_MASK, str(mask))))
 
 
-def fenced(layers: Sequence[DraftLayer], names: Names) -> list[DraftLayer]:
+def fenced(layers: Sequence[BuiltLayer], names: Names) -> list[BuiltLayer]:
     """With a DeepCopy between every layer that may store half floats and a masked one."""
     halves = {
         top
@@ -104,7 +104,7 @@ def fenced(layers: Sequence[DraftLayer], names: Names) -> list[DraftLayer]:
         if not entry.float32 and entry.layer.type != "Input"
         for top in entry.layer.tops
     }
-    result: list[DraftLayer] = []
+    result: list[BuiltLayer] = []
     for entry in layers:
         bottoms = []
         for blob in entry.layer.bottoms:
@@ -116,6 +116,6 @@ def fenced(layers: Sequence[DraftLayer], names: Names) -> list[DraftLayer]:
             copy = Layer(
                 type="DeepCopy", name=name, bottoms=(blob,), tops=(bottoms[-1],), params=()
             )
-            result.append(DraftLayer(layer=copy, weights=()))
+            result.append(BuiltLayer(layer=copy, weights=()))
         result.append(replace(entry, layer=replace(entry.layer, bottoms=tuple(bottoms))))
     return result
