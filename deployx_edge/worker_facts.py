@@ -181,7 +181,9 @@ def _workers() -> Path:
 def _facts(document: Any) -> WorkerFacts:
     _members(document, _MEMBERS, "the file")
     options = document.get("options", [])
-    _require(isinstance(options, list) and len(options) <= 64, '"options" is no list of up to 64')
+    _require(
+        isinstance(options, list) and len(options) <= 64, '"options" is not a list of up to 64'
+    )
     facts = WorkerFacts(
         name=_text(document, "name", _WORD),
         packages=_texts(document, "packages", _VALUE),
@@ -225,7 +227,7 @@ def _option(document: Any) -> OptionFact:
 
 
 def _members(document: Any, known: set[str], what: str) -> None:
-    _require(isinstance(document, dict), f"{what} is no JSON object")
+    _require(isinstance(document, dict), f"{what} is not a JSON object")
     unknown = sorted(set(document) - known)
     _require(not unknown, f'{what} has an unknown member "{unknown[0] if unknown else ""}"')
 
@@ -242,7 +244,7 @@ def _texts(document: dict[str, Any], member: str, pattern: re.Pattern[str]) -> t
     sound = isinstance(values, list) and all(
         isinstance(each, str) and pattern.fullmatch(each) for each in values
     )
-    _require(sound, f'"{member}" is no list of texts of the form {pattern.pattern}')
+    _require(sound, f'"{member}" is not a list of texts of the form {pattern.pattern}')
     return tuple(values)
 
 
