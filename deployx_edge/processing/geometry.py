@@ -31,13 +31,6 @@ class Geometry:
     offset_x: float = 0.0
     offset_y: float = 0.0
 
-    def boxes_to_input(self, boxes: NDArray[Any]) -> NDArray[np.float64]:
-        """Boxes (N, 4) as x0, y0, x1, y1 in the image's pixels, in the input's."""
-        import numpy as np
-
-        found: NDArray[np.float64] = np.asarray(boxes, np.float64) * self._scales + self._offsets
-        return found
-
     def boxes_to_picture(self, boxes: NDArray[Any]) -> NDArray[np.float64]:
         """Boxes (N, 4) as x0, y0, x1, y1 in the input's pixels, in the image's; cut to it."""
         import numpy as np

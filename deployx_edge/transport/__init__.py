@@ -63,11 +63,6 @@ _OPENERS: dict[str, Callable[[str, str | None, LinkOptions], Transport]] = {
 }
 
 
-def schemes() -> tuple[str, ...]:
-    """What an address may begin with."""
-    return tuple(_OPENERS)
-
-
 def open_device(device: Device) -> Transport:
     """``open_transport`` with what is known of a device."""
     return open_transport(device.uri, work_folder=device.work_folder, options=device.options)

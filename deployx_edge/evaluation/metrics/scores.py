@@ -50,33 +50,12 @@ def top_k_hits(scores: NDArray[Any], labels: Sequence[int], k: int) -> NDArray[n
     return hits
 
 
-def top_k_accuracy(scores: NDArray[Any], labels: Sequence[int], k: int = 1) -> float:
-    """The share of samples whose class is among the ``k`` with the highest scores."""
-    return _mean(top_k_hits(scores, labels, k))
-
-
 def predicted_classes(scores: NDArray[Any]) -> NDArray[np.int64]:
     """Each sample's class with the highest score; of equal ones the lowest, NO_CLASS for NaN."""
     values = _matrix(scores)
     best: NDArray[np.int64] = values.argmax(axis=1).astype(np.int64)
     best[np.isnan(values).any(axis=1)] = NO_CLASS
     return best
-
-
-def confusion_matrix(
-    truth: Sequence[int], predicted: Sequence[int], classes: int
-) -> NDArray[np.int64]:
-    """Counts of samples: row by their class, column by what was predicted.
-
-    ``classes`` by ``classes``. What was predicted as NO_CLASS is in no column, so that a row
-    may sum up to less than its class has samples.
-    """
-    rows, columns = _indices(truth, 0, classes), _indices(predicted, NO_CLASS, classes)
-    _same_length(rows, columns)
-    matrix = np.zeros((classes, classes), dtype=np.int64)
-    known = columns != NO_CLASS
-    np.add.at(matrix, (rows[known], columns[known]), 1)
-    return matrix
 
 
 def per_class_accuracy(
@@ -110,17 +89,12 @@ def mean_absolute_error(found: NDArray[Any], wanted: NDArray[Any]) -> float:
     return _mean(np.abs(_error(found, wanted)))
 
 
-def peak_signal_to_noise(found: NDArray[Any], wanted: NDArray[Any], peak: float) -> float:
-    """PSNR = 10 log₁₀(peak² / MSE) in decibels; infinite where nothing differs.
+def decibels(squared_error: float, peak: float) -> float:
+    """PSNR = 10 log₁₀(peak² / squared_error); infinite for no error, NaN for NaN.
 
     ``peak`` is the largest value that a signal can have: 1 or 255 for images (Q. Huynh-Thu
     and M. Ghanbari, Electronics Letters 44 (2008) 800-801).
     """
-    return decibels(mean_squared_error(found, wanted), peak)
-
-
-def decibels(squared_error: float, peak: float) -> float:
-    """10 log₁₀(peak² / squared_error); infinite for no error, NaN for NaN."""
     if not (peak > 0.0 and math.isfinite(peak)):
         raise UsageError(f"The peak of PSNR is {peak}; it is the largest value there can be.")
     if squared_error == 0.0:

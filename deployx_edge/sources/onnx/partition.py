@@ -28,11 +28,6 @@ class Part:
     feeds: tuple[SequenceFeed, ...]
     results: tuple[tuple[str, str], ...]
 
-    @property
-    def repeated(self) -> tuple[str, ...]:
-        """Inputs of the whole model that a later part needs once more."""
-        return tuple(feed.input for feed in self.feeds if feed.part is None)
-
 
 def partition(model: onnx.ModelProto, cuts: Sequence[Sequence[str]]) -> tuple[Part, ...]:
     """Cut the model at each of ``cuts``, from its inputs on: names of tensors, or of marks.

@@ -310,8 +310,13 @@ def test_points_find_the_way_back(
     words = {"fit": "crop", "short": max(wide, high)} if fit == "short" else {"fit": fit}
     found = geometry_of(step(width=wide, height=high, place=place, **words), width, height)
     box = np.asarray([[0.25 * width, 0.1 * height, 0.5 * width, 0.9 * height]])
-    assert found.boxes_to_picture(found.boxes_to_input(box)) == pytest.approx(box)
-    whole = found.boxes_to_input(np.asarray([[0.0, 0.0, width, height]]))[0]
+
+    def to_input(boxes: np.ndarray) -> np.ndarray:
+        scales = [found.scale_x, found.scale_y] * 2
+        return boxes * scales + [found.offset_x, found.offset_y] * 2
+
+    assert found.boxes_to_picture(to_input(box)) == pytest.approx(box)
+    whole = to_input(np.asarray([[0.0, 0.0, width, height]]))[0]
     inside = np.asarray([0.0, 0.0, wide, high])
     low, high_ = whole[:2] - inside[:2], whole[2:] - inside[2:]
     if fit in ("stretch",):

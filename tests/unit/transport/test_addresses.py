@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from deployx_edge.errors import UsageError
-from deployx_edge.transport import open_transport, schemes
+from deployx_edge.transport import open_transport
 from deployx_edge.transport.ssh.config import Address, parse_address
 
 
@@ -34,10 +34,6 @@ def test_ssh_addresses(text: str, expected: Address) -> None:
 def test_what_is_no_ssh_address(text: str) -> None:
     with pytest.raises(UsageError):
         parse_address(text)
-
-
-def test_the_kinds_of_links() -> None:
-    assert schemes() == ("local", "virtual", "ssh", "adb", "labgrid")
 
 
 @pytest.mark.parametrize(
