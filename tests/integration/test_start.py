@@ -23,6 +23,7 @@ OURS = {
     "deployx_edge.measurement",
     "deployx_edge.measurement.choices",
     "deployx_edge.resources",
+    "deployx_edge.runtime",
     "deployx_edge.scratch",
     "deployx_edge.visible",
 }
