@@ -132,7 +132,7 @@ def check(case: Case, folder: Path) -> Outcome:
         return Outcome(verdict="refused", detail=reasons)
     (folder / "case.param").write_text(emitted.param, encoding="utf-8")
     (folder / "case.bin").write_bytes(emitted.weights)
-    inputs = [_inputs(case, source, run) for run in range(_RUNS)]
+    inputs = [inputs_of(case, source, run) for run in range(_RUNS)]
     wanted = _reference(path, source, inputs)
     worst = 0.0
     for packing in (True, False):
@@ -148,7 +148,7 @@ def check(case: Case, folder: Path) -> Outcome:
     return Outcome(verdict=verdict, detail=f"off by {worst:.1e} of the range")
 
 
-def _inputs(case: Case, source: OnnxSource, run: int) -> dict[str, np.ndarray]:
+def inputs_of(case: Case, source: OnnxSource, run: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng([run, *case.name.encode()])
     made = {}
     for tensor in source.inputs:
