@@ -1,7 +1,7 @@
 """Converts the matrix of architectures, each in a process that may die, and keeps what came of it.
 
-``python -m tests.integration.models.architecture_runner NAME`` converts one and prints a line of
-JSON. ``run_all`` starts such processes and adds each line to a file, so that a run that was broken
+``python -m tests.integration.models.architecture_runner NAME RUNTIME`` converts one and prints a
+line of JSON. ``run_all`` starts such processes and adds each line to a file, so that a run that was broken
 off goes on where it ended.
 """
 
@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from deployx_edge.runtime import DEFAULT_RUNTIME
 from tests.integration.models.architectures import Architecture, find_architecture
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,13 +44,17 @@ class Outcome:
 
 
 def run_all(
-    entries: Iterable[Architecture], log: Path, processes: int = 1, limit: int = _SECONDS
+    entries: Iterable[Architecture],
+    log: Path,
+    processes: int = 1,
+    limit: int = _SECONDS,
+    runtime: str = DEFAULT_RUNTIME,
 ) -> dict[str, Outcome]:
     """The outcomes by name: those in ``log``, and of all others after they were run."""
     found = read_outcomes(log)
     waiting = [entry.name for entry in entries if entry.name not in found]
     with ThreadPoolExecutor(processes) as pool, log.open("a", encoding="utf-8") as lines:
-        for outcome in pool.map(lambda name: convert_apart(name, limit), waiting):
+        for outcome in pool.map(lambda name: convert_apart(name, limit, runtime), waiting):
             print(json.dumps(asdict(outcome)), file=lines, flush=True)
             found[outcome.name] = outcome
     return found
@@ -63,10 +68,10 @@ def read_outcomes(log: Path) -> dict[str, Outcome]:
     return {entry["name"]: Outcome(**entry) for entry in entries}
 
 
-def convert_apart(name: str, limit: int = _SECONDS) -> Outcome:
+def convert_apart(name: str, limit: int = _SECONDS, runtime: str = DEFAULT_RUNTIME) -> Outcome:
     """Convert in a process of its own."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "tests.integration.models.architecture_runner", name]
+    words = [sys.executable, "-m", "tests.integration.models.architecture_runner", name, runtime]
     begin = time.perf_counter()
     try:
         done = subprocess.run(
@@ -82,12 +87,13 @@ def convert_apart(name: str, limit: int = _SECONDS) -> Outcome:
     return Outcome(**{**asdict(outcome), "seconds": round(seconds, 1)})
 
 
-def convert(name: str, folder: Path) -> Outcome:
-    """Export, convert for ncnn and compare with ONNX Runtime; the bundle lies in ``folder``."""
+def convert(name: str, runtime: str, folder: Path) -> Outcome:
+    """Export, convert for the runtime and compare; the bundle lies in ``folder``."""
     from deployx_edge.errors import ModelError, VerificationError
     from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 
     options = BundleOptions(
+        runtime=runtime,
         input_shapes=find_architecture(name).inputs,
         torch=TorchOptions(factory_arguments=json.dumps({"name": name})),
     )
@@ -102,15 +108,15 @@ def convert(name: str, folder: Path) -> Outcome:
     return Outcome(name=name, verdict="right", detail=f"{worst:.1e}", exporter=exporter)
 
 
-def main(name: str) -> None:
+def main(name: str, runtime: str) -> None:
     """Print the outcome of one architecture."""
     import resource
 
     with tempfile.TemporaryDirectory(prefix="deployx-edge-architecture-") as folder:
-        outcome = convert(name, Path(folder))
+        outcome = convert(name, runtime, Path(folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({**asdict(outcome), "peak_mb": round(peak)}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

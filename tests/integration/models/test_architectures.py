@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from deployx_edge.runtime import RUNTIMES
 from tests.integration.models.architecture_runner import Outcome, run_all
 from tests.integration.models.architecture_table import PAGE, read_page
 from tests.integration.models.architectures import all_architectures, find_architecture
+from tests.sampling import sampled
 
 LEAST = 50
 LEAST_RIGHT = 0.9
 _PROCESSES = 2
+_OF_EACH = 2  # of the quick ones, for each further runtime without --all
 # One a family, and quick. What comes from a library that is only in the extra "architectures"
 # is taken where that is installed.
 QUICK = tuple(
@@ -65,3 +68,14 @@ def test_what_the_page_says_is_true(
     name: str, page: dict[str, tuple[str, str]], outcomes: dict[str, Outcome]
 ) -> None:
     assert outcomes[name].verdict == page[name][1], outcomes[name].detail
+
+
+@pytest.mark.parametrize("runtime", [row.name for row in RUNTIMES.values() if row.reads_onnx])
+def test_some_are_right_in_every_runtime_that_takes_onnx(
+    runtime: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    chosen = [find_architecture(name) for name in sampled(QUICK, request.config, _OF_EACH)]
+    found = run_all(chosen, tmp_path / "outcomes.jsonl", _PROCESSES, runtime=runtime)
+    assert {name: outcome.verdict for name, outcome in found.items()} == {
+        entry.name: "right" for entry in chosen
+    }
