@@ -1,8 +1,8 @@
 """Converts the matrix of architectures, each in a process that may die, and keeps what came of it.
 
 ``python -m tests.integration.models.architecture_runner NAME RUNTIME`` converts one and prints a
-line of JSON. ``run_all`` starts such processes and adds each line to a file, so that a run that was broken
-off goes on where it ended.
+line of JSON. ``run_all`` starts such processes and adds each line to a file, so that a run that was
+broken off goes on where it ended.
 """
 
 from __future__ import annotations
