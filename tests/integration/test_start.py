@@ -42,11 +42,12 @@ HEAVY = {
     "deployx_edge.runtimes",
     "deployx_edge.sources",
 }
-# What a warm bench needs beside: arrays, a connection to the agent, the names of models' sources.
+# What a warm bench needs beside: arrays, a connection to the agent, names of sources and runtimes.
 OF_A_BENCH = {
     *("google", "grpc", "numpy"),
     "deployx_edge.agent.client",
     "deployx_edge.measurement.values",
+    "deployx_edge.runtimes",
     "deployx_edge.sources",
 }
 CODE = """
@@ -147,6 +148,7 @@ def test_a_warm_bench_loads_no_converter(tmp_path):
     found = loaded(tmp_path, *words)
     assert "grpc" in found
     converters = {"sources.onnx.file", "sources.torch.export", "workflows.convert.exports"}
+    converters |= {"runtimes.converter", "runtimes.ncnn", "runtimes.onnxruntime"}
     unused = {*(HEAVY - OF_A_BENCH), "importlib.metadata", "email.message", "tarfile"}
     unused |= {f"deployx_edge.{module}" for module in converters}
     assert not unused & (found | {top(name) for name in found})
