@@ -104,15 +104,14 @@ def test_a_frozen_agent_is_told_after_the_seconds_of_silence(board, digits):
     wait_until(lambda: not with_words(board.here), "the end of what was started")
 
 
-@pytest.mark.parametrize("board", ["local", "ssh"], indirect=True)
-def test_a_frozen_agent_is_told_to_a_call_and_not_asked_again(board):
+def test_a_frozen_agent_is_told_to_a_call_and_not_asked_again(near):
     def story():
-        with open_session(board.device) as session:
-            freeze(board, "serve")
+        with open_session(near.device) as session:
+            freeze(near, "serve")
             with pytest.raises(LinkLostError, match="not answered for 3 s"):
                 session.client.describe()
             # It would answer, but what it says after a silence is of no session any more.
-            for pid in with_words("serve", board.here):
+            for pid in with_words("serve", near.here):
                 os.kill(pid, signal.SIGCONT)
             session.client.describe()
 
