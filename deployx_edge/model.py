@@ -237,11 +237,15 @@ def from_runtime_array(spec: TensorSpec, array: NDArray[Any], *, batched: bool =
 def to_runtime_arrays(
     specs: Sequence[TensorSpec], arrays: Mapping[str, NDArray[Any]]
 ) -> dict[str, tuple[Array, bool]]:
-    """``to_runtime_array`` of every input, by blob name.
+    """``to_runtime_array`` of every input, by blob name; UsageError as for ``check_samples``."""
+    check_samples(specs, arrays)
+    return {spec.blob: to_runtime_array(spec, arrays[spec.name]) for spec in specs}
+
+
+def check_samples(specs: Sequence[TensorSpec], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """UsageError for a missing name, and where the inputs hold different numbers of samples.
 
     Arrays that are named like no input are left aside (labels often lie beside them).
-    Raises UsageError for a missing name, and where the inputs do not hold the same
-    number of samples.
     """
     names = [spec.name for spec in specs]
     if any(name not in arrays for name in names):
@@ -257,7 +261,6 @@ def to_runtime_arrays(
     if len(set(samples.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in samples.items())
         raise UsageError(f"The inputs hold different numbers of samples: {counts}.")
-    return {spec.blob: to_runtime_array(spec, arrays[spec.name]) for spec in specs}
 
 
 def same_but_for_ones(first: Sequence[int], second: Sequence[int]) -> bool:

@@ -24,7 +24,8 @@ class RuntimeFacts:
     has, ``extra_files`` those that it may have; ``own_suffix`` ends the name of its own model
     files ("" where it reads ONNX).
     ``dtypes`` are the element types of inputs and outputs that it takes; none means all.
-    ``fixed_shapes``: no axis stays open. ``words``: tensors are named by words, each name once
+    ``fixed_shapes``: no axis stays open. ``single_samples``: on a board its tensors are float32
+    and without the axis that counts samples. ``words``: tensors are named by words, each name once
     among inputs and outputs. ``package`` is the distribution that runs it on this computer.
     """
 
@@ -35,6 +36,7 @@ class RuntimeFacts:
     own_suffix: str = ""
     dtypes: tuple[str, ...] = ()
     fixed_shapes: bool = False
+    single_samples: bool = False
     words: bool = False
     package: str
 
@@ -53,6 +55,7 @@ _ROWS = (
         own_suffix=".param",
         dtypes=("float32",),
         fixed_shapes=True,
+        single_samples=True,
         words=True,
         package="ncnn",
     ),

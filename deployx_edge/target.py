@@ -29,7 +29,9 @@ class Target:
     ``linux`` or ``android``; ``aliases`` are short names. ``agent_toolchain`` and
     ``worker_toolchain`` name the toolchain file and profile, the target's own where the row
     does not say: a target that takes another one's shares its packages. ``worker_libc`` is
-    ``libc`` again, or ``glibc`` where workers load the board's own libraries.
+    ``libc`` again, or ``glibc`` where workers load the board's own libraries. ``runtimes`` are
+    those whose workers a build has; ``loading_toolchain`` names the toolchain file and profile
+    for workers that load their runtime's shared library, "" where a target has none of them.
     """
 
     id: str
@@ -40,9 +42,11 @@ class Target:
     qemu: str
     qemu_cpu: str
     qemu_libraries: str
+    runtimes: tuple[str, ...]
     agent_toolchain: str
     worker_toolchain: str
     worker_libc: str
+    loading_toolchain: str = ""
     system: str = "linux"
     aliases: tuple[str, ...] = ()
 
@@ -63,7 +67,7 @@ def targets() -> dict[str, Target]:
 def _target(id: str, row: dict[str, Any]) -> Target:
     agent = row.get("agent_toolchain", id)
     defaults = {"agent_toolchain": agent, "worker_toolchain": agent, "worker_libc": row["libc"]}
-    lists = {name: tuple(row.get(name, ())) for name in ("machines", "aliases")}
+    lists = {name: tuple(row.get(name, ())) for name in ("machines", "aliases", "runtimes")}
     return Target(id=id, **{**defaults, **row, **lists})
 
 

@@ -19,10 +19,10 @@ from deployx_edge.resources import data_folder
 
 FACTS_FILE = "worker.json"
 KINDS = ("switch", "number", "choice", "text")
-# The C library of the target's programs, or glibc whatever the target's other programs have.
-C_LIBRARIES = ("target", "glibc")
-
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# The C library of the target's other programs, or glibc of that version at most.
+_C_LIBRARY = re.compile(r"target|glibc [0-9]{1,3}\.[0-9]{1,3}")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,99}/[A-Za-z0-9_.+-]{1,100}")
 _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _LIBRARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
 _MEMBERS = {"name", "packages", "c_library", "libraries", "prepares", "options"}
@@ -72,9 +72,10 @@ class OptionFact:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerFacts:
-    """A worker: its runtime's ``name``, the Conan ``packages`` that it is linked with, its C
-    library ("target" or "glibc"), the shared ``libraries`` that travel with it by name, whether it
-    ``prepares`` a model on the board, and the runtime's own options."""
+    """A worker: its runtime's ``name``, the Conan ``packages`` that it is compiled with
+    ("ncnn/1.0.20261020"), its C library ("target" for that of the target's other programs, or the
+    newest that it and what it loads may need, "glibc 2.28"), the shared ``libraries`` that travel
+    with it by name, whether it ``prepares`` a model on the board, and the runtime's own options."""
 
     name: str
     packages: tuple[str, ...]
@@ -82,6 +83,11 @@ class WorkerFacts:
     libraries: tuple[str, ...]
     prepares: bool
     options: tuple[OptionFact, ...]
+
+    @property
+    def glibc(self) -> str:
+        """The newest glibc that it may need, "" for the target's own C library."""
+        return self.c_library.removeprefix("target").removeprefix("glibc ")
 
     def option(self, name: str) -> OptionFact | None:
         """The option of that name; None if the runtime has none."""
@@ -186,13 +192,12 @@ def _facts(document: Any) -> WorkerFacts:
     )
     facts = WorkerFacts(
         name=_text(document, "name", _WORD),
-        packages=_texts(document, "packages", _VALUE),
-        c_library=document.get("c_library", "target"),
+        packages=_texts(document, "packages", _PACKAGE),
+        c_library=_text({"c_library": "target", **document}, "c_library", _C_LIBRARY),
         libraries=_texts(document, "libraries", _LIBRARY),
         prepares=document.get("prepares", False),
         options=tuple(_option(each) for each in options),
     )
-    _require(facts.c_library in C_LIBRARIES, f'"c_library" is none of {", ".join(C_LIBRARIES)}')
     _require(isinstance(facts.prepares, bool), '"prepares" is neither true nor false')
     names = [option.name for option in facts.options]
     _require(len(set(names)) == len(names), "an option is listed twice")

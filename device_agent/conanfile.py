@@ -1,21 +1,33 @@
+import json
+from pathlib import Path
+
 from conan import ConanFile
 from conan.tools.cmake import CMakeDeps, CMakeToolchain
 
 required_conan_version = ">=2.10"
 
+# Each worker's facts name the packages that it is compiled with.
+_FACTS = sorted(Path(__file__).parent.glob("workers/*/worker.json"))
+_WORKERS = {
+    f"worker_{path.parent.name}": json.loads(path.read_text(encoding="utf-8"))["packages"]
+    for path in _FACTS
+}
+
 
 class DeviceAgentConan(ConanFile):
-    """What dx-agent and the workers are linked with. ``conan.lock`` pins it."""
+    """What dx-agent and the workers are compiled with. ``conan.lock`` pins it."""
 
     settings = "os", "arch", "compiler", "build_type"
-    options = {"agent": [True, False], "worker_ncnn": [True, False]}
-    default_options = {"agent": True, "worker_ncnn": True}
+    options = {part: [True, False] for part in ("agent", *_WORKERS)}
+    default_options = dict.fromkeys(("agent", *_WORKERS), True)
 
     def requirements(self):
         if self.options.agent:
             self.requires("grpc/1.51.1")
-        if self.options.worker_ncnn:
-            self.requires("ncnn/1.0.20261020")
+        for part, packages in _WORKERS.items():
+            if self.options.get_safe(part):
+                for package in packages:
+                    self.requires(package)
 
     def generate(self):
         toolchain = CMakeToolchain(self)

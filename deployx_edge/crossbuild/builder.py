@@ -12,7 +12,7 @@ from pathlib import Path
 from deployx_edge import __version__
 from deployx_edge.crossbuild import conan_home
 from deployx_edge.crossbuild.commands import Command, run_command
-from deployx_edge.crossbuild.distribution import BUILT_FILES, publish
+from deployx_edge.crossbuild.distribution import publish
 from deployx_edge.crossbuild.elf import check_executable
 from deployx_edge.crossbuild.events import OnEvent, StepStarted
 from deployx_edge.crossbuild.locking import exclusive
@@ -33,8 +33,15 @@ from deployx_edge.crossbuild.runtime import (
     hash_file,
 )
 from deployx_edge.crossbuild.selection import Selection
-from deployx_edge.crossbuild.sources import Archive, archives, ensure_archives
+from deployx_edge.crossbuild.sources import Archive, ensure_archives, needed_archives
 from deployx_edge.crossbuild.toolchain import Toolchain, zig_objects
+from deployx_edge.crossbuild.workers import (
+    AGENT,
+    BuiltName,
+    built_names,
+    package_names,
+    worker_part,
+)
 from deployx_edge.errors import BuildError
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import Target
@@ -119,18 +126,18 @@ def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Runtime:
         fingerprint=plan.fingerprint,
         imported=False,
         packages=tuple((package.name, package.version) for package in packages),
-        files=tuple(_built_file(plan, name, role, runtime) for name, role, runtime in BUILT_FILES),
+        files=tuple(_built_file(plan, name, packages) for name in built_names(plan.target)),
     )
 
 
-def _built_file(plan: Plan, name: str, role: str, runtime: str) -> BuiltFile:
-    """Check one executable and lay it where those of all shares lie."""
-    share = plan.share_of("agent" if role == "agent" else f"worker_{runtime}")
-    made = share.build_folder / "bin" / name
+def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> BuiltFile:
+    """Check one executable or library and lay it where those of all shares lie."""
+    share = plan.share_of(worker_part(name.runtime) if name.runtime else AGENT)
+    made = _made(share, name, packages)
     if not made.is_file():
-        raise BuildError(f"The build ended without {name}.", remedy=f"See {plan.log}.")
+        raise BuildError(f"The build ended without {name.name}.", remedy=f"See {plan.log}.")
     plan.executables.mkdir(exist_ok=True)
-    path = Path(shutil.copyfile(made, plan.executables / name))
+    path = Path(shutil.copyfile(made, plan.executables / name.name))
     found = check_executable(
         path,
         machine=plan.target.elf_machine,
@@ -138,15 +145,25 @@ def _built_file(plan: Plan, name: str, role: str, runtime: str) -> BuiltFile:
         glibc=share.toolchain.glibc,
     )
     return BuiltFile(
-        name=name,
-        role=role,
-        runtime=runtime,
+        name=name.name,
+        role=name.role,
+        runtime=name.runtime,
         sha256=hash_file(path),
         size_bytes=path.stat().st_size,
         machine=found.machine,
         libc=found.libc,
+        libstdcxx=found.libstdcxx,
         needed=found.needed,
     )
+
+
+def _made(share: Share, name: BuiltName, packages: tuple[Package, ...]) -> Path:
+    """Where the build left it: a library in a package of its worker's."""
+    if name.role != "library":
+        return share.build_folder / "bin" / name.name
+    own = package_names(name.runtime)
+    places = [one.folder / "lib" / name.name for one in packages if one.name in own]
+    return next((path for path in places if path.is_file()), places[0])
 
 
 def _compiler(build: Path) -> str:
@@ -212,22 +229,21 @@ def packages_to_compile(selection: Selection, on_event: OnEvent) -> tuple[str, .
 def build_package(
     target: Target,
     toolchain: Toolchain,
-    name: str,
-    part: str,
+    runtime: str,
     options: BuildOptions,
     on_event: OnEvent,
     settings: tuple[str, ...] = (),
 ) -> Path:
-    """Compile what one part of the agent's tree needs; the folder of the package ``name``.
+    """Compile what one runtime's worker needs; the folder of its package.
 
     ``settings`` as for ``install_command``.
     """
-    output = build_folder(target, toolchain) / f"packages-{part}"
+    output = build_folder(target, toolchain) / f"packages-{worker_part(runtime)}"
     with exclusive(output.with_suffix(".lock"), on_event):
         install = install_command(
             toolchain,
             output=output,
-            parts=(part,),
+            parts=(worker_part(runtime),),
             jobs=options.jobs,
             rebuild=options.clean,
             settings=settings,
@@ -235,7 +251,8 @@ def build_package(
         output.mkdir(parents=True, exist_ok=True)
         log = output / "build.log"
         log.write_text("", encoding="utf-8")
-        needed = tuple(archive for archive in archives() if name in archive.packages)
+        (name,) = package_names(runtime)
+        needed = tuple(one for one in needed_archives(target) if name in one.packages)
         _install(log, needed, (install,), on_event)
         found = {package.name: package.folder for package in installed_packages(output)}
     check_archives(list(found.values()), machine=target.elf_machine)

@@ -7,6 +7,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from deployx_edge.crossbuild.runtime import (
     verify_files,
     write_runtime,
 )
+from deployx_edge.crossbuild.workers import BuiltName, built_names
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.scratch import beside, put_in_place
 from deployx_edge.target import Target
+from deployx_edge.worker_facts import worker_facts
 
-# Name, role and runtime of every executable of a build.
-BUILT_FILES = (("dx-agent", "agent", ""), ("dx-worker-ncnn", "worker", "ncnn"))
 # No build comes near it; a broken or hostile file could.
 _LARGEST_BYTES = 256 << 20
 
@@ -64,7 +65,8 @@ def import_build(file: Path, target: Target, folder: Path) -> Runtime:
     """
     with tempfile.TemporaryDirectory(prefix="deployx-import-") as name:
         staged = Path(name)
-        _unpack(file, staged)
+        expected = built_names(target)
+        _unpack(file, staged, {RUNTIME_FILE, *(one.name for one in expected)})
         runtime = read_runtime(staged)
         if runtime.target_id != target.id:
             raise UsageError(
@@ -76,23 +78,30 @@ def import_build(file: Path, target: Target, folder: Path) -> Runtime:
                 f"{file} is of deployx-edge {runtime.version}, this is {__version__}.",
                 remedy="Export it with the same version.",
             )
-        found = tuple((built.name, built.role, built.runtime) for built in runtime.files)
-        if found != BUILT_FILES:
-            raise BuildError(f"{file} holds other executables than a build has: {found}.")
-        verify_files(runtime)
-        for built in runtime.files:
-            static = built.role == "agent" or not target.dynamic_workers
-            check_executable(
-                staged / built.name,
-                machine=target.elf_machine,
-                static=static and runtime.toolchain == "zig",
+        found = tuple(
+            BuiltName(name=built.name, role=built.role, runtime=built.runtime)
+            for built in runtime.files
+        )
+        if found != expected:
+            raise BuildError(
+                f"{file} holds other files than a build of {target.id} has: "
+                f"{', '.join(one.name for one in found)}."
             )
+        verify_files(runtime)
+        for one in found:
+            _check(staged / one.name, one, target, by_zig=runtime.toolchain == "zig")
         return publish(replace(runtime, imported=True), folder)
 
 
-def _unpack(file: Path, folder: Path) -> None:
+def _check(path: Path, name: BuiltName, target: Target, *, by_zig: bool) -> None:
+    dynamic = bool(name.runtime) and (
+        target.dynamic_workers or bool(worker_facts(name.runtime).glibc)
+    )
+    check_executable(path, machine=target.elf_machine, static=by_zig and not dynamic)
+
+
+def _unpack(file: Path, folder: Path, expected: Set[str]) -> None:
     """Plain files of the expected names only."""
-    expected = {RUNTIME_FILE, *(name for name, _, _ in BUILT_FILES)}
     try:
         with gzip.open(file) as unpacked, tarfile.open(fileobj=unpacked) as archive:
             for member in archive:

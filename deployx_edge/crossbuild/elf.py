@@ -23,15 +23,17 @@ _EI_DATA = 5
 class Executable:
     """``machine`` is e_machine's name (``EM_AARCH64``); ``libc`` is ``static``, the highest
     version of a glibc symbol that is needed (``GLIBC_2.34``), or the API level of Android that
-    it was built for (``Bionic, API level 24``); ``needed`` are the shared libraries."""
+    it was built for (``Bionic, API level 24``); ``libstdcxx`` the highest version of a symbol of
+    GCC's C++ library (``GLIBCXX_3.4.22``), "" for none; ``needed`` are the shared libraries."""
 
     machine: str
     libc: str
+    libstdcxx: str
     needed: tuple[str, ...]
 
 
 def inspect_executable(path: Path) -> Executable:
-    """Read an ELF executable; BuildError where it is none."""
+    """Read an ELF executable or shared library; BuildError where it is neither."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
@@ -45,7 +47,8 @@ def inspect_executable(path: Path) -> Executable:
             static = not interpreted and not needed
             return Executable(
                 machine=elf.header.e_machine,
-                libc="static" if static else _android_libc(elf) or _highest(versions),
+                libc="static" if static else _dynamic_libc(elf, versions),
+                libstdcxx=_highest(versions, "GLIBCXX_"),
                 needed=needed,
             )
     except (OSError, ELFError) as error:
@@ -128,6 +131,10 @@ def _dynamic_facts(elf: Any) -> tuple[tuple[str, ...], list[str]]:
     return tuple(needed), versions
 
 
+def _dynamic_libc(elf: Any, versions: list[str]) -> str:
+    return _android_libc(elf) or _highest(versions, "GLIBC_") or "dynamic"
+
+
 def _android_libc(elf: Any) -> str | None:
     """From the note that an NDK puts in each executable: the API level, 32 bits, comes first."""
     from elftools.elf.segments import NoteSegment
@@ -142,16 +149,15 @@ def _android_libc(elf: Any) -> str | None:
     return None
 
 
-def _highest(versions: list[str]) -> str:
-    numbered = [name for name in versions if name.startswith("GLIBC_") and name[6:7].isdigit()]
-    if not numbered:
-        return "dynamic"
-    return max(numbered, key=_numbers)
+def _highest(versions: list[str], prefix: str) -> str:
+    """The newest of the versions with that prefix, "" where there is none."""
+    known = [one for one in versions if one.startswith(prefix) and one[len(prefix) :][:1].isdigit()]
+    return max(known, key=_numbers, default="")
 
 
 def _numbers(version: str) -> list[int]:
     """``GLIBC_2.31`` or ``2.31`` as numbers that compare."""
-    return [int(part) for part in version.removeprefix("GLIBC_").split(".")]
+    return [int(part) for part in version.rpartition("_")[2].split(".")]
 
 
 def _machine_number(name: str) -> int:

@@ -20,7 +20,9 @@ _NOT_BUILT = ("tests", "test_package", "__pycache__")
 def packages_fingerprint(toolchain: Toolchain, parts: tuple[str, ...]) -> str:
     """Covers the compiler, the recipes, the lockfile and what is asked of them."""
     agent = data_folder("device_agent")
-    tree = hash_tree(data_folder("recipes"), agent / "conan.lock", agent / "conanfile.py")
+    facts = sorted(agent.glob("workers/*/worker.json"))
+    asked = (agent / "conan.lock", agent / "conanfile.py", *facts)
+    tree = hash_tree(data_folder("recipes"), *asked)
     return hashlib.sha256(f"{toolchain.fingerprint} {parts} {tree}".encode()).hexdigest()
 
 

@@ -7,9 +7,6 @@ from pathlib import Path
 
 from deployx_edge.processors import usable_processors
 
-PARTS = ("agent", "worker_ncnn")
-"""What a build is made of, each with packages of its own."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:

@@ -12,8 +12,8 @@ from deployx_edge.crossbuild import conan_home
 from deployx_edge.crossbuild.commands import Command
 from deployx_edge.crossbuild.elf import check_archive
 from deployx_edge.crossbuild.generators import GRPC_VERSION, PROTOBUF_VERSION
-from deployx_edge.crossbuild.options import PARTS
 from deployx_edge.crossbuild.toolchain import Toolchain
+from deployx_edge.crossbuild.workers import all_parts
 from deployx_edge.errors import BuildError
 from deployx_edge.resources import data_folder
 
@@ -155,7 +155,7 @@ def _graph(output: Path) -> list[dict[str, Any]]:
 
 
 def _options(parts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"--options:host=&:{part}={part in parts}" for part in PARTS)
+    return tuple(f"--options:host=&:{part}={part in parts}" for part in all_parts())
 
 
 def _conan(toolchain: Toolchain, verb: str, jobs: int) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from deployx_edge.crossbuild.generators import (
 )
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.selection import Selection, select
-from deployx_edge.crossbuild.sources import Archive, archives
+from deployx_edge.crossbuild.sources import Archive, needed_archives
 from deployx_edge.crossbuild.sysroot import cmake_options
 from deployx_edge.crossbuild.toolchain import Toolchain, library_commands, zig_toolchain
+from deployx_edge.crossbuild.workers import AGENT, all_parts, worker_part
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
 
@@ -51,7 +52,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One build; mostly one share."""
+    """One build; a share for each compiler it takes."""
 
     target: Target
     selection: Selection
@@ -92,8 +93,8 @@ def plan_build(target: Target, options: BuildOptions) -> Plan:
     generators, compile_generators = _generators(options.jobs)
     shares = []
     for toolchain, parts in selection.shares():
-        agent = "agent" in parts
-        own = folder if toolchain == selection.agent else folder / "workers"
+        agent = AGENT in parts
+        own = folder if agent else folder / toolchain.cmake_file.stem
         install = packages.install_command(
             toolchain,
             output=own / "packages",
@@ -115,7 +116,7 @@ def plan_build(target: Target, options: BuildOptions) -> Plan:
         target=target,
         selection=selection,
         folder=folder,
-        archives=archives(),
+        archives=needed_archives(target),
         prepare=preparation(installs),
         shares=tuple(shares),
         fingerprint=build_fingerprint(target, selection),
@@ -156,7 +157,7 @@ def _compile_commands(
     cmake = str(process.require_program("cmake", remedy="Run 'pip install cmake'."))
     ninja = process.require_program("ninja", remedy="Run 'pip install ninja'.")
     build = str(folder / "agent")
-    agent = "agent" in parts
+    agent = AGENT in parts
     generating = (
         f"-DDX_PROTOC={generators.protoc}",
         f"-DDX_GRPC_CPP_PLUGIN={generators.grpc_cpp_plugin}",
@@ -170,19 +171,22 @@ def _compile_commands(
         f"-DDX_VERSION={__version__}",
         f"-DDX_TARGET_ID={target.id}",
         *(generating if agent else ()),
-        f"-DDX_BUILD_AGENT={_switch(agent)}",
-        f"-DDX_BUILD_WORKER_NCNN={_switch('worker_ncnn' in parts)}",
+        *(f"-DDX_BUILD_{part.upper()}={_switch(part in parts)}" for part in all_parts()),
         "-DDX_BUILD_TESTS=OFF",
         "-DDX_SANITIZE=",
         *(cmake_options(selection.sysroot) if selection.sysroot and not agent else ()),
     )
     compile = (cmake, "--build", build, "--parallel", str(jobs))
-    what = "the agent" if agent else "the workers"
-    environment = (selection.agent if agent else selection.workers).environment
+    what = "the agent" if agent else f"the workers ({_names(parts)})"
+    environment = dict(selection.compilers)[parts[0]].environment
     return (
         Command(title=f"Configuring {what}", argv=configure, environment=environment),
         Command(title=f"Compiling {what}", argv=compile, environment=environment),
     )
+
+
+def _names(parts: tuple[str, ...]) -> str:
+    return ", ".join(part.removeprefix(worker_part("")) for part in parts)
 
 
 def _switch(on: bool) -> str:

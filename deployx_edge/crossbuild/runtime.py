@@ -14,18 +14,17 @@ from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.files import SMALL, read_json
 from deployx_edge.resources import dist_folder
 
-SCHEMA = 1
+SCHEMA = 2
 RUNTIME_FILE = "runtime.json"
 _SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltFile:
-    """One executable or shared library of a build.
+    """One executable of a build, or a shared library that travels with a worker.
 
-    ``role`` is ``agent``, ``worker`` or ``library``; ``runtime`` that of the worker, or of the
-    worker that the library travels with ("" for the agent). ``libc`` is as ``elf.Executable``
-    has it; ``needed`` are the shared libraries it loads.
+    ``role`` is ``agent``, ``worker`` or ``library``; ``runtime`` the worker's runtime ("" for
+    the agent). ``libc``, ``libstdcxx`` and ``needed`` are as ``elf.Executable`` has them.
     """
 
     name: str
@@ -35,6 +34,7 @@ class BuiltFile:
     size_bytes: int
     machine: str
     libc: str
+    libstdcxx: str
     needed: tuple[str, ...]
 
 
@@ -85,6 +85,10 @@ class Runtime:
         """The shared libraries that travel with that runtime's worker."""
         return tuple(f for f in self.files if f.role == "library" and f.runtime == runtime)
 
+    def of_worker(self, runtime: str) -> tuple[BuiltFile, ...]:
+        """That runtime's worker and its libraries; UsageError where none was built."""
+        return self._find("worker", runtime), *self.libraries(runtime)
+
     def _find(self, role: str, runtime: str) -> BuiltFile:
         for file in self.files:
             if file.role == role and file.runtime == runtime:
@@ -133,7 +137,7 @@ def read_runtime(folder: Path) -> Runtime:
 
 
 def verify_files(runtime: Runtime) -> None:
-    """Compare every executable with its hash; BuildError names the first that differs."""
+    """Compare every file with its hash; BuildError names the first that differs."""
     for file in runtime.files:
         path = runtime.folder / file.name
         found = _known_hash(path) if path.is_file() else "nothing"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks
 from deployx_edge.crossbuild.ndk import configured_ndk, find_ndk
-from deployx_edge.crossbuild.options import PARTS, BuildOptions
+from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.sysroot import Sysroot, check_sysroot, read_sysroot
 from deployx_edge.crossbuild.toolchain import (
     Toolchain,
@@ -14,37 +14,59 @@ from deployx_edge.crossbuild.toolchain import (
     ndk_toolchain,
     zig_toolchain,
 )
+from deployx_edge.crossbuild.workers import AGENT, worker_part
 from deployx_edge.errors import UsageError
 from deployx_edge.target import Target
+from deployx_edge.worker_facts import worker_facts
 
 KINDS = ("auto", "zig", "gnu", "ndk")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The compilers of one build, the agent's and the workers', mostly one and the same.
+    """The compiler of each part of one build, mostly one and the same.
 
-    ``kind`` is ``zig``, ``gnu`` or ``ndk``; ``reason`` says why; ``jetpack`` is the release
+    ``kind`` is ``zig``, ``gnu`` or ``ndk``; ``reason`` says why; ``compilers`` are parts
+    (``workers.AGENT``, ``worker_ncnn``) with what makes them; ``jetpack`` is the release
     whose glibc the workers are linked for, "" elsewhere; ``sysroot`` what they may link.
     """
 
     kind: str
     reason: str
-    agent: Toolchain
-    workers: Toolchain
+    compilers: tuple[tuple[str, Toolchain], ...]
     jetpack: str = ""
     sysroot: Sysroot | None = None
+
+    @property
+    def agent(self) -> Toolchain:
+        """The agent's compiler."""
+        return dict(self.compilers)[AGENT]
+
+    def worker(self, runtime: str) -> Toolchain:
+        """The compiler of that runtime's worker; UsageError where the build has none."""
+        compilers = dict(self.compilers)
+        if worker_part(runtime) not in compilers:
+            known = [part.removeprefix(worker_part("")) for part in compilers if part != AGENT]
+            raise UsageError(
+                f"This target has no worker for '{worker_facts(runtime).name}'.",
+                remedy=f"It has {', '.join(known)}.",
+            )
+        return compilers[worker_part(runtime)]
 
     def text(self) -> str:
         """E.g. ``By zig: static, and nothing to install``."""
         return f"By {self.kind}: {self.reason}"
 
     def shares(self) -> tuple[tuple[Toolchain, tuple[str, ...]], ...]:
-        """Each compiler with the parts that it makes."""
-        if self.agent == self.workers:
-            return ((self.agent, PARTS),)
-        agent = tuple(part for part in PARTS if part == "agent")
-        return (self.agent, agent), (self.workers, tuple(p for p in PARTS if p not in agent))
+        """Each compiler with the parts that it makes, the agent's first."""
+        toolchains = []
+        for _, toolchain in self.compilers:
+            if toolchain not in toolchains:
+                toolchains.append(toolchain)
+        return tuple(
+            (one, tuple(part for part, toolchain in self.compilers if toolchain == one))
+            for one in toolchains
+        )
 
 
 def select(target: Target, options: BuildOptions) -> Selection:
@@ -67,13 +89,32 @@ def select(target: Target, options: BuildOptions) -> Selection:
             remedy=f"Leave {option} out, or build for jetson.",
         )
     kind, reason = _kind(target, options.toolchain)
-    if kind == "ndk":
-        compiler = ndk_toolchain(find_ndk())
-    elif kind == "gnu":
-        compiler = gnu_toolchain(target)
-    else:
+    if kind == "zig":
         compiler = zig_toolchain(target.agent_toolchain, objects=target.id)
-    return Selection(kind=kind, reason=reason, agent=compiler, workers=compiler)
+        return Selection(kind=kind, reason=reason, compilers=_by_zig(target, compiler, compiler))
+    compiler = ndk_toolchain(find_ndk()) if kind == "ndk" else gnu_toolchain(target)
+    parts = (AGENT, *(worker_part(runtime) for runtime in target.runtimes))
+    compilers = tuple((part, compiler) for part in parts)
+    return Selection(kind=kind, reason=reason, compilers=compilers)
+
+
+def _by_zig(
+    target: Target, agent: Toolchain, workers: Toolchain
+) -> tuple[tuple[str, Toolchain], ...]:
+    """Static workers by ``workers``; those that load a library for the glibc it asks for."""
+    compilers = [(AGENT, agent)]
+    for runtime in target.runtimes:
+        glibc = worker_facts(runtime).glibc
+        loads = bool(glibc) and workers.static
+        compilers.append(
+            (
+                worker_part(runtime),
+                zig_toolchain(target.loading_toolchain, objects=target.id, glibc=glibc)
+                if loads
+                else workers,
+            )
+        )
+    return tuple(compilers)
 
 
 def _kind(target: Target, asked: str) -> tuple[str, str]:
@@ -108,8 +149,11 @@ def _for_jetpack(target: Target, options: BuildOptions) -> Selection:
     return Selection(
         kind="zig",
         reason=f"workers for glibc {jetpack.glibc}, JetPack {jetpack.id}'s: {because}",
-        agent=zig_toolchain(target.agent_toolchain, objects=target.id),
-        workers=zig_toolchain(target.worker_toolchain, objects=target.id, glibc=jetpack.glibc),
+        compilers=_by_zig(
+            target,
+            zig_toolchain(target.agent_toolchain, objects=target.id),
+            zig_toolchain(target.worker_toolchain, objects=target.id, glibc=jetpack.glibc),
+        ),
         jetpack=jetpack.id,
         sysroot=sysroot,
     )

@@ -11,12 +11,15 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge.crossbuild.events import OnEvent, StepStarted, silent
 from deployx_edge.crossbuild.runtime import hash_file
+from deployx_edge.crossbuild.workers import package_names
 from deployx_edge.errors import SourceError
 from deployx_edge.resources import cache_folder, data_folder
+from deployx_edge.target import Target
+from deployx_edge.worker_facts import worker_names
 
 if TYPE_CHECKING:
     from deployx_edge.crossbuild.fetching import Attempt
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
 class Archive:
     """One archive. ``urls`` are upstream addresses (``https:``) and package URLs
     (``pkg:pypi/…``, ``pkg:deb/…``), which name a registry but no address; ``packages``
-    are the recipes that unpack it."""
+    are the recipes that unpack it. ``machine`` is the one that what is inside was compiled for
+    (as ``uname -m`` says it), "" for sources."""
 
     filename: str
     sha256: str
     urls: tuple[str, ...]
     packages: tuple[str, ...]
+    machine: str = ""
 
     @property
     def path(self) -> Path:
@@ -56,8 +61,8 @@ def archives(recipes: Path | None = None) -> tuple[Archive, ...]:
     found: dict[str, Archive] = {}
     for path in sorted((recipes or data_folder("recipes")).glob("*/all/conandata.yml")):
         package = path.parents[1].name
-        rows = yaml.safe_load(path.read_text(encoding="utf-8"))["sources"]
-        for row in rows.values():
+        versions = yaml.safe_load(path.read_text(encoding="utf-8"))["sources"]
+        for row in (row for version in versions.values() for row in _rows(version)):
             urls = (row["url"],) if isinstance(row["url"], str) else tuple(row["url"])
             known = found.get(row["sha256"])
             found[row["sha256"]] = Archive(
@@ -65,8 +70,26 @@ def archives(recipes: Path | None = None) -> tuple[Archive, ...]:
                 sha256=row["sha256"],
                 urls=urls,
                 packages=(*(known.packages if known else ()), package),
+                machine=row.get("machine", ""),
             )
     return tuple(sorted(found.values(), key=lambda archive: archive.filename))
+
+
+def needed_archives(target: Target) -> tuple[Archive, ...]:
+    """Those that a build of the target unpacks: not what is compiled for other machines, nor
+    what only workers that it does not have are made of."""
+    others = [name for name in worker_names() if name not in target.runtimes]
+    absent = {package for name in others for package in package_names(name)}
+    return tuple(
+        archive
+        for archive in archives()
+        if archive.machine in ("", *target.machines) and not absent.issuperset(archive.packages)
+    )
+
+
+def _rows(version: dict[str, Any]) -> list[dict[str, Any]]:
+    """The archives of one version: one, or several by name."""
+    return [version] if "sha256" in version else list(version.values())
 
 
 def ensure_archives(needed: Iterable[Archive], on_event: OnEvent = silent) -> tuple[Archive, ...]:

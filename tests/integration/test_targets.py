@@ -26,7 +26,7 @@ from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.target import find_target, targets
 from deployx_edge.transport import open_transport
-from deployx_edge.transport.virtual.transport import library_words
+from deployx_edge.transport.virtual.libraries import library_words
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.measure.bench import bench, profile
@@ -208,9 +208,10 @@ def push_and_bench(sshd, folder):
 def test_without_the_boards_glibc_the_package_is_named():
     elsewhere = replace(find_target("jetson"), qemu_libraries="/nowhere")
     with pytest.raises(MissingToolError, match=r"glibc in /nowhere, .* g\+\+-aarch64-linux-gnu"):
-        library_words(elsewhere)
+        library_words(elsewhere, emulator(elsewhere), elsewhere.qemu_cpu)
     # Static binaries need none.
-    assert library_words(replace(find_target("linux-arm64"), qemu_libraries="/nowhere")) == ()
+    static = replace(find_target("linux-arm64"), qemu_libraries="/nowhere")
+    assert library_words(static, emulator(static), static.qemu_cpu) == ()
 
 
 def test_a_processor_that_qemu_cannot_play_is_refused(tmp_path):

@@ -16,7 +16,8 @@ from tests.unit.models.bundles import written
 from tests.unit.report.results import BOARD
 
 
-def built(*, libc="static", runtime="ncnn"):
+def built(*, libc="static", runtime="ncnn", library=""):
+    """A build with one worker, and with the library of that C library's version beside it."""
     worker = BuiltFile(
         name=f"dx-worker-{runtime}",
         role="worker",
@@ -25,8 +26,10 @@ def built(*, libc="static", runtime="ncnn"):
         size_bytes=1,
         machine="EM_AARCH64",
         libc=libc,
+        libstdcxx="",
         needed=(),
     )
+    libraries = [replace(worker, name="libthing.so.1", role="library", libc=library)]
     return Runtime(
         folder=Path("dist"),
         target_id="linux-arm64",
@@ -40,7 +43,11 @@ def built(*, libc="static", runtime="ncnn"):
         fingerprint="",
         imported=False,
         packages=(),
-        files=(replace(worker, name="dx-agent", role="agent", runtime="", libc="static"), worker),
+        files=(
+            replace(worker, name="dx-agent", role="agent", runtime="", libc="static"),
+            worker,
+            *(libraries if library else ()),
+        ),
     )
 
 
@@ -77,6 +84,14 @@ def test_a_c_library_that_is_too_old_is_refused_with_both_named(libc, needed, sa
     # An emulated board tells the host's.
     emulated = board(libc=libc, emulated=True)
     check_fit(emulated, built(libc=needed), bundle, device="pi")
+
+
+def test_a_worker_s_library_is_held_against_the_board_too(tmp_path):
+    bundle = written(tmp_path)
+    build = built(libc="GLIBC_2.17", library="GLIBC_2.28")
+    with pytest.raises(UnfitDeviceError, match=r"libthing.* needs glibc 2\.28, the board has 2"):
+        check_fit(board(libc="glibc 2.27; agent: musl"), build, bundle, device="pi")
+    check_fit(board(libc="glibc 2.28; agent: musl"), build, bundle, device="pi")
 
 
 def phone(level):

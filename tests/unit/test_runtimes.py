@@ -14,8 +14,7 @@ from deployx_edge.runtimes import Runtime, load_runtime
 PACKAGE = Path(deployx_edge.__file__).parent
 ASKED = sorted(name for name in vars(Runtime) if not name.startswith("_"))
 # The reference of all runtimes is a package that is a runtime, too.
-# Builds and boards have one worker so far.
-ALLOWED = {"graph/onnx_runtime.py", "crossbuild/distribution.py", "workflows/measure/run.py"}
+ALLOWED = {"graph/onnx_runtime.py"}
 
 
 def folders(path: Path) -> set[str]:

@@ -16,8 +16,8 @@ from deployx_edge.worker_facts import (
 
 FACTS = {
     "name": "some",
-    "packages": ["some"],
-    "c_library": "glibc",
+    "packages": ["some/1.0"],
+    "c_library": "glibc 2.28",
     "libraries": ["libsome.so.1"],
     "prepares": True,
     "options": [
@@ -44,7 +44,7 @@ def facts_file(tmp_path):
 
 def test_facts_are_read(facts_file):
     facts = read_worker_facts(facts_file())
-    assert (facts.name, facts.c_library, facts.prepares) == ("some", "glibc", True)
+    assert (facts.name, facts.glibc, facts.prepares) == ("some", "2.28", True)
     assert facts.libraries == ("libsome.so.1",)
     threads, mode, spin, note = facts.options
     assert (threads.minimum, threads.maximum, threads.default) == (0, 8, "2")
@@ -82,7 +82,7 @@ def test_a_broken_option_is_told(changes, said, facts_file):
 
 BROKEN_FILES = [
     ({"name": "other"}, "is of 'other', its folder of 'some'"),
-    ({"c_library": "musl"}, '"c_library" is none of target, glibc'),
+    ({"c_library": "musl"}, '"c_library" is not a text of the form'),
     ({"prepares": 1}, '"prepares" is neither true nor false'),
     ({"libraries": ["../libc.so"]}, '"libraries"'),
     ({"libraries": "lib.so"}, '"libraries"'),

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from pathlib import Path
 from urllib.parse import parse_qsl
 
 from deployx_edge import process
 from deployx_edge.device import LinkOptions
-from deployx_edge.errors import MissingToolError, UsageError
+from deployx_edge.errors import UsageError
 from deployx_edge.resources import cache_folder
 from deployx_edge.target import Target, find_target
 from deployx_edge.transport.local.folders import local_work_folder
 from deployx_edge.transport.local.transport import LocalTransport
 from deployx_edge.transport.protocol import Transport
+from deployx_edge.transport.virtual.libraries import library_words
 
 _INSTALL = "Install it with: apt-get install qemu-user-static"
 
@@ -36,7 +36,8 @@ def open_virtual(uri: str, work_folder: str | None, options: LinkOptions) -> Tra
     if cpu is not None:
         check_processor(str(emulator), target, cpu)
     suffix = "" if cpu is None else "-" + re.sub(r"[^A-Za-z0-9._-]", "_", cpu)
-    words = (str(emulator), *library_words(target), "-cpu", cpu or target.qemu_cpu)
+    played = cpu or target.qemu_cpu
+    words = (str(emulator), *library_words(target, str(emulator), played), "-cpu", played)
     folder = cache_folder() / "virtual" / (target.id + suffix)
     if target.system == "android":
         from deployx_edge.transport.virtual.android import VirtualAndroidTransport
@@ -87,22 +88,6 @@ def check_processor(emulator: str, target: Target, cpu: str) -> None:
     if properties and refusals:
         reason = refusals[0].removeprefix(f"{target.qemu}: ").rstrip(".")
         raise UsageError(f"{target.qemu} refuses '-cpu {cpu}': {reason}.")
-
-
-def library_words(target: Target) -> tuple[str, ...]:
-    """Tell qemu where the shared libraries of dynamic binaries are; static ones need none.
-
-    MissingToolError where the target's workers are dynamic and there are none.
-    """
-    if target.qemu_libraries and Path(target.qemu_libraries).is_dir():
-        return "-L", target.qemu_libraries
-    if target.dynamic_workers:
-        raise MissingToolError(
-            f"virtual:{target.id} runs workers that need glibc in {target.qemu_libraries}, which "
-            "is not there.",
-            remedy="Install it with: apt-get install g++-aarch64-linux-gnu",
-        )
-    return ()
 
 
 def _parse(uri: str) -> tuple[str, str | None]:

@@ -22,7 +22,7 @@ from deployx_edge.units import period, size
 from deployx_edge.worker_facts import worker_facts
 from deployx_edge.workflows.boards.crash_log import incidents_of
 from deployx_edge.workflows.boards.doctor import Check
-from deployx_edge.workflows.boards.preflight import check_fit, libc_misfit
+from deployx_edge.workflows.boards.preflight import check_emulation, check_fit, libc_misfit
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.build.built import built
 
@@ -155,7 +155,9 @@ def _lease(alone: str) -> Check:
 def _bundle(session: Session, bundle: Bundle) -> Check:
     """What a run would refuse before it pushes."""
     try:
-        check_fit(session.identity.board, session.runtime, bundle, device=session.device.name)
+        name, launcher = session.device.name, session.transport.launcher
+        check_fit(session.identity.board, session.runtime, bundle, device=name)
+        check_emulation(launcher, session.target, session.runtime, bundle, device=name)
     except DeployxError as error:
         return _failed("bundle", error)
     weights = size(sum(file.size for file in bundle.files))
@@ -170,10 +172,7 @@ def _board(board: BoardDescription, runtime: Runtime, bundle: Bundle | None) -> 
         yield _check("emulated", True, board.emulated_reason or "yes")
         return
     yield _enough("memory", board.memory_available_bytes, _LITTLE_MEMORY, "available")
-    for file in runtime.files:
-        misfit = libc_misfit(board, file)
-        found = misfit[0] if misfit else f"{file.name}: {file.libc}; the board: {board.libc}"
-        yield _check("libc", misfit is None, found, misfit[1] if misfit else "")
+    yield from _libc(board, runtime, bundle)
     precision = bundle.precision if bundle else "any"
     if precision != "int8":
         without = "fp16 is stored or computed as fp32"
@@ -182,6 +181,19 @@ def _board(board: BoardDescription, runtime: Runtime, bundle: Bundle | None) -> 
         yield _features("int8 dot products", board.isa_features, _DOT, "int8 gains less")
     yield _governor(board.conditions)
     yield _temperature(board.conditions)
+
+
+def _libc(board: BoardDescription, runtime: Runtime, bundle: Bundle | None) -> Iterator[Check]:
+    """What each file of the build needs. A runtime that the board cannot load is no failure as
+    long as another one runs there, and no bundle asks for it."""
+    misfits = [(file, libc_misfit(board, file)) for file in runtime.files]
+    unfit = {file.runtime for file, misfit in misfits if misfit}
+    fit = {file.runtime for file in runtime.files if file.role == "worker"} - unfit
+    for file, misfit in misfits:
+        asked = file.runtime == bundle.runtime if bundle else not fit
+        found = misfit[0] if misfit else f"{file.name}: {file.libc}; the board: {board.libc}"
+        needed = file.role == "agent" or asked
+        yield _check("libc", misfit is None, found, misfit[1] if misfit else "", needed=needed)
 
 
 def _android(facts: AndroidFacts | None, runtime: Runtime) -> Iterator[Check]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
 
 from deployx_edge import process
 from deployx_edge.device import Device
@@ -15,6 +15,8 @@ from deployx_edge.errors import DeployxError
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.target import Target, find_target, targets
+from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY, missing_libraries
+from deployx_edge.worker_facts import worker_facts
 from deployx_edge.workflows.boards.devices import known_devices
 
 
@@ -204,18 +206,20 @@ def _link_tools(uri: str) -> list[Check]:
     tools = [_emulator(target.qemu)]
     if target.system == "android":
         tools.append(_program(*programs["adb"]))
-    if target.dynamic_workers:
-        tools.append(_libraries(target))
+    loading = [name for name in target.runtimes if worker_facts(name).glibc]
+    if target.qemu_libraries and (target.dynamic_workers or loading):
+        tools.append(_libraries(target, target.runtimes if target.dynamic_workers else loading))
     return tools
 
 
-def _libraries(target: Target) -> Check:
-    """The C library that a target's dynamic workers run with under qemu."""
+def _libraries(target: Target, runtimes: Sequence[str]) -> Check:
+    """The C and C++ libraries that a target's dynamic workers run with under qemu."""
+    missing = missing_libraries(target, ("libc.so.6", "libstdc++.so.6"))
     return Check(
         group="programs",
         name=target.qemu_libraries,
-        present=Path(target.qemu_libraries).is_dir(),
+        present=not missing,
         needed=False,
-        found=target.qemu_libraries,
-        remedy="apt-get install g++-aarch64-linux-gnu",
+        found=f"{target.qemu_libraries}, for {', '.join(runtimes)}",
+        remedy=LIBRARIES_REMEDY,
     )

@@ -6,13 +6,17 @@ What the board says of itself is asked by the agent, the only thing that is ther
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
-from deployx_edge.errors import UnfitDeviceError
+from deployx_edge.errors import MissingToolError, UnfitDeviceError
 from deployx_edge.measurement.values import BoardDescription
+from deployx_edge.target import Target
 from deployx_edge.transport.adb.android import AndroidFacts
+from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY, missing_libraries
 from deployx_edge.units import size
+from deployx_edge.worker_facts import worker_facts, worker_names
 
 _GLIBC = re.compile(r"glibc ([0-9]{1,4})\.([0-9]{1,4})", re.IGNORECASE)
 _NEEDED_LEVEL = re.compile(r"API level (\d+)")
@@ -25,13 +29,29 @@ def check_fit(board: BoardDescription, runtime: Runtime, bundle: Bundle, *, devi
     UsageError where the target's build has no worker for the bundle's runtime. What the board
     does not tell (an emulated one has no memory of its own) is not held against it.
     """
-    worker = next(
-        file for file in runtime.files if file.name == runtime.worker(bundle.runtime).name
-    )
-    complaint = libc_misfit(board, worker) or _memory_misfit(board, bundle)
+    files = runtime.of_worker(bundle.runtime)
+    misfits = (libc_misfit(board, file) for file in files)
+    complaint = next(filter(None, misfits), None) or _memory_misfit(board, bundle)
     if complaint:
         raise UnfitDeviceError(
             f"{bundle.name} cannot run on {device}: {complaint[0]}.", remedy=complaint[1]
+        )
+
+
+def check_emulation(
+    launcher: Sequence[str], target: Target, runtime: Runtime, bundle: Bundle, *, device: str
+) -> None:
+    """MissingToolError where a dynamic worker would run under our qemu without its libraries."""
+    if not launcher or not target.qemu_libraries:
+        return
+    files = runtime.of_worker(bundle.runtime)
+    needed = {name for file in files for name in file.needed} - {file.name for file in files}
+    missing = missing_libraries(target, sorted(needed))
+    if missing:
+        raise MissingToolError(
+            f"{bundle.name} cannot run on {device}: {files[0].name} needs {', '.join(missing)} "
+            f"in {target.qemu_libraries}/lib.",
+            remedy=f"Install it with: {LIBRARIES_REMEDY}",
         )
 
 
@@ -55,7 +75,7 @@ def check_system(facts: AndroidFacts | None, runtime: Runtime, *, device: str) -
 
 
 def libc_misfit(board: BoardDescription, file: BuiltFile) -> tuple[str, str] | None:
-    """What keeps the board's C library from loading an executable, and what to do; else None."""
+    """What keeps the board's C library from loading a file of a build, and what to do, or None."""
     needed = _NEEDED_GLIBC.search(file.libc)
     if needed is None or board.emulated:
         return None
@@ -63,14 +83,27 @@ def libc_misfit(board: BoardDescription, file: BuiltFile) -> tuple[str, str] | N
     if there is None:
         return (
             f"{file.name} needs glibc {needed[1]}.{needed[2]}, the board has {board.libc}",
-            "Build it statically: deployx-edge build --target … --toolchain zig.",
+            _libc_remedy(
+                file, "Build it statically: deployx-edge build --target … --toolchain zig."
+            ),
         )
     if (int(there[1]), int(there[2])) < (int(needed[1]), int(needed[2])):
         return (
             f"{file.name} needs glibc {needed[1]}.{needed[2]}, the board has {there[1]}.{there[2]}",
-            "Build for that version, or statically with zig.",
+            _libc_remedy(file, "Build for that version, or statically with zig."),
         )
     return None
+
+
+def _libc_remedy(file: BuiltFile, otherwise: str) -> str:
+    """A runtime that comes as a shared library cannot be built statically."""
+    if not file.runtime or not worker_facts(file.runtime).glibc:
+        return otherwise
+    static = ", ".join(name for name in worker_names() if not worker_facts(name).glibc)
+    return (
+        f"{file.runtime} comes as a shared library for that glibc: take a board with a newer "
+        f"system, or convert the model for a runtime that needs none (--runtime: {static})."
+    )
 
 
 def _memory_misfit(board: BoardDescription, bundle: Bundle) -> tuple[str, str] | None:

@@ -32,7 +32,7 @@ from deployx_edge.transport.push import PushFile, install_agent, push
 from deployx_edge.visible import visible_line
 from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.lease import busy, owner, parse_entry
-from deployx_edge.workflows.boards.preflight import check_fit, check_system
+from deployx_edge.workflows.boards.preflight import check_emulation, check_fit, check_system
 from deployx_edge.workflows.build.built import ensure_built
 
 # Exit codes of programs that a signal ended are higher than this.
@@ -68,11 +68,14 @@ class Session:
     verify: bool = False
 
     def push(self, bundle: Bundle) -> PushCost:
-        """Bring the bundle and its runtime's worker to the board; what is there is not sent.
+        """Bring the bundle, its runtime's worker and the worker's libraries to the board.
 
-        Raises UnfitDeviceError before anything is sent where the board cannot run it.
+        What is there is not sent. Raises UnfitDeviceError before anything is sent where the board
+        cannot run it.
         """
-        check_fit(self.identity.board, self.runtime, bundle, device=self.device.name)
+        name, launcher = self.device.name, self.transport.launcher
+        check_fit(self.identity.board, self.runtime, bundle, device=name)
+        check_emulation(launcher, self.target, self.runtime, bundle, device=name)
         cost = _push_bundle(self, bundle)
         if cost.replaced:
             self.progress(Stage(text=replaced_sentence(self.device.name, cost.replaced)))
@@ -213,24 +216,16 @@ def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
     """One push of everything that running ``bundle`` takes."""
     progress, runtime, transport = session.progress, session.runtime, session.transport
     progress(Stage(text=f"Pushing {bundle.name}"))
-    worker = runtime.worker(bundle.runtime)
     files = [
-        PushFile(
-            local=worker,
-            sha256=runtime.worker_sha256(bundle.runtime),
-            size=worker.stat().st_size,
-            executable=True,
-            name=worker.name,
-        ),
         *(
             PushFile(
-                local=runtime.folder / library.name,
-                sha256=library.sha256,
-                size=library.size_bytes,
+                local=runtime.folder / file.name,
+                sha256=file.sha256,
+                size=file.size_bytes,
                 executable=True,
-                name=library.name,
+                name=file.name,
             )
-            for library in runtime.libraries(bundle.runtime)
+            for file in runtime.of_worker(bundle.runtime)
         ),
         *(
             PushFile(

@@ -11,7 +11,7 @@ from deployx_edge.crossbuild import builder, conan_home, packages
 from deployx_edge.crossbuild.commands import Command, run_command
 from deployx_edge.crossbuild.distribution import export_build, import_build
 from deployx_edge.crossbuild.events import BuildEvent, OnEvent, PackageStarted, StepStarted
-from deployx_edge.crossbuild.options import PARTS, BuildOptions
+from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.plan import plan_build
 from deployx_edge.crossbuild.runtime import Runtime
 from deployx_edge.crossbuild.selection import select
@@ -103,17 +103,13 @@ def package_prefix(
     *,
     settings: tuple[str, ...] = (),
 ) -> Path:
-    """Compile one worker's package alone; its folder, for CMAKE_PREFIX_PATH.
+    """Compile one runtime's package alone; its folder, for CMAKE_PREFIX_PATH.
 
     For builds of ours that do not go through Conan, such as the C++ tests under sanitizers.
     ``settings`` are options of packages, as Conan writes them.
     """
-    part = f"worker_{name}"
-    if part not in PARTS:
-        raise UsageError(f"There is no worker for '{name}'.", remedy="Known: ncnn.")
-    return builder.build_package(
-        target, select(target, options).workers, name, part, options, _stages(on_event), settings
-    )
+    toolchain = select(target, options).worker(name)
+    return builder.build_package(target, toolchain, name, options, _stages(on_event), settings)
 
 
 def write_lockfile(output: Path | None = None) -> Path:

@@ -20,16 +20,13 @@ import numpy
 
 from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle, bundle_digest
+from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
 from deployx_edge.config import load_config
 from deployx_edge.errors import LinkLostError, UsageError
 from deployx_edge.evaluation.data.datasets import Dataset
 from deployx_edge.evaluation.values import Sample
 from deployx_edge.measurement.values import BenchPlan, Limits, PrecisionCount, RunOptions
-from deployx_edge.model import (
-    PreProcessing,
-    from_runtime_array,
-    to_runtime_arrays,
-)
+from deployx_edge.model import PreProcessing
 from deployx_edge.processing.preprocessing import write_content
 from deployx_edge.progress import Progress, Stage
 from deployx_edge.resources import cache_folder
@@ -204,7 +201,7 @@ def streamed(
         for sample in islice(iter(work.data), start, None):
             free.acquire()
             waiting.append(sample)
-            arrays = to_runtime_arrays(bundle.inputs, sample.inputs)
+            arrays = to_board_arrays(bundle, sample.inputs)
             yield [
                 InputTensor(blob=blob, array=array, batched=batched)
                 for blob, (array, batched) in arrays.items()
@@ -226,7 +223,7 @@ def streamed(
             for reply in session.client.infer(load.model_id, requests()):
                 free.release()
                 outputs = {
-                    spec.name: from_runtime_array(spec, reply.outputs[spec.blob])
+                    spec.name: from_board_array(bundle, spec, reply.outputs[spec.blob])
                     for spec in bundle.outputs
                 }
                 journal.write(outputs)

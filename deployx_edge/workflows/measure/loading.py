@@ -9,9 +9,10 @@ import numpy
 
 from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle, bundle_digest
+from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
 from deployx_edge.comparison import is_finite
 from deployx_edge.measurement.values import Limits, LoadResult, ModelIdentity, RunOptions
-from deployx_edge.model import format_shape, from_runtime_array, to_runtime_array
+from deployx_edge.model import TensorSpec, format_shape
 from deployx_edge.workflows.boards.session import Session
 from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
 
@@ -49,13 +50,12 @@ def identity_of(bundle: Bundle) -> ModelIdentity:
 
 
 def random_inputs(bundle: Bundle, batch: int = 1) -> list[InputTensor]:
-    """Seeded noise in [0, 1) for every input: what a bench computes on."""
-    arrays = _noise(bundle, batch)
-    tensors = []
-    for spec in bundle.inputs:
-        array, batched = to_runtime_array(spec, arrays[spec.name])
-        tensors.append(InputTensor(blob=spec.blob, array=array, batched=batched))
-    return tensors
+    """Seeded noise for every input, in [0, 1), or of 0 and 1 where it takes whole numbers: what
+    a bench computes on."""
+    return [
+        InputTensor(blob=blob, array=array, batched=batched)
+        for blob, (array, batched) in to_board_arrays(bundle, _noise(bundle, batch)).items()
+    ]
 
 
 def not_finite(session: Session, bundle: Bundle, model_id: str, batch: int = 1) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def not_finite(session: Session, bundle: Bundle, model_id: str, batch: int = 1) 
     if is_finite(reply.outputs.values()):
         return ()
     found = {
-        spec.name: from_runtime_array(spec, reply.outputs[spec.blob], batched=batch > 1)
+        spec.name: from_board_array(bundle, spec, reply.outputs[spec.blob], batched=batch > 1)
         for spec in bundle.outputs
     }
     broken = broken_outputs(bundle, _noise(bundle, batch), found)
@@ -79,5 +79,15 @@ def _noise(bundle: Bundle, batch: int) -> dict[str, numpy.ndarray]:
         shape = tuple(
             batch if axis == spec.batch_axis else size for axis, size in enumerate(spec.shape)
         )
-        arrays[spec.name] = generator.random(shape, dtype=numpy.float32)
+        arrays[spec.name] = _noise_of(spec, generator, shape)
     return arrays
+
+
+def _noise_of(
+    spec: TensorSpec, generator: numpy.random.Generator, shape: tuple[int, ...]
+) -> numpy.ndarray:
+    dtype = numpy.dtype(spec.dtype)
+    if dtype.kind == "f":
+        return generator.random(shape, dtype=numpy.float32).astype(dtype)
+    # Every vocabulary has them, and every mask.
+    return generator.integers(0, 2, shape).astype(dtype)

@@ -12,18 +12,14 @@ import numpy
 
 from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle, BundleSequence, is_sequence, load_sequence
+from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
 from deployx_edge.config import load_config
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import Limits, RunOptions
-from deployx_edge.model import (
-    PostProcessing,
-    from_runtime_array,
-    is_input_request,
-    parse_inputs,
-    to_runtime_arrays,
-)
+from deployx_edge.model import PostProcessing, is_input_request, parse_inputs
 from deployx_edge.processing.preprocessing import write_content
 from deployx_edge.progress import Progress, Runs, Stage, silent
+from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import check_arrays, open_converted, take_into
@@ -49,11 +45,16 @@ from deployx_edge.workflows.convert.samples import (
 )
 from deployx_edge.workflows.measure.loading import loaded
 
-# The runtimes that have a worker for boards.
-BOARD_RUNTIMES = ("ncnn",)
-
 # A bundle, its inputs, and tensors inside that are wanted too.
-BundleRunner = Callable[[Bundle, Mapping[str, numpy.ndarray], Sequence[str]], Arrays]
+RunBundle = Callable[[Bundle, Mapping[str, numpy.ndarray], Sequence[str]], Arrays]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleRunner:
+    """``run`` runs bundles of ``runtimes``; the other parts of a sequence run on this computer."""
+
+    run: RunBundle
+    runtimes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ def run(
     """
     chosen = options or RunOptions()
     check_options(bundle.runtime, chosen.named)
-    to_runtime_arrays(bundle.inputs, inputs)  # everything is checked before a board is asked
+    to_board_arrays(bundle, inputs)  # everything is checked before a board is asked
     samples = split_samples(bundle.inputs, inputs)
     session.push(bundle)
     collected: dict[str, list[numpy.ndarray]] = {spec.name: [] for spec in bundle.outputs}
@@ -99,7 +100,8 @@ def run(
         requests = (_tensors(bundle, sample) for sample in samples)
         for reply in session.client.infer(load.model_id, requests):
             for spec in bundle.outputs:
-                collected[spec.name].append(from_runtime_array(spec, reply.outputs[spec.blob]))
+                array = from_board_array(bundle, spec, reply.outputs[spec.blob])
+                collected[spec.name].append(array)
             for name, arrays in inside.items():
                 arrays.append(reply.outputs[runner.name_of(name)])
             done = reply.sequence + 1
@@ -171,7 +173,7 @@ def run_anywhere(
     inputs = read_arrays(files, bundle.preprocessing, progress)
     check_fixed(inputs, bundle.input_requests())
     with open_runner() as runner:
-        arrays = runner(bundle, inputs, dump)
+        arrays = runner.run(bundle, inputs, dump)
     return Outputs(arrays=arrays, meanings=bundle.postprocessing, not_finite=tuple(broken))
 
 
@@ -219,7 +221,7 @@ def _runner(
         return run_bundle_here(bundle, inputs, dump=dump)
 
     if device is None:
-        yield here
+        yield BundleRunner(run=here, runtimes=tuple(RUNTIMES))
         return
     board = load_config().find_device(device)
     purpose = "run a model"
@@ -236,7 +238,7 @@ def _runner(
                 broken.append(not_finite_sentence(missed, board.name))
             return found
 
-        yield there
+        yield BundleRunner(run=there, runtimes=session.target.runtimes)
 
 
 def _run_sequence(
@@ -245,7 +247,7 @@ def _run_sequence(
     dump: Sequence[str],
     runner: BundleRunner,
 ) -> Outputs:
-    """Run the parts one after the other; those for ONNX Runtime always on this computer."""
+    """Run the parts one after the other, on this computer where the device has no worker."""
     steps = tuple(step for bundle in sequence.bundles for step in bundle.preprocessing)
     values: dict[tuple[int | None, str], numpy.ndarray] = {
         (None, name): array for name, array in read_arrays(files, steps).items()
@@ -261,9 +263,11 @@ def _run_sequence(
             for name in dump
             if name in load_runtime(bundle.runtime).make_runner().tensors(converted(bundle))
         ]
-        here = bundle.runtime not in BOARD_RUNTIMES
+        there = bundle.runtime in runner.runtimes
         found = (
-            run_bundle_here(bundle, inputs, dump=inside) if here else runner(bundle, inputs, inside)
+            runner.run(bundle, inputs, inside)
+            if there
+            else run_bundle_here(bundle, inputs, dump=inside)
         )
         dumped.update({name: found[name] for name in inside})
         values.update({(index, name): array for name, array in found.items()})
@@ -332,7 +336,7 @@ def _stacked(parts: Sequence[numpy.ndarray]) -> numpy.ndarray:
 
 
 def _tensors(bundle: Bundle, sample: Arrays) -> list[InputTensor]:
-    arrays = to_runtime_arrays(bundle.inputs, sample)
+    arrays = to_board_arrays(bundle, sample)
     return [
         InputTensor(blob=blob, array=array, batched=batched)
         for blob, (array, batched) in arrays.items()

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "tests/worker/test_model.h"
-#include "workers/ncnn/ncnn_model.h"
+#include "tests/worker/tested_runtime.h"
+#include "workers/core/runtime.h"
 
 namespace dx::test {
 
@@ -19,9 +20,9 @@ class DeafListener : public LoadListener {
 
 // What a worker does with a Load.
 inline Result<std::unique_ptr<Model>> load(const Load& request) {
-  NcnnRuntime runtime;
+  const std::unique_ptr<Runtime> runtime = tested_runtime();
   DeafListener listener;
-  return load_model(runtime, request, listener);
+  return load_model(*runtime, request, listener);
 }
 
 // A model that must load.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.resources import data_folder
+from deployx_edge.worker_facts import worker_names
 from tests.integration.agent.session import Binaries, Session
 
 SOURCE = data_folder("device_agent")
@@ -19,13 +20,13 @@ TARGETS = ["dx-agent", "dx-test-worker"]
 
 
 def configured_folder(folder: Path) -> Path:
-    """A build folder of our own: the agent and its test worker, without ncnn."""
+    """A build folder of our own: the agent and its test worker, without the runtimes'."""
     launcher = [f"-DCMAKE_CXX_COMPILER_LAUNCHER={c}" for c in (shutil.which("ccache"),) if c]
     options = [
         "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
         "-DDX_SANITIZE=address,undefined",
         "-DDX_BUILD_TESTS=ON",
-        "-DDX_BUILD_WORKER_NCNN=OFF",
+        *(f"-DDX_BUILD_WORKER_{name.upper()}=OFF" for name in worker_names()),
         "-DDX_VERSION=0.0.0-test",
         "-DDX_TARGET_ID=linux-x64",
     ]

@@ -74,7 +74,7 @@ def cmake_commands(source: Path, build: Path, toolchain_file: Path) -> list[list
 def zig_environment(target_id: str) -> dict[str, str]:
     """zig, its caches, and the flags by which it finds its C++ library there; no ccache."""
     environment = dict(
-        select(find_target(target_id), BuildOptions(toolchain="zig")).workers.environment
+        select(find_target(target_id), BuildOptions(toolchain="zig")).worker("ncnn").environment
     )
     return {
         name: value
@@ -85,7 +85,7 @@ def zig_environment(target_id: str) -> dict[str, str]:
 
 def compile_object(target_id: str, source: Path, output: Path) -> Path:
     """One object by the target's compiler."""
-    zig = select(find_target(target_id), BuildOptions(toolchain="zig")).workers
+    zig = select(find_target(target_id), BuildOptions(toolchain="zig")).worker("ncnn")
     triple = {"linux-arm64": "aarch64-linux-musl", "linux-x64": "x86_64-linux-musl"}[target_id]
     run(
         [TOOLCHAINS / "bin" / "zig-cc", "-target", triple, "-O2", "-c", source, "-o", output],

@@ -99,7 +99,7 @@ def _vendor_library(folder):
 
 
 def _environment(release):
-    toolchain = select(_JETSON, BuildOptions(jetpack=release)).workers
+    toolchain = select(_JETSON, BuildOptions(jetpack=release)).worker("ncnn")
     return {name: value for name, value in toolchain.environment if "CCACHE" not in name}
 
 

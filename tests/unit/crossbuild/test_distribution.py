@@ -44,6 +44,8 @@ def test_publishing_replaces_the_whole_folder(tmp_path):
     assert sorted(path.name for path in old.iterdir()) == [
         "dx-agent",
         "dx-worker-ncnn",
+        "dx-worker-onnxruntime",
+        "libonnxruntime.so.1.31.1",
         "runtime.json",
     ]
     assert read_runtime(old) == published

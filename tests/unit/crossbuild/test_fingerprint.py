@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 
 from deployx_edge.crossbuild.fingerprint import build_fingerprint, hash_tree, packages_fingerprint
-from deployx_edge.crossbuild.options import PARTS, BuildOptions
+from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.target import find_target
+
+_PARTS = ("agent", "worker_ncnn")
 
 
 @pytest.fixture
@@ -65,7 +67,11 @@ def test_targets_that_share_their_packages_have_one_fingerprint_of_them():
         select(find_target(name), BuildOptions(toolchain="zig"))
         for name in ("linux-arm64", "android-arm64", "jetson-arm64")
     )
-    assert packages_fingerprint(arm64.agent, PARTS) == packages_fingerprint(android.agent, PARTS)
-    assert packages_fingerprint(arm64.agent, PARTS) == packages_fingerprint(jetson.agent, PARTS)
-    assert packages_fingerprint(arm64.agent, PARTS) != packages_fingerprint(jetson.workers, PARTS)
-    assert packages_fingerprint(arm64.agent, PARTS) != packages_fingerprint(arm64.agent, PARTS[:1])
+    assert packages_fingerprint(arm64.agent, _PARTS) == packages_fingerprint(android.agent, _PARTS)
+    assert packages_fingerprint(arm64.agent, _PARTS) == packages_fingerprint(jetson.agent, _PARTS)
+    assert packages_fingerprint(arm64.agent, _PARTS) != packages_fingerprint(
+        jetson.worker("ncnn"), _PARTS
+    )
+    assert packages_fingerprint(arm64.agent, _PARTS) != packages_fingerprint(
+        arm64.agent, _PARTS[:1]
+    )

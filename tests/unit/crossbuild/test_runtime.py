@@ -13,7 +13,9 @@ from deployx_edge.crossbuild.runtime import (
     verify_files,
     write_runtime,
 )
+from deployx_edge.crossbuild.workers import built_names
 from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.target import find_target
 from tests.unit.crossbuild.binaries import AARCH64, elf
 
 
@@ -25,7 +27,8 @@ def runtime(tmp_path):
 def make_runtime(folder, **changes):
     """A whole build in ``folder``, its executables without code."""
     files = []
-    for name, role, kind in (("dx-agent", "agent", ""), ("dx-worker-ncnn", "worker", "ncnn")):
+    for one in built_names(find_target("linux-arm64")):
+        name, role, kind = one.name, one.role, one.runtime
         content = elf(AARCH64, filler=name.encode())
         (folder / name).write_bytes(content)
         file = BuiltFile(
@@ -36,6 +39,7 @@ def make_runtime(folder, **changes):
             size_bytes=len(content),
             machine="EM_AARCH64",
             libc="static",
+            libstdcxx="",
             needed=(),
         )
         files.append(file)
@@ -69,6 +73,16 @@ def test_files_are_found_by_role(runtime):
     assert runtime.worker("ncnn") == runtime.folder / "dx-worker-ncnn"
     assert runtime.worker_sha256("ncnn") == hash_file(runtime.worker("ncnn"))
     assert runtime.agent_sha256 == hash_file(runtime.agent)
+
+
+def test_libraries_travel_with_their_worker(runtime):
+    (library,) = runtime.libraries("onnxruntime")
+    assert (library.name, library.role) == ("libonnxruntime.so.1.31.1", "library")
+    assert runtime.libraries("ncnn") == ()
+    assert [file.name for file in runtime.of_worker("onnxruntime")] == [
+        "dx-worker-onnxruntime",
+        "libonnxruntime.so.1.31.1",
+    ]
 
 
 def test_a_worker_that_was_not_built_is_named(runtime):
@@ -117,7 +131,7 @@ def test_names_outside_the_folder_are_refused(runtime, name):
 
 def test_the_file_says_what_a_person_looks_for(runtime):
     document = json.loads((runtime.folder / "runtime.json").read_text())
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["packages"] == {"ncnn": "1.0.20261020"}
     assert document["files"][0]["sha256"] == runtime.agent_sha256
     assert "folder" not in document

@@ -26,8 +26,30 @@ def no_ndk(tmp_path, monkeypatch):
 def test_linux_is_built_by_zig_and_says_so(name):
     selection = select(find_target(name), BuildOptions())
     assert selection.text() == "By zig: static, and nothing to install"
-    assert selection.agent == selection.workers
+    assert selection.agent == selection.worker("ncnn")
+    assert selection.shares()[0] == (selection.agent, ("agent", "worker_ncnn"))
+
+
+@pytest.mark.parametrize("name", ["linux-x64", "linux-arm64"])
+def test_a_worker_that_loads_its_runtime_is_made_for_glibc_beside_static_ones(name):
+    selection = select(find_target(name), BuildOptions())
+    _, (workers, parts) = selection.shares()
+    assert parts == ("worker_onnxruntime",)
+    assert workers == selection.worker("onnxruntime")
+    assert (workers.static, workers.glibc) == (False, "2.28")
+    assert dict(workers.environment)["DX_GLIBC"] == "2.28"
+    # Debian's compiler makes all of them dynamic.
+    gnu = select(find_target(name), BuildOptions(toolchain="gnu"))
+    assert [parts for _, parts in gnu.shares()] == [("agent", "worker_ncnn", "worker_onnxruntime")]
+
+
+@pytest.mark.parametrize("name", ["android-arm64", "linux-armv7", "linux-riscv64"])
+def test_a_runtime_that_a_target_does_not_have_is_refused_by_name(name):
+    selection = select(find_target(name), BuildOptions())
     assert [parts for _, parts in selection.shares()] == [("agent", "worker_ncnn")]
+    with pytest.raises(UsageError, match="no worker for 'onnxruntime'") as caught:
+        selection.worker("onnxruntime")
+    assert caught.value.remedy == "It has ncnn."
 
 
 def test_an_unknown_toolchain_is_named_with_those_there_are():
@@ -80,12 +102,15 @@ def test_a_jetson_has_a_static_agent_and_workers_for_its_glibc():
     assert selection.reason == (
         "workers for glibc 2.31, JetPack 5's: the oldest, which runs on all"
     )
-    assert (selection.agent.static, selection.workers.static) == (True, False)
-    assert selection.workers.glibc == "2.31"
-    assert dict(selection.workers.environment)["DX_GLIBC"] == "2.31"
-    assert [parts for _, parts in selection.shares()] == [("agent",), ("worker_ncnn",)]
+    assert (selection.agent.static, selection.worker("ncnn").static) == (True, False)
+    assert selection.worker("ncnn").glibc == "2.31"
+    assert dict(selection.worker("ncnn").environment)["DX_GLIBC"] == "2.31"
+    assert [parts for _, parts in selection.shares()] == [
+        ("agent",),
+        ("worker_ncnn", "worker_onnxruntime"),
+    ]
     newer = select(_JETSON, BuildOptions(jetpack="6"))
-    assert (newer.workers.glibc, newer.jetpack) == ("2.35", "6")
+    assert (newer.worker("ncnn").glibc, newer.jetpack) == ("2.35", "6")
     assert newer.agent == selection.agent
     with pytest.raises(UsageError, match=r"no JetPack '4'\. Known: 5 \(.*\), 6 \("):
         select(_JETSON, BuildOptions(jetpack="4"))
@@ -113,7 +138,7 @@ def test_the_workers_are_linked_with_a_sysroot_and_for_its_glibc(tmp_path):
     sysroot = _sysroot(tmp_path / "root")
     (tmp_path / "root/usr/local/cuda-12.6/targets/aarch64-linux").mkdir(parents=True)
     selection = select(_JETSON, BuildOptions(sysroot=sysroot.folder))
-    assert selection.workers.glibc == "2.35"
+    assert selection.worker("ncnn").glibc == "2.35"
     assert selection.reason == "workers for glibc 2.35, JetPack 6's: the sysroot's"
     options = cmake_options(sysroot)
     assert f"-DCMAKE_FIND_ROOT_PATH={sysroot.folder}" in options

@@ -5,8 +5,15 @@ import re
 
 import pytest
 
-from deployx_edge.crossbuild.sources import Archive, add_archive, archives, ensure_archives
+from deployx_edge.crossbuild.sources import (
+    Archive,
+    add_archive,
+    archives,
+    ensure_archives,
+    needed_archives,
+)
 from deployx_edge.errors import SourceError
+from deployx_edge.target import find_target
 
 _CONTENT = b"an archive"
 _SHA256 = hashlib.sha256(_CONTENT).hexdigest()
@@ -28,13 +35,34 @@ def test_the_recipes_pin_every_archive():
         "c-ares_1.18.1.orig.tar.gz",
         "grpc_1.51.1.orig.tar.gz",
         "grpcio-1.51.1.tar.gz",
+        "libonnxruntime-dev_1.21.0+dfsg-1_amd64.deb",
         "ncnn-1.0.20261020.tar.gz",
+        "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_aarch64.whl",
+        "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_x86_64.whl",
         "protobuf_3.21.12.orig.tar.gz",
     ]
     assert found["grpcio-1.51.1.tar.gz"].packages == ("re2", "zlib")
     for archive in found.values():
         assert re.fullmatch("[0-9a-f]{64}", archive.sha256)
         assert all(url.startswith(("https://github.com/", "pkg:")) for url in archive.urls)
+
+
+def test_a_target_needs_no_archives_of_other_machines_or_runtimes():
+    onnxruntime = {
+        id: [a.filename for a in needed_archives(find_target(id)) if "onnxruntime" in a.packages]
+        for id in ("linux-x64", "linux-arm64", "jetson-arm64", "linux-riscv64", "android-arm64")
+    }
+    header = "libonnxruntime-dev_1.21.0+dfsg-1_amd64.deb"
+    wheel = "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_{}.whl"
+    assert onnxruntime == {
+        "linux-x64": [header, wheel.format("x86_64")],
+        "linux-arm64": [header, wheel.format("aarch64")],
+        "jetson-arm64": [header, wheel.format("aarch64")],
+        "linux-riscv64": [],
+        "android-arm64": [],
+    }
+    for id in onnxruntime:
+        assert "ncnn-1.0.20261020.tar.gz" in [a.filename for a in needed_archives(find_target(id))]
 
 
 def test_a_file_is_taken_by_its_content_whatever_its_name(tmp_path):

@@ -16,6 +16,7 @@ from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.toolchain import gnu_triple
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target, targets
+from deployx_edge.worker_facts import worker_facts, worker_names
 
 _TOOLCHAINS = data_folder("toolchains")
 _SHARED = {"zig", "gnu"}
@@ -36,7 +37,8 @@ def _by_zig(name):
 
 def _own(target):
     """Toolchains by which a target is built, by the default compiler."""
-    return {target.agent_toolchain, target.worker_toolchain}
+    names = {target.agent_toolchain, target.worker_toolchain, target.loading_toolchain}
+    return names - {""}
 
 
 def test_every_target_has_its_toolchain_file_and_profile_and_nothing_else_has():
@@ -46,7 +48,7 @@ def test_every_target_has_its_toolchain_file_and_profile_and_nothing_else_has():
     # An NDK brings its own toolchain file.
     assert _profiles() == _cmake_files() | {"android-arm64-ndk"}
     assert {name.removesuffix("-gnu") for name in gnu} <= set(targets())
-    assert own <= set(targets())
+    assert {name.removesuffix("-glibc") for name in own} <= set(targets())
 
 
 @pytest.mark.parametrize("path", sorted(_TOOLCHAINS.glob("*.cmake")), ids=lambda path: path.name)
@@ -78,7 +80,7 @@ def test_all_profiles_keep_packages_of_other_compilers_apart():
 @pytest.mark.parametrize("id", list(targets()))
 def test_the_default_toolchain_is_there_without_anything_to_install(id):
     target, selection = find_target(id), _by_zig(id)
-    agent, workers = selection.agent, selection.workers
+    agent, workers = selection.agent, selection.worker("ncnn")
     assert agent.static
     assert workers.static == (not target.dynamic_workers)
     assert agent.cmake_file == _TOOLCHAINS / f"{target.agent_toolchain}.cmake"
@@ -86,11 +88,32 @@ def test_the_default_toolchain_is_there_without_anything_to_install(id):
     assert dict(agent.environment)["DX_ZIG"].endswith("/zig")
 
 
+@pytest.mark.parametrize("id", list(targets()))
+def test_a_target_has_runtimes_that_have_workers_and_what_compiles_them(id):
+    target = find_target(id)
+    assert target.runtimes
+    assert set(target.runtimes) <= set(worker_names())
+    loading = [name for name in target.runtimes if worker_facts(name).glibc]
+    assert bool(loading) == bool(target.loading_toolchain)
+    for name in loading:
+        newest, needed = _by_zig(id).worker(name).glibc, worker_facts(name).glibc
+        assert [int(part) for part in newest.split(".")] >= [int(p) for p in needed.split(".")]
+
+
+def test_every_worker_is_built_for_a_target_and_its_packages_are_ours():
+    assert {name for target in targets().values() for name in target.runtimes} == set(
+        worker_names()
+    )
+    known = {f"{name}/{one}" for name, versions in _recipe_versions().items() for one in versions}
+    for name in worker_names():
+        assert set(worker_facts(name).packages) <= known
+
+
 def test_toolchains_of_two_targets_are_the_same_where_they_share_their_packages_only():
     prints = {
         toolchain.cmake_file: toolchain.fingerprint
         for id in targets()
-        for toolchain in (_by_zig(id).agent, _by_zig(id).workers)
+        for toolchain in (_by_zig(id).agent, _by_zig(id).worker("ncnn"))
     }
     assert len(set(prints.values())) == len(prints)
     one, other = _by_zig("linux-arm64").agent, _by_zig("android-arm64").agent

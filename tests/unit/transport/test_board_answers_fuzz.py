@@ -258,6 +258,7 @@ MESSAGES: list[tuple[Message, Callable[[Any], object]]] = [
 class Needy:
     name = "worker"
     libc = "GLIBC_2.34"
+    runtime = "ncnn"
 
 
 @pytest.mark.parametrize(("message", "read"), MESSAGES, ids=lambda m: type(m).__name__)

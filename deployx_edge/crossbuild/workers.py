@@ -1,0 +1,47 @@
+"""The parts of a build and the files that it ends with, by what the workers say of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployx_edge.target import Target
+from deployx_edge.worker_facts import worker_facts, worker_names
+
+AGENT = "agent"
+"""The part of a build that is not a worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltName:
+    """A file of a finished build: ``role`` and ``runtime`` as ``runtime.BuiltFile`` has them."""
+
+    name: str
+    role: str
+    runtime: str
+
+
+def worker_part(runtime: str) -> str:
+    """The part of a build that is that runtime's worker, as ``conanfile.py`` names it, too."""
+    return f"worker_{runtime}"
+
+
+def all_parts() -> tuple[str, ...]:
+    """Every part that some target's build may have."""
+    return (AGENT, *(worker_part(name) for name in worker_names()))
+
+
+def built_names(target: Target) -> tuple[BuiltName, ...]:
+    """Every file that a finished build of the target has, the agent first."""
+    names = [BuiltName(name="dx-agent", role="agent", runtime="")]
+    for runtime in target.runtimes:
+        names.append(BuiltName(name=f"dx-worker-{runtime}", role="worker", runtime=runtime))
+        names += [
+            BuiltName(name=library, role="library", runtime=runtime)
+            for library in worker_facts(runtime).libraries
+        ]
+    return tuple(names)
+
+
+def package_names(runtime: str) -> tuple[str, ...]:
+    """The packages that the runtime's worker is compiled with, without their versions."""
+    return tuple(package.partition("/")[0] for package in worker_facts(runtime).packages)

@@ -1,0 +1,110 @@
+// ONNX Runtime as a worker's runtime.
+#pragma once
+
+#include <onnxruntime_c_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/messages.h"
+#include "common/result.h"
+#include "onnxruntime_facts.h"
+#include "workers/core/runtime.h"
+#include "workers/onnxruntime/library.h"
+
+namespace dx {
+
+class OnnxRuntime : public Runtime {
+ public:
+  const WorkerFacts& facts() const override { return onnxruntime_worker::kFacts; }
+  std::string version() const override { return pinned_version(); }
+  std::vector<std::string> features() const override { return {}; }
+  Result<std::unique_ptr<Model>> load(const Load& request) override;
+};
+
+// A batch runs sample by sample, so that each sample's numbers are those of a single run.
+//
+// Inputs are copied into the library's own memory once. An output whose shape the model tells, and
+// that has it in the first run, is written into the same memory by every later run.
+//
+// Layer times come from a second session, which is there while they are asked for: a session that
+// notes times is slower, and tells them when it ends.
+class OnnxModel : public Model {
+ public:
+  static Result<std::unique_ptr<Model>> load(const Load& request);
+  ~OnnxModel() override;
+
+  const ModelInfo& info() const override { return info_; }
+  Status set_inputs(const std::vector<Tensor>& inputs) override;
+  Result<std::int64_t> run() override;
+  Result<std::vector<Tensor>> outputs() const override;
+  Result<std::vector<LayerRun>> run_layers() override;
+  Result<std::vector<std::vector<LayerRun>>> kept_layers() override;
+
+ private:
+  using Dims = std::vector<std::int64_t>;
+  using Value = Owned<OrtValue>;
+  using Values = std::vector<Value>;
+
+  struct Port {
+    std::string name;
+    std::string dtype;
+    Dims dims;  // -1: open
+
+    bool is_fixed() const;
+  };
+
+  // One sample of the inputs, bound to a session.
+  struct Bound {
+    Owned<OrtIoBinding> binding;
+    bool keeps_outputs = false;
+  };
+
+  // The session that notes times.
+  struct Profiled {
+    Owned<OrtSession> session;
+    std::vector<Bound> bound;
+  };
+
+  OnnxModel(const Library& library, const Load& request);
+
+  Result<Owned<OrtSession>> open_session(const std::string& profile_prefix, std::uint32_t& threads);
+  Status describe();
+  Result<Port> port_of(std::size_t index, bool is_input) const;
+  Status choose_outputs(const std::vector<std::string>& names);
+
+  Result<std::size_t> samples_of(const std::vector<Tensor>& inputs);
+  Result<const Tensor*> tensor_for(const Port& port, const std::vector<Tensor>& inputs) const;
+  Status check(const Tensor& tensor, const Port& port) const;
+  Result<Value> value_of(const Tensor& tensor, std::size_t sample) const;
+  Result<std::vector<Bound>> bind(OrtSession* session) const;
+
+  Result<std::int64_t> run(OrtSession* session, std::vector<Bound>& bound) const;
+  Status keep_outputs(Bound& bound) const;
+  Result<Values> values_of(const Bound& bound) const;
+  Result<Tensor> tensor_of(const OrtValue* value, const std::string& name) const;
+
+  Status start_profile();
+  Result<std::string> end_profile();
+
+  const Library& library_;
+  const OrtApi& api_;
+  const std::string path_;
+  const std::string profile_prefix_;
+  const RunOptions options_;
+
+  Owned<OrtSession> session_{nullptr, nullptr};
+  ModelInfo info_;
+  std::vector<Port> inputs_;
+  std::vector<Port> outputs_;
+
+  std::vector<Values> samples_;  // the inputs of each
+  std::vector<Bound> bound_;     // of session_
+  bool batched_ = false;
+  std::unique_ptr<Profiled> profiled_;
+};
+
+}  // namespace dx

@@ -1,0 +1,26 @@
+// What is asked of a session, in ONNX Runtime's words.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/messages.h"
+#include "common/result.h"
+#include "workers/onnxruntime/library.h"
+
+namespace dx {
+
+struct SessionOptions {
+  Owned<OrtSessionOptions> value;
+  std::uint32_t threads = 0;  // as many as compute
+};
+
+// `profile_prefix` names a file that the session writes its times into; "" for none.
+// REQUIRES: settle_options() of the request succeeded.
+Result<SessionOptions> make_session_options(const Library& library, const RunOptions& request,
+                                            const std::string& profile_prefix);
+
+// Refuses what ONNX Runtime cannot do here, and binds this thread to the cores that were asked for.
+Status check_options(const RunOptions& request);
+
+}  // namespace dx

@@ -1,0 +1,130 @@
+"""ONNX Runtime on boards: every kind of model gives what it gives on this computer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.device import Device
+from deployx_edge.errors import UsageError
+from deployx_edge.measurement.values import BenchPlan
+from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.measure.bench import bench, profile
+from deployx_edge.workflows.measure.run import run, run_bundle_here
+from tests.integration.board import Sshd
+from tests.integration.models.onnx_kinds import KINDS
+from tests.integration.models.onnx_models import save
+from tests.integration.test_examples import deployx
+
+# A processor without half floats and one with them.
+BOARDS = (
+    "local:",
+    "ssh",
+    "virtual:linux-arm64?cpu=cortex-a53",
+    "virtual:linux-arm64?cpu=cortex-a76",
+)
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    folder = tmp_path_factory.mktemp("kinds")
+    made = {}
+    for name, kind in KINDS.items():
+        options = BundleOptions(
+            runtime="onnxruntime", input_shapes=kind.words, precision=kind.precision
+        )
+        made[name] = make_bundle(save(kind.make(), folder / f"{name}.onnx"), options=options)
+    return made
+
+
+@pytest.fixture(scope="module", params=BOARDS)
+def board(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
+    """A session with each of the boards."""
+    device = Device(name="board", uri=request.param)
+    if request.param == "ssh":
+        sshd: Sshd = request.getfixturevalue("sshd")
+        folder = str(tmp_path_factory.mktemp("board"))
+        device = Device(name="board", uri=sshd.uri, work_folder=folder, options=sshd.options())
+    with open_session(device) as session:
+        yield session
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_outputs_are_those_of_this_computer(
+    board: Session, bundles: dict[str, Bundle], name: str
+) -> None:
+    for inputs in KINDS[name].inputs:
+        wanted = run_bundle_here(bundles[name], inputs)
+        found = run(board, bundles[name], inputs)
+        assert list(found) == list(wanted)
+        for output, array in wanted.items():
+            assert found[output].dtype == array.dtype
+            assert found[output].shape == array.shape
+            if array.dtype.kind != "f":
+                np.testing.assert_array_equal(found[output], array)
+            else:
+                # A sum that is rounded to the next code of int8 is a whole step away.
+                step = {"int8": 0.05, "halves": 5e-3}.get(name, 1e-5)
+                np.testing.assert_allclose(found[output], array, rtol=1e-5, atol=step)
+
+
+@pytest.mark.parametrize(("name", "precision"), [("cnn", "fp32"), ("int8", "int8")])
+def test_a_bench_and_a_profile_tell_what_ran(
+    board: Session, bundles: dict[str, Bundle], name: str, precision: str
+) -> None:
+    plan = BenchPlan(warmup=1, iterations=8)
+    (result,) = bench(board, bundles[name], plan=plan)
+    assert len(result.bench.samples_ns) == 8
+    assert precision in {count.precision for count in result.bench.precisions}
+    found = profile(board, bundles[name], warmup=1, iterations=3)
+    layers = {layer.type: layer for layer in found.profile.layers}
+    conv = layers["Conv" if name == "cnn" else "QLinearConv"]
+    assert conv.precision == precision
+    assert all(len(layer.samples_ns) == 3 for layer in found.profile.layers)
+    whole = sum(np.median(layer.samples_ns) for layer in found.profile.layers)
+    assert 0 < whole < 3 * np.median(found.profile.whole_ns) + 1e6
+
+
+def test_nodes_inside_a_loop_are_layers_and_not_counted_twice(
+    board: Session, bundles: dict[str, Bundle]
+) -> None:
+    found = profile(board, bundles["branches"], warmup=0, iterations=4)
+    ends = [layer.name.rpartition("/")[2] for layer in found.profile.layers]
+    assert len({"more", "less"} & set(ends)) == 1
+    assert "double" in ends
+    times = {layer.type: layer.samples_ns for layer in found.profile.layers}
+    assert {"Loop", "If"} <= set(times)
+    assert all(len(samples) == 4 for samples in times.values())
+
+
+def test_an_axis_beyond_its_range_is_refused_before_the_board_is_asked(
+    board: Session, bundles: dict[str, Bundle]
+) -> None:
+    inputs = {"image": np.zeros((1, 3, 33, 8), np.float32)}
+    with pytest.raises(UsageError, match=r"has the shape Nx3x\{8\.\.32\}x\{8\.\.32\}, the array"):
+        run(board, bundles["open"], inputs)
+
+
+def test_a_second_push_sends_nothing(board: Session, bundles: dict[str, Bundle]) -> None:
+    board.push(bundles["cnn"])
+    again = board.push(bundles["cnn"])
+    assert again.sent_bytes == 0
+    # Worker and library go along.
+    assert again.total_bytes > 20_000_000
+
+
+def test_from_a_file_to_a_table_in_one_command(tmp_path: Path) -> None:
+    digits = Path(__file__).parents[2] / "examples" / "digits" / "digits_cnn.onnx"
+    words = ("--runtime", "onnxruntime", "-d", "local:", "--iterations", "20", "--json")
+    (result,) = json.loads(deployx("push-and-bench", digits, *words).stdout)["results"]
+    assert result["model"]["runtime"] == "onnxruntime"
+    assert len(result["bench"]["samples_ns"]) == 20
+    assert [count["precision"] for count in result["bench"]["precisions"]] == ["fp32"]
