@@ -17,7 +17,7 @@ from deployx_edge import __version__
 from deployx_edge.agent import messages
 from deployx_edge.agent.failures import translate
 from deployx_edge.agent.v1 import agent_pb2, agent_pb2_grpc
-from deployx_edge.errors import AgentError, LinkLostError
+from deployx_edge.errors import AgentError, LinkLostError, VersionError
 from deployx_edge.measurement.values import (
     AgentBuild,
     BenchPlan,
@@ -29,7 +29,9 @@ from deployx_edge.measurement.values import (
     ProfileSamples,
     RunOptions,
 )
+from deployx_edge.visible import visible_line
 
+# Of ``agent.proto``; raised when an older host or agent would misunderstand.
 PROTOCOL_VERSION = 2
 _HEARTBEAT_SECONDS = 3.0
 # A link counts as lost after this long without one answered heartbeat.
@@ -96,6 +98,13 @@ class AgentClient:
             self._stub.Handshake,
             agent_pb2.HandshakeRequest(host_version=__version__, protocol_version=PROTOCOL_VERSION),
         )
+        if (reply.agent_version, reply.protocol_version) != (__version__, PROTOCOL_VERSION):
+            raise VersionError(
+                f"The agent is of version {visible_line(reply.agent_version[:40])} and protocol "
+                f"{reply.protocol_version}, this computer of version {__version__} and protocol "
+                f"{PROTOCOL_VERSION}.",
+                remedy="Build the target again and run the command again.",
+            )
         self._heart.start()
         return AgentBuild(
             version=reply.agent_version,

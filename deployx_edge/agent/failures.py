@@ -48,6 +48,8 @@ REMEDIES: dict[int, str] = {
     ),
 }
 
+_PREPARE_REMEDY = "Give it longer with --prepare-limit SECONDS."
+
 _STATUS: dict[grpc.StatusCode, type[DeployxError]] = {
     grpc.StatusCode.UNAVAILABLE: LinkLostError,
     grpc.StatusCode.DEADLINE_EXCEEDED: LinkLostError,
@@ -92,7 +94,10 @@ def from_failure(failure: agent_pb2.Failure) -> DeployxError:
     if failure.log_tail.strip():
         text += f"\nLast lines of the worker's log:\n{failure.log_tail.strip()}\n"
     kind = ERRORS.get(failure.code, AgentError)
-    return kind(text, remedy=REMEDIES.get(failure.code, ""))
+    remedy = REMEDIES.get(failure.code, "")
+    if failure.code == agent_pb2.FAILURE_WATCHDOG and failure.phase == agent_pb2.PHASE_PREPARE:
+        remedy = _PREPARE_REMEDY
+    return kind(text, remedy=remedy)
 
 
 def signal_name(number: int) -> str:

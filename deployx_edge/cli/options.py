@@ -208,6 +208,16 @@ WatchdogOption = Annotated[
         help="The longest time that a load or a single run may take.",
     ),
 ]
+PrepareLimitOption = Annotated[
+    float,
+    typer.Option(
+        "--prepare-limit",
+        min=0.1,
+        max=86400,
+        metavar="SECONDS",
+        help="Longest preparation, for a runtime that makes a file of the model on the board.",
+    ),
+]
 
 # Of one of many repeats where nobody said for how long.
 SHORT_SECONDS = 0.2
@@ -282,11 +292,13 @@ def bench_plan(
     )
 
 
-def limits(*, memory_limit: int, watchdog: float) -> Limits:
-    """``memory_limit`` in MiB, ``watchdog`` in seconds."""
+def limits(*, memory_limit: int, watchdog: float, prepare: float) -> Limits:
+    """``memory_limit`` in MiB, the others in seconds."""
     from deployx_edge.measurement.values import Limits
 
-    return Limits(memory_bytes=memory_limit << 20, watchdog_seconds=watchdog)
+    return Limits(
+        memory_bytes=memory_limit << 20, watchdog_seconds=watchdog, prepare_seconds=prepare
+    )
 
 
 def _named(words: list[str]) -> tuple[tuple[str, str], ...]:

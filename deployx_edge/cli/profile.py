@@ -18,6 +18,7 @@ from deployx_edge.cli.options import (
     MemoryLimitOption,
     ModelArgument,
     PrecisionOption,
+    PrepareLimitOption,
     RuntimeOption,
     ThreadsOption,
     VerifyOption,
@@ -42,6 +43,7 @@ def profile(
     iterations: IterationsOption = 50,
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
+    prepare_limit: PrepareLimitOption = 600.0,
     wait: WaitOption = True,
     verify: VerifyOption = False,
     output: Annotated[
@@ -83,7 +85,7 @@ def profile(
                 options=options,
                 warmup=warmup,
                 iterations=iterations,
-                limits=limits(memory_limit=memory_limit, watchdog=watchdog),
+                limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
             )
     document = profile_document(result)
     if output:

@@ -16,17 +16,14 @@ namespace {
 
 Status check_versions(const pb::HandshakeRequest& request) {
   const BuildInfo& info = build_info();
-  std::string found;
-  if (request.protocol_version() != kProtocolVersion) {
-    found = "protocol " + std::to_string(request.protocol_version());
-  } else if (request.host_version() != info.version) {
-    found = "version '" + printable(request.host_version(), 40) + "'";
-  } else {
+  if (request.protocol_version() == kProtocolVersion && request.host_version() == info.version) {
     return {};
   }
   return Failure{FailureCode::kVersion,
                  std::string("the agent is of version ") + info.version + " and protocol " +
-                     std::to_string(kProtocolVersion) + ", the host speaks " + found +
+                     std::to_string(kProtocolVersion) + ", the host of version '" +
+                     printable(request.host_version(), 40) + "' and protocol " +
+                     std::to_string(request.protocol_version()) +
                      ": run `deployx-edge build --target " + info.target_id + "` and push again",
                  Phase::kUnspecified};
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/store/prepared.h"
 #include "tests/agent/temporary_folder.h"
 // After the folder, whose checks it uses.
 #include "tests/agent/push.h"
@@ -78,6 +79,22 @@ TEST_CASE("earlier programs and forgotten halves go, the program that runs stays
   CHECK(holds(work, 'a'));
   CHECK(dx::list_folder(work.programs()) == std::vector<std::string>{"dx-agent-now"});
   CHECK(dx::list_folder(work.incoming()).empty());
+}
+
+TEST_CASE("what was prepared goes by its last use, like all else") {
+  const TemporaryFolder folder;
+  const WorkFolder work{folder.path()};
+  const std::string key(64, 'e');
+  REQUIRE(dx::keep_prepared(work, key, folder.write("made", std::string(1000, 'p'))));
+  push_one(work, "a", 'a', 2500);
+  REQUIRE(dx::find_prepared(work, key));  // used: now a is the oldest
+  push_one(work, "b", 'b', 2500);
+  CHECK((!holds(work, 'a') && holds(work, 'b')));
+  CHECK(dx::find_prepared(work, key));
+  push_one(work, "b", 'b', 2500);
+  push_one(work, "c", 'c', 2500);
+  CHECK((holds(work, 'b') && holds(work, 'c')));
+  CHECK(dx::list_folder(work.prepared()).empty());
 }
 
 TEST_CASE("without a limit everything stays") {

@@ -71,9 +71,11 @@ class Workers {
     return worker;
   }
 
-  WorkerOutcome load(Worker& worker) {
+  WorkerOutcome load(Worker& worker, bool prepare = false) {
     dx::Load load;
     load.files.push_back({"param", param_});
+    load.prepared_path = folder_.path() + "/prepared";
+    load.prepare = prepare;
     return ask(worker, frame_of(load));
   }
 
@@ -205,6 +207,42 @@ TEST_CASE("a worker that sends garbage is killed for that") {
     CHECK(failure->failure.code == FailureCode::kWorkerExited);
     CHECK(failure->failure.message.find("protocol") != std::string::npos);
   }
+}
+
+TEST_CASE("a preparation has a time limit of its own, which signs of life do not prolong") {
+  for (const char* words : {"prepare hang\n", "prepare progress 100000\n"}) {
+    Workers workers;
+    dx::WorkerLimits limits{0, milliseconds(30000)};
+    limits.prepare = milliseconds(300);
+    const auto worker = workers.start(words, limits);
+    const auto failure = workers.load(*worker, true);
+    REQUIRE(failure);
+    CHECK(failure->failure.code == FailureCode::kWatchdog);
+    CHECK(failure->failure.phase == Phase::kPrepare);
+    CHECK(failure->failure.message.find("not prepared the model after 300 ms") !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("a preparation may be silent for longer than the watchdog, a load may not") {
+  Workers workers;
+  const auto slow = workers.start("prepare sleep 900\n", {0, milliseconds(400)});
+  CHECK_FALSE(workers.load(*slow, true));
+  CHECK(workers.folder_.read("prepared") == "made of prepare sleep 900\n");
+  const auto hanging = workers.start("prepare progress 1\nload hang\n", {0, milliseconds(400)});
+  const auto failure = workers.load(*hanging, true);
+  REQUIRE(failure);
+  CHECK(failure->failure.phase == Phase::kLoad);
+}
+
+TEST_CASE("a worker that dies in its preparation is told so") {
+  Workers workers;
+  const auto worker = workers.start("prepare crash " + std::to_string(SIGSEGV) + "\n");
+  const auto failure = workers.load(*worker, true);
+  REQUIRE(failure);
+  CHECK(failure->signal == SIGSEGV);
+  CHECK(failure->failure.phase == Phase::kPrepare);
+  CHECK(worker->death_text() == "the worker crashed of SIGSEGV while the model was prepared");
 }
 
 TEST_CASE("a worker that closes its socket and lives on is killed") {

@@ -97,11 +97,16 @@ class Session:
         (self.work / "store" / sha256).write_bytes(content)
         return sha256
 
-    def load_request(self, words="", **fields) -> pb.LoadRequest:
-        """A load of the test worker with the words that it obeys (see test_worker.cpp)."""
+    def load_request(self, words="", libraries=None, **fields) -> pb.LoadRequest:
+        """A load of the test worker with the words that it obeys (see test_worker.cpp);
+        ``libraries`` are contents by name."""
         files = [
             pb.ModelFile(role="worker", sha256=self.binaries.worker_sha256),
             pb.ModelFile(role="param", sha256=self.put(words.encode())),
+            *(
+                pb.ModelFile(role="library", name=name, sha256=self.put(content))
+                for name, content in (libraries or {}).items()
+            ),
         ]
         return pb.LoadRequest(**{"runtime": "test", "files": files, **fields})
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import grpc
+import ml_dtypes
+import numpy
 import pytest
 
+from deployx_edge.agent import messages
 from deployx_edge.agent.v1 import agent_pb2 as pb
 from tests.integration.agent.session import DATA, failure_of, tensor
 from tests.integration.processes import children, wait_until
@@ -36,6 +39,46 @@ def test_several_inputs_and_large_ones_travel_whole(session):
     inputs[0].batched = True
     (reply,) = session.infer(model, 1, inputs=inputs)
     assert list(reply.outputs) == inputs
+
+
+def test_every_element_type_travels_in_up_to_eight_dimensions(session):
+    names = ["bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64"]
+    names += ["uint8", "uint16", "uint32", "uint64"]
+    types = [*map(numpy.dtype, names), numpy.dtype(ml_dtypes.bfloat16)]
+    model = session.load()
+    for shape in ((), (3, 0), (2, 3), (1, 2, 1, 2, 1, 2, 1, 2)):
+        values = numpy.random.default_rng(0).integers(0, 2, shape)
+        arrays = {str(each): numpy.asarray(values).astype(each) for each in types}
+        inputs = [messages.tensor_message(n, array, False) for n, array in arrays.items()]
+        (reply,) = session.infer(model, 1, inputs=inputs)
+        found = {each.name: messages.array_of(each) for each in reply.outputs}
+        for name, array in arrays.items():
+            assert (found[name].dtype, found[name].shape) == (array.dtype, shape)
+            assert found[name].tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dtype": "complex64"}, "expected an element type of bool, int8"),
+        ({"dims": [1] * 9, "data": bytes(4)}, "at most 8 dims, got 9"),
+        ({"dims": [3]}, "dims [3] of float32 are 12 bytes, got 8"),
+        ({"dims": [1 << 62, 1 << 62]}, "at most 1 GiB"),
+        ({"dims": [-2]}, "dims of at least 0"),
+        ({"dtype": "int64", "dims": [2]}, "dims [2] of int64 are 16 bytes, got 8"),
+    ],
+    ids=["type", "axes", "bytes", "overflow", "negative", "wide"],
+)
+def test_a_tensor_whose_type_shape_and_bytes_disagree_is_refused(session, changes, said):
+    model = session.load()
+    wrong = pb.Tensor(**{"name": "in0", "dtype": "float32", "dims": [2], "data": DATA, **changes})
+    failure = refused(
+        session,
+        pb.FAILURE_RUNTIME_REFUSED,
+        lambda: session.infer(model, 1, inputs=[wrong]),
+    )
+    assert said in failure.message
+    assert len(session.infer(model, 2)) == 2
 
 
 def test_a_host_that_sends_faster_than_the_worker_runs_does_not_fill_the_memory(start):
@@ -181,6 +224,7 @@ def test_a_load_that_contradicts_the_contract_is_refused(session):
     options = pb.RunOptions(cores=7)
     refused(session, invalid, load(options=options))
     refused(session, invalid, load(watchdog_ms=1 << 62))
+    refused(session, invalid, load(prepare_ms=1 << 62))
     assert children(session.pid) == []
 
 

@@ -85,14 +85,16 @@ def test_an_agent_without_a_proper_token_does_not_start(binaries, work, line):
 def test_a_host_of_another_version_is_refused_with_the_remedy(start):
     session = start()
     for version, protocol, found in (
-        ("0.0.1", 1, "version '0.0.1'"),
-        (None, 2, "protocol 2"),
+        ("0.0.1", 2, "the host of version '0.0.1' and protocol 2"),
+        (None, 1, f"the host of version '{session.binaries.version}' and protocol 1"),
     ):
         with pytest.raises(grpc.RpcError) as caught:
             session.shake(version, protocol)
         failure = failure_of(caught.value)
         assert failure.code == pb.FAILURE_VERSION
         assert found in failure.message
+        agent = f"the agent is of version {session.binaries.version} and protocol 2"
+        assert agent in failure.message
         assert "`deployx-edge build --target linux-x64`" in failure.message
     error = error_of(session, "Describe", session.metadata)
     assert failure_of(error).code == pb.FAILURE_VERSION

@@ -46,5 +46,21 @@ def test_a_crash_names_the_signal_the_phase_and_the_last_words():
     assert "fopen failed" in str(error)
 
 
+def test_a_limit_that_was_passed_is_named_with_its_option():
+    for phase, option in (("PREPARE", "--prepare-limit"), ("RUN", "--watchdog")):
+        failure = agent_pb2.Failure(
+            code=agent_pb2.FAILURE_WATCHDOG, message="why", phase=f"PHASE_{phase}"
+        )
+        error = failures.from_failure(failure)
+        assert option in error.remedy
+    assert "while the model was prepared" in str(
+        failures.from_failure(
+            agent_pb2.Failure(
+                code=agent_pb2.FAILURE_WATCHDOG, phase=agent_pb2.PHASE_PREPARE, message="why"
+            )
+        )
+    )
+
+
 def test_a_signal_of_another_platform_is_shown_as_a_number():
     assert failures.signal_name(250) == "250"
