@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deployx_edge.errors import AgentError, UsageError
+from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
+from deployx_edge.errors import UsageError
 from deployx_edge.model import AxisRange, TensorSpec
-from deployx_edge.workflows.measure.board_arrays import from_board, to_board
 from deployx_edge.workflows.measure.loading import random_inputs
 from tests.unit.models.bundles import written
 
@@ -45,13 +45,13 @@ def test_a_runtime_that_reads_onnx_takes_arrays_as_they_are(text_bundle):
         "scale": np.float64(2).reshape(()),
         "label": np.zeros(3),
     }
-    for tensor, name in zip(
-        to_board(text_bundle, arrays), ("tokens", "mask", "scale"), strict=True
-    ):
-        assert tensor.blob == f"{name}_blob"
-        assert not tensor.batched
-        assert tensor.array.dtype == arrays[name].dtype
-        np.testing.assert_array_equal(tensor.array, arrays[name])
+    found = to_board_arrays(text_bundle, arrays)
+    assert list(found) == ["tokens_blob", "mask_blob", "scale_blob"]
+    for name in ("tokens", "mask", "scale"):
+        array, batched = found[f"{name}_blob"]
+        assert not batched
+        assert array.dtype == arrays[name].dtype
+        np.testing.assert_array_equal(array, arrays[name])
 
 
 @pytest.mark.parametrize(
@@ -65,35 +65,17 @@ def test_a_runtime_that_reads_onnx_takes_arrays_as_they_are(text_bundle):
 def test_an_array_that_does_not_fit_is_refused(text_bundle, name, array, said):
     arrays = {tensor.blob[:-5]: tensor.array for tensor in random_inputs(text_bundle)}
     with pytest.raises(UsageError, match=said):
-        to_board(text_bundle, {**arrays, name: array})
+        to_board_arrays(text_bundle, {**arrays, name: array})
     with pytest.raises(UsageError, match="The model's inputs are"):
-        to_board(text_bundle, {name: array})
+        to_board_arrays(text_bundle, {name: array})
 
 
-def test_outputs_keep_their_types_and_half_floats_become_floats(text_bundle):
+def test_outputs_keep_their_types(text_bundle):
     scores, ids = np.ones((1, 16, 4), np.float32), np.arange(3).reshape(1, 3)
-    found = from_board(text_bundle, {"scores_blob": scores, "ids_blob": ids, "more": ids})
-    assert found["scores"] is scores
-    assert found["ids"].dtype == np.int64
-    half = replace(text_bundle, outputs=(replace(SCORES, dtype="float16"),))
-    found = from_board(half, {"scores_blob": scores.astype(np.float16)})
-    assert found["scores"].dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("array", "said"),
-    [
-        (np.ones((1, 16, 4), np.int64), "is float32 1x16x4, the worker gave int64 1x16x4"),
-        (np.ones((16, 4), np.float32), "the worker gave float32 16x4"),
-        (None, "gave no output 'scores'"),
-    ],
-)
-def test_an_output_of_another_kind_is_refused(text_bundle, array, said):
-    outputs = {"ids_blob": np.zeros((1, 3), np.int64)}
-    if array is not None:
-        outputs["scores_blob"] = array
-    with pytest.raises(AgentError, match=said):
-        from_board(text_bundle, outputs)
+    assert from_board_array(text_bundle, SCORES, scores) is scores
+    assert from_board_array(text_bundle, IDS, ids).dtype == np.int64
+    with pytest.raises(UsageError, match="should be float32, the board gave int64"):
+        from_board_array(text_bundle, SCORES, scores.astype(np.int64))
 
 
 def test_made_up_inputs_have_the_types_of_the_model(text_bundle):
