@@ -37,6 +37,7 @@ from deployx_edge.cli.options import (
     PauseOption,
     PrecisionOption,
     PrepareLimitOption,
+    RuntimeNameOption,
     RuntimeOption,
     SecondsOption,
     ThreadsOption,
@@ -85,6 +86,7 @@ def bench(
     model: ModelArgument,
     device: DevicesOption = None,
     everyone: AllOption = False,
+    runtime: RuntimeNameOption = None,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
     cores: CoresOption = "all",
@@ -145,6 +147,7 @@ def bench(
     devices = chosen_devices(device, everyone)
     earlier = read_runs(compare) if compare else []
     wanted = BundleOptions(
+        runtime=runtime,
         input_shapes=tuple(input_shape or ()),
         torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
         keep_float=tuple(keep_float or ()),
@@ -185,8 +188,9 @@ def _bundles(
         bundle = make_bundle(model, options=wanted, progress=progress)
         if against is None:
             return bundle, None
-        shapes = () if against.is_dir() else wanted.input_shapes
-        usual = BundleOptions(input_shapes=shapes)
+        usual = BundleOptions()
+        if not against.is_dir():
+            usual = BundleOptions(runtime=wanted.runtime, input_shapes=wanted.input_shapes)
         return bundle, make_bundle(against, options=usual, progress=progress)
 
 

@@ -15,6 +15,7 @@ from deployx_edge.cli.options import (
     JsonOption,
     OptionalDeviceOption,
     PrecisionOption,
+    RuntimeNameOption,
     SamplesOption,
     ThreadsOption,
     VerifyOption,
@@ -37,9 +38,14 @@ def compare(
         ),
     ],
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="The bundle that was made of it.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="[BUNDLE]",
+            help="The bundle that was made of it; without it one is made, for --runtime.",
+        ),
+    ] = None,
     device: OptionalDeviceOption = None,
+    runtime: RuntimeNameOption = None,
     precision: PrecisionOption = "fp32",
     threads: ThreadsOption = "0",
     samples: SamplesOption = None,
@@ -77,6 +83,7 @@ def compare(
             model,
             bundle,
             device=device,
+            runtime=runtime,
             options=options,
             samples=samples or (),
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),

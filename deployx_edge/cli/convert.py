@@ -17,17 +17,15 @@ from deployx_edge.cli.options import (
     KeepFloatOption,
     ModelArgument,
     RewriterOption,
+    RuntimeNameOption,
     SamplesOption,
     SettingsOption,
     torch_options,
 )
-from deployx_edge.runtime import DEFAULT_RUNTIME, GENERAL_RUNTIME, RUNTIMES
+from deployx_edge.runtime import GENERAL_RUNTIME
 
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the bundle is written.")
-]
-RuntimeNameOption = Annotated[
-    str, typer.Option("--runtime", help=f"The runtime that it is for: {', '.join(RUNTIMES)}.")
 ]
 WeightsOption = Annotated[
     str | None,
@@ -81,7 +79,7 @@ AcceptUnprovenOption = Annotated[
 def convert(
     model: ModelArgument,
     output: OutputOption,
-    runtime: RuntimeNameOption = DEFAULT_RUNTIME,
+    runtime: RuntimeNameOption = None,
     precision: WeightsOption = None,
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployx_edge.cli.options import InputShapeOption, JsonOption, complete_device
+from deployx_edge.cli.options import (
+    InputShapeOption,
+    JsonOption,
+    RuntimeNameOption,
+    complete_device,
+)
 
 if TYPE_CHECKING:
     from deployx_edge.device import Device
@@ -142,6 +147,7 @@ def doctor(
         ),
     ] = None,
     input_shape: InputShapeOption = None,
+    runtime: RuntimeNameOption = None,
     json: JsonOption = False,
 ) -> None:
     """Look at each thing that a run on this board will need, and say how to get it.
@@ -156,13 +162,14 @@ def doctor(
     from deployx_edge.errors import UnfitDeviceError
     from deployx_edge.report.doctor import doctor_table
     from deployx_edge.workflows.boards.board_doctor import examine_board
-    from deployx_edge.workflows.convert.bundle import make_bundle
+    from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 
     device = _find(name)
     with show_progress() as progress:
         bundle = None
         if model is not None:
-            bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
+            wanted = BundleOptions(runtime=runtime, input_shapes=tuple(input_shape or ()))
+            bundle = make_bundle(model, options=wanted, progress=progress)
         checks = examine_board(device, bundle, progress=progress)
     if json:
         print_json({"kind": "device-doctor", "device": name, "checks": [asdict(c) for c in checks]})

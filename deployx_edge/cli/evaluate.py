@@ -20,6 +20,7 @@ from deployx_edge.cli.options import (
     JsonOption,
     ModelArgument,
     PrecisionOption,
+    RuntimeNameOption,
     ThreadsOption,
     VerifyOption,
     WaitOption,
@@ -151,6 +152,7 @@ def evaluate(
     model: ModelArgument,
     dataset: DatasetOption,
     device: DevicesOption = None,
+    runtime: RuntimeNameOption = None,
     reference: ReferenceOption = None,
     metric: MetricOption = None,
     output: OutputNameOption = None,
@@ -198,6 +200,7 @@ def evaluate(
     if show and report is None:
         raise UsageError("--show opens the report.", remedy="Say where it goes: --report FOLDER.")
     options = EvaluationOptions(
+        runtime=runtime,
         metrics=tuple(metric or ()),
         output=output,
         preprocess=tuple(preprocess or ()),

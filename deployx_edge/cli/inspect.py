@@ -13,6 +13,7 @@ from deployx_edge.cli.options import (
     FactoryArgumentsOption,
     InputShapeOption,
     JsonOption,
+    RuntimeNameOption,
     SamplesOption,
     torch_options,
 )
@@ -22,6 +23,7 @@ def inspect(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="An .onnx file, or one of PyTorch's models.")
     ],
+    runtime: RuntimeNameOption = None,
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
@@ -42,6 +44,7 @@ def inspect(
     with show_progress() as progress:
         found = inspect_model(
             model,
+            runtime=runtime,
             input_shapes=tuple(input_shape or ()),
             samples=samples or (),
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),

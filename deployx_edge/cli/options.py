@@ -9,6 +9,7 @@ import typer
 
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
+from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 
 if TYPE_CHECKING:
     from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
@@ -167,6 +168,14 @@ CoresOption = Annotated[
 ]
 AcceleratorOption = Annotated[
     str, typer.Option("--accelerator", help=f"What computes: {', '.join(ACCELERATORS)}.")
+]
+RuntimeNameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        help=f"The runtime: {', '.join(RUNTIMES)}; by default {DEFAULT_RUNTIME}, or that of a "
+        "bundle.",
+    ),
 ]
 RuntimeOption = Annotated[
     list[str] | None,

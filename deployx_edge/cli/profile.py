@@ -19,6 +19,7 @@ from deployx_edge.cli.options import (
     ModelArgument,
     PrecisionOption,
     PrepareLimitOption,
+    RuntimeNameOption,
     RuntimeOption,
     ThreadsOption,
     VerifyOption,
@@ -33,6 +34,7 @@ from deployx_edge.cli.options import (
 def profile(
     model: ModelArgument,
     device: DeviceOption,
+    runtime: RuntimeNameOption = None,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
     cores: CoresOption = "all",
@@ -61,7 +63,7 @@ def profile(
     from deployx_edge.measurement.files import profile_document, write_document
     from deployx_edge.report.profile import profile_report
     from deployx_edge.workflows.boards.session import open_session
-    from deployx_edge.workflows.convert.bundle import make_bundle
+    from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
     from deployx_edge.workflows.measure.bench import profile as profile_workflow
 
@@ -73,8 +75,9 @@ def profile(
         switches=option,
     )
     chosen = load_config().find_device(device)
+    wanted = BundleOptions(runtime=runtime, input_shapes=tuple(input_shape or ()))
     with show_progress() as progress:
-        bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
+        bundle = make_bundle(model, options=wanted, progress=progress)
         purpose = f"profile {bundle.name}"
         with open_session(
             chosen, purpose=purpose, wait=wait, verify=verify, progress=progress

@@ -8,6 +8,7 @@ from deployx_edge.cli.options import (
     InputShapeOption,
     JsonOption,
     ModelArgument,
+    RuntimeNameOption,
     VerifyOption,
     WaitOption,
 )
@@ -17,6 +18,7 @@ def push(
     model: ModelArgument,
     device: DevicesOption = None,
     everyone: AllOption = False,
+    runtime: RuntimeNameOption = None,
     input_shape: InputShapeOption = None,
     wait: WaitOption = True,
     verify: VerifyOption = False,
@@ -41,11 +43,12 @@ def push(
     from deployx_edge.workflows.boards.devices import chosen_devices
     from deployx_edge.workflows.boards.session import push_to_device, replaced_sentence
     from deployx_edge.workflows.boards.several import run_on_devices
-    from deployx_edge.workflows.convert.bundle import make_bundle
+    from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 
     devices = chosen_devices(device, everyone)
+    wanted = BundleOptions(runtime=runtime, input_shapes=tuple(input_shape or ()))
     with show_progress() as progress:
-        bundle = make_bundle(model, input_shapes=input_shape or (), progress=progress)
+        bundle = make_bundle(model, options=wanted, progress=progress)
     with show_progress_of([chosen.name for chosen in devices]) as progress_of:
         outcomes = run_on_devices(
             devices,

@@ -13,7 +13,6 @@ from deployx_edge.cli.convert import (
     OutputOption,
     PostprocessOption,
     PreprocessOption,
-    RuntimeNameOption,
 )
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
@@ -25,12 +24,12 @@ from deployx_edge.cli.options import (
     JsonOption,
     OptionalDeviceOption,
     RewriterOption,
+    RuntimeNameOption,
     SettingsOption,
     VerifyOption,
     WaitOption,
     torch_options,
 )
-from deployx_edge.runtime import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from deployx_edge.quantization.values import QuantizationSettings
@@ -59,7 +58,7 @@ def quantize(
         ),
     ],
     output: OutputOption,
-    runtime: RuntimeNameOption = DEFAULT_RUNTIME,
+    runtime: RuntimeNameOption = None,
     count: Annotated[
         int, typer.Option("--count", min=1, help="The number of samples of it that are used.")
     ] = 128,

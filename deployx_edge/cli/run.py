@@ -19,6 +19,7 @@ from deployx_edge.cli.options import (
     OptionalDeviceOption,
     PrecisionOption,
     PrepareLimitOption,
+    RuntimeNameOption,
     RuntimeOption,
     ThreadsOption,
     VerifyOption,
@@ -43,6 +44,7 @@ def run(
         ),
     ],
     device: OptionalDeviceOption = None,
+    runtime: RuntimeNameOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -92,6 +94,7 @@ def run(
             model,
             input,
             device,
+            runtime=runtime,
             options=options,
             limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
             dump=dump or (),

@@ -23,7 +23,7 @@ from deployx_edge.model import parse_inputs
 from deployx_edge.processing.steps import step_texts
 from deployx_edge.progress import Phase, Progress, silent
 from deployx_edge.resources import cache_folder
-from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES, own_form_words
+from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES, own_form_words, owner_of
 from deployx_edge.workflows.convert.bundle_key import bundle_key
 from deployx_edge.workflows.convert.models import OpenedModel, TorchOptions, opened_model
 from deployx_edge.workflows.convert.options import BundleOptions
@@ -73,13 +73,15 @@ def make_bundle(
         return _from_bundle(model, output, chosen)
     requests = parse_inputs(chosen.input_shapes)
     with opened_model(
-        model, chosen.torch, requests, runtime=chosen.runtime, progress=progress
+        model, chosen.torch, requests, runtime=chosen.chosen_runtime, progress=progress
     ) as opened:
         if opened.path.suffix not in _FILES:
             raise UsageError(
                 f"{model} is not a model: expected an .onnx file, one of PyTorch's (.pt, .pt2, "
                 f"package.module:factory), {own_form_words()}, or a bundle folder."
             )
+        own = owner_of(opened.path)
+        chosen = replace(chosen, runtime=chosen.runtime or (own.name if own else DEFAULT_RUNTIME))
         if output is not None:
             return _write(opened, output, chosen, progress)
         return _cached(opened, chosen, progress)
@@ -87,9 +89,12 @@ def make_bundle(
 
 def _from_bundle(folder: Path, output: Path | None, options: BundleOptions) -> Bundle:
     bundle = load_bundle(folder)
-    given = replace(
-        options, precision=None, runtime=DEFAULT_RUNTIME, verify=True, accept_unproven=False
-    )
+    if options.runtime not in (None, bundle.runtime):
+        raise UsageError(
+            f"{folder} is a bundle for {bundle.runtime}, not for {options.runtime}.",
+            remedy=f"Give its source model with --runtime {options.runtime}.",
+        )
+    given = replace(options, precision=None, runtime=None, verify=True, accept_unproven=False)
     if given != BundleOptions() or options.precision not in (None, bundle.precision):
         raise UsageError(
             f"{folder} is a bundle already ({bundle.precision}); options that would change it "

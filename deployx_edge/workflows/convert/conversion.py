@@ -52,10 +52,10 @@ class Made:
 
 def check_options(options: BundleOptions) -> None:
     """UsageError for a runtime, a converter or a precision that there is not."""
-    converters = load_runtime(options.runtime).converters()
+    converters = load_runtime(options.chosen_runtime).converters()
     if options.converter is not None and options.converter not in converters:
         raise UsageError(
-            f"The converter for {options.runtime} is {' or '.join(converters)}, "
+            f"The converter for {options.chosen_runtime} is {' or '.join(converters)}, "
             f"not '{options.converter}'."
         )
     if options.precision not in (None, *PRECISIONS):
@@ -63,7 +63,7 @@ def check_options(options: BundleOptions) -> None:
     converter = converter_for(options)
     if options.precision not in (None, *converter.precisions):
         raise UsageError(
-            f"{options.precision} is not available for {options.runtime} by this converter, "
+            f"{options.precision} is not available for {options.chosen_runtime} by this converter, "
             f"which writes {' or '.join(converter.precisions)}."
         )
     if options.keep_float and not converter.keeps_names:
@@ -75,14 +75,14 @@ def check_options(options: BundleOptions) -> None:
     if options.keep_float and options.precision in (None, "fp32") and not converter.halves_fp32:
         raise UsageError(
             "--keep-float is for files of 16 bits; one for "
-            f"{find_runtime(options.runtime).title} in fp32 is fp32 throughout.",
+            f"{find_runtime(options.chosen_runtime).title} in fp32 is fp32 throughout.",
             remedy="Add --precision fp16, or leave it out.",
         )
 
 
 def converter_for(options: BundleOptions) -> Converter:
     """The converter that the options name."""
-    converters = load_runtime(options.runtime).converters()
+    converters = load_runtime(options.chosen_runtime).converters()
     return converters[options.converter or next(iter(converters))]()
 
 
@@ -99,7 +99,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     outputs = source_outputs(source, runs.first)
     postprocessing = source_postprocessing(source, runs.first, options)
     precision = options.precision or "fp32"
-    progress(Stage(text=f"Converting {source.path.name} to {options.runtime} ({precision})"))
+    progress(Stage(text=f"Converting {source.path.name} to {options.chosen_runtime} ({precision})"))
     request = ConversionRequest(
         outputs=outputs,
         precision=precision,
@@ -130,7 +130,7 @@ def from_own(model: Path, options: BundleOptions, progress: Progress) -> Made:
     """Take a runtime's own files as they are."""
     own = owner_of(model)
     assert own is not None
-    if options.runtime != own.name:
+    if options.runtime not in (None, own.name):
         raise UsageError(f"{model} is a model for {own.title}, not for {options.runtime}.")
     progress(Stage(text=f"Loading {model.name} in {own.title}"))
     requests = parse_inputs(options.input_shapes)

@@ -12,11 +12,11 @@ from deployx_edge.graph.links import opset_of
 from deployx_edge.graph.subgraphs import nodes_within
 from deployx_edge.model import InputRequest, parse_inputs
 from deployx_edge.progress import Progress, Stage, silent
-from deployx_edge.runtime import RUNTIMES
+from deployx_edge.runtime import RUNTIMES, find_runtime
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.inspected import Inspected
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx.canonical import CanonicalModel
+from deployx_edge.sources.onnx.canonical import CanonicalModel, canonical
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.onnx.foreign import refuse_foreign
 from deployx_edge.sources.onnx.inspection import (
@@ -36,6 +36,7 @@ from deployx_edge.workflows.convert.samples import read_samples
 def inspect_model(
     model: Path,
     *,
+    runtime: str | None = None,
     input_shapes: Sequence[str] = (),
     samples: Sequence[Path] = (),
     torch: TorchOptions | None = None,
@@ -43,6 +44,7 @@ def inspect_model(
 ) -> Inspection:
     """Look at an ``.onnx`` file or one of PyTorch's models; nothing is written.
 
+    ``runtime`` is the only one to look at, None for all.
     ``samples`` are inputs to find values beyond fp16's range with, beside those made up.
     Raises UsageError or ModelError where it cannot be read or simplified.
     """
@@ -50,11 +52,13 @@ def inspect_model(
     with opened_model(model, torch or TorchOptions(), requests, progress=progress) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{model} is not an .onnx file nor one of PyTorch's models.")
-        return _inspected(opened.path, requests, samples, progress)
+        names = tuple(RUNTIMES) if runtime is None else (find_runtime(runtime).name,)
+        return _inspected(opened.path, names, requests, samples, progress)
 
 
 def _inspected(
     path: Path,
+    names: Sequence[str],
     requests: Mapping[str, InputRequest],
     samples: Sequence[Path],
     progress: Progress,
@@ -65,8 +69,9 @@ def _inspected(
     for note in source.notes:
         progress(Stage(text=note))
     progress(Stage(text=f"Simplifying {path.name}"))
-    found = {name: load_runtime(name).inspect(source, outputs) for name in RUNTIMES}
-    made = next(each.canonical for each in found.values() if each.canonical is not None)
+    found = {name: load_runtime(name).inspect(source, outputs) for name in names}
+    forms = (each.canonical for each in found.values() if each.canonical is not None)
+    made = next(forms, None) or canonical(source)
     progress(Stage(text="Running it for values beyond fp16's range"))
     wide = () if in_reference else _wide(source, samples)
     return Inspection(

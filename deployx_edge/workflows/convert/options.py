@@ -13,7 +13,8 @@ from deployx_edge.workflows.convert.models import TorchOptions
 class BundleOptions:
     """How a bundle is made.
 
-    ``runtime``: one of ``RUNTIMES``, ``converter`` one of its converters (None: the first).
+    ``runtime``: one of ``RUNTIMES``, None for the usual one or what the files already are for;
+    ``converter`` one of its converters (None: the first).
     ``precision``: "fp32", "fp16", "bf16", or None for fp32, or for what the files already are.
     ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes or another shape,
     ``NAME=16000`` for inputs with a fixed value, see ``model.parse_inputs``. ``preprocess`` and
@@ -24,7 +25,7 @@ class BundleOptions:
     layers that stay fp32 where the rest has 16 bits. ``name``: the bundle's, None for the file's.
     """
 
-    runtime: str = DEFAULT_RUNTIME
+    runtime: str | None = None
     precision: str | None = None
     input_shapes: tuple[str, ...] = ()
     preprocess: tuple[str, ...] = ()
@@ -36,3 +37,8 @@ class BundleOptions:
     name: str | None = None
     converter: str | None = None
     torch: TorchOptions = field(default_factory=TorchOptions)
+
+    @property
+    def chosen_runtime(self) -> str:
+        """The runtime that a model is converted for."""
+        return self.runtime or DEFAULT_RUNTIME

@@ -86,14 +86,14 @@ def make_sequence(
     with (
         folder_for(output) as folder,
         opened_model(
-            model, chosen.torch, requests, runtime=chosen.runtime, progress=progress
+            model, chosen.torch, requests, runtime=chosen.chosen_runtime, progress=progress
         ) as opened,
     ):
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{model} cannot be cut: it is neither ONNX nor from PyTorch.")
         parts = partition(load_whole(opened.path, requests), [cut.tensors for cut in parsed])
         source = read_onnx(opened.path, requests)
-        runtimes = _runtimes(source, parts[0], chosen.runtime, parsed, progress)
+        runtimes = _runtimes(source, parts[0], chosen.chosen_runtime, parsed, progress)
         name = safe_name(chosen.name or opened.name)
         sequence = BundleSequence(
             name=name,
@@ -201,7 +201,7 @@ def _make_part(
     chosen = replace(
         options,
         runtime=runtime,
-        precision=options.precision if runtime == options.runtime else None,
+        precision=options.precision if runtime == options.chosen_runtime else None,
         converter=options.converter if options.converter in converters else None,
         input_shapes=tuple(
             f"{name}:{format_shape(array.shape)}" for name, array in given[0].items()

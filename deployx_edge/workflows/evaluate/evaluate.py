@@ -51,6 +51,7 @@ _SAVED = "outputs.json"
 class EvaluationOptions:
     """What is evaluated, and on what.
 
+    A source model is converted for ``runtime``, None for the usual one.
     ``metrics``: names as ``metric_by_name`` takes them; empty for the task's own (top1, map,
     miou). ``preprocess`` and ``postprocess`` are texts or YAML files as for ``convert``, or the
     values themselves, in place of what the bundle says; ``images`` the folder of a list's
@@ -61,6 +62,7 @@ class EvaluationOptions:
     ``verify`` hashes what lies there first; ``force`` runs a model again that took the board down.
     """
 
+    runtime: str | None = None
     metrics: tuple[str, ...] = ()
     output: str | None = None
     preprocess: tuple[str | PreProcessing, ...] = ()
@@ -171,6 +173,7 @@ def _case(
 ) -> _Case:
     preprocess = step_texts(options.preprocess)
     wanted = BundleOptions(
+        runtime=options.runtime,
         input_shapes=input_shapes,
         torch=torch,
         preprocess=() if model.is_dir() else preprocess,

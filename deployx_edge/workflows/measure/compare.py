@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,9 +41,11 @@ from deployx_edge.runtimes.runner import (
 from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.convert.conversion import converted
 from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
 from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.convert.samples import read_samples
 from deployx_edge.workflows.measure.bench import loaded, random_inputs
 from deployx_edge.workflows.measure.run import run
@@ -74,9 +76,10 @@ class Comparison:
 
 def compare(
     first: Path,
-    second: Path,
+    second: Path | None,
     *,
     device: str | None = None,
+    runtime: str | None = None,
     options: RunOptions | None = None,
     samples: Sequence[Path] = (),
     torch: TorchOptions | None = None,
@@ -87,11 +90,12 @@ def compare(
     """Run a model and a bundle made of it on the same inputs, and compare what is between.
 
     ``first`` is an ``.onnx``, one of PyTorch's models, or another bundle; ``second`` a bundle,
-    which runs on ``device`` with ``options``, or here. With ``verify`` all that lies on the
+    which runs on ``device`` with ``options``, or here; None for one that is made of the first, for
+    ``runtime``. With ``verify`` all that lies on the
     device is hashed first. Raises UsageError where they do not belong together or have no
     tensors in common, ModelError or BundleError where one cannot be read or run.
     """
-    bundle = load_bundle(second)
+    bundle = _bundle(first, second, runtime, torch or TorchOptions(), progress)
     chosen = options or RunOptions()
     check_options(bundle.runtime, chosen.named)
     model = converted(bundle)
@@ -115,6 +119,17 @@ def compare(
         warning=place.warning,
         not_finite=tuple(place.broken[:1]),
     )
+
+
+def _bundle(
+    first: Path, second: Path | None, runtime: str | None, torch: TorchOptions, progress: Progress
+) -> Bundle:
+    wanted = BundleOptions(runtime=runtime)
+    if second is None:
+        wanted = replace(wanted, torch=torch)
+    elif not second.is_dir():
+        raise UsageError(f"{second} is not a bundle.", remedy="Leave it out to have one made.")
+    return make_bundle(first if second is None else second, options=wanted, progress=progress)
 
 
 @contextmanager

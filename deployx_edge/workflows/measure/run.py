@@ -143,6 +143,7 @@ def run_anywhere(
     words: Sequence[str],
     device: str | None,
     *,
+    runtime: str | None = None,
     options: RunOptions | None = None,
     limits: Limits | None = None,
     dump: Sequence[str] = (),
@@ -154,7 +155,8 @@ def run_anywhere(
     """Run a model, or a bundle, on a device, or on this computer where there is none.
 
     ``words`` are inputs as ``--input`` takes them: ``.npz`` files, images, and shapes. With
-    ``verify`` all that lies on the board is hashed first.
+    ``verify`` all that lies on the board is hashed first. A model is converted for ``runtime``;
+    without it and without a device the source itself runs.
     """
     shapes, files = split_inputs(words)
     chosen = torch or TorchOptions()
@@ -164,11 +166,10 @@ def run_anywhere(
         with open_runner() as runner:
             found = _run_sequence(load_sequence(model), files, dump, runner)
             return replace(found, not_finite=tuple(broken))
-    if device is None and not model.is_dir():
+    if device is None and runtime is None and not model.is_dir():
         return _run_source(model, shapes, files, dump, chosen, progress)
-    bundle = make_bundle(
-        model, options=BundleOptions(input_shapes=tuple(shapes), torch=chosen), progress=progress
-    )
+    wanted = BundleOptions(runtime=runtime, input_shapes=tuple(shapes), torch=chosen)
+    bundle = make_bundle(model, options=wanted, progress=progress)
     check_options(bundle.runtime, (options or RunOptions()).named)
     inputs = read_arrays(files, bundle.preprocessing, progress)
     check_fixed(inputs, bundle.input_requests())

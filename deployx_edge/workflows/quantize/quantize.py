@@ -41,7 +41,7 @@ def quantize(
     what their scales say.
     """
     model, chosen = resolved(model, options or QuantizeOptions())
-    quantizer = load_runtime(chosen.bundle.runtime).make_quantizer()
+    quantizer = load_runtime(chosen.bundle.chosen_runtime).make_quantizer()
     check_output(output.absolute())
     with open_calibration(model, calibration, chosen, progress=progress) as opened:
         made = quantizer.quantize(opened.material, chosen.int8, progress=progress)

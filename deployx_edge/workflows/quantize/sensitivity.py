@@ -76,7 +76,7 @@ def quantize_by_sensitivity(
     too far.
     """
     model, options = resolved(model, options)
-    runtime = find_runtime(options.bundle.runtime)
+    runtime = find_runtime(options.bundle.chosen_runtime)
     quantizer = load_runtime(runtime.name).make_quantizer().by_layer
     if quantizer is None:
         raise UsageError(
