@@ -75,7 +75,9 @@ IterationsOption = Annotated[
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", metavar="FILE.json", help="Where to write samples and conditions."),
+    typer.Option(
+        "--output", metavar="FILE.json", help="The file that samples and conditions are written to."
+    ),
 ]
 BatchOption = Annotated[
     int, typer.Option("--batch", min=1, help="The number of samples in one run.")

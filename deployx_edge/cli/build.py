@@ -41,8 +41,8 @@ def build(
         typer.Option(
             "--jetpack",
             metavar="5|6",
-            help="For Jetson: the release whose glibc the workers need. "
-            "Default: the sysroot's, else 5.",
+            help="The JetPack release whose glibc a Jetson's workers need; by default the "
+            "sysroot's, else 5.",
         ),
     ] = "",
     sysroot: Annotated[
@@ -50,7 +50,7 @@ def build(
         typer.Option(
             "--sysroot",
             metavar="DIR",
-            help="For Jetson: link workers with what 'sysroot pull' copied from a board.",
+            help="Link a Jetson's workers with what 'sysroot pull' copied from a board.",
         ),
     ] = None,
     jobs: Annotated[

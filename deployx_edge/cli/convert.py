@@ -25,7 +25,10 @@ from deployx_edge.cli.options import (
 from deployx_edge.runtime import GENERAL_RUNTIME
 
 OutputOption = Annotated[
-    Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the bundle is written.")
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FOLDER", help="The folder that the bundle is written to."
+    ),
 ]
 WeightsOption = Annotated[
     str | None,

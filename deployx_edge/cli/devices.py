@@ -62,7 +62,12 @@ def list_devices(
 
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the device.")],
-    uri: Annotated[str, typer.Argument(metavar="URI", help="ssh:user@host[:port], adb:SERIAL, …")],
+    uri: Annotated[
+        str,
+        typer.Argument(
+            metavar="URI", help="The address: ssh:user@host[:port], adb:SERIAL and so on."
+        ),
+    ],
     target: Annotated[
         str | None,
         typer.Option(

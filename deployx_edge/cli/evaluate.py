@@ -51,7 +51,7 @@ DevicesOption = Annotated[
         "--device",
         "-d",
         metavar="NAME|URI[,…]",
-        help="As for bench, several at once; may be repeated. Without it, on this computer.",
+        help="The device to run on, as for bench, or several; without it, this computer.",
         autocompletion=complete_device,
     ),
 ]

@@ -23,8 +23,8 @@ def extract(
         typer.Option(
             "--from",
             metavar="TENSOR|MARK",
-            help="Where it begins: a tensor, or a mark like detector:output. Without: the "
-            "model's inputs.",
+            help="The place where it begins: a tensor, or a mark like detector:output; by "
+            "default the model's inputs.",
         ),
     ] = None,
     end: Annotated[
@@ -32,8 +32,8 @@ def extract(
         typer.Option(
             "--to",
             metavar="TENSOR|MARK",
-            help="Where it ends: a tensor, or a mark like head:input, head[1]:input (of its second "
-            "call) or head:input/boxes. Without: the model's outputs.",
+            help="The place where it ends: a tensor, or a mark like head:input, head[1]:input (of "
+            "its second call) or head:input/boxes; by default the model's outputs.",
         ),
     ] = None,
     json: JsonOption = False,

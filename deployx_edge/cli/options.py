@@ -81,13 +81,13 @@ OptionalDeviceOption = Annotated[
         "--device",
         "-d",
         metavar="NAME|URI",
-        help="As for bench; without it, on this computer.",
+        help="The device to run on, as for bench; without it, this computer.",
         autocompletion=complete_device,
     ),
 ]
 ExportOption = Annotated[
     Path | None,
-    typer.Option("--export", metavar="FILE.svg|html", help="Also draw the result into a file."),
+    typer.Option("--export", metavar="FILE.svg|html", help="Draw the result into a file as well."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 InputShapeOption = Annotated[

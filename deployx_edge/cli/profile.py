@@ -49,7 +49,10 @@ def profile(
     wait: WaitOption = True,
     verify: VerifyOption = False,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE.json", help="Also write it as JSON.")
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE.json", help="Write it as JSON to this file as well."
+        ),
     ] = None,
     export: ExportOption = None,
     json: JsonOption = False,

@@ -68,7 +68,10 @@ def quantize(
     ] = "balanced",
     algorithm: Annotated[
         str | None,
-        typer.Option("--algorithm", help="For activations: minmax, percentile, kl or mse."),
+        typer.Option(
+            "--algorithm",
+            help="How ranges of activations are found: minmax, percentile, kl or mse.",
+        ),
     ] = None,
     equalize: Annotated[
         bool | None,

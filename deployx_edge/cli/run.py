@@ -53,7 +53,7 @@ def run(
     ] = None,
     dump: Annotated[
         list[str] | None,
-        typer.Option("--dump", metavar="TENSOR", help="Also give a tensor inside the model."),
+        typer.Option("--dump", metavar="TENSOR", help="Give a tensor inside the model as well."),
     ] = None,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
