@@ -1,6 +1,6 @@
-"""The agent on ``local:`` against a bare loop in the same worker and ncnn's own Python wheel.
+"""The agent on ``local:`` against a bare loop in the same worker and the runtime's Python wheel.
 
-    .venv/bin/python benchmarks/agent.py [--rounds 5] [--output agent.json]
+    .venv/bin/python benchmarks/agent.py [--runtime ncnn] [--rounds 5] [--output agent.json]
 
 Each round measures every contender once, one after the other, so that a drift of the
 machine hits all alike; what is reported are medians of ratios within a round.
@@ -8,7 +8,7 @@ machine hits all alike; what is reported are medians of ratios within a round.
 - bench: median sample through the agent / median sample of the bare loop (promise: within 2 %)
 - infer, one at a time: round trip − compute (what a call costs beside its computing)
 - infer, pipelined: throughput / throughput of the bare loop (promise: ≥ 0.95 from 5 ms on)
-- wheel: bare loop / the same loop in ncnn's Python wheel (promise: ≤ 1.05)
+- wheel: bare loop / the same loop in the runtime's Python wheel (promise: ≤ 1.05)
 - start: from exec of the agent to its line "ready" (promise: ≤ 100 ms), and what it then holds
   in memory (promise: ≤ 15 MB)
 
@@ -38,7 +38,7 @@ from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
 from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
 from deployx_edge.workflows.boards.session import Session, open_session
-from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.bench import loaded, random_inputs
 from deployx_edge.workflows.measure.link_cost import measure_inferences
 
@@ -67,11 +67,13 @@ class Round:
 
 
 def bare(session: Session, bundle: Bundle, threads: int, iterations: int) -> float:
-    words: list[str | Path] = [session.runtime.worker("ncnn"), "--bare"]
-    for role in ("param", "bin"):
-        words += ["--file", f"{role}={bundle.path(role)}"]
-    for tensor in random_inputs(bundle):
-        words += ["--input", f"{tensor.blob}={'x'.join(map(str, tensor.array.shape))}"]
+    words: list[str | Path] = [session.runtime.worker(bundle.runtime), "--bare"]
+    for file in bundle.files:
+        words += ["--file", f"{file.role}={bundle.path(file.role)}"]
+    for library in session.runtime.libraries(bundle.runtime):
+        words += ["--library", session.runtime.folder / library.name]
+    for text in _inputs(bundle):
+        words += ["--input", text]
     words += ["--threads", str(threads), "--warmup", "10", "--iterations", str(iterations)]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     return median(int(line) for line in done.stdout.split())
@@ -79,24 +81,16 @@ def bare(session: Session, bundle: Bundle, threads: int, iterations: int) -> flo
 
 def wheel(bundle: Bundle, threads: int, iterations: int) -> float:
     """The same loop in a process of its own: two OpenMP runtimes in one would disturb."""
-    code = Path(__file__).with_name("wheel_loop.py")
-    shapes = [f"{t.blob}={'x'.join(map(str, t.array.shape))}" for t in random_inputs(bundle)]
-    done = subprocess.run(
-        [
-            sys.executable,
-            code,
-            bundle.path("param"),
-            bundle.path("bin"),
-            str(threads),
-            str(iterations),
-            bundle.outputs[0].blob,
-            *shapes,
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    code = Path(__file__).with_name(f"{bundle.runtime}_loop.py")
+    files = [bundle.path(file.role) for file in bundle.files]
+    outputs = [bundle.outputs[0].blob] if bundle.runtime == "ncnn" else []
+    words = [code, *files, str(threads), str(iterations), *outputs, *_inputs(bundle)]
+    done = subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True)
     return median(int(line) for line in done.stdout.split())
+
+
+def _inputs(bundle: Bundle) -> list[str]:
+    return [f"{t.blob}={'x'.join(map(str, t.array.shape))}" for t in random_inputs(bundle)]
 
 
 def pipelined(session: Session, bundle: Bundle, model_id: str, iterations: int) -> float:
@@ -192,7 +186,7 @@ def measure_start(agent_path: Path, rounds: int) -> dict[str, Any]:
     return result
 
 
-def models(folder: Path) -> list[tuple[str, Callable[[], Bundle], int]]:
+def models(folder: Path, options: BundleOptions) -> list[tuple[str, Callable[[], Bundle], int]]:
     import onnx
     from random_network import random_network
 
@@ -200,16 +194,21 @@ def models(folder: Path) -> list[tuple[str, Callable[[], Bundle], int]]:
 
     def large() -> Bundle:
         onnx.save(random_network(), network)
-        return make_bundle(network)
+        return make_bundle(network, options=options)
 
     return [
-        ("digits_cnn", lambda: make_bundle(ROOT / "examples/digits/digits_cnn.onnx"), 2000),
+        (
+            "digits_cnn",
+            lambda: make_bundle(ROOT / "examples/digits/digits_cnn.onnx", options=options),
+            2000,
+        ),
         ("random_network", large, 60),
     ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--runtime", default="ncnn")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--output", type=Path, default=Path("benchmark-agent.json"))
@@ -219,10 +218,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = [
             measure(name, make(), threads, arguments.rounds, iterations)
-            for name, make, iterations in models(Path(folder))
+            for name, make, iterations in models(
+                Path(folder), BundleOptions(runtime=arguments.runtime)
+            )
             for threads in arguments.threads
         ]
-    arguments.output.write_text(json.dumps({"start": start, "models": results}, indent=1) + "\n")
+    document = {"runtime": arguments.runtime, "start": start, "models": results}
+    arguments.output.write_text(json.dumps(document, indent=1) + "\n")
     print(f"written: {arguments.output}")
 
 

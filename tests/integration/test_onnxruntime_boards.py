@@ -71,8 +71,9 @@ def test_the_outputs_are_those_of_this_computer(
             if array.dtype.kind != "f":
                 np.testing.assert_array_equal(found[output], array)
             else:
-                # A sum that is rounded to the next code of int8 is a whole step away.
-                step = {"int8": 0.05, "halves": 5e-3}.get(name, 1e-5)
+                # A sum that is rounded to the next code of int8 is a whole step away; processors
+                # with half floats compute in them.
+                step = {"int8": 0.05, "halves": 0.02}.get(name, 1e-5)
                 np.testing.assert_allclose(found[output], array, rtol=1e-5, atol=step)
 
 
@@ -85,9 +86,9 @@ def test_a_bench_and_a_profile_tell_what_ran(
     assert len(result.bench.samples_ns) == 8
     assert precision in {count.precision for count in result.bench.precisions}
     found = profile(board, bundles[name], warmup=1, iterations=3)
-    layers = {layer.type: layer for layer in found.profile.layers}
-    conv = layers["Conv" if name == "cnn" else "QLinearConv"]
-    assert conv.precision == precision
+    # What is fused with its activation has another name.
+    convolutions = [layer for layer in found.profile.layers if "Conv" in layer.type]
+    assert {layer.precision for layer in convolutions} == {precision}
     assert all(len(layer.samples_ns) == 3 for layer in found.profile.layers)
     whole = sum(np.median(layer.samples_ns) for layer in found.profile.layers)
     assert 0 < whole < 3 * np.median(found.profile.whole_ns) + 1e6

@@ -8,10 +8,11 @@ import pytest
 
 from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
 from deployx_edge.device import Device
-from deployx_edge.errors import AgentError, UnfitDeviceError, UsageError
+from deployx_edge.errors import AgentError, MissingToolError, UnfitDeviceError, UsageError
+from deployx_edge.target import find_target
 from deployx_edge.transport.adb.android import read_facts
 from deployx_edge.workflows.boards.lease import LeaseEntry, busy, owner, parse_entry
-from deployx_edge.workflows.boards.preflight import check_fit, check_system
+from deployx_edge.workflows.boards.preflight import check_emulation, check_fit, check_system
 from tests.unit.models.bundles import written
 from tests.unit.report.results import BOARD
 
@@ -132,6 +133,22 @@ def test_weights_beyond_the_board_s_memory_are_refused(tmp_path):
 def test_a_runtime_that_was_not_built_is_refused_by_name(tmp_path):
     with pytest.raises(UsageError, match=r"no worker for 'ncnn'.*dx-worker-tensorrt"):
         check_fit(board(), built(runtime="tensorrt"), written(tmp_path), device="pi")
+    bundle = replace(written(tmp_path), runtime="tensorrt")
+    with pytest.raises(UsageError, match=r"boards of linux-arm64 have ncnn, .* not tensorrt"):
+        check_fit(board(), built(), bundle, device="pi")
+
+
+def test_without_the_target_s_libraries_no_dynamic_worker_runs_under_our_qemu(tmp_path):
+    bundle, dynamic = written(tmp_path), built(libc="GLIBC_2.28")
+    agent, worker = dynamic.files
+    dynamic = replace(dynamic, files=(agent, replace(worker, needed=("libc.so.6", "libm.so.6"))))
+    (tmp_path / "there" / "lib").mkdir(parents=True)
+    (tmp_path / "there" / "lib" / "libc.so.6").touch()
+    target = replace(find_target("linux-arm64"), qemu_libraries=str(tmp_path / "there"))
+    check_emulation((), target, dynamic, bundle, device="pi")
+    check_emulation(("qemu",), target, built(), bundle, device="pi")
+    with pytest.raises(MissingToolError, match=r"dx-worker-ncnn needs libm\.so\.6 in .*/there/lib"):
+        check_emulation(("qemu",), target, dynamic, bundle, device="pi")
 
 
 ID = "0123456789abcdef"

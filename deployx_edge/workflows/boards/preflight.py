@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
-from deployx_edge.errors import MissingToolError, UnfitDeviceError
+from deployx_edge.errors import MissingToolError, UnfitDeviceError, UsageError
 from deployx_edge.measurement.values import BoardDescription
-from deployx_edge.target import Target
+from deployx_edge.target import Target, find_target, targets
 from deployx_edge.transport.adb.android import AndroidFacts
 from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY, missing_libraries
 from deployx_edge.units import size
@@ -26,9 +26,10 @@ _NEEDED_GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
 def check_fit(board: BoardDescription, runtime: Runtime, bundle: Bundle, *, device: str) -> None:
     """UnfitDeviceError, with both sides named, where the board cannot run the bundle.
 
-    UsageError where the target's build has no worker for the bundle's runtime. What the board
+    UsageError where the target has no worker for the bundle's runtime. What the board
     does not tell (an emulated one has no memory of its own) is not held against it.
     """
+    _check_runtime(find_target(runtime.target_id), bundle, device)
     files = runtime.of_worker(bundle.runtime)
     misfits = (libc_misfit(board, file) for file in files)
     complaint = next(filter(None, misfits), None) or _memory_misfit(board, bundle)
@@ -36,6 +37,18 @@ def check_fit(board: BoardDescription, runtime: Runtime, bundle: Bundle, *, devi
         raise UnfitDeviceError(
             f"{bundle.name} cannot run on {device}: {complaint[0]}.", remedy=complaint[1]
         )
+
+
+def _check_runtime(target: Target, bundle: Bundle, device: str) -> None:
+    if bundle.runtime in target.runtimes:
+        return
+    having = [other.id for other in targets().values() if bundle.runtime in other.runtimes]
+    raise UsageError(
+        f"{bundle.name} cannot run on {device}: boards of {target.id} have "
+        f"{', '.join(target.runtimes)}, not {bundle.runtime}.",
+        remedy=f"Convert it with --runtime {target.runtimes[0]}."
+        + (f" {bundle.runtime} runs on {', '.join(having)}." if having else ""),
+    )
 
 
 def check_emulation(

@@ -1,6 +1,6 @@
 """ncnn's Python wheel, timed as the worker times itself: one nanosecond sample a line.
 
-wheel_loop.py PARAM BIN THREADS ITERATIONS OUTPUT INPUT=D0xD1x…
+ncnn_loop.py PARAM BIN THREADS ITERATIONS OUTPUT INPUT=D0xD1x…
 """
 
 from __future__ import annotations

@@ -1,0 +1,34 @@
+"""Every runtime on this computer as a board: the last step of docs/adding-a-runtime.md."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deployx_edge.device import Device
+from deployx_edge.measurement.values import BenchPlan
+from deployx_edge.resources import host_target_id
+from deployx_edge.runtime import RUNTIMES
+from deployx_edge.target import find_target
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.measure.bench import bench, profile
+from deployx_edge.workflows.measure.run import run, run_bundle_here
+from tests.integration.test_cli import DIGITS
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_runtime_measures_and_computes_the_digits(runtime: str) -> None:
+    assert runtime in find_target(host_target_id()).runtimes
+    bundle = make_bundle(DIGITS, options=BundleOptions(runtime=runtime))
+    image = {"image": np.random.default_rng(0).random((2, 1, 8, 8), dtype=np.float32)}
+    with open_session(Device(name="here", uri="local:")) as session:
+        found = run(session, bundle, image)
+        (result,) = bench(session, bundle, plan=BenchPlan(warmup=1, iterations=5))
+        layers = profile(session, bundle, warmup=1, iterations=2).profile.layers
+    wanted = run_bundle_here(bundle, image)
+    np.testing.assert_allclose(found["scores"], wanted["scores"], rtol=1e-4, atol=1e-4)
+    assert len(result.bench.samples_ns) == 5
+    # What a runtime tells of its layers, it tells of those that it ran.
+    assert all(len(layer.samples_ns) == 2 for layer in layers)
+    assert all(layer.precision in (None, "", "fp32") for layer in layers)
