@@ -136,6 +136,10 @@ class TensorComparison:
         self._differences = Differences(kept=kept)
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
+    def know(self, kept: NDArray[Any]) -> None:
+        """See ``Differences.know``."""
+        self._differences.know(kept)
+
     def add(self, wanted: Array, found: Array) -> None:
         """Take in what one input gives on both sides; the batch axis is a part of the tensors.
 

@@ -73,12 +73,18 @@ class Differences:
         self._errors: NDArray[np.float64] | None = None  # sums of squares by slice
         self._elements = 0
         self._squares = 0.0
+        self._known: list[NDArray[np.float32 | np.float64]] = []
         self._wanted: list[NDArray[np.float32 | np.float64]] = []
         self._found: list[NDArray[np.float32 | np.float64]] = []
         self._centred: NDArray[np.float64] | None = None
         self.largest_error = 0.0
         self.is_finite = True
         self.has_slices = False
+
+    def know(self, kept: NDArray[np.float32 | np.float64]) -> None:
+        """Take in what ``kept_elements`` gave of the reference on one more input: how it varies."""
+        self._known.append(kept)
+        self._centred = None
 
     def add(self, wanted: Array, found: Array | Values) -> None:
         """Take in one input; ``found`` has the elements of ``wanted``, in its order.
@@ -180,14 +186,21 @@ class Differences:
         """Of both sides, after the mean over the inputs is taken off each."""
         import numpy as np
 
-        first, second = self._deviation(), _centred(self._found)
+        first, second = _centred(self._wanted), _centred(self._found)
         norm = _rms(first) * _rms(second)
         return float(np.vdot(first, second)) / first.size / norm if norm > 0.0 else 0.0
 
     def _deviation(self) -> NDArray[np.float64]:
         if self._centred is None:
-            self._centred = _centred(self._wanted)
+            self._centred = _centred([*self._known, *self._wanted])
         return self._centred
+
+
+def kept_elements(array: Array, most: int) -> NDArray[np.float32 | np.float64]:
+    """Those of a tensor by which it is told how much it varies, ``most`` where it is large."""
+    rows = _rows(array)
+    kept: NDArray[Any] = rows[:, :, :: _step(rows, most)].copy()
+    return kept
 
 
 def ratio(error: float, scale: float) -> float:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from deployx_edge.errors import ModelError
 
 
-def open_model(model: bytes | str, *, folder: Path | None = None, optimized: bool = False) -> Any:
+def open_model(
+    model: bytes | str,
+    *,
+    folder: Path | None = None,
+    optimized: bool = False,
+    keeps_memory: bool = False,
+) -> Any:
     """A session for a model, given as its bytes or its path; ONNX Runtime's errors pass.
 
     ``folder`` is where the external data of a model in bytes lies; it is mapped, not copied.
     The graph runs as it stands, node by node: what a model computes must not depend on
     optimisations of the graph, which were seen to be wrong (ONNX Runtime 1.31.1 drops a Pad
     before a MaxPool). ``optimized`` is for ONNX Runtime as the runtime that is under test.
+    ``keeps_memory``: what tensors lay in serves those of the next run, of whichever such session.
     """
     import onnxruntime
 
@@ -26,6 +34,9 @@ def open_model(model: bytes | str, *, folder: Path | None = None, optimized: boo
     # of several sessions held several times what a run needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False
+    if keeps_memory:
+        _keep_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if folder is not None:
@@ -38,6 +49,23 @@ def open_model(model: bytes | str, *, folder: Path | None = None, optimized: boo
         providers=["CPUExecutionProvider"],
         enable_fallback=0,  # it would print to standard output and try the same again
     )
+
+
+@cache
+def _keep_memory() -> None:
+    """One arena for all sessions that want it: pages of a large tensor cost as much as half of a
+    convolution that fills it. It grows by what is asked for, not by powers of two."""
+    import onnxruntime
+
+    sizes = {"max_mem": 0, "arena_extend_strategy": 1}
+    sizes |= {"initial_chunk_size_bytes": -1, "max_dead_bytes_per_chunk": -1}
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu",
+        onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+        0,
+        onnxruntime.OrtMemType.DEFAULT,
+    )
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg(sizes))
 
 
 def open_with_outputs(path: Path, names: Sequence[str]) -> Any:

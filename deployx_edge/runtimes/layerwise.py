@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import IntermediateCheck
 from deployx_edge.comparison import LIMITS, LayerCheck, Limits, TensorComparison
@@ -19,10 +19,12 @@ from deployx_edge.sources.onnx.file import OnnxSource
 from deployx_edge.sources.onnx.walk import SourceWalk
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from deployx_edge.model import Array
 
 # Elements of a tensor that are kept of each input: of 500 tensors 32 MB.
-_KEPT = 2**14
+KEPT = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +76,18 @@ class LayersComparison:
 
     def __init__(self, producers: Mapping[str, Producer]) -> None:
         self._producers = producers
-        self._tensors = {name: TensorComparison(name, kept=_KEPT) for name in producers}
+        self._tensors = {name: TensorComparison(name, kept=KEPT) for name in producers}
         self._names: dict[str, list[str]] = {}
         for name, producer in producers.items():
             self._names.setdefault(producer.blob, []).append(name)
+
+    def know(self, kept: Mapping[str, NDArray[Any]]) -> None:
+        """Take in elements of the reference's tensors on an input that is not compared.
+
+        See ``kept_elements``, with ``KEPT``.
+        """
+        for name in kept.keys() & self._tensors.keys():
+            self._tensors[name].know(kept[name])
 
     def add(
         self,

@@ -9,8 +9,8 @@ sums that cancel, and differ by rounding. Each such tensor is computed again by 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import OutputCheck, Verification
 from deployx_edge.comparison import LEAST_INPUTS, LIMITS, LayerCheck, Limits, coarser
@@ -28,6 +28,8 @@ from deployx_edge.runtimes.verification import SKIP, OutputsComparison
 from deployx_edge.sources.onnx.walk import SourceWalk, Watch, watch_nothing
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from deployx_edge.model import Array
     from deployx_edge.runtimes.runner import Producer
 
@@ -41,7 +43,8 @@ class ProofRequest:
 
     ``inner`` are the places of those ``inputs`` on which all that is inside is compared too, and
     ``telling`` of those on which is looked for what half floats cannot hold.
-    ``known`` are outputs of the source that are known already, by place. ``watch`` is shown the
+    ``known`` are outputs of the source that are known already, by place; ``elements`` those of its
+    tensors inside that were kept then (see ``kept_elements``). ``watch`` is shown the
     source's tensors, ``progress`` how many of the inputs are done. ``doubts`` see ``verify``.
     """
 
@@ -49,6 +52,7 @@ class ProofRequest:
     inner: Collection[int]
     telling: Collection[int]
     known: Mapping[int, Mapping[str, Array]]
+    elements: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     watch: Watch = watch_nothing
     progress: Callable[[int], None] = lambda done: None
     accept_unproven: bool = False
@@ -84,6 +88,7 @@ class _Comparison:
         self._outputs = OutputsComparison(model, self._limits, least=least)
         self._producers = self._find_producers()
         self._layers = LayersComparison(self._producers)
+        self._layers.know(request.elements)
 
     def verification(self) -> Verification:
         for place, arrays in enumerate(self._request.inputs):

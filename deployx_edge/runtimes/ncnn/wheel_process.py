@@ -88,8 +88,7 @@ class _Child:
             else:
                 for blob in request["blobs"]:
                     # What is asked for in the order of the layers is let go once it is used.
-                    self._show(blob, extracted(extractor, blob))
-                    self._clear()
+                    self._show(blob, self._extracted(extractor, blob))
         found = {} if self._sums is None else self._sums.found
         self._say({"done": True, **found})
 
@@ -99,7 +98,7 @@ class _Child:
         for layer in sums.layers:
             for blob in layer["tops"]:
                 try:
-                    array = extracted(extractor, blob)
+                    array = self._extracted(extractor, blob)
                 except _RefusedError:  # nobody reads it, or it is told where it is wanted
                     if blob in wanted:
                         raise
@@ -108,11 +107,10 @@ class _Child:
                 if blob in wanted:
                     self._show(blob, array)
                 del array
-                self._clear()
 
-    def _clear(self) -> None:
-        for pool in self._pools:
-            pool.clear()
+    def _extracted(self, extractor: Any, blob: str) -> Any:
+        """See ``extracted``; where memory counts, in what a blob lay in that is over."""
+        return extracted(extractor, blob, self._net.opt if self._pools else None)
 
     def _show(self, blob: str, array: Any) -> None:
         self._say({"blob": blob, "shape": array.shape}, array)
@@ -129,12 +127,18 @@ class _Child:
         return ncnn.Mat(array, batch_index=0 if entry["batched"] else 233).clone()
 
 
-def extracted(extractor: Any, blob: str) -> Any:
+def extracted(extractor: Any, blob: str, option: Any = None) -> Any:
     """A blob of a run as float32, in ncnn's dimensions; an error where there is none.
 
-    It may look into ncnn's memory, where channels do not follow each other at once.
+    It may look into ncnn's memory, where channels do not follow each other at once. With the
+    net's ``option`` its allocator is used, which ncnn does not do: new pages for each blob.
     """
-    code, mat = extractor.extract(blob)
+    code, mat = extractor.extract(blob, 0 if option is None else 1)
+    if option is not None and mat.elembits() != 32:
+        code, mat = extractor.extract(blob)
+    elif option is not None and mat.elempack > 1:
+        packed, mat = mat, ncnn.Mat()
+        ncnn.convert_packing(packed, mat, 1, option)
     if code != 0:
         raise _RefusedError(f"ncnn could not compute the output blob '{blob}' (code {code})")
     if mat.dims == 0:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _ROUNDING = {16: "bf16", 10: "fp16"}
 # Tensors of one part, where a node does not make more by itself.
 _MOST_BYTES = 2**26
+# Where a run makes more, there is neither time nor memory for all that others are given.
+GIANT_BYTES = 2**30
 # Initializers of fewer bytes may decide on shapes; larger ones are weights.
 _SMALL = 2**12
 
@@ -65,6 +67,7 @@ class SourceWalk:
         self._source = source
         self._model = prepared(source, external=False)
         self._most_bytes = most_bytes
+        self._is_giant = False
 
     @property
     def source(self) -> OnnxSource:
@@ -111,10 +114,14 @@ class SourceWalk:
 
     def run(self, arrays: Mapping[str, Array], watch: Watch = watch_nothing) -> dict[str, Array]:
         """The model's outputs by name; ``watch`` is shown every tensor as it comes."""
+        import numpy as np
+
         outputs: dict[str, Array] = {}
         for part in self.tensors(arrays):
             watch(part)
-            outputs.update({name: part[name] for name in self._source.output_names if name in part})
+            found = {name: part[name] for name in self._source.output_names if name in part}
+            # What is held for long is not to lie in memory that serves the next run.
+            outputs |= {n: np.copy(each) for n, each in found.items()} if self._is_giant else found
         return {name: outputs[name] for name in self._source.output_names}
 
     @cached_property
@@ -159,6 +166,7 @@ class SourceWalk:
         if self.tensor_bytes <= self._most_bytes:
             return (self._whole,)
         del self._whole  # and its session
+        self._is_giant = self.tensor_bytes > GIANT_BYTES
         return self._parts_of(self._groups(list(self._model.graph.node)))
 
     def _parts_of(self, groups: list[list[onnx.NodeProto]]) -> tuple[_Part, ...]:
@@ -229,7 +237,11 @@ class SourceWalk:
         )
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(makes))
         try:
-            return open_model(model.SerializeToString(), folder=self._source.data_folder)
+            return open_model(
+                model.SerializeToString(),
+                folder=self._source.data_folder,
+                keeps_memory=self._is_giant,
+            )
         except Exception as error:  # its exceptions share no other base
             raise refusal(self._source.path.name, error) from error
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import Verification
 from deployx_edge.comparison import LIMITS, coarser, structured_inputs, telling_inputs
+from deployx_edge.differences import kept_elements
 from deployx_edge.errors import VerificationError
 from deployx_edge.model import PreProcessing, at_sizes
 from deployx_edge.progress import Progress, Share, Stage
@@ -23,21 +25,24 @@ from deployx_edge.runtimes.converter import (
     Converter,
     HalfOverflows,
 )
+from deployx_edge.runtimes.layerwise import KEPT
 from deployx_edge.runtimes.proof import Proof, ProofRequest, prove
 from deployx_edge.runtimes.runner import run_converted
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.onnx.file import OnnxSource
 from deployx_edge.sources.onnx.value_ranges import ValueRanges, WideTensor
-from deployx_edge.sources.onnx.walk import SourceWalk
+from deployx_edge.sources.onnx.walk import GIANT_BYTES, SourceWalk
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from deployx_edge.model import Array
 
     InputSets = Sequence[Mapping[str, Array]]
 
 # Where a run makes more bytes, comparing would cost more than converting: fewer inputs have to do.
 # Of the made-up ones normal and smooth noise, and something like an image.
-_MADE_UP = ((2**25, range(6)), (2**30, (1, 4, 5)))
+_MADE_UP = ((2**25, range(6)), (GIANT_BYTES, (1, 4, 5)))
 _FEWEST = (1, 5)
 _LARGE = 3
 # Of the made-up inputs, the last so many show what is inside.
@@ -60,13 +65,22 @@ class SourceRuns:
         places = next((places for most, places in _MADE_UP if size <= most), _FEWEST)
         made_up = structured_inputs(source.inputs, preprocessing, places=places)
         self._is_large = len(made_up) <= _LARGE
+        self._is_giant = size > GIANT_BYTES
         self.inputs: InputSets = (*samples, *made_up)
         self.samples = len(samples)
         self.ranges = ValueRanges()
         # All that is inside is compared on the others, for which they run once more.
         made_up_ones = range(self.samples, len(self.inputs))
         self.seen = next((at for at in made_up_ones if at not in self.inner), self.samples)
-        self.first = self.walk.run(self.inputs[self.seen], self.ranges.take)
+        # Elements of the tensors in that run, where all that is inside is compared on one other.
+        self.elements: dict[str, NDArray[Any]] = {}
+        self.first = self.walk.run(self.inputs[self.seen], self._watch_first)
+
+    def _watch_first(self, tensors: Mapping[str, Array]) -> None:
+        self.ranges.take(tensors)
+        if self._is_giant:
+            numbers = {n: array for n, array in tensors.items() if array.dtype.kind in "biuf"}
+            self.elements |= {name: kept_elements(each, KEPT) for name, each in numbers.items()}
 
     @property
     def source(self) -> OnnxSource:
@@ -75,11 +89,16 @@ class SourceRuns:
 
     @property
     def inner(self) -> frozenset[int]:
-        """The places of the inputs on which all that is inside is compared."""
+        """The places of the inputs on which all that is inside is compared.
+
+        Of giants that is one, which is looked at for what half floats cannot hold, too.
+        """
+        if self._is_giant:
+            return self.telling_places
         last = len(self.inputs) - _INNER
         return frozenset((*range(last, len(self.inputs)), *range(min(self.samples, 1))))
 
-    @property
+    @cached_property
     def telling(self) -> InputSets:
         """The inputs with the largest values, on which sums inside layers are looked at."""
         return telling_inputs(self.inputs, 1) if self._is_large else telling_inputs(self.inputs)
@@ -202,6 +221,7 @@ class _Proofs:
             inner=runs.inner,
             telling=runs.telling_places,
             known={runs.seen: runs.first},
+            elements=runs.elements,
             watch=runs.ranges.take,
             progress=lambda done: self._progress(Share(done=done, total=count, of="inputs")),
             accept_unproven=self._accept_unproven,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,44 @@ def test_tensors_come_in_pieces_as_they_come_whole(tmp_path: Path, is_large: boo
     assert np.array_equal(pieces["b"][0], whole["b"].reshape(-1)[:100])
     assert np.array_equal(np.concatenate(pieces["y"]), whole["y"].reshape(-1))
     assert np.ptp(whole["b"]) > 0.0
+
+
+@pytest.mark.parametrize(("precision", "most"), [("fp32", 1e-5), ("fp16", 2e-2)])
+def test_where_memory_counts_values_are_the_same(
+    tmp_path: Path, precision: str, most: float
+) -> None:
+    """Blobs of 1, 4, 8 and 16 channels side by side, asked for and not, one run after the other."""
+    sizes = (3, 16, 8, 12, 5)
+    nodes, given = [], []
+    for index, (before, behind) in enumerate(pairwise(sizes)):
+        read, name = ("x", "a0", "a1", "a2", "y")[index : index + 2]
+        nodes.append(helper.make_node("Conv", [read, f"w{index}"], [name], name, pads=[1] * 4))
+        given.append(weights(f"w{index}", behind, before, 3, 3))
+    made = model(nodes, {"x": (1, 3, 40, 50)}, {"y": (1, 5, 40, 50)}, given)
+    path = save(made, tmp_path / "m.onnx")
+    bundle = make_bundle(
+        path, tmp_path / "bundle", BundleOptions(verify=False, precision=precision)
+    )
+    random = np.random.default_rng(4)
+    inputs = [random.standard_normal((1, 3, 40, 50)).astype(np.float32) for _ in range(2)]
+    found = []
+    for is_large in (False, True):
+        files = NcnnModel(
+            param=bundle.path("param"),
+            bin=bundle.path("bin"),
+            precision=precision,
+            is_large=is_large,
+        )
+        with NcnnProcess(files) as process:
+            ready = [to_runtime_arrays(bundle.inputs, {"x": values}) for values in inputs]
+            found.append(
+                [
+                    {blob: each.whole() for blob, each in process.run(arrays, blobs)}
+                    for arrays in ready
+                    for blobs in (["y"], ["a0", "a2", "y"])
+                ]
+            )
+    for plain, saving in zip(*found, strict=True):
+        assert plain.keys() == saving.keys()
+        for blob, wanted in plain.items():
+            np.testing.assert_allclose(saving[blob], wanted, atol=most * float(np.ptp(wanted)))

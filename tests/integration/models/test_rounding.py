@@ -6,7 +6,7 @@ right if their layer makes of its input what the source's does; what is wrong mu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,11 @@ from deployx_edge.errors import VerificationError
 from deployx_edge.runtimes import ncnn as ncnn_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel
 from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
+from deployx_edge.runtimes.runner import Arrays
+from deployx_edge.sources.onnx import walk
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
+from deployx_edge.sources.onnx.walk import SourceWalk
+from deployx_edge.workflows.convert import proving
 from deployx_edge.workflows.convert.bundle import make_bundle
 from tests.integration.models.onnx_models import (
     constant,
@@ -114,6 +118,38 @@ def test_an_output_that_only_rounding_moves_is_right(tmp_path: Path, gain: float
     make_bundle(save(large_logits(gain), tmp_path / "m.onnx"), tmp_path / "b")
 
 
+@pytest.fixture(params=[False, True], ids=["small", "giant"])
+def is_giant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether models are taken for such whose tensors are a gigabyte."""
+    if request.param:
+        monkeypatch.setattr(proving, "_MADE_UP", ())
+        monkeypatch.setattr(proving, "GIANT_BYTES", 0)
+        monkeypatch.setattr(walk, "GIANT_BYTES", 0)
+    return bool(request.param)
+
+
+def test_of_a_giant_the_source_runs_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_giant: bool
+) -> None:
+    """Each run is compared; the first one, which tells what the outputs are, as well."""
+    runs: list[int] = []
+    tensors = SourceWalk.tensors
+
+    def counted(self: SourceWalk, arrays: Arrays) -> Iterator[dict[str, np.ndarray]]:
+        runs.append(1)
+        return tensors(self, arrays)
+
+    monkeypatch.setattr(SourceWalk, "tensors", counted)
+    found = make_bundle(save(same_sums_twice(1.0), tmp_path / "m.onnx"), tmp_path / "b")
+    verification = found.provenance.verification
+    assert verification.inputs == (2 if is_giant else 6)
+    assert verification.intermediates is not None
+    assert verification.intermediates.compared == 4
+    assert verification.intermediates.unproven == 0
+    # Once more for what is judged alone.
+    assert len(runs) - verification.inputs <= verification.inputs
+
+
 class _Mutating(NativeConverter):
     """Converts the model with one initializer scaled."""
 
@@ -143,6 +179,7 @@ def test_what_is_wrong_still_shows(
     gain: float,
     what: str,
     factor: float,
+    is_giant: bool,
 ) -> None:
     monkeypatch.setattr(ncnn_runtime, "converters", lambda: {"native": _Mutating})
     monkeypatch.setattr(_Mutating, "what", what)
@@ -154,7 +191,7 @@ def test_what_is_wrong_still_shows(
 
 @pytest.mark.parametrize("size", [1e-6, 1e-12])
 def test_a_tiny_tensor_that_is_wrong_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: float, is_giant: bool
 ) -> None:
     """Its layer is off by 5 %, which no output can tell."""
 

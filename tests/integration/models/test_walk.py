@@ -9,7 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from deployx_edge.comparison import structured_inputs
 from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.onnx import walk as walk_of
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
 from deployx_edge.sources.onnx.walk import SourceWalk
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
@@ -70,6 +72,20 @@ def test_parts_give_what_the_whole_gives(tmp_path: Path, made: object, most_byte
     assert list(walk.run(arrays)) == list(outputs)
     for name, array in walk.run(arrays).items():
         assert np.array_equal(array, outputs[name])
+
+
+def test_outputs_outlive_the_runs_behind_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the memory of one run serves the next."""
+    monkeypatch.setattr(walk_of, "GIANT_BYTES", 0)
+    source = read_onnx(save(small_cnn(), tmp_path / "m.onnx"), {})
+    first, second = structured_inputs(source.inputs)[:2]
+    opened, plain = SourceWalk(source, most_bytes=1), Reference(source)
+    found = [opened.run(arrays) for arrays in (first, second, first)]
+    for arrays, given in zip((first, second, first), found, strict=True):
+        for name, wanted in plain.run(arrays).items():
+            np.testing.assert_allclose(given[name], wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_bytes_are_those_of_all_tensors(tmp_path: Path) -> None:

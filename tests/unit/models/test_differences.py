@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from deployx_edge.differences import BEYOND, Differences, WholeValues, ratio
+from deployx_edge.differences import BEYOND, Differences, WholeValues, kept_elements, ratio
 
 
 def added(kept: int, wanted: list[np.ndarray], found: list[np.ndarray]) -> Differences:
@@ -21,6 +21,18 @@ def pairs(shape: tuple[int, ...], error: float) -> tuple[list[np.ndarray], list[
     random = np.random.default_rng([7, *shape])
     wanted = [random.standard_normal(shape).astype(np.float32) + 3 for _ in range(3)]
     return wanted, [a + np.float32(error) * random.standard_normal(shape) for a in wanted]
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (1, 4, 60, 60)])
+def test_what_is_known_of_other_inputs_tells_how_a_tensor_varies(shape: tuple[int, ...]) -> None:
+    wanted, found = pairs(shape, 0.01)
+    both, one = added(500, wanted[:2], found[:2]), added(500, wanted[1:2], found[1:2])
+    assert one.variation == 0.0
+    one.know(kept_elements(wanted[0], 500))
+    assert one.variation == pytest.approx(both.variation)
+    assert one.slice_variations() == pytest.approx(both.slice_variations())
+    error = np.abs(np.asarray(found[1], np.float64) - wanted[1]).max()
+    assert one.largest_error == pytest.approx(error, rel=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (1, 9), (2, 3, 4), (1, 4, 6, 6), (3, 1, 700, 801)])
