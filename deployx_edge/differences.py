@@ -186,7 +186,8 @@ class Differences:
         """Of both sides, after the mean over the inputs is taken off each."""
         import numpy as np
 
-        first, second = _centred(self._wanted), _centred(self._found)
+        first = _centred(self._wanted) if self._known else self._deviation()
+        second = _centred(self._found)
         norm = _rms(first) * _rms(second)
         return float(np.vdot(first, second)) / first.size / norm if norm > 0.0 else 0.0
 

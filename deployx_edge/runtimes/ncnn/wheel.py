@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -109,7 +109,7 @@ class NcnnProcess:
                 "precision": self._model.precision,
                 "is_large": self._model.is_large,
                 "threads": min(4, free_cores()),
-                "layers": [asdict(layer) for layer in self._model.layers],
+                "layers": [vars(layer) for layer in self._model.layers],
             }
             with self._watched():
                 self._send(json.dumps(job).encode() + b"\n")
