@@ -13,6 +13,9 @@ from deployx_edge.sources.onnx.walk import SourceWalk
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# What stays in the processor's cache between two looks at it: 1 MiB of float32.
+_BLOCK = 2**18
+
 
 @dataclass(frozen=True, kw_only=True)
 class WideTensor:
@@ -67,6 +70,12 @@ def wide_tensors(
 
 
 def _peak(array: NDArray[Any]) -> float:
+    """Of all that is finite; block by block, each of which is then read from memory once."""
+    row = array.reshape(-1)
+    return max(_block_peak(row[at : at + _BLOCK]) for at in range(0, row.size, _BLOCK))
+
+
+def _block_peak(array: NDArray[Any]) -> float:
     import numpy as np
 
     peak = max(float(array.max()), -float(array.min()))
