@@ -114,6 +114,18 @@ def test_an_axis_beyond_its_range_is_refused_before_the_board_is_asked(
         run(board, bundles["open"], inputs)
 
 
+def test_tensors_inside_are_those_of_this_computer(
+    board: Session, bundles: dict[str, Bundle]
+) -> None:
+    (inputs,) = KINDS["cnn"].inputs
+    names = ("c2", "p3")
+    found = run(board, bundles["cnn"], inputs, dump=names)
+    wanted = run_bundle_here(bundles["cnn"], inputs, dump=names)
+    assert set(found) == set(wanted)
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-5)
+
+
 def test_a_second_push_sends_nothing(board: Session, bundles: dict[str, Bundle]) -> None:
     board.push(bundles["cnn"])
     again = board.push(bundles["cnn"])

@@ -129,9 +129,25 @@ TEST_CASE("models of texts and outputs that are not there are refused by name") 
               FailureCode::kRuntimeRefused, {"input 'x' is not a tensor of numbers"}));
   Load request = load_onnx(folder, same(OnnxType::kFloat, {2}), fp32());
   request.outputs = {"z"};
-  CHECK(fails(load(request), FailureCode::kRuntimeRefused, {"no output 'z'; it has y"}));
+  CHECK(fails(load(request), FailureCode::kRuntimeRefused, {"has no tensors z"}));
   request.outputs = {"y"};
   CHECK(loaded(request)->info().outputs.size() == 1);
+}
+
+TEST_CASE("tensors inside of the model can be asked for") {
+  const TemporaryFolder folder;
+  Load request = load_small_net(folder, fp32());
+  const Tensor input = noise("in0", {8, 6, 6}, 1);
+  const std::vector<Tensor> whole = run_of(*loaded(request), {input});
+  request.outputs = {"c", "out0", "f"};
+  const std::vector<Tensor> found = run_of(*loaded(request), {input});
+  REQUIRE(found.size() == 3);
+  CHECK(found[0].name == "c");
+  CHECK(found[0].dims == std::vector<std::int64_t>{1, 16, 6, 6});
+  CHECK(found[2].dims == std::vector<std::int64_t>{1, 32});
+  const std::vector<float> a = floats_of(found[1]);
+  const std::vector<float> b = floats_of(whole[0]);
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-4));
 }
 
 TEST_CASE("options change how it runs, and not what it gives") {

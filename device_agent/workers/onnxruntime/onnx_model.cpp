@@ -4,8 +4,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <exception>
-#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -13,18 +11,12 @@
 #include "common/text.h"
 #include "workers/onnxruntime/elements.h"
 #include "workers/onnxruntime/profile_file.h"
-#include "workers/onnxruntime/session_options.h"
 
 namespace dx {
 namespace {
 
-Failure refuse(const std::string& message, Phase phase = Phase::kUnspecified) {
-  return {FailureCode::kRuntimeRefused, message, phase};
-}
-
-std::string folder_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
+Failure refuse(const std::string& message) {
+  return {FailureCode::kRuntimeRefused, message, Phase::kUnspecified};
 }
 
 // What the model declares, for a person: open axes are '?'.
@@ -39,162 +31,10 @@ std::string declared_text(const std::vector<std::int64_t>& dims) {
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> OnnxRuntime::load(const Load& request) {
-  try {
-    return OnnxModel::load(request);
-  } catch (const std::exception& error) {
-    return refuse(std::string("the model cannot be loaded: ") + error.what(), Phase::kLoad);
-  }
-}
-
-Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request) {
-  const std::string library_file = path_of(request, "library");
-  if (path_of(request, "onnx").empty() || library_file.empty()) {
-    return Failure{FailureCode::kInvalidRequest,
-                   "a model for ONNX Runtime is a file of role 'onnx', and " + library_name() +
-                       " comes along as a file of role 'library'",
-                   Phase::kLoad};
-  }
-  if (Status status = check_options(request.options); !status) return status.failure();
-  Result<const Library*> library = Library::open(library_file);
-  if (!library) return library.failure();
-  std::unique_ptr<OnnxModel> model(new OnnxModel(*library.value(), request));
-
-  const auto start = std::chrono::steady_clock::now();
-  Result<Owned<OrtSession>> session = model->open_session("", model->info_.threads);
-  if (!session) return session.failure();
-  const auto took = std::chrono::steady_clock::now() - start;
-  model->info_.load_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(took).count();
-  model->session_ = std::move(session).value();
-  if (Status status = model->describe(); !status) return status.failure();
-  if (Status status = model->choose_outputs(request.outputs); !status) return status.failure();
-  return std::unique_ptr<Model>(std::move(model));
-}
-
-OnnxModel::OnnxModel(const Library& library, const Load& request)
-    : library_(library),
-      api_(library.api()),
-      path_(path_of(request, "onnx")),
-      profile_prefix_(folder_of(path_of(request, "library")) + "/layer-times"),
-      options_(request.options) {}
-
 OnnxModel::~OnnxModel() { (void)end_profile(); }
 
 bool OnnxModel::Port::is_fixed() const {
   return std::all_of(dims.begin(), dims.end(), [](std::int64_t dim) { return dim >= 0; });
-}
-
-Result<Owned<OrtSession>> OnnxModel::open_session(const std::string& profile_prefix,
-                                                  std::uint32_t& threads) {
-  Result<SessionOptions> options = make_session_options(library_, options_, profile_prefix);
-  if (!options) return options.failure();
-  threads = options.value().threads;
-  OrtSession* session = nullptr;
-  OrtStatus* const status = api_.CreateSession(library_.environment(), path_.c_str(),
-                                               options.value().value.get(), &session);
-  if (Status made = library_.check(status, "ONNX Runtime refused the model"); !made) {
-    return made.failure();
-  }
-  return Owned<OrtSession>(session, api_.ReleaseSession);
-}
-
-Status OnnxModel::describe() {
-  std::size_t inputs = 0;
-  std::size_t outputs = 0;
-  const std::string what = "ONNX Runtime does not tell what the model takes";
-  if (Status status = library_.check(api_.SessionGetInputCount(session_.get(), &inputs), what);
-      !status) {
-    return status;
-  }
-  if (Status status = library_.check(api_.SessionGetOutputCount(session_.get(), &outputs), what);
-      !status) {
-    return status;
-  }
-  for (std::size_t i = 0; i < inputs; ++i) {
-    Result<Port> port = port_of(i, true);
-    if (!port) return port.failure();
-    if (port.value().dtype.empty()) {
-      return refuse("input '" + printable(port.value().name, 80) +
-                        "' is not a tensor of numbers, which is all that can be fed here",
-                    Phase::kLoad);
-    }
-    inputs_.push_back(std::move(port).value());
-  }
-  for (std::size_t i = 0; i < outputs; ++i) {
-    Result<Port> port = port_of(i, false);
-    if (!port) return port.failure();
-    outputs_.push_back(std::move(port).value());
-  }
-  return {};
-}
-
-Result<OnnxModel::Port> OnnxModel::port_of(std::size_t index, bool is_input) const {
-  const std::string what = "ONNX Runtime does not tell what the model takes";
-  OrtSession* const session = session_.get();
-  char* name = nullptr;
-  OrtStatus* status = is_input
-                          ? api_.SessionGetInputName(session, index, library_.allocator(), &name)
-                          : api_.SessionGetOutputName(session, index, library_.allocator(), &name);
-  if (Status told = library_.check(status, what); !told) return told.failure();
-  Port port;
-  port.name = name;
-  if (Status freed = library_.check(api_.AllocatorFree(library_.allocator(), name), what); !freed) {
-    return freed.failure();
-  }
-
-  OrtTypeInfo* type = nullptr;
-  status = is_input ? api_.SessionGetInputTypeInfo(session, index, &type)
-                    : api_.SessionGetOutputTypeInfo(session, index, &type);
-  if (Status told = library_.check(status, what); !told) return told.failure();
-  const Owned<OrtTypeInfo> owned(type, api_.ReleaseTypeInfo);
-  const OrtTensorTypeAndShapeInfo* tensor = nullptr;
-  if (Status told = library_.check(api_.CastTypeInfoToTensorInfo(type, &tensor), what); !told) {
-    return told.failure();
-  }
-  if (tensor == nullptr) return port;  // A sequence, a map.
-  ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-  std::size_t axes = 0;
-  if (Status told = library_.check(api_.GetTensorElementType(tensor, &element), what); !told) {
-    return told.failure();
-  }
-  if (Status told = library_.check(api_.GetDimensionsCount(tensor, &axes), what); !told) {
-    return told.failure();
-  }
-  port.dtype = element_name(element);
-  port.dims.resize(axes);
-  if (Status told = library_.check(api_.GetDimensions(tensor, port.dims.data(), axes), what);
-      !told) {
-    return told.failure();
-  }
-  return port;
-}
-
-Status OnnxModel::choose_outputs(const std::vector<std::string>& names) {
-  std::vector<Port> chosen;
-  for (const std::string& name : names) {
-    const auto found = std::find_if(outputs_.begin(), outputs_.end(),
-                                    [&name](const Port& port) { return port.name == name; });
-    if (found == outputs_.end()) {
-      std::vector<std::string> known;
-      for (const Port& port : outputs_) known.push_back(port.name);
-      return refuse(
-          "the model has no output '" + printable(name, 80) + "'; it has " + list_text(known),
-          Phase::kLoad);
-    }
-    chosen.push_back(*found);
-  }
-  if (!names.empty()) outputs_ = std::move(chosen);
-  for (const Port& port : outputs_) {
-    if (port.dtype.empty()) {
-      return refuse("output '" + printable(port.name, 80) +
-                        "' is not a tensor of numbers, which is all that can be read here",
-                    Phase::kLoad);
-    }
-  }
-  const auto info = [](const Port& port) { return TensorInfo{port.name, port.dtype, port.dims}; };
-  std::transform(inputs_.begin(), inputs_.end(), std::back_inserter(info_.inputs), info);
-  std::transform(outputs_.begin(), outputs_.end(), std::back_inserter(info_.outputs), info);
-  return {};
 }
 
 // ---- inputs

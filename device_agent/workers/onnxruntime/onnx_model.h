@@ -30,6 +30,8 @@ class OnnxRuntime : public Runtime {
 // Inputs are copied into the library's own memory once. An output whose shape the model tells, and
 // that has it in the first run, is written into the same memory by every later run.
 //
+// Tensors inside the model can be asked for, which keeps nodes from being joined there.
+//
 // Layer times come from a second session, which is there while they are asked for: a session that
 // notes times is slower, and tells them when it ends.
 class OnnxModel : public Model {
@@ -72,7 +74,10 @@ class OnnxModel : public Model {
   OnnxModel(const Library& library, const Load& request);
 
   Result<Owned<OrtSession>> open_session(const std::string& profile_prefix, std::uint32_t& threads);
+  Result<OrtSession*> make_session(const OrtSessionOptions* options) const;
   Status describe();
+  // Opens the session again, with those of `names` among its outputs that are tensors inside.
+  Status open_inside(const std::vector<std::string>& names);
   Result<Port> port_of(std::size_t index, bool is_input) const;
   Status choose_outputs(const std::vector<std::string>& names);
 
@@ -96,6 +101,7 @@ class OnnxModel : public Model {
   const std::string profile_prefix_;
   const RunOptions options_;
 
+  std::vector<std::string> inside_;  // tensors inside that are outputs, too
   Owned<OrtSession> session_{nullptr, nullptr};
   ModelInfo info_;
   std::vector<Port> inputs_;
