@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from deployx_edge.worker_facts import worker_facts, worker_names
+
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
 COMMAND = Path(sys.executable).parent / "deployx-edge"
@@ -73,6 +75,34 @@ def test_help_has_an_example(words, tmp_path):
     text = deployx(*words, "--help", cwd=tmp_path).stdout
     if words not in (["sources"], ["devices"]):
         assert "Example: deployx-edge " + words[0] in text
+
+
+def test_the_help_of_a_run_names_every_runtimes_options(tmp_path):
+    for command in ("bench", "profile", "run"):
+        text = " ".join(deployx(command, "--help", cwd=tmp_path).stdout.split())
+        for runtime in worker_names():
+            for option in worker_facts(runtime).options:
+                assert f"{option.name} ({option.expects})" in text
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("spinning=on", "spinning is an option of onnxruntime, this bundle is for ncnn."),
+        ("winograd_convolution=yes", "expects on or off, not 'yes'"),
+        ("winogard_convolution=on", "The nearest are winograd_convolution"),
+        ("winograd_convolution", "does not have the form NAME=VALUE"),
+    ],
+)
+def test_an_option_that_the_runtime_lacks_is_refused_before_a_board_is_asked(word, says, tmp_path):
+    nowhere = "ssh:nobody@192.0.2.1"  # it would take long to find out that nobody answers there
+    for command in ("bench", "profile"):
+        refused(
+            *(command, DIGITS, "--device", nowhere, "--option", word),
+            cwd=tmp_path,
+            code=2,
+            says=says,
+        )
 
 
 @pytest.mark.parametrize("device", ["local:", "virtual:linux-arm64"])

@@ -158,7 +158,10 @@ def test_the_doctor_hashes_everything(board: Device, digits: Bundle) -> None:
     push_to_device(board, digits)
     weights = content_of(board, digits, "bin")
     damage(weights, secretly=True)
-    (found,) = [check for check in examine_board(board) if check.name == "contents"]
+    checks = examine_board(board)
+    (options,) = [check for check in checks if check.name == "ncnn options"]
+    assert "winograd_convolution (on or off)" in options.found
+    (found,) = [check for check in checks if check.name == "contents"]
     assert not found.present and found.needed
     assert weights.name[:16] in found.found and found.found.startswith("1 of 3 ")
     assert push_to_device(board, digits).sent_bytes == next(
