@@ -65,6 +65,7 @@ def profile(
     from deployx_edge.config import load_config
     from deployx_edge.measurement.files import profile_document, write_document
     from deployx_edge.report.profile import profile_report
+    from deployx_edge.worker_facts import check_options
     from deployx_edge.workflows.boards.session import open_session
     from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
@@ -81,6 +82,7 @@ def profile(
     wanted = BundleOptions(runtime=runtime, input_shapes=tuple(input_shape or ()))
     with show_progress() as progress:
         bundle = make_bundle(model, options=wanted, progress=progress)
+        check_options(bundle.runtime, options.named)
         purpose = f"profile {bundle.name}"
         with open_session(
             chosen, purpose=purpose, wait=wait, verify=verify, progress=progress
