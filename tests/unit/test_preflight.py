@@ -147,7 +147,7 @@ def test_without_the_target_s_libraries_no_dynamic_worker_runs_under_our_qemu(tm
     target = replace(find_target("linux-arm64"), qemu_libraries=str(tmp_path / "there"))
     check_emulation((), target, dynamic, bundle, device="pi")
     check_emulation(("qemu",), target, built(), bundle, device="pi")
-    with pytest.raises(MissingToolError, match=r"dx-worker-ncnn needs libm\.so\.6 in .*/there/lib"):
+    with pytest.raises(MissingToolError, match=r"its worker needs libm\.so\.6 in .*/there/lib"):
         check_emulation(("qemu",), target, dynamic, bundle, device="pi")
 
 

@@ -18,11 +18,17 @@ from deployx_edge.transport.adb.android import AndroidFacts
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.output import LineBudget, LineReader, read_number
 from deployx_edge.transport.protocol import Transport
+from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY
 from deployx_edge.units import period, size
 from deployx_edge.worker_facts import worker_facts
 from deployx_edge.workflows.boards.crash_log import incidents_of
 from deployx_edge.workflows.boards.doctor import Check
-from deployx_edge.workflows.boards.preflight import check_emulation, check_fit, libc_misfit
+from deployx_edge.workflows.boards.preflight import (
+    check_emulation,
+    check_fit,
+    libc_misfit,
+    missing_for,
+)
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.build.built import built
 
@@ -75,6 +81,7 @@ def examine_board(
             checks.append(_lease(session.alone))
             checks.append(_contents(session))
             checks += _board(session.identity.board, session.runtime, bundle)
+            checks += _libraries(session, bundle)
             if bundle is not None:
                 checks.append(_bundle(session, bundle))
             checks += _android(session.android, session.runtime)
@@ -99,6 +106,25 @@ def _workers(build: Runtime | None) -> list[Check]:
         )
         for each in facts
     ]
+
+
+def _libraries(session: Session, bundle: Bundle | None) -> Iterator[Check]:
+    """What dynamic workers load under our qemu; another runtime may do without."""
+    if not session.transport.launcher:
+        return
+    for file in session.runtime.files:
+        if file.role != "worker" or not file.needed:
+            continue
+        missing = missing_for(session.target, session.runtime, file.runtime)
+        place = f"{session.target.qemu_libraries or '/'}"
+        found = f"{file.name}: {place} lacks {', '.join(missing)}" if missing else ""
+        yield _check(
+            "libraries",
+            not missing,
+            found or f"{file.name}: all in {place}",
+            LIBRARIES_REMEDY if missing else "",
+            needed=bundle is not None and bundle.runtime == file.runtime,
+        )
 
 
 def _contents(session: Session) -> Check:

@@ -55,17 +55,22 @@ def check_emulation(
     launcher: Sequence[str], target: Target, runtime: Runtime, bundle: Bundle, *, device: str
 ) -> None:
     """MissingToolError where a dynamic worker would run under our qemu without its libraries."""
-    if not launcher or not target.qemu_libraries:
-        return
-    files = runtime.of_worker(bundle.runtime)
-    needed = {name for file in files for name in file.needed} - {file.name for file in files}
-    missing = missing_libraries(target, sorted(needed))
+    missing = missing_for(target, runtime, bundle.runtime) if launcher else ()
     if missing:
         raise MissingToolError(
-            f"{bundle.name} cannot run on {device}: {files[0].name} needs {', '.join(missing)} "
+            f"{bundle.name} cannot run on {device}: its worker needs {', '.join(missing)} "
             f"in {target.qemu_libraries}/lib.",
             remedy=f"Install it with: {LIBRARIES_REMEDY}",
         )
+
+
+def missing_for(target: Target, build: Runtime, runtime: str) -> tuple[str, ...]:
+    """The libraries that emulated programs of the target lack for that runtime's worker."""
+    if not target.qemu_libraries:
+        return ()
+    files = build.of_worker(runtime)
+    needed = {name for file in files for name in file.needed} - {file.name for file in files}
+    return missing_libraries(target, sorted(needed))
 
 
 def check_system(facts: AndroidFacts | None, runtime: Runtime, *, device: str) -> None:

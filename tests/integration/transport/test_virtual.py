@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.errors import MissingToolError, UsageError
+from deployx_edge.target import find_target
 from deployx_edge.transport import open_transport
 from deployx_edge.transport.push import PushFile, file_sha256, install_agent, push
 from deployx_edge.transport.virtual.transport import processors
@@ -101,3 +103,34 @@ def test_without_qemu_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> 
         open_transport("virtual:linux-arm64")
     assert "qemu-aarch64-static" in caught.value.message
     assert "apt-get install qemu-user-static" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("cpu", "there", "missing"),
+    [
+        ("cortex-a53", {"fp", "asimd", "crc32"}, {"asimdhp", "atomics", "sve"}),
+        ("cortex-a76", {"asimdhp", "atomics", "asimddp"}, {"sve", "bf16"}),
+        ("max,sve=off", {"bf16", "i8mm"}, {"sve", "sve2"}),
+    ],
+)
+def test_programs_see_the_processor_that_qemu_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: str, there: set[str], missing: set[str]
+) -> None:
+    """Libraries choose their kernels by /proc/cpuinfo; what is not there ends them."""
+    target = find_target("linux-arm64")
+    if not Path(target.qemu_libraries).is_dir():
+        pytest.skip(f"needs {target.qemu_libraries} (package g++-aarch64-linux-gnu)")
+    monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path))
+    uri = f"virtual:linux-arm64?cpu={cpu}"
+    with open_transport(uri, work_folder=str(tmp_path / "board")) as link:
+        root = Path(link.launcher[link.launcher.index("-L") + 1])
+    with open_transport(uri, work_folder=str(tmp_path / "board")) as link:
+        assert str(root) in link.launcher  # Made once.
+    assert (root / "lib" / "libc.so.6").is_file()
+    blocks = (root / "proc" / "cpuinfo").read_text().split("\n\n")[:-1]
+    assert len(blocks) >= (os.cpu_count() or 1)
+    for block in blocks:
+        lines = dict(re.split(r"\s*: ", line, maxsplit=1) for line in block.splitlines())
+        features = set(lines["Features"].split())
+        assert there <= features
+        assert not missing & features
