@@ -36,10 +36,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
-from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
+from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.measure.bench import loaded, random_inputs
+from deployx_edge.workflows.measure.bench import load_model, random_inputs
 from deployx_edge.workflows.measure.link_cost import measure_inferences
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,11 +67,11 @@ class Round:
 
 
 def bare(session: Session, bundle: Bundle, threads: int, iterations: int) -> float:
-    words: list[str | Path] = [session.runtime.worker(bundle.runtime), "--bare"]
+    words: list[str | Path] = [session.build.worker(bundle.runtime), "--bare"]
     for file in bundle.files:
         words += ["--file", f"{file.role}={bundle.path(file.role)}"]
-    for library in session.runtime.libraries(bundle.runtime):
-        words += ["--library", session.runtime.folder / library.name]
+    for library in session.build.libraries(bundle.runtime):
+        words += ["--library", session.build.folder / library.name]
     for text in _inputs(bundle):
         words += ["--input", text]
     words += ["--threads", str(threads), "--warmup", "10", "--iterations", str(iterations)]
@@ -83,14 +83,14 @@ def wheel(bundle: Bundle, threads: int, iterations: int) -> float:
     """The same loop in a process of its own: two OpenMP runtimes in one would disturb."""
     code = Path(__file__).with_name(f"{bundle.runtime}_loop.py")
     files = [bundle.path(file.role) for file in bundle.files]
-    outputs = [bundle.outputs[0].blob] if bundle.runtime == "ncnn" else []
+    outputs = [bundle.outputs[0].runtime_name] if bundle.runtime == "ncnn" else []
     words = [code, *files, str(threads), str(iterations), *outputs, *_inputs(bundle)]
     done = subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True)
     return median(int(line) for line in done.stdout.split())
 
 
 def _inputs(bundle: Bundle) -> list[str]:
-    return [f"{t.blob}={'x'.join(map(str, t.array.shape))}" for t in random_inputs(bundle)]
+    return [f"{t.runtime_name}={'x'.join(map(str, t.array.shape))}" for t in random_inputs(bundle)]
 
 
 def pipelined(session: Session, bundle: Bundle, model_id: str, iterations: int) -> float:
@@ -112,7 +112,7 @@ def pipelined(session: Session, bundle: Bundle, model_id: str, iterations: int) 
 
 def one_round(session: Session, bundle: Bundle, threads: int, iterations: int) -> Round:
     options, plan = RunOptions(threads=threads), BenchPlan(warmup=10, iterations=iterations)
-    with loaded(session, bundle, options, Limits()) as load:
+    with load_model(session, bundle, options, WorkerLimits()) as load:
         inputs = random_inputs(bundle)
         agent_ns = median(session.client.bench(load.model_id, inputs, plan).samples_ns)
         cost = measure_inferences(session, load.model_id, inputs)
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmark-agent.json"))
     arguments = parser.parse_args()
     with open_session(LOCAL) as session:
-        start = measure_start(session.runtime.agent, arguments.rounds)
+        start = measure_start(session.build.agent, arguments.rounds)
     with tempfile.TemporaryDirectory() as folder:
         results = [
             measure(name, make(), threads, arguments.rounds, iterations)

@@ -22,7 +22,7 @@ from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.onnx.file import read_onnx
-from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.models import TorchOptions, open_source_model
 
 sys.path.insert(0, str(ROOT))
 
@@ -91,7 +91,7 @@ def _export(name: str, exporter: str, folder: Path) -> Path:
     options = TorchOptions(factory_arguments=arguments, exporter=exporter)
     inputs = parse_inputs(find_architecture(name).inputs)
     os.chdir(ROOT)  # from where the factory is imported
-    with opened_model(Path(FACTORY), options, inputs) as model:
+    with open_source_model(Path(FACTORY), options, inputs) as model:
         return Path(shutil.copy(model.path, folder / f"{name}.onnx"))
 
 

@@ -32,12 +32,12 @@ from typing import Any
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
-from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
+from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
 from deployx_edge.progress import silent
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.boards.several import run_on_devices
 from deployx_edge.workflows.convert.bundle import make_bundle
-from deployx_edge.workflows.measure.bench import BenchJob, bench_device, loaded
+from deployx_edge.workflows.measure.bench import BenchJob, bench_device, load_model
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = RunOptions(threads=1)
@@ -116,7 +116,7 @@ def open_sessions(boards: Sequence[Device], bundle: Bundle) -> Iterator[None]:
     def hold(board: Device) -> None:
         with open_session(board) as session:
             session.push(bundle)
-            with loaded(session, bundle, OPTIONS, Limits()):
+            with load_model(session, bundle, OPTIONS, WorkerLimits()):
                 ready.wait(600)
                 end.wait()
 

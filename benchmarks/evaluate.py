@@ -48,11 +48,11 @@ from deployx_edge.agent.client import AgentClient, Inference
 from deployx_edge.bundle import load_bundle
 from deployx_edge.device import Device
 from deployx_edge.evaluation.data.datasets import open_dataset
-from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
+from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
-from deployx_edge.workflows.measure.bench import loaded, random_inputs
+from deployx_edge.workflows.measure.bench import load_model, random_inputs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -114,7 +114,7 @@ def _benched(bundle: Path, iterations: int, apart: bool) -> float:
     opened = load_bundle(bundle)
     with open_session(Device(name="local", uri="local:")) as session:
         session.push(opened)
-        with loaded(session, opened, RUN, Limits()) as load:
+        with load_model(session, opened, RUN, WorkerLimits()) as load:
             plan = BenchPlan(warmup=5, iterations=iterations)
             found = session.client.bench(load.model_id, random_inputs(opened), plan)
             return mean(found.samples_ns)

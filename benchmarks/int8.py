@@ -31,7 +31,7 @@ from deployx_edge.quantization.values import PRESETS
 from deployx_edge.target import find_target
 from deployx_edge.workflows.build.built import ensure_built
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.convert.conversion import converted
+from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.convert.models import TorchOptions
 from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
 
@@ -64,7 +64,7 @@ def measure(
     name: str, made: dict[str, Bundle], rounds: int, threads: int, worker: Path
 ) -> dict[str, Any]:
     """Medians over the rounds; ratios are int8's / the other's."""
-    models = {precision: converted(bundle) for precision, bundle in made.items()}
+    models = {precision: read_converted(bundle) for precision, bundle in made.items()}
     rows = [
         {
             precision: min(samples(worker, model, threads, ITERATIONS))

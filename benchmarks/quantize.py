@@ -40,7 +40,7 @@ from deployx_edge.runtimes.ncnn.quantizer import weight_layouts
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.canonical import canonical
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
-from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.models import TorchOptions, open_source_model
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -58,7 +58,7 @@ def models(folder: Path) -> Iterator[Path]:
     yield ROOT / "examples/digits/digits_cnn.onnx"
     options = TorchOptions(checkpoint=ROOT / "examples/detector/detector.pt")
     shapes = parse_inputs(["image:1x3x128x128"])
-    with opened_model(Path("examples.detector.model:detector"), options, shapes) as opened:
+    with open_source_model(Path("examples.detector.model:detector"), options, shapes) as opened:
         copied = folder / "detector.onnx"
         copied.write_bytes(opened.path.read_bytes())
     yield copied

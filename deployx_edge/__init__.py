@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from deployx_edge.device import Device
     from deployx_edge.errors import DeployxError
     from deployx_edge.measurement.statistics import summarise
-    from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions, precision_that_ran
+    from deployx_edge.measurement.values import (
+        BenchPlan,
+        RunOptions,
+        WorkerLimits,
+        precision_that_ran,
+    )
     from deployx_edge.model import PostProcessing, PreProcessing
     from deployx_edge.target import find_target
     from deployx_edge.workflows.boards.board_doctor import examine_board
@@ -75,7 +80,7 @@ _PLACES = {
     "BenchJob": "workflows.measure.bench:BenchJob",
     "BenchPlan": "measurement.values:BenchPlan",
     "RunOptions": "measurement.values:RunOptions",
-    "Limits": "measurement.values:Limits",
+    "WorkerLimits": "measurement.values:WorkerLimits",
     "compare_results": "workflows.measure.bench:compare_results",
     "precision_that_ran": "measurement.values:precision_that_ran",
     "summarise": "measurement.statistics:summarise",

@@ -34,7 +34,7 @@ WHOLE_OUTPUTS = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class Tolerance:
     """What still counts as the same.
 
     ``relative``: rms error of a whole output / rms deviation of the reference between
@@ -69,17 +69,17 @@ class Limits:
 # scales say is found out layer by layer, by fp32's limits (``runtimes/local_comparison.py``).
 # "same" is never said of more than half floats may cost (2e-2 are 34 dB): what is further off and
 # within coarser limits is "rounded".
-LIMITS = {
-    "fp32": Limits(relative=1e-3, slice=1e-2, rounding=3e-7, slice_rounding=1e-5, proof=1e-4),
-    "fp16": Limits(relative=2e-2, slice=1e-1, rounding=1e-4, slice_rounding=2e-3, proof=1e-2),
-    "bf16": Limits(relative=1e-1, slice=4e-1, rounding=8e-4, slice_rounding=1.6e-2, proof=5e-2),
-    "int8": Limits(relative=3e-1, slice=1.0, rounding=4e-3, slice_rounding=3e-2, proof=1e-2),
+TOLERANCES = {
+    "fp32": Tolerance(relative=1e-3, slice=1e-2, rounding=3e-7, slice_rounding=1e-5, proof=1e-4),
+    "fp16": Tolerance(relative=2e-2, slice=1e-1, rounding=1e-4, slice_rounding=2e-3, proof=1e-2),
+    "bf16": Tolerance(relative=1e-1, slice=4e-1, rounding=8e-4, slice_rounding=1.6e-2, proof=5e-2),
+    "int8": Tolerance(relative=3e-1, slice=1.0, rounding=4e-3, slice_rounding=3e-2, proof=1e-2),
 }
 
 
 def coarser(*precisions: str) -> str:
     """The one of them with the widest limits."""
-    return max(precisions, key=tuple(LIMITS).index)
+    return max(precisions, key=tuple(TOLERANCES).index)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ class TensorComparison:
         else:
             self.add(wanted, found.whole())
 
-    def check(self, limits: Limits) -> OutputCheck:
+    def check(self, limits: Tolerance) -> OutputCheck:
         """How far the two are apart, and whether that is within the limits (``OutputCheck``)."""
         sums = self._differences
         variation, magnitude = sums.variation, sums.magnitude
@@ -169,8 +169,10 @@ class TensorComparison:
             same = sums.error <= limits.relative * magnitude
             verdict = "unproven" if same else "differs"
         elif _within(limits, sums.error, slice_error, variation, magnitude):
-            same = _within(LIMITS["fp16"], sums.error, slice_error, variation, magnitude)
-            verdict = "same" if same or limits.relative <= LIMITS["fp16"].relative else "rounded"
+            same = _within(TOLERANCES["fp16"], sums.error, slice_error, variation, magnitude)
+            verdict = (
+                "same" if same or limits.relative <= TOLERANCES["fp16"].relative else "rounded"
+            )
         else:
             verdict = "differs"
         return OutputCheck(
@@ -185,7 +187,7 @@ class TensorComparison:
             magnitude=magnitude,
         )
 
-    def describe(self, check: OutputCheck, limits: Limits) -> str:
+    def describe(self, check: OutputCheck, limits: Tolerance) -> str:
         """What is wrong where the verdict is not "same", in one clause with what decided."""
         what = f"output '{self.name}'"
         if self._shapes is not None:
@@ -207,7 +209,7 @@ class TensorComparison:
 
 
 def _within(
-    limits: Limits, error: float, slice_error: float, variation: float, magnitude: float
+    limits: Tolerance, error: float, slice_error: float, variation: float, magnitude: float
 ) -> bool:
     allowed = limits.relative * variation + limits.rounding * magnitude
     return error <= allowed and slice_error <= limits.slice

@@ -26,11 +26,11 @@ _INPUT = re.compile(rf":(?P<axes>{_AXES}){_TYPE}(?:=(?P<values>{_VALUES}))?|=(?P
 
 @dataclass(frozen=True, kw_only=True)
 class AxisRange:
-    """The sizes that an axis may have; ``best`` is the one that it has most of the time."""
+    """The sizes that an axis may have; ``opt`` is the one that it has most of the time."""
 
     axis: int
     minimum: int
-    best: int
+    opt: int
     maximum: int
 
 
@@ -53,7 +53,7 @@ class InputRequest:
     word: str = field(default="", compare=False)
 
     def shape_at(self, sizes: str) -> tuple[int, ...]:
-        """The shape with the ``minimum``, ``best`` or ``maximum`` size on every open axis."""
+        """The shape with the ``minimum``, ``opt`` or ``maximum`` size on every open axis."""
         return at_sizes(self.shape, self.ranges, sizes)
 
 
@@ -68,7 +68,7 @@ def format_shape(shape: Sequence[int]) -> str:
 
 
 def at_sizes(shape: Sequence[int], ranges: Sequence[AxisRange], sizes: str) -> tuple[int, ...]:
-    """``shape`` with the ``minimum``, ``best`` or ``maximum`` of every range on its axis."""
+    """``shape`` with the ``minimum``, ``opt`` or ``maximum`` of every range on its axis."""
     chosen = {entry.axis: int(getattr(entry, sizes)) for entry in ranges}
     return tuple(chosen.get(axis, size) for axis, size in enumerate(shape))
 
@@ -143,7 +143,7 @@ def _shape_request(word: str, match: re.Match[str]) -> InputRequest:
         # Of two, the larger is the usual one: it is what the board must bear.
         shape.append(sizes[-2] if len(sizes) == 3 else sizes[-1])
         if len(sizes) > 1:
-            ranges.append(AxisRange(axis=axis, minimum=sizes[0], best=shape[-1], maximum=sizes[-1]))
+            ranges.append(AxisRange(axis=axis, minimum=sizes[0], opt=shape[-1], maximum=sizes[-1]))
     request = InputRequest(shape=tuple(shape), ranges=tuple(ranges), dtype=match["dtype"])
     if too_large(request.shape_at("maximum")):
         raise UsageError(f"A tensor of {match['axes']} has more than {MAX_ELEMENTS} elements.")

@@ -55,7 +55,7 @@ class NamedShape(Protocol):
 class TensorSpec:
     """One input or output as the source model knows it.
 
-    ``blob`` is the name by which the runtime knows it (``in0``); ``shape`` is the
+    ``runtime_name`` is the name by which the runtime knows it (``in0``); ``shape`` is the
     source's full shape, batch axis included; ``layout`` names its axes (``NCHW``,
     ``NC``, or "" where nothing is known); ``batch_axis`` the axis that counts
     independent samples, None where there is none. ``ranges`` are an input's axes that stay
@@ -63,7 +63,7 @@ class TensorSpec:
     """
 
     name: str
-    blob: str
+    runtime_name: str
     dtype: str
     shape: tuple[int, ...]
     layout: str
@@ -239,7 +239,7 @@ def to_runtime_arrays(
 ) -> dict[str, tuple[Array, bool]]:
     """``to_runtime_array`` of every input, by blob name; UsageError as for ``check_samples``."""
     check_samples(specs, arrays)
-    return {spec.blob: to_runtime_array(spec, arrays[spec.name]) for spec in specs}
+    return {spec.runtime_name: to_runtime_array(spec, arrays[spec.name]) for spec in specs}
 
 
 def check_samples(specs: Sequence[TensorSpec], arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -24,10 +24,10 @@ from deployx_edge.measurement.values import (
     BenchSamples,
     BoardDescription,
     LayerProfile,
-    Limits,
     LoadResult,
     ProfileSamples,
     RunOptions,
+    WorkerLimits,
 )
 from deployx_edge.visible import visible_line
 
@@ -50,7 +50,7 @@ class InputTensor:
     """One input as the runtime takes it: its blob's name, the array (slowest axis first)
     and whether axis 0 counts independent samples."""
 
-    blob: str
+    runtime_name: str
     array: numpy.ndarray
     batched: bool = False
 
@@ -131,7 +131,7 @@ class AgentClient:
         *,
         libraries: Mapping[str, str] | None = None,
         options: RunOptions,
-        limits: Limits,
+        limits: WorkerLimits,
         outputs: Sequence[str] = (),
         on_preparing: Callable[[float | None, str], None] = lambda fraction, text: None,
     ) -> LoadResult:
@@ -367,4 +367,4 @@ def _require(is_sound: bool, found: str) -> None:
 
 
 def _tensor_messages(inputs: Sequence[InputTensor]) -> list[agent_pb2.Tensor]:
-    return [messages.tensor_message(i.blob, i.array, i.batched) for i in inputs]
+    return [messages.tensor_message(i.runtime_name, i.array, i.batched) for i in inputs]

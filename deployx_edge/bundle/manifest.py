@@ -1,4 +1,4 @@
-"""``bundle.json`` to values and back (schema 3, see ``docs/bundle.md``)."""
+"""``bundle.json`` to values and back (schema 4, see ``docs/bundle.md``)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from deployx_edge.model import (
 from deployx_edge.runtime import RUNTIMES, RuntimeFacts
 
 MANIFEST_NAME = "bundle.json"
-SCHEMA = 3
+SCHEMA = 4
 
 # Of int8 models, whatever they are for: how scales were found and what they cost.
 _REPORT_ROLE = "quantization"
@@ -182,7 +182,9 @@ def _read_file(reader: ObjectReader) -> BundleFile:
 def _read_tensor(reader: ObjectReader) -> TensorSpec:
     spec = TensorSpec(
         name=reader.text("name", pattern=_TENSOR, meaning="a tensor's name"),
-        blob=reader.text("blob", pattern=_TENSOR, meaning="the runtime's name of a tensor"),
+        runtime_name=reader.text(
+            "runtime_name", pattern=_TENSOR, meaning="the runtime's name of a tensor"
+        ),
         dtype=reader.choice("dtype", DTYPES),
         shape=reader.integers("shape", 1, 2**31 - 1, 8),
         layout=reader.choice("layout", LAYOUTS),
@@ -202,7 +204,7 @@ def _read_range(reader: ObjectReader) -> AxisRange:
     return AxisRange(
         axis=reader.integer("axis", 0, 7),
         minimum=reader.integer("minimum", 1, largest),
-        best=reader.integer("best", 1, largest),
+        opt=reader.integer("opt", 1, largest),
         maximum=reader.integer("maximum", 1, largest),
     )
 
@@ -211,9 +213,9 @@ def _check_ranges(spec: TensorSpec) -> None:
     for entry in spec.ranges:
         if entry.axis >= len(spec.shape):
             raise BundleError(f"Tensor '{spec.name}' has no axis {entry.axis}.")
-        if not entry.minimum <= entry.best <= entry.maximum:
+        if not entry.minimum <= entry.opt <= entry.maximum:
             raise BundleError(f"The sizes of axis {entry.axis} of '{spec.name}' do not grow.")
-    if at_sizes(spec.shape, spec.ranges, "best") != spec.shape:
+    if at_sizes(spec.shape, spec.ranges, "opt") != spec.shape:
         raise BundleError(f"Tensor '{spec.name}' has not its best sizes as its shape.")
 
 
@@ -282,7 +284,7 @@ def _check_tensors(facts: RuntimeFacts, tensors: Sequence[TensorSpec]) -> None:
         )
     if facts.fixed_shapes and any(spec.ranges for spec in tensors):
         raise BundleError(f"A bundle for {facts.name} has tensors of fixed shapes only.")
-    if facts.words and any(not re.fullmatch(_BLOB, spec.blob) for spec in tensors):
+    if facts.words and any(not re.fullmatch(_BLOB, spec.runtime_name) for spec in tensors):
         raise BundleError(
             f"The blobs of a bundle for {facts.name} are words of at most 255 characters."
         )
@@ -306,10 +308,10 @@ def _check_consistency(bundle: Bundle) -> None:
         ("path", [file.path for file in bundle.files]),
         ("tensor name", [spec.name for spec in bundle.inputs]),
         ("tensor name", [spec.name for spec in bundle.outputs]),
-        ("blob", [spec.blob for spec in bundle.inputs]),
-        ("blob", [spec.blob for spec in bundle.outputs]),
+        ("runtime name", [spec.runtime_name for spec in bundle.inputs]),
+        ("runtime name", [spec.runtime_name for spec in bundle.outputs]),
         # ONNX lets an input be an output as well.
-        ("blob", [spec.blob for spec in tensors] if facts.words else []),
+        ("runtime name", [spec.runtime_name for spec in tensors] if facts.words else []),
     ):
         if len(set(names)) != len(names):
             raise BundleError(f"The same {what} occurs twice in {MANIFEST_NAME}.")

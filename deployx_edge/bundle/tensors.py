@@ -31,7 +31,7 @@ def to_board_arrays(bundle: Bundle, arrays: Mapping[str, Array]) -> dict[str, tu
     if find_runtime(bundle.runtime).single_samples:
         return to_runtime_arrays(bundle.inputs, arrays)
     check_samples(bundle.inputs, arrays)
-    return {spec.blob: _to_board(spec, arrays[spec.name]) for spec in bundle.inputs}
+    return {spec.runtime_name: _to_board(spec, arrays[spec.name]) for spec in bundle.inputs}
 
 
 def from_board_array(

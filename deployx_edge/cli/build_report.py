@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from deployx_edge.crossbuild.runtime import Runtime, to_document
+from deployx_edge.crossbuild.finished import Build, to_document
 from deployx_edge.target import Target
 from deployx_edge.units import size
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from deployx_edge.workflows.build.build import Explanation
 
 
-def runtime_document(runtime: Runtime) -> dict[str, Any]:
-    """``runtime.json`` and where it lies."""
-    return {"kind": "runtime", "folder": str(runtime.folder), **to_document(runtime)}
+def runtime_document(build: Build) -> dict[str, Any]:
+    """``build.json`` and where it lies."""
+    return {"kind": "runtime", "folder": str(build.folder), **to_document(build)}
 
 
-def runtime_table(runtime: Runtime) -> Table:
+def runtime_table(build: Build) -> Table:
     """One row an executable."""
-    origin = "imported; made by" if runtime.imported else "by"
+    origin = "imported; made by" if build.imported else "by"
     table = Table(
-        title=f"{runtime.target_id}, {origin} {runtime.compiler}",
-        caption=f"{runtime.toolchain}: {runtime.reason}\n{runtime.folder}",
+        title=f"{build.target_id}, {origin} {build.compiler}",
+        caption=f"{build.toolchain}: {build.reason}\n{build.folder}",
     )
     for heading in ("file", "size", "libc", "sha256"):
         table.add_column(heading, justify="right" if heading == "size" else "left")
-    for file in runtime.files:
+    for file in build.files:
         table.add_row(file.name, size(file.size_bytes), file.libc, file.sha256[:16])
     return table
 
 
-def targets_document(rows: Iterable[tuple[Target, Runtime | None]]) -> dict[str, Any]:
+def targets_document(rows: Iterable[tuple[Target, Build | None]]) -> dict[str, Any]:
     """Each target with its build, null where there is none."""
     return {
         "kind": "targets",
@@ -55,7 +55,7 @@ def targets_document(rows: Iterable[tuple[Target, Runtime | None]]) -> dict[str,
     }
 
 
-def targets_table(rows: Iterable[tuple[Target, Runtime | None]]) -> Table:
+def targets_table(rows: Iterable[tuple[Target, Build | None]]) -> Table:
     """One row a target."""
     table = Table(title="targets")
     for heading in ("id", "what it is", "libc", "built"):

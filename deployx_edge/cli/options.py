@@ -12,7 +12,7 @@ from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 
 if TYPE_CHECKING:
-    from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
+    from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
     from deployx_edge.workflows.convert.models import TorchOptions
 
 
@@ -301,11 +301,11 @@ def bench_plan(
     )
 
 
-def limits(*, memory_limit: int, watchdog: float, prepare: float) -> Limits:
+def limits(*, memory_limit: int, watchdog: float, prepare: float) -> WorkerLimits:
     """``memory_limit`` in MiB, the others in seconds."""
-    from deployx_edge.measurement.values import Limits
+    from deployx_edge.measurement.values import WorkerLimits
 
-    return Limits(
+    return WorkerLimits(
         memory_bytes=memory_limit << 20, watchdog_seconds=watchdog, prepare_seconds=prepare
     )
 

@@ -88,7 +88,7 @@ def quantize(
         ),
     ] = None,
     tuning: Annotated[
-        str | None, typer.Option("--tuning", help="Train weights: none, step-size or rounding.")
+        str | None, typer.Option("--tuning", help="Train weights: none, lsq or adaround.")
     ] = None,
     tuning_steps: Annotated[
         int | None,

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from deployx_edge import process
-from deployx_edge.crossbuild.runtime import hash_file
+from deployx_edge.crossbuild.finished import hash_file
 from deployx_edge.errors import DeployxError
 
 _HELPER = Path("/usr/lib/apt/apt-helper")

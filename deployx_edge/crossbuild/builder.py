@@ -15,6 +15,12 @@ from deployx_edge.crossbuild.commands import Command, run_command
 from deployx_edge.crossbuild.distribution import publish
 from deployx_edge.crossbuild.elf import check_executable
 from deployx_edge.crossbuild.events import OnEvent, StepStarted
+from deployx_edge.crossbuild.finished import (
+    Build,
+    BuiltFile,
+    finished,
+    hash_file,
+)
 from deployx_edge.crossbuild.locking import exclusive
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.packages import (
@@ -26,12 +32,6 @@ from deployx_edge.crossbuild.packages import (
     missing_packages,
 )
 from deployx_edge.crossbuild.plan import Plan, Share, build_folder, preparation
-from deployx_edge.crossbuild.runtime import (
-    BuiltFile,
-    Runtime,
-    finished,
-    hash_file,
-)
 from deployx_edge.crossbuild.selection import Selection
 from deployx_edge.crossbuild.sources import Archive, ensure_archives, needed_archives
 from deployx_edge.crossbuild.toolchain import Toolchain, zig_objects
@@ -55,7 +55,7 @@ class _State:
     configured: tuple[str, ...]
 
 
-def execute(plan: Plan, options: BuildOptions, on_event: OnEvent) -> Runtime:
+def execute(plan: Plan, options: BuildOptions, on_event: OnEvent) -> Build:
     """Do what is not done yet. Raises SourceError or BuildError; ``dist/`` is then as before."""
     with exclusive(plan.folder.with_suffix(".lock"), on_event):
         # Another build may have finished while this one waited.
@@ -74,9 +74,9 @@ def execute(plan: Plan, options: BuildOptions, on_event: OnEvent) -> Runtime:
         on_event(StepStarted(text="Checking what was built"))
         for share in plan.shares:
             check_archives([share.build_folder], machine=plan.target.elf_machine)
-        runtime = publish(_runtime(plan, tuple(packages)), dist_folder(plan.target.id))
+        build = publish(_runtime(plan, tuple(packages)), dist_folder(plan.target.id))
         shutil.rmtree(zig_objects(plan.target.id), ignore_errors=True)
-        return runtime
+        return build
 
 
 def _packages(plan: Plan, share: Share, on_event: OnEvent) -> tuple[Package, ...]:
@@ -109,11 +109,11 @@ def _compile(plan: Plan, share: Share, on_event: OnEvent) -> None:
     run_command(compile, plan.log, on_event)
 
 
-def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Runtime:
+def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Build:
     first = plan.shares[0]
     compilers = dict.fromkeys(share.toolchain.compiler for share in plan.shares)
     sysroot = plan.selection.sysroot
-    return Runtime(
+    return Build(
         folder=plan.executables,
         target_id=plan.target.id,
         toolchain=plan.selection.kind,

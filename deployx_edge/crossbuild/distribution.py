@@ -13,12 +13,12 @@ from pathlib import Path
 
 from deployx_edge import __version__
 from deployx_edge.crossbuild.elf import check_executable
-from deployx_edge.crossbuild.runtime import (
-    RUNTIME_FILE,
-    Runtime,
-    read_runtime,
+from deployx_edge.crossbuild.finished import (
+    BUILD_FILE,
+    Build,
+    read_build,
     verify_files,
-    write_runtime,
+    write_build,
 )
 from deployx_edge.crossbuild.workers import BuiltName, built_names
 from deployx_edge.errors import BuildError, UsageError
@@ -30,34 +30,34 @@ from deployx_edge.worker_facts import worker_facts
 _LARGEST_BYTES = 256 << 20
 
 
-def publish(runtime: Runtime, folder: Path) -> Runtime:
+def publish(build: Build, folder: Path) -> Build:
     """Copy the runtime's files beside ``folder``, then put them in its place at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with beside(folder) as fresh:
         fresh.mkdir()
         fresh.chmod(0o755)
-        for file in runtime.files:
-            shutil.copyfile(runtime.folder / file.name, fresh / file.name)
+        for file in build.files:
+            shutil.copyfile(build.folder / file.name, fresh / file.name)
             (fresh / file.name).chmod(0o755)
-        write_runtime(replace(runtime, folder=fresh))
+        write_build(replace(build, folder=fresh))
         put_in_place(fresh, folder)
-    return replace(runtime, folder=folder)
+    return replace(build, folder=folder)
 
 
-def export_build(runtime: Runtime, file: Path) -> None:
+def export_build(build: Build, file: Path) -> None:
     """Write a finished build to one file (``.tar.gz``), which ``import_build`` takes."""
-    verify_files(runtime)
+    verify_files(build)
     try:
         with beside(file) as part:
             with tarfile.open(part, "w:gz", compresslevel=6) as archive:
-                for name in (RUNTIME_FILE, *(built.name for built in runtime.files)):
-                    archive.add(runtime.folder / name, arcname=name, filter=_anonymous)
+                for name in (BUILD_FILE, *(built.name for built in build.files)):
+                    archive.add(build.folder / name, arcname=name, filter=_anonymous)
             part.replace(file)
     except OSError as error:
         raise BuildError(f"{file} cannot be written ({error.strerror}).") from error
 
 
-def import_build(file: Path, target: Target, folder: Path) -> Runtime:
+def import_build(file: Path, target: Target, folder: Path) -> Build:
     """Take a build that ``export_build`` wrote; ``folder`` is untouched unless all is right.
 
     BuildError where the file is broken, altered, of another version of deployx-edge, or holds
@@ -66,31 +66,31 @@ def import_build(file: Path, target: Target, folder: Path) -> Runtime:
     with tempfile.TemporaryDirectory(prefix="deployx-import-") as name:
         staged = Path(name)
         expected = built_names(target)
-        _unpack(file, staged, {RUNTIME_FILE, *(one.name for one in expected)})
-        runtime = read_runtime(staged)
-        if runtime.target_id != target.id:
+        _unpack(file, staged, {BUILD_FILE, *(one.name for one in expected)})
+        build = read_build(staged)
+        if build.target_id != target.id:
             raise UsageError(
-                f"{file} holds a build of {runtime.target_id}, not of {target.id}.",
-                remedy=f"Use --target {runtime.target_id}.",
+                f"{file} holds a build of {build.target_id}, not of {target.id}.",
+                remedy=f"Use --target {build.target_id}.",
             )
-        if runtime.version != __version__:
+        if build.version != __version__:
             raise BuildError(
-                f"{file} is of deployx-edge {runtime.version}, this is {__version__}.",
+                f"{file} is of deployx-edge {build.version}, this is {__version__}.",
                 remedy="Export it with the same version.",
             )
         found = tuple(
             BuiltName(name=built.name, role=built.role, runtime=built.runtime)
-            for built in runtime.files
+            for built in build.files
         )
         if found != expected:
             raise BuildError(
                 f"{file} holds other files than a build of {target.id} has: "
                 f"{', '.join(one.name for one in found)}."
             )
-        verify_files(runtime)
+        verify_files(build)
         for one in found:
-            _check(staged / one.name, one, target, by_zig=runtime.toolchain == "zig")
-        return publish(replace(runtime, imported=True), folder)
+            _check(staged / one.name, one, target, by_zig=build.toolchain == "zig")
+        return publish(replace(build, imported=True), folder)
 
 
 def _check(path: Path, name: BuiltName, target: Target, *, by_zig: bool) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.crossbuild.events import OnEvent, StepStarted, silent
-from deployx_edge.crossbuild.runtime import hash_file
+from deployx_edge.crossbuild.finished import hash_file
 from deployx_edge.crossbuild.workers import package_names
 from deployx_edge.errors import SourceError
 from deployx_edge.resources import cache_folder, data_folder

@@ -65,7 +65,7 @@ def check_new_shapes(
         for tensor in inputs
     }
     ends = ("minimum", "maximum") if any(tensor.ranges for tensor in inputs) else ()
-    for sizes in ("best", *ends):
+    for sizes in ("opt", *ends):
         new = {t.name: at_sizes(t.shape, t.ranges, sizes) for t in inputs}
         tied = list(_tied(model, _inferred(model, old), _inferred(model, new)))
         reason = _failure(model, inputs, new)

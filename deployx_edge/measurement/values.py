@@ -57,7 +57,7 @@ class BenchPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class WorkerLimits:
     """When the agent ends a worker: resident bytes (0: no limit), seconds of silence, and seconds
     that it may take to prepare a model."""
 

@@ -115,8 +115,8 @@ class Job:
         """Train weights or their rounding as the settings say; whether that was asked for."""
         steps = self.settings["tuning_steps"]
         passes = {
-            "step-size": ("Tuning weights and steps", _StepSizes),
-            "rounding": ("Tuning the rounding", _Roundings),
+            "lsq": ("Tuning weights and steps", _StepSizes),
+            "adaround": ("Tuning the rounding", _Roundings),
         }
         if self.settings["tuning"] not in passes:
             return False

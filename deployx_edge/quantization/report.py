@@ -92,7 +92,7 @@ class QuantizationReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerDamage:
+class LayerSensitivity:
     """What the model's outputs lose where this layer alone is int8.
 
     ``snr_db`` is of the output that loses most, None where none changes.
@@ -119,7 +119,7 @@ class Sensitivity:
     measurements told, for instance that calibration and evaluation share samples.
     """
 
-    layers: tuple[LayerDamage, ...]
+    layers: tuple[LayerSensitivity, ...]
     keep_float: tuple[str, ...] = ()
     metric: str = ""
     place: str = ""

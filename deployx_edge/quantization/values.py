@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ALGORITHMS = ("minmax", "percentile", "kl", "mse")
-TUNINGS = ("none", "step-size", "rounding")
+TUNINGS = ("none", "lsq", "adaround")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class QuantizationSettings:
     ``algorithm``: what becomes of a tensor's values over the calibration data, one of
     ALGORITHMS. ``equalize`` evens out channels over neighbouring layers first (Nagel et al.
     2019), ``correct_bias`` takes the mean error off the biases, ``tuning`` trains weights
-    against the float model block by block: "step-size" with the steps (Esser et al. 2020),
-    "rounding" only which way each weight is rounded; ``tuning_steps`` for each block. ``seed``
+    against the float model block by block: "lsq" with the steps (Esser et al. 2020),
+    "adaround" only which way each weight is rounded; ``tuning_steps`` for each block. ``seed``
     is of whatever is random.
     """
 
@@ -36,7 +36,7 @@ class QuantizationSettings:
 PRESETS: Mapping[str, QuantizationSettings] = {
     "fast": QuantizationSettings(algorithm="minmax"),
     "balanced": QuantizationSettings(algorithm="mse", correct_bias=True),
-    "best": QuantizationSettings(algorithm="mse", correct_bias=True, tuning="step-size"),
+    "best": QuantizationSettings(algorithm="mse", correct_bias=True, tuning="lsq"),
 }
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployx_edge.bundle import OutputCheck
-from deployx_edge.comparison import LIMITS, LayerCheck, first_difference
+from deployx_edge.comparison import TOLERANCES, LayerCheck, first_difference
 from deployx_edge.errors import UsageError
 
 _COLOURS = {"differs": "red", "unproven": "yellow", "rounded": "yellow"}
@@ -113,7 +113,7 @@ def plot_comparison(title: str, precision: str, layers: Sequence[LayerCheck], pa
     ):
         chosen = [place for place in places if layers[place].check.verdict == verdict]
         axes.scatter(chosen, [errors[i] for i in chosen], s=14, color=colour, label=verdict)
-    limit = LIMITS[precision].relative
+    limit = TOLERANCES[precision].relative
     axes.axhline(limit, color="tab:red", linestyle="--", linewidth=1, label=f"limit {limit:g}")
     axes.set(yscale="log", ylabel="rms error / variation between inputs", title=title)
     axes.set_ylim(10.0**-_DECADES, 2.0)

@@ -42,7 +42,7 @@ def quantization_report(
     """The bundle, a row each layer, outputs, what hurts most, and the search if there was one."""
     parts: list[Table | Text] = [bundle_table(bundle), _layers(report), _facts(report)]
     if sensitivity is not None:
-        parts.append(_damages(sensitivity))
+        parts.append(_sensitivities(sensitivity))
         if sensitivity.trials:
             parts.append(_trials(sensitivity))
         parts += [Text(note) for note in sensitivity.notes]
@@ -102,7 +102,7 @@ def _foreign(report: QuantizationReport) -> list[str]:
     return texts
 
 
-def _damages(sensitivity: Sensitivity) -> Table:
+def _sensitivities(sensitivity: Sensitivity) -> Table:
     table = Table(title="What the outputs lose where a layer alone is int8")
     for heading in ("layer", "type", "SNR", "kept in float"):
         table.add_column(heading, justify="right" if heading == "SNR" else "left")

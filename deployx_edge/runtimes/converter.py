@@ -98,7 +98,7 @@ def tensor_spec(
     """What the bundle says of an input or output; ModelError where ncnn cannot have its shape."""
     spec = TensorSpec(
         name=tensor.name,
-        blob=blob,
+        runtime_name=blob,
         dtype="float32",
         shape=tensor.shape,
         layout=layout_of(tensor, source.channels_last) if batch_axis == 0 else "",
@@ -127,7 +127,7 @@ def output_specs(
 def _own_spec(tensor: SourceTensor, channels_last: Collection[str]) -> TensorSpec:
     return TensorSpec(
         name=tensor.name,
-        blob=tensor.name,
+        runtime_name=tensor.name,
         dtype=tensor.dtype,
         shape=tensor.shape,
         layout=layout_of(tensor, channels_last),

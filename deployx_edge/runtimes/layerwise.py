@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import IntermediateCheck
-from deployx_edge.comparison import LIMITS, LayerCheck, Limits, TensorComparison
+from deployx_edge.comparison import TOLERANCES, LayerCheck, TensorComparison, Tolerance
 from deployx_edge.differences import Values, WholeValues
 from deployx_edge.errors import UsageError
 from deployx_edge.model import TensorSpec
@@ -79,7 +79,7 @@ class LayersComparison:
         self._tensors = {name: TensorComparison(name, kept=KEPT) for name in producers}
         self._names: dict[str, list[str]] = {}
         for name, producer in producers.items():
-            self._names.setdefault(producer.blob, []).append(name)
+            self._names.setdefault(producer.runtime_name, []).append(name)
 
     def know(self, kept: Mapping[str, NDArray[Any]]) -> None:
         """Take in elements of the reference's tensors on an input that is not compared.
@@ -121,7 +121,7 @@ class LayersComparison:
             pass
         return outputs
 
-    def checks(self, limits: Limits) -> tuple[LayerCheck, ...]:
+    def checks(self, limits: Tolerance) -> tuple[LayerCheck, ...]:
         """What came of each tensor, in the order of the layers."""
         return tuple(
             LayerCheck(
@@ -149,7 +149,7 @@ def compare_layers(
     with nullcontext(opened) if opened else open_converted(model) as runner:
         for arrays in inputs:
             comparison.add(reference.tensors(arrays), runner, arrays)
-    return comparison.checks(LIMITS[precision or model.precision])
+    return comparison.checks(TOLERANCES[precision or model.precision])
 
 
 def intermediate_check(

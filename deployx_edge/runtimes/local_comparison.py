@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import IntermediateCheck
 from deployx_edge.comparison import (
-    LIMITS,
     SEED,
+    TOLERANCES,
     LayerCheck,
-    Limits,
     TensorComparison,
+    Tolerance,
 )
 from deployx_edge.differences import BEYOND, Differences, ratio
 from deployx_edge.errors import UsageError, VerificationError
@@ -51,7 +51,7 @@ _COMPUTED = "deployx-computed/"
 # for depthwise ones on x86, whose reciprocal of the scale has 12 bits (``_mm_rcp_ps`` in
 # ``convolutiondepthwise_x86.cpp``), at 4e-3 where they hand on codes. A scale of one channel of 16
 # that is off by 10 % is at 2e-2.
-_LIMITS = Limits(relative=1e-2, slice=5e-2, rounding=1e-4, slice_rounding=2e-3, proof=1e-2)
+_LIMITS = Tolerance(relative=1e-2, slice=5e-2, rounding=1e-4, slice_rounding=2e-3, proof=1e-2)
 # Layers that quantize inside, at each step, are given bf16's.
 # Elements of a tensor that are kept of each input, and of all that is computed at once.
 _KEPT = 2**16
@@ -63,9 +63,9 @@ _UNITS = {"fp32": 2.0**-23, "fp16": 2.0**-10, "bf16": 2.0**-7, "int8": 2.0**-7}
 _ROUNDINGS = 32.0
 # Of layers in fp32, where outputs are beyond their limits: none of them may add to that but by
 # rounding. Right ones were measured at 4e-7 to 1e-5.
-ROUNDING_ONLY = Limits(relative=2e-5, slice=2e-4, rounding=3e-7, slice_rounding=1e-5, proof=1e-4)
+ROUNDING_ONLY = Tolerance(relative=2e-5, slice=2e-4, rounding=3e-7, slice_rounding=1e-5, proof=1e-4)
 # Of outputs, once every layer was found right: what is left is how codes that tip over add up.
-END_TO_END = Limits(relative=1.0, slice=4.0, rounding=1e-2, slice_rounding=1e-1, proof=1e-2)
+END_TO_END = Tolerance(relative=1.0, slice=4.0, rounding=1e-2, slice_rounding=1e-1, proof=1e-2)
 
 
 def compare_locally(
@@ -94,7 +94,7 @@ def compare_locally(
             layer=producers[name].layer,
             type=producers[name].type,
             check=comparison.check(
-                LIMITS["bf16"] if producers[name].type in runner.step_quantized else _LIMITS,
+                TOLERANCES["bf16"] if producers[name].type in runner.step_quantized else _LIMITS,
             ),
         )
         for name, comparison in comparisons.items()
@@ -128,7 +128,7 @@ def check_alone(
     suspects: Sequence[str],
     inputs: Sequence[Arrays],
     precision: str,
-    limits: Limits,
+    limits: Tolerance,
 ) -> dict[str, AloneCheck]:
     """Are the ``suspects`` right for what the model has before them? By their names, in order.
 
@@ -168,7 +168,7 @@ def _check_portion(
     producers: Mapping[str, Producer],
     inputs: Sequence[Arrays],
     precision: str,
-    limits: Limits,
+    limits: Tolerance,
 ) -> dict[str, AloneCheck]:
     import numpy as np
 
@@ -186,7 +186,7 @@ def _check_portion(
     return {name: _judged(errors[name], shaken[name], limits) for name in apart.wanted}
 
 
-def _judged(errors: Differences, shaken: Differences, limits: Limits) -> AloneCheck:
+def _judged(errors: Differences, shaken: Differences, limits: Tolerance) -> AloneCheck:
     import numpy as np
 
     def allowed(share: float, variation: Any, rounding: float, by_rounding: Any) -> Any:
@@ -251,8 +251,10 @@ def _own_values(
 ) -> dict[str, Array]:
     """The model's own values of those tensors, in the source's shapes."""
     found: dict[str, Array] = {}
-    model.run(arrays, [producers[name].blob for name in like], take_into(found))
-    return {name: found[producers[name].blob].reshape(shape) for name, shape in like.items()}
+    model.run(arrays, [producers[name].runtime_name for name in like], take_into(found))
+    return {
+        name: found[producers[name].runtime_name].reshape(shape) for name, shape in like.items()
+    }
 
 
 class _CutApart:

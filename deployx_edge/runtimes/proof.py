@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import OutputCheck, Verification
-from deployx_edge.comparison import LEAST_INPUTS, LIMITS, LayerCheck, Limits, coarser
+from deployx_edge.comparison import LEAST_INPUTS, TOLERANCES, LayerCheck, Tolerance, coarser
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.layerwise import (
@@ -83,7 +83,7 @@ class _Comparison:
         self._walk = walk
         self._request = request
         self._precision = coarser(model.precision, walk.rounds_to)
-        self._limits = LIMITS[self._precision]
+        self._limits = TOLERANCES[self._precision]
         least = min(LEAST_INPUTS, len(request.inputs))  # of huge models there are two
         self._outputs = OutputsComparison(model, self._limits, least=least)
         self._producers = self._find_producers()
@@ -136,7 +136,7 @@ class _Comparison:
             del part  # large tensors are held by whoever takes them, and by nobody else
             yield shown.pop()
 
-    def _alone(self, suspects: Collection[str], limits: Limits) -> dict[str, AloneCheck]:
+    def _alone(self, suspects: Collection[str], limits: Tolerance) -> dict[str, AloneCheck]:
         known = [name for name in self._producers if name in suspects]
         return check_alone(
             self._opened,
@@ -188,7 +188,9 @@ def _with_first_layer(
     return VerificationError(f"{error.message} {where} ({first.type}).", remedy=error.remedy)
 
 
-def _wrong_inside(item: LayerCheck, alone: AloneCheck | None, limits: Limits) -> VerificationError:
+def _wrong_inside(
+    item: LayerCheck, alone: AloneCheck | None, limits: Tolerance
+) -> VerificationError:
     check = item.check
     what = f"'{check.output}' of the layer '{item.layer}' ({item.type})"
     if alone is None:

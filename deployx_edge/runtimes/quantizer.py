@@ -225,7 +225,7 @@ def foreign_nodes(model: onnx.ModelProto, result: PpqResult) -> tuple[ForeignNod
     )
 
 
-def saved(model: onnx.ModelProto, folder: Path, name: str) -> OnnxSource:
+def save_source(model: onnx.ModelProto, folder: Path, name: str) -> OnnxSource:
     """The model as a file, read like any other. Every node has a name of its own."""
     import onnx
 
@@ -239,7 +239,7 @@ def saved(model: onnx.ModelProto, folder: Path, name: str) -> OnnxSource:
     return read_onnx(path, {})
 
 
-def fresh(folder: Path, name: str) -> Path:
+def make_folder(folder: Path, name: str) -> Path:
     """An empty folder of that name inside."""
     path = folder / name
     path.mkdir()

@@ -26,7 +26,7 @@ class Producer:
 
     layer: str
     type: str
-    blob: str
+    runtime_name: str
 
 
 # Is given the runtime's name for a tensor and its values, in the runtime's own shape; they are

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from deployx_edge.bundle import OutputCheck, Verification
-from deployx_edge.comparison import LEAST_INPUTS, LIMITS, Limits, TensorComparison, is_finite
+from deployx_edge.comparison import LEAST_INPUTS, TOLERANCES, TensorComparison, Tolerance, is_finite
 from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes.converter import ConvertedModel
@@ -33,11 +33,11 @@ class OutputsComparison:
     """The outputs of a converted model beside the source's, over inputs that come one by one."""
 
     def __init__(
-        self, model: ConvertedModel, limits: Limits | None = None, *, least: int = LEAST_INPUTS
+        self, model: ConvertedModel, limits: Tolerance | None = None, *, least: int = LEAST_INPUTS
     ) -> None:
         """``limits`` None are those of the model's precision; ``least`` how many inputs count."""
         self._least = least
-        self.limits = limits or LIMITS[model.precision]
+        self.limits = limits or TOLERANCES[model.precision]
         self._model = model
         self._outputs = {spec.name: TensorComparison(spec.name) for spec in model.outputs}
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -110,7 +110,7 @@ def verify(
     *,
     accept_unproven: bool = False,
     doubts: Sequence[str] = (),
-    limits: Limits | None = None,
+    limits: Tolerance | None = None,
 ) -> Verification:
     """Compare the converted model's outputs with its source's on ``inputs`` (at least three sets).
 

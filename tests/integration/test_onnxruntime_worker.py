@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge.crossbuild.runtime import read_runtime
+from deployx_edge.crossbuild.finished import read_build
 from deployx_edge.resources import dist_folder
 from tests.integration.test_examples import ROOT, deployx
 
@@ -22,7 +22,7 @@ def words() -> list[str]:
     folder = dist_folder("linux-x64")
     if not (folder / "dx-worker-onnxruntime").exists():
         pytest.skip("linux-x64 is not built: deployx-edge build --target linux-x64")
-    build = read_runtime(folder)
+    build = read_build(folder)
     (library,) = build.libraries("onnxruntime")
     files = ["--file", f"onnx={DIGITS}", "--library", str(folder / library.name)]
     return [str(build.worker("onnxruntime")), "--bare", *files, "--input", "image=1x1x8x8"]

@@ -19,7 +19,7 @@ from deployx_edge.runtimes.ncnn.files import read_table
 from deployx_edge.runtimes.runner import open_converted, take_into
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
-from deployx_edge.workflows.convert.conversion import converted
+from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
 from deployx_edge.workflows.measure.compare import compare
 from deployx_edge.workflows.measure.run import run
@@ -128,12 +128,12 @@ def test_the_segmenter_is_within_a_point_of_the_reference(segmenter: Example, de
 @pytest.mark.parametrize("device", BOARDS)
 def test_the_board_computes_the_codes_that_this_computer_does(digits: Bundle, device: str) -> None:
     """Layers that hand on codes: a few of them may tip over, by one."""
-    blobs = load_runtime("ncnn").make_runner().tensors(converted(digits))
+    blobs = load_runtime("ncnn").make_runner().tensors(read_converted(digits))
     with np.load(TEST) as file:
         images = file["image"][:6]
     inputs = [{"image": image[None]} for image in images]
     here: list[dict[str, np.ndarray]] = [{} for _ in inputs]
-    with open_converted(converted(digits)) as opened:
+    with open_converted(read_converted(digits)) as opened:
         for arrays, found in zip(inputs, here, strict=True):
             opened.run(arrays, blobs, take_into(found))
     table = read_table(digits.path("table"))

@@ -20,7 +20,7 @@ from deployx_edge import process
 from deployx_edge.agent.client import PROTOCOL_VERSION
 from deployx_edge.comparison import first_difference
 from deployx_edge.crossbuild.elf import check_executable
-from deployx_edge.crossbuild.runtime import verify_files
+from deployx_edge.crossbuild.finished import verify_files
 from deployx_edge.device import Device
 from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.measurement.values import BenchPlan, RunOptions
@@ -117,7 +117,7 @@ def test_each_binary_runs_under_qemu(target_id, tmp_path):
     for role in ("param", "bin"):
         words += ["--file", f"{role}={files[role]}"]
     said = subprocess.run(
-        [*before, runtime.worker("ncnn"), *words, "--input", f"{spec.blob}={shape}"],
+        [*before, runtime.worker("ncnn"), *words, "--input", f"{spec.runtime_name}={shape}"],
         capture_output=True,
         text=True,
         check=False,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from deployx_edge.bundle import OutputCheck
-from deployx_edge.comparison import Limits, TensorComparison
+from deployx_edge.comparison import TensorComparison, Tolerance
 
 
 def compare_output(
-    name: str, reference: Sequence[np.ndarray], converted: Sequence[np.ndarray], limits: Limits
+    name: str, reference: Sequence[np.ndarray], converted: Sequence[np.ndarray], limits: Tolerance
 ) -> OutputCheck:
     """One array for each input on both sides, batch axis included."""
     comparison = TensorComparison(name)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
+from deployx_edge.crossbuild.finished import Build, BuiltFile
 from deployx_edge.device import Device
 from deployx_edge.errors import AgentError, MissingToolError, UnfitDeviceError, UsageError
 from deployx_edge.target import find_target
@@ -31,7 +31,7 @@ def built(*, libc="static", runtime="ncnn", library=""):
         needed=(),
     )
     libraries = [replace(worker, name="libthing.so.1", role="library", libc=library)]
-    return Runtime(
+    return Build(
         folder=Path("dist"),
         target_id="linux-arm64",
         toolchain="zig",

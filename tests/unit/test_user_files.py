@@ -17,7 +17,7 @@ import pytest
 from deployx_edge.bundle import load_bundle
 from deployx_edge.bundle.sequence import load_sequence
 from deployx_edge.config import load_config, parse_toml
-from deployx_edge.crossbuild.runtime import read_runtime
+from deployx_edge.crossbuild.finished import read_build
 from deployx_edge.crossbuild.sysroot import read_sysroot
 from deployx_edge.errors import DeployxError
 from deployx_edge.evaluation.data.coco import read_coco
@@ -72,7 +72,7 @@ def told_in_little_memory(read: Callable[[], object]) -> str:
 READERS: dict[str, Callable[[Path], object]] = {
     "bundle.json": lambda path: load_bundle(path.parent),
     "sequence.json": lambda path: load_sequence(path.parent),
-    "runtime.json": lambda path: read_runtime(path.parent),
+    "build.json": lambda path: read_build(path.parent),
     "sysroot.json": lambda path: read_sysroot(path.parent),
     "runs.json": read_runs,
     "coco.json": lambda path: read_coco(
@@ -107,7 +107,7 @@ def test_deep_json_is_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_text("[" * 100_000)
     assert "nested too deeply" in told_in_little_memory(lambda: READERS[name](path))
-    path.write_text('{"schema": 3, "x": ' + "[" * 100_000)
+    path.write_text('{"schema": 4, "x": ' + "[" * 100_000)
     assert "nested too deeply" in told_in_little_memory(lambda: READERS[name](path))
 
 

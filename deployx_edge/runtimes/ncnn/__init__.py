@@ -47,9 +47,9 @@ def make_quantizer() -> Quantizer:
 
 def inspect(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
     """See ``Runtime``."""
-    from deployx_edge.runtimes.ncnn.inspection import inspected
+    from deployx_edge.runtimes.ncnn.inspection import inspect_for_ncnn
 
-    return inspected(source, outputs)
+    return inspect_for_ncnn(source, outputs)
 
 
 def files_of(model: Path) -> tuple[Path, ...]:

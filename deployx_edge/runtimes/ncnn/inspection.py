@@ -12,7 +12,7 @@ from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
 
-def inspected(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
+def inspect_for_ncnn(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
     """See ``Runtime.inspect``; open axes are taken at their optimum to look further."""
     converter = NativeConverter()
     fixed = replace(source, inputs=tuple(replace(each, ranges=()) for each in source.inputs))

@@ -61,7 +61,7 @@ def match_by_weights(layers: Sequence[Layer], model: onnx.ModelProto) -> dict[st
                 tensor = _behind(model, tensor, ("Add",))
             if params.get(_ACTIVATION, "0") != "0":
                 tensor = _behind(model, tensor, _ACTIVATIONS)
-            found[tensor] = Producer(layer=layer.name, type=layer.type, blob=layer.tops[0])
+            found[tensor] = Producer(layer=layer.name, type=layer.type, runtime_name=layer.tops[0])
     return found
 
 

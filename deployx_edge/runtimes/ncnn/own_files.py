@@ -55,7 +55,7 @@ def read_pair(param: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedMo
     precision = stored_precision(bin_file)
     model = NcnnModel(param=param, bin=bin_file, precision=precision)
     values = structured_inputs(inputs)[0]
-    run = run_ncnn(model, [{spec.blob: (values[spec.name], False) for spec in inputs}])
+    run = run_ncnn(model, [{spec.runtime_name: (values[spec.name], False) for spec in inputs}])
     return ConvertedModel(
         runtime="ncnn",
         precision=precision,
@@ -93,5 +93,5 @@ def _input(param: Path, layer: Layer, shapes: Mapping[str, tuple[int, ...]]) -> 
 
 def _spec(blob: str, shape: tuple[int, ...]) -> TensorSpec:
     return TensorSpec(
-        name=blob, blob=blob, dtype="float32", shape=shape, layout="", batch_axis=None
+        name=blob, runtime_name=blob, dtype="float32", shape=shape, layout="", batch_axis=None
     )

@@ -37,8 +37,8 @@ from deployx_edge.runtimes.quantizer import (
     QuantizedModel,
     check_layers,
     foreign_nodes,
-    fresh,
-    saved,
+    make_folder,
+    save_source,
     tensor_costs,
 )
 from deployx_edge.runtimes.reference import Reference
@@ -78,7 +78,7 @@ class CalibratedModel:
 
     def float_model(self, folder: Path) -> OnnxSource:
         """See ``Calibrated``."""
-        return saved(self.model, folder, "float")
+        return save_source(self.model, folder, "float")
 
     def int8_in_floats(self, keep_float: Sequence[str], folder: Path) -> OnnxSource:
         """See ``Calibrated``."""
@@ -87,7 +87,7 @@ class CalibratedModel:
     def untested(self, keep_float: Sequence[str], folder: Path) -> ConvertedModel:
         """See ``Calibrated``."""
         int8 = int8_model(self, keep_float, folder)
-        return _converted(self, int8.weights, fresh(folder, "int8"), int8.scales)
+        return _converted(self, int8.weights, make_folder(folder, "int8"), int8.scales)
 
     def finish(self, options: Int8Options, *, progress: Progress = silent) -> QuantizedModel:
         """See ``Calibrated``.
@@ -96,16 +96,16 @@ class CalibratedModel:
         floats, layer by layer.
         """
         own = self.material
-        folder = fresh(own.folder, "int8")
-        plain = saved(self.model, folder, "float")
+        folder = make_folder(own.folder, "int8")
+        plain = save_source(self.model, folder, "float")
         int8 = int8_model(self, options.keep_float, folder)
         inputs = own.inputs()
         progress(Stage(text="Comparing the float model with its source"))
-        before = _converted(self, plain, fresh(folder, "fp32"), {})
+        before = _converted(self, plain, make_folder(folder, "fp32"), {})
         accept = options.accept_unproven
         verify(before, Reference(own.source), inputs, accept_unproven=accept)
         progress(Stage(text="Comparing int8 in ncnn with the same arithmetic in floats"))
-        after = _converted(self, int8.weights, fresh(folder, "int8"), int8.scales)
+        after = _converted(self, int8.weights, make_folder(folder, "int8"), int8.scales)
         inside = verify_locally(after, int8.reference, inputs)
         verification = verify(
             after, Reference(int8.reference), inputs, accept_unproven=True, limits=END_TO_END
@@ -155,7 +155,7 @@ class NcnnQuantizer:
         """See ``LayerQuantizer``."""
         converter = NativeConverter()
         converter.check(material.source)
-        prepared = saved(
+        prepared = save_source(
             canonical(material.source, NCNN_PASSES).model, material.folder, material.name
         )
         layers = quantizable_layers(prepared)
@@ -163,7 +163,7 @@ class NcnnQuantizer:
         _check_able(layers, options.keep_float, material)
         result = _scales(prepared, layers, material, options.settings, progress)
         model = with_parameters(_loaded(prepared), result.floats)
-        plain = saved(model, fresh(material.folder, "halves"), material.name)
+        plain = save_source(model, make_folder(material.folder, "halves"), material.name)
         inputs = telling_inputs(material.inputs())
         return CalibratedModel(
             material=material,
@@ -200,8 +200,8 @@ def int8_model(found: CalibratedModel, keep_float: Sequence[str], folder: Path) 
         )
     restored = with_parameters(found.model, values)
     return Int8Model(
-        weights=saved(restored, fresh(folder, "weights"), found.material.name),
-        reference=saved(int8_reference(restored, scales), folder, "reference"),
+        weights=save_source(restored, make_folder(folder, "weights"), found.material.name),
+        reference=save_source(int8_reference(restored, scales), folder, "reference"),
         scales=scales,
     )
 

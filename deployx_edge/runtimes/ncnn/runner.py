@@ -43,7 +43,7 @@ class _OpenNcnnModel:
         measure: bool = False,
     ) -> dict[str, Array]:
         """See ``OpenModel``; a batch runs sample by sample, as on a board."""
-        outputs = [spec.blob for spec in self._model.outputs]
+        outputs = [spec.runtime_name for spec in self._model.outputs]
         ready = to_runtime_arrays(self._model.inputs, arrays)
         kept: list[dict[str, Array]] = []
         for sample in [ready] if blobs else _samples(ready):
@@ -62,7 +62,7 @@ class _OpenNcnnModel:
         if measure and self._model.layers:
             self.overflows = self._process.overflows
         return {
-            spec.name: _restored(spec, [run[spec.blob] for run in kept])
+            spec.name: _restored(spec, [run[spec.runtime_name] for run in kept])
             for spec in self._model.outputs
         }
 
@@ -85,10 +85,10 @@ class NcnnRunner:
         """See ``Runner``; none where a converter renamed what goes in."""
         tensors = {readable(name): name for name in names}
         # A converter that renames may by chance give a tensor's name to another.
-        if any(spec.blob != readable(spec.name) for spec in model.inputs):
+        if any(spec.runtime_name != readable(spec.name) for spec in model.inputs):
             return {}
         return {
-            tensors[top]: Producer(layer=layer.name, type=layer.type, blob=top)
+            tensors[top]: Producer(layer=layer.name, type=layer.type, runtime_name=top)
             for layer in read_param(model.path("param"))
             for top in layer.tops
             if top in tensors and layer.type != "Input"

@@ -20,8 +20,8 @@ from deployx_edge.runtimes.quantizer import (
     QuantizedModel,
     check_layers,
     foreign_nodes,
-    fresh,
-    saved,
+    make_folder,
+    save_source,
     tensor_costs,
 )
 from deployx_edge.runtimes.reference import Reference
@@ -51,7 +51,7 @@ class OnnxRuntimeQuantizer:
         on some processors they saturate.
         """
         model = _raised(simplified(material.source), material)
-        plain = saved(model, material.folder, material.name)
+        plain = save_source(model, material.folder, material.name)
         layers = _layers(_loaded(plain.path))
         check_layers(options.keep_float, list(layers))
         result = _by_ppq(plain, material, options, progress)
@@ -86,7 +86,7 @@ def _raised(model: onnx.ModelProto, material: Material) -> onnx.ModelProto:
     for version in _RAISED_TO:
         try:
             made: onnx.ModelProto = onnx.version_converter.convert_version(model, version)
-            source = saved(made, fresh(material.folder, f"opset-{version}"), "model")
+            source = save_source(made, make_folder(material.folder, f"opset-{version}"), "model")
             found = Reference(source).run(sample)
         except Exception:  # the converter's errors share no base
             continue

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from deployx_edge.comparison import LIMITS, TensorComparison
+from deployx_edge.comparison import TOLERANCES, TensorComparison
 from deployx_edge.differences import WholeValues
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model, open_with_outputs, version
@@ -89,7 +89,7 @@ class OnnxRuntimeRunner:
         graph = onnx.load(model.path("onnx"), load_external_data=False).graph
         wanted = set(names)
         return {
-            name: Producer(layer=node.name or name, type=node.op_type, blob=name)
+            name: Producer(layer=node.name or name, type=node.op_type, runtime_name=name)
             for node in graph.node
             for name in node.output
             if name in wanted
@@ -140,5 +140,5 @@ def _is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]
         wanted, found = plain.run(names, dict(arrays)), opened.run(arrays)
         for comparison, array in zip(comparisons, wanted, strict=True):
             comparison.add(array, found[comparison.name])
-    limits = LIMITS[model.precision]
+    limits = TOLERANCES[model.precision]
     return any(each.check(limits).verdict == "differs" for each in comparisons)

@@ -121,7 +121,7 @@ def size_variants(
     half-way; and each alone at its ends.
     """
     axes = [(index, entry) for index, tensor in enumerate(inputs) for entry in tensor.ranges]
-    best = [entry.best for _, entry in axes]
+    best = [entry.opt for _, entry in axes]
     lowest, highest = [e.minimum for _, e in axes], [e.maximum for _, e in axes]
     named = (best, lowest, highest)
     others = [

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from datetime import datetime, timezone
 
 from deployx_edge.bundle import Bundle
-from deployx_edge.crossbuild.runtime import Runtime
+from deployx_edge.crossbuild.finished import Build
 from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError, DeviceBusyError, UnfitDeviceError
 from deployx_edge.measurement.values import BoardDescription, Conditions
@@ -66,9 +66,9 @@ def examine_board(
         except DeployxError as error:
             return [_failed("link", error)]
         checks.append(_check("target", True, f"{target.id} (uname -m: {transport.machine()})"))
-        runtime = built(target)
-        checks.append(_binaries(runtime, target.id))
-        checks += _workers(runtime)
+        build = built(target)
+        checks.append(_binaries(build, target.id))
+        checks += _workers(build)
         checks.append(_clock(transport))
         checks += [
             _check("before", False, incident.text, "--force runs it again.", needed=False)
@@ -80,11 +80,11 @@ def examine_board(
             checks.append(_check("work folder", True, f"{folder}, runs programs"))
             checks.append(_lease(session.alone))
             checks.append(_contents(session))
-            checks += _board(session.identity.board, session.runtime, bundle)
+            checks += _board(session.identity.board, session.build, bundle)
             checks += _libraries(session, bundle)
             if bundle is not None:
                 checks.append(_bundle(session, bundle))
-            checks += _android(session.android, session.runtime)
+            checks += _android(session.android, session.build)
     except DeviceBusyError as error:
         checks.append(_failed("lease", error, needed=False))
     except UnfitDeviceError as error:
@@ -94,7 +94,7 @@ def examine_board(
     return checks
 
 
-def _workers(build: Runtime | None) -> list[Check]:
+def _workers(build: Build | None) -> list[Check]:
     """What each worker of the build may be asked for by name."""
     names = sorted(file.runtime for file in build.files if file.role == "worker") if build else []
     facts = [worker_facts(name) for name in names]
@@ -112,10 +112,10 @@ def _libraries(session: Session, bundle: Bundle | None) -> Iterator[Check]:
     """What dynamic workers load under our qemu; another runtime may do without."""
     if not session.transport.launcher:
         return
-    for file in session.runtime.files:
+    for file in session.build.files:
         if file.role != "worker" or not file.needed:
             continue
-        missing = missing_for(session.target, session.runtime, file.runtime)
+        missing = missing_for(session.target, session.build, file.runtime)
         place = f"{session.target.qemu_libraries or '/'}"
         found = f"{file.name}: {place} lacks {', '.join(missing)}" if missing else ""
         yield _check(
@@ -182,8 +182,8 @@ def _bundle(session: Session, bundle: Bundle) -> Check:
     """What a run would refuse before it pushes."""
     try:
         name, launcher = session.device.name, session.transport.launcher
-        check_fit(session.identity.board, session.runtime, bundle, device=name)
-        check_emulation(launcher, session.target, session.runtime, bundle, device=name)
+        check_fit(session.identity.board, session.build, bundle, device=name)
+        check_emulation(launcher, session.target, session.build, bundle, device=name)
     except DeployxError as error:
         return _failed("bundle", error)
     weights = size(sum(file.size for file in bundle.files))
@@ -191,14 +191,14 @@ def _bundle(session: Session, bundle: Bundle) -> Check:
     return _check("bundle", True, found)
 
 
-def _board(board: BoardDescription, runtime: Runtime, bundle: Bundle | None) -> Iterator[Check]:
+def _board(board: BoardDescription, build: Build, bundle: Bundle | None) -> Iterator[Check]:
     """What the agent says of the board; of its features those that the bundle can use."""
     yield _enough("disk", board.disk_free_bytes, _LITTLE_DISK, "free in the work folder's disk")
     if board.emulated:
         yield _check("emulated", True, board.emulated_reason or "yes")
         return
     yield _enough("memory", board.memory_available_bytes, _LITTLE_MEMORY, "available")
-    yield from _libc(board, runtime, bundle)
+    yield from _libc(board, build, bundle)
     precision = bundle.precision if bundle else "any"
     if precision != "int8":
         without = "fp16 is stored or computed as fp32"
@@ -209,12 +209,12 @@ def _board(board: BoardDescription, runtime: Runtime, bundle: Bundle | None) -> 
     yield _temperature(board.conditions)
 
 
-def _libc(board: BoardDescription, runtime: Runtime, bundle: Bundle | None) -> Iterator[Check]:
+def _libc(board: BoardDescription, build: Build, bundle: Bundle | None) -> Iterator[Check]:
     """What each file of the build needs. A runtime that the board cannot load is no failure as
     long as another one runs there, and no bundle asks for it."""
-    misfits = [(file, libc_misfit(board, file)) for file in runtime.files]
+    misfits = [(file, libc_misfit(board, file)) for file in build.files]
     unfit = {file.runtime for file, misfit in misfits if misfit}
-    fit = {file.runtime for file in runtime.files if file.role == "worker"} - unfit
+    fit = {file.runtime for file in build.files if file.role == "worker"} - unfit
     for file, misfit in misfits:
         asked = file.runtime == bundle.runtime if bundle else not fit
         found = misfit[0] if misfit else f"{file.name}: {file.libc}; the board: {board.libc}"
@@ -222,12 +222,12 @@ def _libc(board: BoardDescription, runtime: Runtime, bundle: Bundle | None) -> I
         yield _check("libc", misfit is None, found, misfit[1] if misfit else "", needed=needed)
 
 
-def _android(facts: AndroidFacts | None, runtime: Runtime) -> Iterator[Check]:
+def _android(facts: AndroidFacts | None, build: Build) -> Iterator[Check]:
     """Its level against the build's; what makes a phone slower than it is, or ends a long run."""
     if facts is None:
         return
     if facts.api_level is not None:
-        libc = "; ".join(dict.fromkeys(file.libc for file in runtime.files))
+        libc = "; ".join(dict.fromkeys(file.libc for file in build.files))
         yield _check("API level", True, f"{facts.api_level}; binaries: {libc}")
     if facts.power_save is not None:
         found = "on: clocks are held down" if facts.power_save else "off"
@@ -254,11 +254,11 @@ def _failed(name: str, error: DeployxError, *, needed: bool = True) -> Check:
     return _check(name, False, error.message, error.remedy, needed=needed)
 
 
-def _binaries(runtime: Runtime | None, target_id: str) -> Check:
-    if runtime is None:
+def _binaries(build: Build | None, target_id: str) -> Check:
+    if build is None:
         command = f"deployx-edge build --target {target_id}"
         return _check("binaries", False, "not built yet", command, needed=False)
-    return _check("binaries", True, f"{runtime.folder} ({runtime.compiler})")
+    return _check("binaries", True, f"{build.folder} ({build.compiler})")
 
 
 def _clock(transport: Transport) -> Check:

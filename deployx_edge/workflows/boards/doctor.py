@@ -133,7 +133,7 @@ def _emulator(name: str) -> Check:
 
 
 def _build(target_id: str) -> Check:
-    found = (dist_folder(target_id) / "runtime.json").is_file()
+    found = (dist_folder(target_id) / "build.json").is_file()
     return Check(
         group="builds",
         name=target_id,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from deployx_edge.bundle import Bundle
-from deployx_edge.crossbuild.runtime import BuiltFile, Runtime
+from deployx_edge.crossbuild.finished import Build, BuiltFile
 from deployx_edge.errors import MissingToolError, UnfitDeviceError, UsageError
 from deployx_edge.measurement.values import BoardDescription
 from deployx_edge.target import Target, find_target, targets
@@ -23,14 +23,14 @@ _NEEDED_LEVEL = re.compile(r"API level (\d+)")
 _NEEDED_GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
 
 
-def check_fit(board: BoardDescription, runtime: Runtime, bundle: Bundle, *, device: str) -> None:
+def check_fit(board: BoardDescription, build: Build, bundle: Bundle, *, device: str) -> None:
     """UnfitDeviceError, with both sides named, where the board cannot run the bundle.
 
     UsageError where the target has no worker for the bundle's runtime. What the board
     does not tell (an emulated one has no memory of its own) is not held against it.
     """
-    _check_runtime(find_target(runtime.target_id), bundle, device)
-    files = runtime.of_worker(bundle.runtime)
+    _check_runtime(find_target(build.target_id), bundle, device)
+    files = build.of_worker(bundle.runtime)
     misfits = (libc_misfit(board, file) for file in files)
     complaint = next(filter(None, misfits), None) or _memory_misfit(board, bundle)
     if complaint:
@@ -52,10 +52,10 @@ def _check_runtime(target: Target, bundle: Bundle, device: str) -> None:
 
 
 def check_emulation(
-    launcher: Sequence[str], target: Target, runtime: Runtime, bundle: Bundle, *, device: str
+    launcher: Sequence[str], target: Target, build: Build, bundle: Bundle, *, device: str
 ) -> None:
     """MissingToolError where a dynamic worker would run under our qemu without its libraries."""
-    missing = missing_for(target, runtime, bundle.runtime) if launcher else ()
+    missing = missing_for(target, build, bundle.runtime) if launcher else ()
     if missing:
         raise MissingToolError(
             f"{bundle.name} cannot run on {device}: its worker needs {', '.join(missing)} "
@@ -64,7 +64,7 @@ def check_emulation(
         )
 
 
-def missing_for(target: Target, build: Runtime, runtime: str) -> tuple[str, ...]:
+def missing_for(target: Target, build: Build, runtime: str) -> tuple[str, ...]:
     """The libraries that emulated programs of the target lack for that runtime's worker."""
     if not target.qemu_libraries:
         return ()
@@ -73,21 +73,21 @@ def missing_for(target: Target, build: Runtime, runtime: str) -> tuple[str, ...]
     return missing_libraries(target, sorted(needed))
 
 
-def check_system(facts: AndroidFacts | None, runtime: Runtime, *, device: str) -> None:
+def check_system(facts: AndroidFacts | None, build: Build, *, device: str) -> None:
     """UnfitDeviceError where the phone's Android is older than what its build needs.
 
     Before even the agent goes there, which would not start. A phone that tells no level is
     given the chance.
     """
     level = facts.api_level if facts else None
-    for file in runtime.files:
+    for file in build.files:
         needed = _NEEDED_LEVEL.search(file.libc)
         if needed and level is not None and level < int(needed[1]):
             raise UnfitDeviceError(
-                f"The build of {runtime.target_id} cannot run on {device}: {file.name} needs "
+                f"The build of {build.target_id} cannot run on {device}: {file.name} needs "
                 f"API level {needed[1]}, the phone has {level}.",
                 remedy="Set api under [toolchains.android] in deployx.toml and build again, or "
-                f"build statically: deployx-edge build --target {runtime.target_id} "
+                f"build statically: deployx-edge build --target {build.target_id} "
                 "--toolchain zig.",
             )
 

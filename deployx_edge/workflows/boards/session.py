@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 from deployx_edge.agent.client import AgentClient
 from deployx_edge.bundle import Bundle
-from deployx_edge.crossbuild.runtime import Runtime
+from deployx_edge.crossbuild.finished import Build
 from deployx_edge.device import Device
 from deployx_edge.errors import AgentError, DamagedContentError, DeployxError, LinkLostError
 from deployx_edge.measurement.values import (
     DeviceIdentity,
-    Limits,
     LoadResult,
     PushCost,
     RunOptions,
+    WorkerLimits,
 )
 from deployx_edge.progress import Phase, Preparing, Progress, Stage, Transfer, silent
 from deployx_edge.target import Target
@@ -57,7 +57,7 @@ class Session:
     device: Device
     target: Target
     transport: Transport
-    runtime: Runtime
+    build: Build
     agent_path: str
     agent_pid: int
     alone: str
@@ -74,15 +74,19 @@ class Session:
         cannot run it.
         """
         name, launcher = self.device.name, self.transport.launcher
-        check_fit(self.identity.board, self.runtime, bundle, device=name)
-        check_emulation(launcher, self.target, self.runtime, bundle, device=name)
+        check_fit(self.identity.board, self.build, bundle, device=name)
+        check_emulation(launcher, self.target, self.build, bundle, device=name)
         cost = _push_bundle(self, bundle)
         if cost.replaced:
             self.progress(Stage(text=replaced_sentence(self.device.name, cost.replaced)))
         return cost
 
     def load(
-        self, bundle: Bundle, options: RunOptions, limits: Limits, outputs: tuple[str, ...] = ()
+        self,
+        bundle: Bundle,
+        options: RunOptions,
+        limits: WorkerLimits,
+        outputs: tuple[str, ...] = (),
     ) -> LoadResult:
         """Load a pushed bundle into a worker of its own.
 
@@ -98,10 +102,10 @@ class Session:
             return self._load(bundle, options, limits, outputs)
 
     def _load(
-        self, bundle: Bundle, options: RunOptions, limits: Limits, outputs: tuple[str, ...]
+        self, bundle: Bundle, options: RunOptions, limits: WorkerLimits, outputs: tuple[str, ...]
     ) -> LoadResult:
         files = {file.role: file.sha256 for file in bundle.files}
-        files[_WORKER_ROLE] = self.runtime.worker_sha256(bundle.runtime)
+        files[_WORKER_ROLE] = self.build.worker_sha256(bundle.runtime)
 
         def tell(fraction: float | None, text: str) -> None:
             self.progress(Preparing(model=bundle.name, fraction=fraction, doing=text))
@@ -109,10 +113,10 @@ class Session:
         return self.client.load(
             bundle.runtime,
             files,
-            libraries={f.name: f.sha256 for f in self.runtime.libraries(bundle.runtime)},
+            libraries={f.name: f.sha256 for f in self.build.libraries(bundle.runtime)},
             options=options,
             limits=limits,
-            outputs=outputs or tuple(spec.blob for spec in bundle.outputs),
+            outputs=outputs or tuple(spec.runtime_name for spec in bundle.outputs),
             on_preparing=tell,
         )
 
@@ -137,14 +141,14 @@ def open_session(
     with ExitStack() as stack:
         transport, target = stack.enter_context(_connected(device, progress))
         progress(Phase(text="Looking at the build"))
-        runtime = ensure_built(target, on_event=progress)
+        build = ensure_built(target, on_event=progress)
         progress(Phase(text="Looking at the board"))
         android = android_facts(transport)
-        check_system(android, runtime, device=device.name)
-        agent_path = _install(transport, runtime, progress)
+        check_system(android, build, device=device.name)
+        agent_path = _install(transport, build, progress)
         asked = _Asked(device=device, purpose=purpose, wait=wait, progress=progress)
         progress(Phase(text="Starting the agent"))
-        started = _start_sound(transport, runtime, agent_path, asked)
+        started = _start_sound(transport, build, agent_path, asked)
         channel = started.channel
         stack.callback(channel.close)
         client = AgentClient(
@@ -154,7 +158,7 @@ def open_session(
         )
         stack.callback(client.close)
         try:
-            build = client.open()
+            agent_build = client.open()
             board = client.describe()
         except LinkLostError as error:
             raise _with_last_words(error, channel) from error
@@ -164,7 +168,7 @@ def open_session(
             device=device,
             target=target,
             transport=transport,
-            runtime=runtime,
+            build=build,
             agent_path=agent_path,
             agent_pid=started.pid,
             alone=started.alone,
@@ -174,7 +178,7 @@ def open_session(
                 uri=transport.uri,
                 target_id=target.id,
                 board=board,
-                agent=build,
+                agent=agent_build,
                 facts=tuple(facts_table(android)) if android else (),
             ),
             android=android,
@@ -214,7 +218,7 @@ def replaced_sentence(device: str, names: Sequence[str]) -> str:
 
 def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
     """One push of everything that running ``bundle`` takes."""
-    progress, runtime, transport = session.progress, session.runtime, session.transport
+    progress, runtime, transport = session.progress, session.build, session.transport
     progress(Stage(text=f"Pushing {bundle.name}"))
     files = [
         *(
@@ -265,18 +269,18 @@ def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
     )
 
 
-def _install(transport: Transport, runtime: Runtime, progress: Progress) -> str:
+def _install(transport: Transport, build: Build, progress: Progress) -> str:
     progress(Stage(text="Installing the agent"))
-    return _put_agent(transport, runtime, progress)
+    return _put_agent(transport, build, progress)
 
 
 def _put_agent(
-    transport: Transport, runtime: Runtime, progress: Progress, *, fresh: bool = False
+    transport: Transport, build: Build, progress: Progress, *, fresh: bool = False
 ) -> str:
     words = f"The agent on {transport.uri} was damaged and is replaced"
     return install_agent(
         transport,
-        runtime.agent,
+        build.agent,
         fresh=fresh,
         on_replaced=lambda: progress(Stage(text=words)),
     )
@@ -308,15 +312,13 @@ class _DiedError(AgentError):
     """A signal ended the agent before it was ready: its file may be damaged."""
 
 
-def _start_sound(
-    transport: Transport, runtime: Runtime, agent_path: str, asked: _Asked
-) -> _Started:
+def _start_sound(transport: Transport, build: Build, agent_path: str, asked: _Asked) -> _Started:
     """Start the agent; one that dies of a signal is brought anew, once."""
     try:
         return _start(transport, agent_path, asked)
     except _DiedError as error:
         asked.progress(Stage(text=f"{error.message} A fresh copy is brought to {transport.uri}"))
-        return _start(transport, _put_agent(transport, runtime, silent, fresh=True), asked)
+        return _start(transport, _put_agent(transport, build, silent, fresh=True), asked)
 
 
 def _start(transport: Transport, agent_path: str, asked: _Asked) -> _Started:

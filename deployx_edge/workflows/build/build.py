@@ -11,9 +11,9 @@ from deployx_edge.crossbuild import builder, conan_home, packages
 from deployx_edge.crossbuild.commands import Command, run_command
 from deployx_edge.crossbuild.distribution import export_build, import_build
 from deployx_edge.crossbuild.events import BuildEvent, OnEvent, PackageStarted, StepStarted
+from deployx_edge.crossbuild.finished import Build
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.plan import plan_build
-from deployx_edge.crossbuild.runtime import Runtime
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sources import Archive
 from deployx_edge.crossbuild.toolchain import zig_toolchain
@@ -38,7 +38,7 @@ __all__ = [
 
 def build_target(
     target: Target, options: BuildOptions | None = None, on_event: Progress = silent
-) -> Runtime:
+) -> Build:
     """Bring ``dist/<target>/`` up to date; does nothing where it is.
 
     Raises MissingToolError (no compiler), SourceError (an archive is not available) or
@@ -83,12 +83,12 @@ def explain(target: Target, options: BuildOptions) -> Explanation:
     )
 
 
-def export_target(runtime: Runtime, file: Path) -> None:
+def export_target(build: Build, file: Path) -> None:
     """Write a finished build to ``file`` for a computer that shall not compile."""
-    export_build(runtime, file)
+    export_build(build, file)
 
 
-def import_target(target: Target, file: Path) -> Runtime:
+def import_target(target: Target, file: Path) -> Build:
     """Take a build that another computer exported; see ``ensure_built``."""
     if not file.is_file():
         raise UsageError(f"There is no file {file}.", remedy="Name an exported build.")

@@ -6,14 +6,14 @@ import threading
 from pathlib import Path
 
 from deployx_edge import __version__
-from deployx_edge.crossbuild.options import BuildOptions
-from deployx_edge.crossbuild.runtime import (
-    Runtime,
+from deployx_edge.crossbuild.finished import (
+    Build,
     finished,
     has_sizes,
-    read_runtime,
+    read_build,
     verify_files,
 )
+from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.errors import BuildError
 from deployx_edge.progress import Progress, silent
 from deployx_edge.resources import dist_folder
@@ -23,7 +23,7 @@ from deployx_edge.target import Target
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def ensure_built(target: Target, on_event: Progress = silent) -> Runtime:
+def ensure_built(target: Target, on_event: Progress = silent) -> Build:
     """What to push to a board of that target, built first where it is missing or stale.
 
     A build that was imported serves as long as it is of this version, since it was taken
@@ -42,7 +42,7 @@ def ensure_built(target: Target, on_event: Progress = silent) -> Runtime:
         return build_target(target, options, on_event)
 
 
-def up_to_date(target: Target, options: BuildOptions) -> Runtime | None:
+def up_to_date(target: Target, options: BuildOptions) -> Build | None:
     """The build that these options make, where it lies there whole; None where it is to be made."""
     # Lists look for builds, and need nothing of what tells one from another.
     from deployx_edge.crossbuild.fingerprint import build_fingerprint
@@ -51,29 +51,29 @@ def up_to_date(target: Target, options: BuildOptions) -> Runtime | None:
     return finished(target.id, build_fingerprint(target, select(target, options)))
 
 
-def built(target: Target) -> Runtime | None:
+def built(target: Target) -> Build | None:
     """What lies in ``dist/<target>/``, up to date or not; None where nothing whole does."""
     try:
-        runtime = read_runtime(dist_folder(target.id))
-        verify_files(runtime)
+        build = read_build(dist_folder(target.id))
+        verify_files(build)
     except BuildError:
         return None
-    return runtime
+    return build
 
 
-def listed(target: Target) -> Runtime | None:
+def listed(target: Target) -> Build | None:
     """Like ``built``, but the files are only looked for, not read: for what only names a build.
 
     To read all targets' files takes longer than everything else that a list does.
     """
     try:
-        runtime = read_runtime(dist_folder(target.id))
+        build = read_build(dist_folder(target.id))
     except BuildError:
         return None
-    return runtime if has_sizes(runtime) else None
+    return build if has_sizes(build) else None
 
 
-def _options_of(runtime: Runtime) -> BuildOptions:
+def _options_of(build: Build) -> BuildOptions:
     """What asks for the same build again."""
-    sysroot = Path(runtime.sysroot) if runtime.sysroot else None
-    return BuildOptions(toolchain=runtime.toolchain, jetpack=runtime.jetpack, sysroot=sysroot)
+    sysroot = Path(build.sysroot) if build.sysroot else None
+    return BuildOptions(toolchain=build.toolchain, jetpack=build.jetpack, sysroot=sysroot)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from deployx_edge.crossbuild.finished import hash_file
 from deployx_edge.crossbuild.jetpack import JetPack, find_jetpack, jetpacks
-from deployx_edge.crossbuild.runtime import hash_file
 from deployx_edge.crossbuild.sysroot import (
     SYSROOT_FILE,
     Sysroot,

@@ -25,7 +25,7 @@ from deployx_edge.progress import Phase, Progress, silent
 from deployx_edge.resources import cache_folder
 from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES, own_form_words, owner_of
 from deployx_edge.workflows.convert.bundle_key import bundle_key
-from deployx_edge.workflows.convert.models import OpenedModel, TorchOptions, opened_model
+from deployx_edge.workflows.convert.models import OpenedModel, TorchOptions, open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.locking import locked
 
@@ -72,7 +72,7 @@ def make_bundle(
     if model.is_dir():
         return _from_bundle(model, output, chosen)
     requests = parse_inputs(chosen.input_shapes)
-    with opened_model(
+    with open_source_model(
         model, chosen.torch, requests, runtime=chosen.chosen_runtime, progress=progress
     ) as opened:
         if opened.path.suffix not in _FILES:

@@ -21,7 +21,7 @@ from deployx_edge.sources.onnx.broken_weights import refuse_broken_weights
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.onnx.size import refuse_too_large
 from deployx_edge.workflows.convert.kept_float import kept_notes
-from deployx_edge.workflows.convert.models import exported_by, noted
+from deployx_edge.workflows.convert.models import exported_by, notes_in
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.convert.proving import SourceRuns, convert_proven, convert_unproven
 from deployx_edge.workflows.convert.samples import read_samples
@@ -112,7 +112,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
         )
     else:
         converted, verification = convert_unproven(converter, runs, request, progress)
-    notes = [*source.notes, *noted(source.metadata), *kept_notes(converted, runs.wide())]
+    notes = [*source.notes, *notes_in(source.metadata), *kept_notes(converted, runs.wide())]
     for note in notes:
         progress(Stage(text=note))
     tools = (*versions(converter), *exported_by(source.metadata))
@@ -162,7 +162,7 @@ def versions(converter: Converter) -> tuple[tuple[str, str], ...]:
     return tuple(dict((("deployx-edge", __version__), *converter.versions())).items())
 
 
-def converted(bundle: Bundle) -> ConvertedModel:
+def read_converted(bundle: Bundle) -> ConvertedModel:
     """What lies in the bundle, as what a conversion gives."""
     return ConvertedModel(
         runtime=bundle.runtime,

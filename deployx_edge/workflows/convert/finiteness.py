@@ -60,10 +60,10 @@ def is_finite_here(bundle: Bundle, inputs: Arrays) -> bool:
 def _outputs_here(bundle: Bundle, inputs: Arrays) -> Arrays:
     """The outputs of the bundle in fp32 on this computer; none where it cannot be run here."""
     from deployx_edge.runtimes.runner import run_converted
-    from deployx_edge.workflows.convert.conversion import converted
+    from deployx_edge.workflows.convert.conversion import read_converted
 
     try:
-        (here,) = run_converted(replace(converted(bundle), precision="fp32"), [inputs])
+        (here,) = run_converted(replace(read_converted(bundle), precision="fp32"), [inputs])
     except DeployxError:
         return {}
     return here

@@ -29,7 +29,7 @@ from deployx_edge.sources.onnx.inspection import (
 from deployx_edge.sources.onnx.size import refuse_too_large
 from deployx_edge.sources.onnx.value_ranges import WideTensor, wide_tensors
 from deployx_edge.workflows.convert.conversion import source_outputs, source_preprocessing
-from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.models import TorchOptions, open_source_model
 from deployx_edge.workflows.convert.samples import read_samples
 
 
@@ -49,7 +49,7 @@ def inspect_model(
     Raises UsageError or ModelError where it cannot be read or simplified.
     """
     requests = parse_inputs(input_shapes)
-    with opened_model(model, torch or TorchOptions(), requests, progress=progress) as opened:
+    with open_source_model(model, torch or TorchOptions(), requests, progress=progress) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{model} is not an .onnx file nor one of PyTorch's models.")
         names = tuple(RUNTIMES) if runtime is None else (find_runtime(runtime).name,)

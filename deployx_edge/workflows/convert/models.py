@@ -62,7 +62,7 @@ class OpenedModel:
 
 
 @contextmanager
-def opened_model(
+def open_source_model(
     model: Path,
     options: TorchOptions,
     inputs: Mapping[str, InputRequest],
@@ -111,7 +111,7 @@ def opened_model(
     yield _opened(source, _kept_export(source, options, inputs, runtime, progress), inputs)
 
 
-def noted(metadata_of_model: Mapping[str, str]) -> tuple[str, ...]:
+def notes_in(metadata_of_model: Mapping[str, str]) -> tuple[str, ...]:
     """What was told aloud when the model was exported."""
     return tuple(json.loads(metadata_of_model.get(NOTES_KEY, "[]")))
 

@@ -35,7 +35,7 @@ from deployx_edge.workflows.convert.models import (
     EXPORT_KEYS,
     OpenedModel,
     TorchOptions,
-    opened_model,
+    open_source_model,
 )
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.convert.samples import read_samples
@@ -85,7 +85,7 @@ def make_sequence(
     requests = parse_inputs(chosen.input_shapes)
     with (
         folder_for(output) as folder,
-        opened_model(
+        open_source_model(
             model, chosen.torch, requests, runtime=chosen.chosen_runtime, progress=progress
         ) as opened,
     ):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import Verification
-from deployx_edge.comparison import LIMITS, coarser, structured_inputs, telling_inputs
+from deployx_edge.comparison import TOLERANCES, coarser, structured_inputs, telling_inputs
 from deployx_edge.differences import kept_elements
 from deployx_edge.errors import VerificationError
 from deployx_edge.model import PreProcessing, at_sizes
@@ -209,7 +209,7 @@ class _Proofs:
                 structured_inputs(tensors),
                 accept_unproven=self._accept_unproven,
                 doubts=self._doubts,
-                limits=LIMITS[coarser(model.precision, self._runs.walk.rounds_to)],
+                limits=TOLERANCES[coarser(model.precision, self._runs.walk.rounds_to)],
             )
 
     def _prove(self, model: ConvertedModel) -> Verification:

@@ -25,7 +25,7 @@ from deployx_edge.config import load_config
 from deployx_edge.errors import LinkLostError, UsageError
 from deployx_edge.evaluation.data.datasets import Dataset
 from deployx_edge.evaluation.values import Sample
-from deployx_edge.measurement.values import BenchPlan, Limits, PrecisionCount, RunOptions
+from deployx_edge.measurement.values import BenchPlan, PrecisionCount, RunOptions, WorkerLimits
 from deployx_edge.model import PreProcessing
 from deployx_edge.processing.preprocessing import write_content
 from deployx_edge.progress import Progress, Stage
@@ -37,9 +37,9 @@ from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import watched
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import TorchOptions
-from deployx_edge.workflows.convert.conversion import converted
-from deployx_edge.workflows.convert.models import opened_model
-from deployx_edge.workflows.measure.loading import loaded, random_inputs
+from deployx_edge.workflows.convert.conversion import read_converted
+from deployx_edge.workflows.convert.models import open_source_model
+from deployx_edge.workflows.measure.loading import load_model, random_inputs
 
 # Enough that a board is never idle, few enough that large samples fit into memory.
 _IN_FLIGHT = 8
@@ -114,7 +114,7 @@ def reference_runner(
 ) -> Iterator[Runner]:
     """Outputs of the source in ONNX Runtime; UsageError where it is not the bundle's."""
     requests = bundle.input_requests()
-    with opened_model(source, torch, requests, progress=progress) as opened:
+    with open_source_model(source, torch, requests, progress=progress) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{source} is not an ONNX model, which a reference has to be.")
         model = read_onnx(opened.path, requests)
@@ -176,7 +176,7 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
 
 def _here(work: Work) -> Iterator[tuple[Sample, Arrays]]:
     """Samples with the outputs of the runtime's Python package."""
-    with open_converted(converted(work.bundle)) as opened:
+    with open_converted(read_converted(work.bundle)) as opened:
         for sample in work.data:
             yield sample, opened.run(sample.inputs)
 
@@ -203,7 +203,7 @@ def streamed(
             waiting.append(sample)
             arrays = to_board_arrays(bundle, sample.inputs)
             yield [
-                InputTensor(blob=blob, array=array, batched=batched)
+                InputTensor(runtime_name=blob, array=array, batched=batched)
                 for blob, (array, batched) in arrays.items()
             ]
 
@@ -215,7 +215,7 @@ def streamed(
         watched(session, bundle, work.run, force=work.force) as watch,
     ):
         session.push(bundle)
-        with loaded(session, bundle, work.run, Limits()) as load:
+        with load_model(session, bundle, work.run, WorkerLimits()) as load:
             watch.phase = "run"
             one = BenchPlan(warmup=0, iterations=1)
             told[:] = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
@@ -223,7 +223,7 @@ def streamed(
             for reply in session.client.infer(load.model_id, requests()):
                 free.release()
                 outputs = {
-                    spec.name: from_board_array(bundle, spec, reply.outputs[spec.blob])
+                    spec.name: from_board_array(bundle, spec, reply.outputs[spec.runtime_name])
                     for spec in bundle.outputs
                 }
                 journal.write(outputs)

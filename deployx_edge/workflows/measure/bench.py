@@ -20,16 +20,21 @@ from deployx_edge.errors import (
 from deployx_edge.measurement.values import (
     BenchPlan,
     BenchResult,
-    Limits,
     ProfileResult,
     PushCost,
     RunOptions,
+    WorkerLimits,
 )
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch, watched
 from deployx_edge.workflows.boards.session import Session, open_session
-from deployx_edge.workflows.measure.loading import identity_of, loaded, not_finite, random_inputs
+from deployx_edge.workflows.measure.loading import (
+    identity_of,
+    load_model,
+    not_finite,
+    random_inputs,
+)
 from deployx_edge.workflows.measure.rounds import BenchJob, bench_rounds, compare_results
 
 __all__ = [
@@ -38,7 +43,7 @@ __all__ = [
     "bench",
     "bench_device",
     "compare_results",
-    "loaded",
+    "load_model",
     "profile",
     "random_inputs",
 ]
@@ -128,7 +133,7 @@ def bench(
     *,
     options: Sequence[RunOptions] = (RunOptions(),),
     plan: BenchPlan | None = None,
-    limits: Limits | None = None,
+    limits: WorkerLimits | None = None,
     batch: int = 1,
 ) -> list[BenchResult]:
     """One result for each of ``options``, on a bundle that is pushed if it is not there."""
@@ -136,7 +141,7 @@ def bench(
         bundle=bundle,
         options=tuple(options),
         plan=plan or BenchPlan(),
-        limits=limits or Limits(),
+        limits=limits or WorkerLimits(),
         batch=batch,
     )
     pushes = [session.push(bundle)]
@@ -154,13 +159,13 @@ def profile(
     options: RunOptions | None = None,
     warmup: int = 5,
     iterations: int = 50,
-    limits: Limits | None = None,
+    limits: WorkerLimits | None = None,
 ) -> ProfileResult:
     """Times of each layer, with undivided runs of the same model beside them."""
     chosen = options or RunOptions()
     check_options(bundle.runtime, chosen.named)
     session.push(bundle)
-    with loaded(session, bundle, chosen, limits or Limits()) as load:
+    with load_model(session, bundle, chosen, limits or WorkerLimits()) as load:
         session.progress(Stage(text="Profiling"))
         samples = session.client.profile(
             load.model_id, random_inputs(bundle), warmup=warmup, iterations=iterations

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import Bundle, load_bundle
-from deployx_edge.comparison import LIMITS, LayerCheck, coarser, structured_inputs
+from deployx_edge.comparison import TOLERANCES, LayerCheck, coarser, structured_inputs
 from deployx_edge.config import load_config
 from deployx_edge.differences import WholeValues
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import (
     BenchPlan,
-    Limits,
     PrecisionCount,
     RunOptions,
+    WorkerLimits,
     precision_that_ran,
     precision_warning,
 )
@@ -42,12 +42,12 @@ from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import make_bundle
-from deployx_edge.workflows.convert.conversion import converted
+from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
-from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.models import TorchOptions, open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.convert.samples import read_samples
-from deployx_edge.workflows.measure.bench import loaded, random_inputs
+from deployx_edge.workflows.measure.bench import load_model, random_inputs
 from deployx_edge.workflows.measure.run import run
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def compare(
     bundle = _bundle(first, second, runtime, torch or TorchOptions(), progress)
     chosen = options or RunOptions()
     check_options(bundle.runtime, chosen.named)
-    model = converted(bundle)
+    model = read_converted(bundle)
     with _reference(first, bundle, torch or TorchOptions(), progress) as reference:
         own = read_samples(samples, bundle.inputs, bundle.preprocessing, progress)
         inputs = (*own, *structured_inputs(bundle.inputs, bundle.preprocessing))
@@ -139,12 +139,14 @@ def _reference(
     if path.is_dir():
         other = load_bundle(path)
         _check_outputs([spec.name for spec in other.outputs], bundle)
-        model = converted(other)
+        model = read_converted(other)
         with open_converted(model) as runner:
             yield _bundle_side(model, runner)
         return
     requests = bundle.input_requests()
-    with opened_model(path, torch, requests, runtime=bundle.runtime, progress=progress) as opened:
+    with open_source_model(
+        path, torch, requests, runtime=bundle.runtime, progress=progress
+    ) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{path} is not an .onnx file, one of PyTorch's models, or a bundle.")
         source = read_onnx(opened.path, requests)
@@ -195,7 +197,7 @@ def _place(
         there = _BoardModel(session, bundle, options, board.name)
         session.push(bundle)
         one = BenchPlan(warmup=0, iterations=1)
-        with loaded(session, bundle, options, Limits()) as load:
+        with load_model(session, bundle, options, WorkerLimits()) as load:
             ran = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
         yield _Place(
             model=there,
@@ -241,7 +243,7 @@ def coarsest(stored: str, asked: str, ran: Sequence[PrecisionCount]) -> str:
     What was ``asked`` for counts as well: a processor without half floats computes in fp32, and
     ncnn still rounds weights to them there (an output of the digits was off by 1.3e-4).
     """
-    there = [count.precision for count in ran if count.layers and count.precision in LIMITS]
+    there = [count.precision for count in ran if count.layers and count.precision in TOLERANCES]
     return coarser(stored, asked, *there)
 
 

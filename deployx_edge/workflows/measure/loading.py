@@ -11,7 +11,7 @@ from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle, bundle_digest
 from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
 from deployx_edge.comparison import is_finite
-from deployx_edge.measurement.values import Limits, LoadResult, ModelIdentity, RunOptions
+from deployx_edge.measurement.values import LoadResult, ModelIdentity, RunOptions, WorkerLimits
 from deployx_edge.model import TensorSpec, format_shape
 from deployx_edge.workflows.boards.session import Session
 from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
@@ -20,11 +20,11 @@ _SEED = 0
 
 
 @contextmanager
-def loaded(
+def load_model(
     session: Session,
     bundle: Bundle,
     options: RunOptions,
-    limits: Limits,
+    limits: WorkerLimits,
     outputs: tuple[str, ...] = (),
 ) -> Iterator[LoadResult]:
     """A model in its worker for as long as the block lasts; ``outputs`` are the blobs wanted."""
@@ -53,7 +53,7 @@ def random_inputs(bundle: Bundle, batch: int = 1) -> list[InputTensor]:
     """Seeded noise for every input, in [0, 1), or of 0 and 1 where it takes whole numbers: what
     a bench computes on."""
     return [
-        InputTensor(blob=blob, array=array, batched=batched)
+        InputTensor(runtime_name=blob, array=array, batched=batched)
         for blob, (array, batched) in to_board_arrays(bundle, _noise(bundle, batch)).items()
     ]
 
@@ -65,7 +65,9 @@ def not_finite(session: Session, bundle: Bundle, model_id: str, batch: int = 1) 
     if is_finite(reply.outputs.values()):
         return ()
     found = {
-        spec.name: from_board_array(bundle, spec, reply.outputs[spec.blob], batched=batch > 1)
+        spec.name: from_board_array(
+            bundle, spec, reply.outputs[spec.runtime_name], batched=batch > 1
+        )
         for spec in bundle.outputs
     }
     broken = broken_outputs(bundle, _noise(bundle, batch), found)

@@ -30,11 +30,11 @@ from deployx_edge.measurement.values import (
     BenchResult,
     BenchSamples,
     BoardLoad,
-    Limits,
     LoadResult,
     PushCost,
     RunOptions,
     TransportCost,
+    WorkerLimits,
     precision_warning,
 )
 from deployx_edge.progress import Runs, Share, Stage, silent
@@ -42,7 +42,12 @@ from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch
 from deployx_edge.workflows.boards.session import Session, replaced_sentence
 from deployx_edge.workflows.measure.link_cost import measure_transport
-from deployx_edge.workflows.measure.loading import identity_of, loaded, not_finite, random_inputs
+from deployx_edge.workflows.measure.loading import (
+    identity_of,
+    load_model,
+    not_finite,
+    random_inputs,
+)
 from deployx_edge.workflows.measure.other_load import other_load
 
 # How often a comparison that is not told is measured, each time by as many rounds as at first.
@@ -64,7 +69,7 @@ class BenchJob:
     bundle: Bundle
     options: Sequence[RunOptions] = (RunOptions(),)
     plan: BenchPlan = field(default_factory=BenchPlan)
-    limits: Limits = field(default_factory=Limits)
+    limits: WorkerLimits = field(default_factory=WorkerLimits)
     batch: int = 1
     wait: bool = True
     force: bool = False
@@ -177,7 +182,7 @@ def _run(session: Session, job: BenchJob, options: RunOptions, side: _Side, watc
     inputs = random_inputs(side.bundle, job.batch)
     # The hundredth worker is no news.
     telling = session if not side.samples else replace(session, progress=silent)
-    with loaded(telling, side.bundle, options, job.limits) as load:
+    with load_model(telling, side.bundle, options, job.limits) as load:
         watch.phase = "run"
         telling.progress(Stage(text=_benchmarking(job, side.bundle, load, options)))
         samples = session.client.bench(load.model_id, inputs, job.plan, _counter(session, job))

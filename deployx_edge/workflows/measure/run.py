@@ -15,7 +15,7 @@ from deployx_edge.bundle import Bundle, BundleSequence, is_sequence, load_sequen
 from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
 from deployx_edge.config import load_config
 from deployx_edge.errors import UsageError
-from deployx_edge.measurement.values import Limits, RunOptions
+from deployx_edge.measurement.values import RunOptions, WorkerLimits
 from deployx_edge.model import PostProcessing, is_input_request, parse_inputs
 from deployx_edge.processing.preprocessing import write_content
 from deployx_edge.progress import Progress, Runs, Stage, silent
@@ -29,12 +29,12 @@ from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.convert.conversion import (
-    converted,
+    read_converted,
     source_postprocessing,
     source_preprocessing,
 )
 from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
-from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.models import TorchOptions, open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.convert.samples import (
     Arrays,
@@ -43,7 +43,7 @@ from deployx_edge.workflows.convert.samples import (
     read_arrays,
     split_samples,
 )
-from deployx_edge.workflows.measure.loading import loaded
+from deployx_edge.workflows.measure.loading import load_model
 
 # A bundle, its inputs, and tensors inside that are wanted too.
 RunBundle = Callable[[Bundle, Mapping[str, numpy.ndarray], Sequence[str]], Arrays]
@@ -75,7 +75,7 @@ def run(
     inputs: Mapping[str, numpy.ndarray],
     *,
     options: RunOptions | None = None,
-    limits: Limits | None = None,
+    limits: WorkerLimits | None = None,
     dump: Sequence[str] = (),
 ) -> Arrays:
     """The model's outputs for ``inputs``, named and shaped like the source model's.
@@ -94,13 +94,15 @@ def run(
     collected: dict[str, list[numpy.ndarray]] = {spec.name: [] for spec in bundle.outputs}
     inside: dict[str, list[numpy.ndarray]] = {name: [] for name in dump}
     runner = load_runtime(bundle.runtime).make_runner()
-    blobs = dict.fromkeys([*(spec.blob for spec in bundle.outputs), *map(runner.name_of, dump)])
-    with loaded(session, bundle, chosen, limits or Limits(), tuple(blobs)) as load:
+    blobs = dict.fromkeys(
+        [*(spec.runtime_name for spec in bundle.outputs), *map(runner.name_of, dump)]
+    )
+    with load_model(session, bundle, chosen, limits or WorkerLimits(), tuple(blobs)) as load:
         session.progress(Stage(text=f"Running {len(samples)} samples"))
         requests = (_tensors(bundle, sample) for sample in samples)
         for reply in session.client.infer(load.model_id, requests):
             for spec in bundle.outputs:
-                array = from_board_array(bundle, spec, reply.outputs[spec.blob])
+                array = from_board_array(bundle, spec, reply.outputs[spec.runtime_name])
                 collected[spec.name].append(array)
             for name, arrays in inside.items():
                 arrays.append(reply.outputs[runner.name_of(name)])
@@ -108,21 +110,21 @@ def run(
             session.progress(Runs(done=done, expected=len(samples), last_ns=reply.compute_ns))
     outputs = {spec.name: join_samples(spec, collected[spec.name]) for spec in bundle.outputs}
     dumped = {name: _stacked(parts) for name, parts in inside.items()}
-    return {**runner.as_values(converted(bundle), dumped), **outputs}
+    return {**runner.as_values(read_converted(bundle), dumped), **outputs}
 
 
 def run_bundle_here(
     bundle: Bundle, inputs: Mapping[str, numpy.ndarray], *, dump: Sequence[str] = ()
 ) -> Arrays:
     """Like ``run``, by the runtime's Python package on this computer."""
-    model = converted(bundle)
+    model = read_converted(bundle)
     producers = load_runtime(bundle.runtime).make_runner().producers(model, dump)
     unknown = [name for name in dump if name not in producers]
     if unknown:
         raise UsageError(f"The bundle {bundle.name} has no tensor '{unknown[0]}'.")
     check_arrays(bundle.inputs, [inputs])
     samples = split_samples(bundle.inputs, inputs)
-    blobs = [producers[name].blob for name in dump]
+    blobs = [producers[name].runtime_name for name in dump]
     inside: list[dict[str, numpy.ndarray]] = [{} for _ in samples]
     with open_converted(model) as opened:
         runs = [
@@ -130,7 +132,10 @@ def run_bundle_here(
             for sample, found in zip(samples, inside, strict=True)
         ]
     return {
-        **{name: _stacked([found[producers[name].blob] for found in inside]) for name in dump},
+        **{
+            name: _stacked([found[producers[name].runtime_name] for found in inside])
+            for name in dump
+        },
         **{
             spec.name: join_samples(spec, [found[spec.name] for found in runs])
             for spec in bundle.outputs
@@ -145,7 +150,7 @@ def run_anywhere(
     *,
     runtime: str | None = None,
     options: RunOptions | None = None,
-    limits: Limits | None = None,
+    limits: WorkerLimits | None = None,
     dump: Sequence[str] = (),
     torch: TorchOptions | None = None,
     wait: bool = True,
@@ -206,7 +211,7 @@ def write_outputs(outputs: Mapping[str, numpy.ndarray], path: Path) -> None:
 def _runner(
     device: str | None,
     options: RunOptions | None,
-    limits: Limits | None,
+    limits: WorkerLimits | None,
     wait: bool,
     verify: bool,
     progress: Progress,
@@ -262,7 +267,7 @@ def _run_sequence(
         inside = [
             name
             for name in dump
-            if name in load_runtime(bundle.runtime).make_runner().tensors(converted(bundle))
+            if name in load_runtime(bundle.runtime).make_runner().tensors(read_converted(bundle))
         ]
         there = bundle.runtime in runner.runtimes
         found = (
@@ -285,7 +290,7 @@ def _run_source(
     progress: Progress,
 ) -> Outputs:
     requests = parse_inputs(shapes)
-    with opened_model(model, torch, requests, progress=progress) as opened:
+    with open_source_model(model, torch, requests, progress=progress) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(
                 f"{model} is not an ONNX model; only these run on this computer as they are.",
@@ -339,6 +344,6 @@ def _stacked(parts: Sequence[numpy.ndarray]) -> numpy.ndarray:
 def _tensors(bundle: Bundle, sample: Arrays) -> list[InputTensor]:
     arrays = to_board_arrays(bundle, sample)
     return [
-        InputTensor(blob=blob, array=array, batched=batched)
+        InputTensor(runtime_name=blob, array=array, batched=batched)
         for blob, (array, batched) in arrays.items()
     ]

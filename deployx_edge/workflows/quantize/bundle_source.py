@@ -16,7 +16,7 @@ from deployx_edge.workflows.quantize.calibration import QuantizeOptions
 _WHOLE = "fp32"  # the precision in which a file of ONNX is the model itself
 
 
-def resolved(model: Path, options: QuantizeOptions) -> tuple[Path, QuantizeOptions]:
+def resolve(model: Path, options: QuantizeOptions) -> tuple[Path, QuantizeOptions]:
     """``model``, or the source of the bundle in that folder with what the bundle says besides.
 
     Shapes, values of inputs, pre- and post-processing are the bundle's where ``options`` say

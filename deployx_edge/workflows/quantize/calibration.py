@@ -35,7 +35,7 @@ from deployx_edge.workflows.convert.conversion import (
     source_postprocessing,
     source_preprocessing,
 )
-from deployx_edge.workflows.convert.models import OpenedModel, noted, opened_model
+from deployx_edge.workflows.convert.models import OpenedModel, notes_in, open_source_model
 
 LEAST_SAMPLES = 8
 _NAMED = 10  # of the samples that are left out
@@ -121,7 +121,7 @@ def open_calibration(
     requests = parse_inputs(options.bundle.input_shapes)
     with (
         tempfile.TemporaryDirectory(prefix="deployx-edge-int8-") as work,
-        opened_model(model, options.bundle.torch, requests, progress=progress) as opened,
+        open_source_model(model, options.bundle.torch, requests, progress=progress) as opened,
     ):
         if opened.path.suffix != ".onnx":
             raise UsageError(
@@ -158,7 +158,7 @@ def open_calibration(
 
 def source_notes(source: OnnxSource) -> tuple[str, ...]:
     """What is to be told of how the model came in, aloud and in the bundle."""
-    return (*source.notes, *noted(source.metadata))
+    return (*source.notes, *notes_in(source.metadata))
 
 
 def _finite(outputs: Mapping[str, Any]) -> bool:

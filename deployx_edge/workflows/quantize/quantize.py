@@ -12,7 +12,7 @@ from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.quantizer import QuantizedModel
 from deployx_edge.workflows.convert.kept_float import kept_notes
 from deployx_edge.workflows.convert.models import exported_by
-from deployx_edge.workflows.quantize.bundle_source import resolved
+from deployx_edge.workflows.quantize.bundle_source import resolve
 from deployx_edge.workflows.quantize.calibration import (
     OpenedCalibration,
     Quantized,
@@ -40,7 +40,7 @@ def quantize(
     ModelError where the model is not available, VerificationError where the files do not compute
     what their scales say.
     """
-    model, chosen = resolved(model, options or QuantizeOptions())
+    model, chosen = resolve(model, options or QuantizeOptions())
     quantizer = load_runtime(chosen.bundle.chosen_runtime).make_quantizer()
     check_output(output.absolute())
     with open_calibration(model, calibration, chosen, progress=progress) as opened:

@@ -12,13 +12,13 @@ from deployx_edge.bundle import Bundle, Provenance, Verification, check_output
 from deployx_edge.errors import AccuracyError, UsageError
 from deployx_edge.evaluation.results import Accuracy, Evaluation
 from deployx_edge.progress import Progress, Share, Stage, silent
-from deployx_edge.quantization.report import LayerDamage, Sensitivity, Trial
+from deployx_edge.quantization.report import LayerSensitivity, Sensitivity, Trial
 from deployx_edge.runtime import DEFAULT_RUNTIME, find_runtime
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import input_specs, output_specs
-from deployx_edge.runtimes.quantizer import Calibrated, fresh, tensor_costs
+from deployx_edge.runtimes.quantizer import Calibrated, make_folder, tensor_costs
 from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, check_fits_data, evaluate
-from deployx_edge.workflows.quantize.bundle_source import resolved
+from deployx_edge.workflows.quantize.bundle_source import resolve
 from deployx_edge.workflows.quantize.calibration import (
     OpenedCalibration,
     Quantized,
@@ -75,7 +75,7 @@ def quantize_by_sensitivity(
     that does not quantize layer by layer, AccuracyError where even the float layers alone drop
     too far.
     """
-    model, options = resolved(model, options)
+    model, options = resolve(model, options)
     runtime = find_runtime(options.bundle.chosen_runtime)
     quantizer = load_runtime(runtime.name).make_quantizer().by_layer
     if quantizer is None:
@@ -125,12 +125,12 @@ def _interface(opened: OpenedCalibration, runtime: str) -> Bundle:
 
 def _ranked(
     found: Calibrated, keep_float: Sequence[str], progress: Progress
-) -> tuple[LayerDamage, ...]:
+) -> tuple[LayerSensitivity, ...]:
     """Each layer alone in int8, on some of the calibration data, the worst first."""
     able = [layer for layer in found.able if layer.node not in keep_float]
     progress(Stage(text="Each layer alone in int8"))
     ends = [tensor.name for tensor in found.material.outputs]
-    damages = []
+    sensitivities = []
     with tempfile.TemporaryDirectory(prefix="rank-", dir=found.material.folder) as work:
         plain = found.float_model(Path(work))
         for index, layer in enumerate(able):
@@ -142,11 +142,11 @@ def _ranked(
             costs = tensor_costs(plain, int8, ends, found.material.data)
             ratios = [cost.snr_db for cost in costs.values() if cost.snr_db is not None]
             worst = min(ratios, default=None)
-            damages.append(LayerDamage(layer=layer.node, type=layer.type, snr_db=worst))
-    return tuple(sorted(damages, key=_snr))
+            sensitivities.append(LayerSensitivity(layer=layer.node, type=layer.type, snr_db=worst))
+    return tuple(sorted(sensitivities, key=_snr))
 
 
-def _snr(damage: LayerDamage) -> float:
+def _snr(damage: LayerSensitivity) -> float:
     return float("inf") if damage.snr_db is None else damage.snr_db
 
 
@@ -160,7 +160,7 @@ class _Choices:
 
     def bundle(self, keep_float: Sequence[str], work: Path) -> Bundle:
         """One in the empty folder ``work``; nothing is compared."""
-        model = self.found.untested(keep_float, fresh(work, "model"))
+        model = self.found.untested(keep_float, make_folder(work, "model"))
         # So that whoever measures it sees what it was calibrated on.
         data = {"calibration": asdict(self.opened.material.calibration)}
         report = work / "report.json"
@@ -193,7 +193,7 @@ def _searched(
     choices: _Choices,
     options: QuantizeOptions,
     goal: AccuracyGoal,
-    ranked: Sequence[LayerDamage],
+    ranked: Sequence[LayerSensitivity],
     progress: Progress,
 ) -> Sensitivity:
     devices = [] if goal.device is None else [goal.device]

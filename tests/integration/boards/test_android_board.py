@@ -21,7 +21,7 @@ from tests.integration.processes import wait_until, with_words
 from tests.integration.test_cli import DIGITS, deployx
 from tests.integration.test_docs import run_commands
 
-BUILT = (dist_folder("android-arm64") / "runtime.json").is_file()
+BUILT = (dist_folder("android-arm64") / "build.json").is_file()
 
 pytestmark = [
     pytest.mark.usefixtures("adb_server"),
@@ -83,11 +83,11 @@ def test_a_phone_older_than_its_build_is_refused_before_anything_goes_there(
     phone, tmp_path, monkeypatch
 ):
     with open_session(Device(name="phone", uri=phone.uri)) as session:
-        build = shutil.copytree(session.runtime.folder, tmp_path / "android-arm64")
-    document = json.loads((build / "runtime.json").read_text())
+        build = shutil.copytree(session.build.folder, tmp_path / "android-arm64")
+    document = json.loads((build / "build.json").read_text())
     document["imported"] = True
     document["files"][0]["libc"] = "Bionic, API level 35"
-    (build / "runtime.json").write_text(json.dumps(document))
+    (build / "build.json").write_text(json.dumps(document))
     monkeypatch.setenv("DEPLOYX_EDGE_DIST", str(tmp_path))
     board = Device(name="phone", uri=phone.uri, work_folder="/data/local/tmp/another")
     with (

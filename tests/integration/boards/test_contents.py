@@ -18,7 +18,7 @@ from deployx_edge.bundle import Bundle
 from deployx_edge.cli.app import COMMANDS
 from deployx_edge.device import Device
 from deployx_edge.errors import DeviceBusyError
-from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
+from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
 from deployx_edge.progress import Stage
 from deployx_edge.transport.push import file_sha256
 from deployx_edge.workflows.boards.board_doctor import examine_board
@@ -118,7 +118,7 @@ def test_what_is_damaged_after_the_push_is_found_when_it_is_loaded(
 
 def unload(session: Session, bundle: Bundle) -> None:
     """Load and let go."""
-    session.client.unload(session.load(bundle, RunOptions(), Limits()).model_id)
+    session.client.unload(session.load(bundle, RunOptions(), WorkerLimits()).model_id)
 
 
 def test_verify_finds_what_no_time_of_a_file_tells(board: Device, digits: Bundle) -> None:

@@ -16,9 +16,9 @@ from deployx_edge.errors import (
     WorkerMemoryError,
     WorkerTimeoutError,
 )
-from deployx_edge.measurement.values import BenchPlan, Limits, RunOptions
+from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
 from deployx_edge.workflows.boards.session import open_session
-from deployx_edge.workflows.measure.bench import bench, loaded, random_inputs
+from deployx_edge.workflows.measure.bench import bench, load_model, random_inputs
 from tests.integration.boards.strikes import Flow, during_runs
 from tests.integration.processes import children, is_alive, wait_until, with_words
 
@@ -38,7 +38,7 @@ def agents_of(board):
 def during_bench(session, digits, act, **limits):
     """Start an endless bench and call ``act`` once samples flow."""
     with during_runs(act, session.progress):
-        bench(session, digits, plan=FOREVER, limits=Limits(**limits))
+        bench(session, digits, plan=FOREVER, limits=WorkerLimits(**limits))
 
 
 def worker_of(board):
@@ -71,7 +71,7 @@ def test_a_worker_that_hangs_is_ended_by_the_watchdog(board, digits):
 def test_a_worker_past_its_memory_limit_is_ended_by_name(board, digits):
     with open_session(board) as session:
         with pytest.raises(WorkerMemoryError):
-            bench(session, digits, plan=FOREVER, limits=Limits(memory_bytes=1 << 20))
+            bench(session, digits, plan=FOREVER, limits=WorkerLimits(memory_bytes=1 << 20))
         (result,) = bench(session, digits, plan=QUICK)
         assert len(result.bench.samples_ns) == 20
 
@@ -111,13 +111,13 @@ def test_an_accelerator_that_the_build_lacks_is_refused_by_name(board, digits):
     with open_session(board) as session:
         session.push(digits)
         with pytest.raises(RuntimeRefusedError, match="vulkan"):
-            session.load(digits, RunOptions(accelerator="vulkan"), Limits())
+            session.load(digits, RunOptions(accelerator="vulkan"), WorkerLimits())
 
 
 def test_a_model_that_was_unloaded_is_unknown(board, digits):
     with open_session(board) as session:
         session.push(digits)
-        with loaded(session, digits, RunOptions(), Limits()) as load:
+        with load_model(session, digits, RunOptions(), WorkerLimits()) as load:
             pass
         with pytest.raises(AgentError, match=load.model_id):
             session.client.bench(load.model_id, random_inputs(digits), QUICK)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from deployx_edge.crossbuild.finished import hash_file
 from deployx_edge.crossbuild.options import BuildOptions
-from deployx_edge.crossbuild.runtime import hash_file
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sysroot import read_sysroot
 from deployx_edge.device import Device

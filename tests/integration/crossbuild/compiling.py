@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deployx_edge import process
+from deployx_edge.crossbuild.finished import Build, read_build
 from deployx_edge.crossbuild.options import BuildOptions
-from deployx_edge.crossbuild.runtime import Runtime, read_runtime
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.target import find_target
@@ -43,12 +43,12 @@ int main() {
 PART = "int part(void) { return 42; }\n"
 
 
-def built(target_id: str) -> Runtime:
+def built(target_id: str) -> Build:
     """The finished build; a skip where it takes ``--all-targets``: zig compiles its C++ library
     anew for each target, which takes minutes that a new machine should not spend."""
-    if not (dist_folder(target_id) / "runtime.json").is_file():
+    if not (dist_folder(target_id) / "build.json").is_file():
         pytest.skip(f"dist/{target_id} is not built (./scripts/test --all-targets builds it)")
-    return read_runtime(dist_folder(target_id))
+    return read_build(dist_folder(target_id))
 
 
 def write_project(folder: Path, *, main: str = MAIN) -> Path:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from deployx_edge.crossbuild.finished import read_build, verify_files
 from deployx_edge.crossbuild.locking import exclusive
 from deployx_edge.crossbuild.packages import without_times
-from deployx_edge.crossbuild.runtime import read_runtime, verify_files
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
@@ -38,12 +38,12 @@ def runtime():
 
 
 def test_a_second_build_does_nothing(runtime):
-    before = (runtime.folder / "runtime.json").stat().st_mtime_ns
+    before = (runtime.folder / "build.json").stat().st_mtime_ns
     events = []
     assert build_target(_X64, on_event=events.append) == runtime
     assert ensure_built(_X64, events.append) == runtime
     assert events == []
-    assert (runtime.folder / "runtime.json").stat().st_mtime_ns == before
+    assert (runtime.folder / "build.json").stat().st_mtime_ns == before
     plan = explain(_X64, BuildOptions())
     assert (plan.archives, plan.commands) == ((), ())
     assert plan.toolchain == "By zig: static, and nothing to install" == f"By zig: {runtime.reason}"
@@ -119,7 +119,7 @@ def test_two_builds_at_once_both_end_whole(runtime, tmp_path):
     for out, _ in answers:
         hashes = [file["sha256"] for file in json.loads(out)["files"]]
         assert hashes == [file.sha256 for file in runtime.files]
-    verify_files(read_runtime(tmp_path / "dist" / "linux-x64"))
+    verify_files(read_build(tmp_path / "dist" / "linux-x64"))
     assert [path.name for path in (tmp_path / "dist").iterdir()] == ["linux-x64"]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deployx_edge.comparison import LIMITS
+from deployx_edge.comparison import TOLERANCES
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.passes import NCNN_FUSIONS, NCNN_PASSES
 from deployx_edge.model import MAX_RUNTIME_DIMS, same_but_for_ones
@@ -144,7 +144,7 @@ def check(case: Case, folder: Path) -> Outcome:
             if isinstance(difference, str):
                 return Outcome(verdict="wrong", detail=f"{name}: {difference}")
             worst = max(worst, difference)
-    verdict = "right" if worst < LIMITS["fp32"].relative else "wrong"
+    verdict = "right" if worst < TOLERANCES["fp32"].relative else "wrong"
     return Outcome(verdict=verdict, detail=f"off by {worst:.1e} of the range")
 
 

@@ -160,10 +160,10 @@ def assert_rewritten_runs(
     files = {file.role: bundle.folder / file.path for file in bundle.files}
     names = [value.name for value in onnx.load(path).graph.input]
     arrays = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
-    blobs = [spec.blob for spec in bundle.outputs]
+    blobs = [spec.runtime_name for spec in bundle.outputs]
     pair = NcnnModel(param=files["param"], bin=files["bin"], precision="fp32")
     (run,) = run_ncnn(pair, [to_runtime_arrays(bundle.inputs, arrays)], outputs=blobs).runs
-    found = [from_runtime_array(spec, run[spec.blob]) for spec in bundle.outputs]
+    found = [from_runtime_array(spec, run[spec.runtime_name]) for spec in bundle.outputs]
     assert_same(found, wanted)
     return RuntimeRun(
         ran=set(run) == set(blobs) and all(array.size for array in run.values()),

@@ -175,7 +175,7 @@ def _break(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda d: d.pop("images"), "no data set of COCO's form"),
+        (lambda d: d.pop("images"), "not a data set of COCO's form"),
         (lambda d: d.update(images=[]), "lists no images"),
         (lambda d: d.update(images=3), "'images' .* is not a list of objects"),
         (lambda d: d["images"][0].update(id="x"), "no whole number as its id"),
@@ -210,7 +210,7 @@ def test_an_outline_that_is_none(coco: Path) -> None:
         ({"size": [5, 5], "counts": [25]}, "size is not that of its image, 10 by 20"),
         ({"size": [HEIGHT, WIDTH], "counts": [25]}, "counts of an outline make 25 pixels of 200"),
         ({"size": [HEIGHT, WIDTH], "counts": [-1, 201]}, "are not whole numbers from 0 on"),
-        ({"size": [HEIGHT, WIDTH], "counts": "!"}, "are no compressed run-length code"),
+        ({"size": [HEIGHT, WIDTH], "counts": "!"}, "are not compressed run-length code"),
     ):
         data = document()
         data["annotations"][0]["segmentation"] = outline

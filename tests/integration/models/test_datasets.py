@@ -21,7 +21,7 @@ from tests.unit.models.bundles import spec
 
 INPUT = spec()  # image: 1x3x8x6
 STEP = PreProcessing(input="image", width=6, height=8, mean=(1.0, 2.0, 3.0), std=(2.0, 2.0, 2.0))
-SCORES = spec("scores", (1, 3), blob="out0")
+SCORES = spec("scores", (1, 3), runtime_name="out0")
 ANIMALS = ("cat", "dog", "polar bear")
 
 
@@ -182,7 +182,7 @@ def test_folders_that_cannot_be(tmp_path: Path) -> None:
 
 def test_pictures_need_one_input_and_a_recipe(tmp_path: Path) -> None:
     animals(tmp_path)
-    both = [INPUT, spec("mask", (1, 8, 6), blob="in1")]
+    both = [INPUT, spec("mask", (1, 8, 6), runtime_name="in1")]
     with pytest.raises(UsageError, match=r"has 2 inputs \(image, mask\)"):
         open_dataset(tmp_path, inputs=both, preprocessing=[STEP])
     with pytest.raises(UsageError, match="Nothing says how an image becomes"):
@@ -192,7 +192,7 @@ def test_pictures_need_one_input_and_a_recipe(tmp_path: Path) -> None:
     chw = spec(shape=(3, 8, 6), batch_axis=None)
     sample = next(iter(open_dataset(tmp_path, inputs=[chw], preprocessing=[STEP])))
     assert sample.inputs["image"].shape == (3, 8, 6)
-    ranges = (AxisRange(axis=2, minimum=4, best=16, maximum=32),)
+    ranges = (AxisRange(axis=2, minimum=4, opt=16, maximum=32),)
     wide = spec(shape=(1, 3, 16, 6), ranges=ranges)
     assert len(open_dataset(tmp_path, inputs=[wide], preprocessing=[STEP])) == 12
 
@@ -406,7 +406,7 @@ RIGHT = np.zeros(5, int)
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"picture": images(), "labels": RIGHT}, "no array for the input 'image', only image"),
+        ({"picture": images(), "labels": RIGHT}, "no array for the input 'image', only picture"),
         ({"image": images()[:, :, :7], "labels": RIGHT}, "has the shape Nx3x8x6, .* 1x3x7x6"),
         ({"image": images()[0], "labels": RIGHT}, "has the shape Nx3x8x6"),
         ({"image": np.array(1.0), "labels": RIGHT}, "has the shape Nx3x8x6, .* scalar"),

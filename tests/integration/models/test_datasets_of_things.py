@@ -14,7 +14,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.datasets import open_dataset
 from deployx_edge.processing.geometry import IGNORED
 from tests.integration.models.things import HEIGHT, INPUT, STEP, WIDTH, opened, picture, refused
-from tests.unit.models.picture_files import write_png
+from tests.unit.models.image_files import write_png
 
 
 def voc(folder: Path, names: tuple[str, str] = ("JPEGImages", "SegmentationClass")) -> Path:

@@ -50,11 +50,11 @@ def run(bundle: Bundle, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         param=bundle.path("param"), bin=bundle.path("bin"), precision=bundle.precision
     )
     inputs = to_runtime_arrays(bundle.inputs, arrays)
-    blobs = [spec.blob for spec in bundle.outputs]
+    blobs = [spec.runtime_name for spec in bundle.outputs]
     (outputs,) = run_ncnn(files, [inputs], outputs=blobs).runs
     batched = any(flag for _, flag in inputs.values())
     return {
-        spec.name: from_runtime_array(spec, outputs[spec.blob], batched=batched)
+        spec.name: from_runtime_array(spec, outputs[spec.runtime_name], batched=batched)
         for spec in bundle.outputs
     }
 
@@ -62,9 +62,9 @@ def run(bundle: Bundle, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def test_the_manifest_of_the_digits(digits: Bundle) -> None:
     assert load_bundle(digits.folder) == digits
     (image,), (scores,) = digits.inputs, digits.outputs
-    assert (image.name, image.blob, image.shape) == ("image", "image", (1, 1, 8, 8))
+    assert (image.name, image.runtime_name, image.shape) == ("image", "image", (1, 1, 8, 8))
     assert (image.layout, image.batch_axis) == ("NCHW", 0)
-    assert (scores.name, scores.blob, scores.shape) == ("scores", "scores", (1, 10))
+    assert (scores.name, scores.runtime_name, scores.shape) == ("scores", "scores", (1, 10))
     assert [file.path for file in digits.files] == ["digits_cnn.param", "digits_cnn.bin"]
     provenance = digits.provenance
     assert {"native converter", "ncnn", "onnx"} <= set(dict(provenance.tools))
@@ -216,12 +216,18 @@ def test_two_inputs_and_two_outputs_keep_their_names_and_order(tmp_path: Path) -
         [weights("w", 4, 3, 3, 3)],
     )
     bundle = make_bundle(save(made, tmp_path / "m.onnx"), tmp_path / "b")
-    assert [(s.name, s.blob) for s in bundle.inputs] == [("right", "right"), ("left", "left")]
+    assert [(s.name, s.runtime_name) for s in bundle.inputs] == [
+        ("right", "right"),
+        ("left", "left"),
+    ]
     names = ["gate:0", "sum/all"]
-    assert [(s.name, s.blob) for s in bundle.outputs] == [(name, name) for name in names]
+    assert [(s.name, s.runtime_name) for s in bundle.outputs] == [(name, name) for name in names]
     made_by_pnnx = make_bundle(tmp_path / "m.onnx", tmp_path / "p", BundleOptions(converter="pnnx"))
-    assert [(s.name, s.blob) for s in made_by_pnnx.inputs] == [("right", "in0"), ("left", "in1")]
-    assert [s.blob for s in made_by_pnnx.outputs] == ["out0", "out1"]
+    assert [(s.name, s.runtime_name) for s in made_by_pnnx.inputs] == [
+        ("right", "in0"),
+        ("left", "in1"),
+    ]
+    assert [s.runtime_name for s in made_by_pnnx.outputs] == ["out0", "out1"]
 
 
 def test_awkward_files_that_are_right(tmp_path: Path) -> None:
@@ -330,8 +336,8 @@ def test_pairs_that_cannot_be_used(tmp_path: Path, digits: Bundle) -> None:
     short.with_suffix(".bin").write_bytes(short.with_suffix(".bin").read_bytes()[:1000])
     with pytest.raises(ModelError, match=r"refused the \.bin file"):
         make_bundle(short, input_shapes=shape)
-    with pytest.raises(UsageError, match="has no input 'image'"):
-        make_bundle(pair(tmp_path / "name", digits), input_shapes=["image:1x8x8", *shape])
+    with pytest.raises(UsageError, match="has no input 'photo'"):
+        make_bundle(pair(tmp_path / "name", digits), input_shapes=["photo:1x8x8", *shape])
 
 
 def test_a_file_of_which_ncnn_dies_does_not_take_us_along(tmp_path: Path, digits: Bundle) -> None:

@@ -117,8 +117,8 @@ def test_ncnn_alone_computes_the_same(digits: Quantized) -> None:
     for image, wanted in zip(images, ours, strict=True):
         with net.create_extractor() as extractor:
             mat = ncnn.Mat(image).clone()
-            extractor.input(digits.bundle.inputs[0].blob, mat)
-            _, found = extractor.extract(digits.bundle.outputs[0].blob)
+            extractor.input(digits.bundle.inputs[0].runtime_name, mat)
+            _, found = extractor.extract(digits.bundle.outputs[0].runtime_name)
         np.testing.assert_allclose(np.array(found), wanted, rtol=1e-5, atol=1e-5)
     del net
 
@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
         FAST,
         preset=None,
         settings=QuantizationSettings(
-            algorithm="mse", correct_bias=True, tuning="step-size", tuning_steps=20, seed=3
+            algorithm="mse", correct_bias=True, tuning="lsq", tuning_steps=20, seed=3
         ),
     )
     first, second = (quantize(MODEL, CALIBRATION, tmp_path / name, options) for name in "ab")
@@ -144,7 +144,7 @@ def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
     [
         QuantizationSettings(algorithm="kl"),
         QuantizationSettings(algorithm="percentile", equalize=True, correct_bias=True),
-        QuantizationSettings(algorithm="mse", tuning="rounding", tuning_steps=20),
+        QuantizationSettings(algorithm="mse", tuning="adaround", tuning_steps=20),
     ],
     ids=["kl", "equalized", "rounding"],
 )

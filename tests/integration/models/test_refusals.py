@@ -169,7 +169,7 @@ def test_dynamic_axes_and_the_way_round_them(tmp_path: Path) -> None:
     ("shapes", "words"),
     [
         (("image:3x16x16",), "is 1x3x16x16, the shape given for it 3x16x16"),
-        (("image:1x3x16x16",), "no input 'image'; its inputs are image"),
+        (("photo:1x3x16x16",), "no input 'photo'; its inputs are image"),
         (("image",), "does not say an input's shape"),
         (("image:1x3xax16",), "does not say an input's shape"),
         (("image:1x3x16x16", "image:1x3x16x16"), "given twice"),

@@ -20,7 +20,7 @@ from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import OpenModel, open_converted
 from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.convert.bundle import make_bundle
-from deployx_edge.workflows.convert.conversion import converted
+from deployx_edge.workflows.convert.conversion import read_converted
 
 _SIDE = 320
 _STEPS = 100
@@ -63,7 +63,7 @@ def test_a_detector_finds_the_same_boxes(tmp_path: Path) -> None:
     bundle = bundle_of(path, tmp_path / "b", f"images:1x3x{_SIDE}x{_SIDE}")
     reference = reference_of(path, bundle)
     picture = Image.fromarray(data.astronaut())
-    with open_converted(converted(bundle)) as model:
+    with open_converted(read_converted(bundle)) as model:
         for crop in ((0, 0, 512, 512), (100, 0, 400, 300), (150, 30, 300, 180)):
             resized = picture.crop(crop).resize((_SIDE, _SIDE))
             pixels = np.asarray(resized, dtype=np.float32).transpose(2, 0, 1)[None] / 255
@@ -100,7 +100,7 @@ def test_a_recogniser_reads_the_same_text(tmp_path: Path) -> None:
     bundle = bundle_of(path, tmp_path / "b", "x:1x3x48x320")
     reference = reference_of(path, bundle)
     (output,) = (spec.name for spec in bundle.outputs)
-    with open_converted(converted(bundle)) as model:
+    with open_converted(read_converted(bundle)) as model:
         for text in ("Hello board 42", "deployx edge", "3.14159 = pi?"):
             arrays = {"x": line_of(text, 320)}
             wanted = read_text(reference.run(arrays)[output], characters)
@@ -149,5 +149,5 @@ def test_a_voice_detector_says_the_same_over_a_hundred_steps(
     bundle = bundle_of(path, tmp_path / "b", *inputs)
     wanted = probabilities(reference_of(path, bundle))
     assert np.ptp(wanted) > 0.2
-    with open_converted(converted(bundle)) as model:
+    with open_converted(read_converted(bundle)) as model:
         assert probabilities(model) == pytest.approx(wanted, abs=1e-4)

@@ -231,9 +231,19 @@ def test_permuted_inputs_and_outputs_are_caught(tmp_path: Path) -> None:
     (left, right), (total, gate) = converted.inputs, converted.outputs
     for swapped in (
         replace(
-            converted, outputs=(replace(total, blob=gate.blob), replace(gate, blob=total.blob))
+            converted,
+            outputs=(
+                replace(total, runtime_name=gate.runtime_name),
+                replace(gate, runtime_name=total.runtime_name),
+            ),
         ),
-        replace(converted, inputs=(replace(left, blob=right.blob), replace(right, blob=left.blob))),
+        replace(
+            converted,
+            inputs=(
+                replace(left, runtime_name=right.runtime_name),
+                replace(right, runtime_name=left.runtime_name),
+            ),
+        ),
     ):
         with pytest.raises(VerificationError, match="output 'sum' is off by"):
             check(_two_outputs(), swapped, tmp_path)

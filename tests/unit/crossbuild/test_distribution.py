@@ -7,10 +7,10 @@ import pytest
 
 from deployx_edge import __version__
 from deployx_edge.crossbuild.distribution import export_build, import_build, publish
-from deployx_edge.crossbuild.runtime import read_runtime, verify_files
+from deployx_edge.crossbuild.finished import read_build, verify_files
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.target import find_target
-from tests.unit.crossbuild.test_runtime import make_runtime
+from tests.unit.crossbuild.test_finished import make_build
 
 _ARM64 = find_target("linux-arm64")
 
@@ -18,7 +18,7 @@ _ARM64 = find_target("linux-arm64")
 @pytest.fixture
 def exported(tmp_path):
     (tmp_path / "made").mkdir()
-    runtime = make_runtime(tmp_path / "made", version=__version__)
+    runtime = make_build(tmp_path / "made", version=__version__)
     file = tmp_path / "build.tar.gz"
     export_build(runtime, file)
     return file
@@ -28,27 +28,27 @@ def test_a_build_goes_there_and_back(tmp_path, exported):
     taken = import_build(exported, _ARM64, tmp_path / "dist" / "linux-arm64")
     verify_files(taken)
     assert taken.imported
-    assert taken == read_runtime(tmp_path / "dist" / "linux-arm64")
+    assert taken == read_build(tmp_path / "dist" / "linux-arm64")
     assert taken.agent.stat().st_mode & 0o777 == 0o755
-    assert taken.agent_sha256 == read_runtime(tmp_path / "made").agent_sha256
+    assert taken.agent_sha256 == read_build(tmp_path / "made").agent_sha256
     assert [path.name for path in (tmp_path / "dist").iterdir()] == ["linux-arm64"]
 
 
 def test_publishing_replaces_the_whole_folder(tmp_path):
     (tmp_path / "made").mkdir()
-    runtime = make_runtime(tmp_path / "made")
+    runtime = make_build(tmp_path / "made")
     old = tmp_path / "dist" / "linux-arm64"
     old.mkdir(parents=True)
     (old / "left-over").write_text("of an older build")
     published = publish(runtime, old)
     assert sorted(path.name for path in old.iterdir()) == [
+        "build.json",
         "dx-agent",
         "dx-worker-ncnn",
         "dx-worker-onnxruntime",
         "libonnxruntime.so.1.31.1",
-        "runtime.json",
     ]
-    assert read_runtime(old) == published
+    assert read_build(old) == published
 
 
 @pytest.mark.parametrize("at", [0, 40, -20])
@@ -93,12 +93,12 @@ def test_another_target_is_refused(tmp_path, exported):
 def test_another_version_is_refused(tmp_path):
     (tmp_path / "made").mkdir()
     file = tmp_path / "build.tar.gz"
-    export_build(make_runtime(tmp_path / "made", version="9.9.9"), file)
+    export_build(make_build(tmp_path / "made", version="9.9.9"), file)
     _refused(file, tmp_path, BuildError, f"is of deployx-edge 9.9.9, this is {__version__}")
 
 
 def test_a_build_that_was_altered_is_not_exported(tmp_path):
-    runtime = make_runtime(tmp_path)
+    runtime = make_build(tmp_path)
     runtime.agent.write_bytes(b"altered")
     with pytest.raises(BuildError, match="dx-agent should have"):
         export_build(runtime, tmp_path / "build.tar.gz")

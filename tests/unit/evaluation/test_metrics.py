@@ -33,8 +33,8 @@ from deployx_edge.model import PostProcessing, TensorSpec
 from deployx_edge.processing.postprocessing import classify
 from tests.unit.models.bundles import spec
 
-SCORES = spec("scores", (1, 3), blob="out0")
-IMAGE = spec("restored", (1, 3, 4, 4), blob="out1")
+SCORES = spec("scores", (1, 3), runtime_name="out0")
+IMAGE = spec("restored", (1, 3, 4, 4), runtime_name="out1")
 THREE = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.4, 0.3, 0.3]])
 
 

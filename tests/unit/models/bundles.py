@@ -20,12 +20,12 @@ def spec(
     name: str = "image",
     shape: tuple[int, ...] = (1, 3, 8, 6),
     batch_axis: int | None = 0,
-    blob: str = "in0",
+    runtime_name: str = "in0",
     ranges: tuple[AxisRange, ...] = (),
 ) -> TensorSpec:
     return TensorSpec(
         name=name,
-        blob=blob,
+        runtime_name=runtime_name,
         dtype="float32",
         shape=shape,
         layout="",
@@ -42,7 +42,7 @@ def bundle_value(folder: Path, sources: dict[str, Path]) -> Bundle:
         precision="fp32",
         files=tuple(describe_file(name.rpartition(".")[2], p, name) for name, p in sources.items()),
         inputs=(spec(),),
-        outputs=(spec("scores", (1, 10), blob="out0"),),
+        outputs=(spec("scores", (1, 10), runtime_name="out0"),),
         preprocessing=(
             PreProcessing(input="image", width=6, height=8, mean=(1.0, 2.5, 3.0), fit="crop"),
         ),

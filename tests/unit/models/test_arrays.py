@@ -61,7 +61,7 @@ def test_arrays_that_do_not_fit(array: np.ndarray, words: str) -> None:
 
 
 def test_inputs_are_found_by_name() -> None:
-    specs = (spec(), spec("mask", (1, 2), blob="in1"))
+    specs = (spec(), spec("mask", (1, 2), runtime_name="in1"))
     arrays = {"mask": ramp(1, 2), "image": ramp(1, 3, 8, 6), "labels": ramp(9)}
     found = to_runtime_arrays(specs, arrays)
     assert list(found) == ["in0", "in1"]
@@ -73,16 +73,16 @@ def test_inputs_are_found_by_name() -> None:
 
 
 def test_outputs_get_the_shape_of_the_source() -> None:
-    scores = spec("scores", (1, 10), blob="out0")
+    scores = spec("scores", (1, 10), runtime_name="out0")
     assert from_runtime_array(scores, ramp(10)).shape == (1, 10)
     assert from_runtime_array(scores, ramp(4, 10), batched=True).shape == (4, 10)
-    pooled = spec("pooled", (1, 10, 1, 1), blob="out0")
+    pooled = spec("pooled", (1, 10, 1, 1), runtime_name="out0")
     assert from_runtime_array(pooled, ramp(10)).shape == (1, 10, 1, 1)
     assert from_runtime_array(spec("sum", (), None), ramp(1)).shape == ()
 
 
 def test_outputs_of_another_shape_are_refused() -> None:
-    square = spec("out", (1, 4, 8), blob="out0")
+    square = spec("out", (1, 4, 8), runtime_name="out0")
     with pytest.raises(UsageError, match="has the shape Nx4x8, the runtime gave 8x4"):
         from_runtime_array(square, ramp(8, 4))
     with pytest.raises(UsageError, match="has the shape Nx4x8, the runtime gave 32"):
@@ -116,7 +116,7 @@ def test_shapes_as_text() -> None:
     assert found["a:0"] == InputRequest(shape=(1, 2))
     assert found["b"] == InputRequest(shape=(7,), dtype="int64")
     assert found["c"].shape_at("minimum") == (1, 2, 1)
-    assert found["c"].shape_at("best") == found["c"].shape == (1, 9, 4)
+    assert found["c"].shape_at("opt") == found["c"].shape == (1, 9, 4)
     assert found["c"].shape_at("maximum") == (1, 9, 8)
 
 

@@ -15,7 +15,7 @@ from tests.unit.models.bundles import written
 def spec(name, dtype, shape, batch_axis=None, ranges=()):
     return TensorSpec(
         name=name,
-        blob=f"{name}_blob",
+        runtime_name=f"{name}_blob",
         dtype=dtype,
         shape=shape,
         layout="",
@@ -24,7 +24,7 @@ def spec(name, dtype, shape, batch_axis=None, ranges=()):
     )
 
 
-TOKENS = spec("tokens", "int64", (1, 16), 0, (AxisRange(axis=1, minimum=1, best=16, maximum=64),))
+TOKENS = spec("tokens", "int64", (1, 16), 0, (AxisRange(axis=1, minimum=1, opt=16, maximum=64),))
 MASK = spec("mask", "bool", (1, 1, 1, 1, 2, 16))
 SCALE = spec("scale", "float64", ())
 SCORES = spec("scores", "float32", (1, 16, 4), 0)
@@ -63,7 +63,7 @@ def test_a_runtime_that_reads_onnx_takes_arrays_as_they_are(text_bundle):
     ],
 )
 def test_an_array_that_does_not_fit_is_refused(text_bundle, name, array, said):
-    arrays = {tensor.blob[:-5]: tensor.array for tensor in random_inputs(text_bundle)}
+    arrays = {tensor.runtime_name[:-5]: tensor.array for tensor in random_inputs(text_bundle)}
     with pytest.raises(UsageError, match=said):
         to_board_arrays(text_bundle, {**arrays, name: array})
     with pytest.raises(UsageError, match="The model's inputs are"):

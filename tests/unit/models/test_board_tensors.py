@@ -24,7 +24,7 @@ def ncnn(tmp_path: Path) -> Bundle:
 @pytest.fixture
 def general(ncnn: Bundle) -> Bundle:
     """The same for a runtime that takes tensors as they are."""
-    ids = replace(spec("ids", (1, 4), blob="ids"), dtype="int64")
+    ids = replace(spec("ids", (1, 4), runtime_name="ids"), dtype="int64")
     return replace(ncnn, runtime=GENERAL_RUNTIME, inputs=(ids,))
 
 

@@ -93,7 +93,7 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
         load_bundle(tmp_path)
 
 
-@pytest.mark.parametrize("schema", [4, 10**30])
+@pytest.mark.parametrize("schema", [5, 10**30])
 def test_a_newer_schema_says_update(tmp_path: Path, schema: int) -> None:
     written(tmp_path)
     data = manifest(tmp_path)
@@ -166,8 +166,8 @@ WRONG = {
     "batch axis beyond": _set("inputs", 0, "batch_axis", value=4),
     "layout of other rank": _set("inputs", 0, "layout", value="NC"),
     "integer tensor": _set("inputs", 0, "dtype", value="int64"),
-    "blob with a space": _set("inputs", 0, "blob", value="in 0"),
-    "blob twice": _set("outputs", 0, "blob", value="in0"),
+    "blob with a space": _set("inputs", 0, "runtime_name", value="in 0"),
+    "blob twice": _set("outputs", 0, "runtime_name", value="in0"),
     "stray pre-processing": _set("preprocessing", 0, "input", value="other"),
     "std of 0": _set("preprocessing", 0, "std", value=[1, 0, 1]),
     "two means": _set("preprocessing", 0, "mean", value=[1, 2]),

@@ -16,7 +16,7 @@ from deployx_edge.errors import ModelError
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.workflows.convert import bundle_key as keys
 from deployx_edge.workflows.convert.bundle_key import bundle_key, code_digest, tool_versions
-from deployx_edge.workflows.convert.models import TorchOptions, opened_model
+from deployx_edge.workflows.convert.models import TorchOptions, open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
 
 PACKAGE = Path(deployx_edge.__file__).parent
@@ -132,7 +132,7 @@ USUAL = BundleOptions()
 
 
 def key_of(path, options=USUAL):
-    with opened_model(path, TorchOptions(), {}) as opened:
+    with open_source_model(path, TorchOptions(), {}) as opened:
         return bundle_key(opened, options)
 
 

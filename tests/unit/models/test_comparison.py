@@ -7,7 +7,7 @@ import pytest
 
 from deployx_edge.comparison import (
     LEAST_INPUTS,
-    LIMITS,
+    TOLERANCES,
     TensorComparison,
     structured_inputs,
 )
@@ -15,7 +15,7 @@ from deployx_edge.model import PreProcessing
 from tests.unit.comparing import compare_output
 from tests.unit.models.bundles import spec
 
-FP32 = LIMITS["fp32"]
+FP32 = TOLERANCES["fp32"]
 
 
 def described(reference: list[np.ndarray], converted: list[np.ndarray]) -> str:
@@ -73,10 +73,10 @@ def test_the_limit_is_where_it_is_documented(precision: str, error: float, verdi
     reference = [np.full((1, 1), value, np.float64) for value in (-1.0, 0.0, 1.0)]
     variation = math.sqrt(2 / 3)
     converted = [array + error * variation for array in reference]
-    assert compare_output("y", reference, converted, LIMITS[precision]).verdict == verdict
+    assert compare_output("y", reference, converted, TOLERANCES[precision]).verdict == verdict
 
 
-@pytest.mark.parametrize("precision", LIMITS)
+@pytest.mark.parametrize("precision", TOLERANCES)
 @pytest.mark.parametrize("seed", range(4))
 def test_same_is_said_of_what_half_floats_may_cost_at_most(precision: str, seed: int) -> None:
     """Noise at every ratio from 60 dB to 0 dB: the words come in their order, none too early."""
@@ -86,7 +86,7 @@ def test_same_is_said_of_what_half_floats_may_cost_at_most(precision: str, seed:
     words = []
     for snr in range(60, -1, -1):
         found = [one + 10 ** (-snr / 20) * two for one, two in zip(reference, noise, strict=True)]
-        check = compare_output("y", reference, found, LIMITS[precision])
+        check = compare_output("y", reference, found, TOLERANCES[precision])
         words.append(check.verdict)
         assert check.verdict != "same" or check.snr_db is None or check.snr_db > 33.5
     order = ["same", "rounded", "differs"]
@@ -156,7 +156,7 @@ def test_shapes_may_differ_by_axes_of_one_only() -> None:
 
 
 def test_inputs_are_seeded_and_all_different() -> None:
-    specs = (spec(), spec("other", (1, 3, 8, 6), blob="in1"))
+    specs = (spec(), spec("other", (1, 3, 8, 6), runtime_name="in1"))
     first, second = structured_inputs(specs), structured_inputs(specs)
     assert len(first) == 6 > LEAST_INPUTS
     for one, two in zip(first, second, strict=True):

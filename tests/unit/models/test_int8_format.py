@@ -93,4 +93,4 @@ def test_a_report_that_is_none_is_named(tmp_path: Path) -> None:
 def test_presets_do_more_from_first_to_last() -> None:
     assert list(PRESETS) == ["fast", "balanced", "best"]
     assert [preset.correct_bias for preset in PRESETS.values()] == [False, True, True]
-    assert PRESETS["best"].tuning == "step-size"
+    assert PRESETS["best"].tuning == "lsq"

@@ -23,7 +23,7 @@ SAME = Geometry(width=100, height=80, input_width=100, input_height=80)
 
 
 def meaning(text: str, **arrays: np.ndarray) -> PostProcessing:
-    specs = [spec(name, array.shape, blob=name) for name, array in arrays.items()]
+    specs = [spec(name, array.shape, runtime_name=name) for name, array in arrays.items()]
     return parse_postprocessing(text, specs)
 
 
@@ -177,7 +177,10 @@ def test_the_class_of_each_pixel() -> None:
     ]
 
 
-BOXES, SCORES = spec("boxes", (1, 9, 4), blob="o0"), spec("scores", (1, 9, 3), blob="o1")
+BOXES, SCORES = (
+    spec("boxes", (1, 9, 4), runtime_name="o0"),
+    spec("scores", (1, 9, 3), runtime_name="o1"),
+)
 
 
 def test_what_is_written_of_detections() -> None:
@@ -254,7 +257,7 @@ def test_a_step_written_is_the_step_read(text: str, outputs: list) -> None:
 
 
 def test_post_processing_texts() -> None:
-    scores = spec("scores", (1, 3), blob="out0")
+    scores = spec("scores", (1, 3), runtime_name="out0")
     assert parse_postprocessing("softmax,labels=a|b|c", [scores]) == PostProcessing(
         output="scores", softmax=True, labels=("a", "b", "c")
     )

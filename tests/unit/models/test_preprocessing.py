@@ -24,7 +24,7 @@ from deployx_edge.processing.steps import parse_preprocessing, step_text, step_t
 from tests.unit.models.bundles import spec
 
 RGB = spec()  # 1x3x8x6
-GRAY = spec("digit", (1, 1, 8, 8), blob="in1")
+GRAY = spec("digit", (1, 1, 8, 8), runtime_name="in1")
 
 
 def picture(path: Path, pixels: np.ndarray) -> Path:

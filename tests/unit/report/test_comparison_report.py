@@ -7,7 +7,7 @@ import io
 import numpy as np
 from rich.console import Console
 
-from deployx_edge.comparison import LIMITS, LayerCheck
+from deployx_edge.comparison import TOLERANCES, LayerCheck
 from deployx_edge.report.comparison import comparison_document, comparison_report
 from tests.unit.comparing import compare_output
 
@@ -17,7 +17,7 @@ def layer(name: str, snr: float) -> LayerCheck:
     reference = [random.standard_normal((1, 4, 200)) for _ in range(6)]
     noise = [random.standard_normal((1, 4, 200)) * 10 ** (-snr / 20) for _ in range(6)]
     found = [one + two for one, two in zip(reference, noise, strict=True)]
-    check = compare_output(name, reference, found, LIMITS["int8"])
+    check = compare_output(name, reference, found, TOLERANCES["int8"])
     return LayerCheck(layer=name, type="Convolution", check=check)
 
 

@@ -1,4 +1,4 @@
-"""The finished build of a target: ``dist/<target>/`` with its ``runtime.json``."""
+"""The finished build of a target: ``dist/<target>/`` with its ``build.json``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployx_edge.files import SMALL, read_json
 from deployx_edge.resources import dist_folder
 
 SCHEMA = 2
-RUNTIME_FILE = "runtime.json"
+BUILD_FILE = "build.json"
 _SETTLED_SECONDS = 2.0
 
 
@@ -39,8 +39,8 @@ class BuiltFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runtime:
-    """What ``runtime.json`` says. ``folder`` is where it and the executables lie.
+class Build:
+    """What ``build.json`` says. ``folder`` is where it and the executables lie.
 
     ``toolchain`` is the kind of compiler and ``reason`` why that one was taken; ``jetpack``
     and ``sysroot`` are what a Jetson's workers were linked for and with, "" elsewhere.
@@ -100,26 +100,26 @@ class Runtime:
         )
 
 
-def write_runtime(runtime: Runtime) -> None:
-    """Write ``runtime.json`` into the runtime's folder."""
-    text = json.dumps(to_document(runtime), indent=1) + "\n"
-    (runtime.folder / RUNTIME_FILE).write_text(text, encoding="utf-8")
+def write_build(build: Build) -> None:
+    """Write ``build.json`` into the runtime's folder."""
+    text = json.dumps(to_document(build), indent=1) + "\n"
+    (build.folder / BUILD_FILE).write_text(text, encoding="utf-8")
 
 
-def to_document(runtime: Runtime) -> dict[str, Any]:
-    """``runtime.json``'s content."""
-    document = asdict(runtime)
+def to_document(build: Build) -> dict[str, Any]:
+    """``build.json``'s content."""
+    document = asdict(build)
     del document["folder"]
-    document["packages"] = dict(runtime.packages)
+    document["packages"] = dict(build.packages)
     return {"schema": SCHEMA, **document}
 
 
-def read_runtime(folder: Path) -> Runtime:
-    """Read ``runtime.json``; BuildError where it is missing, broken or of another schema.
+def read_build(folder: Path) -> Build:
+    """Read ``build.json``; BuildError where it is missing, broken or of another schema.
 
     The executables are not looked at, see ``verify_files``.
     """
-    path = folder / RUNTIME_FILE
+    path = folder / BUILD_FILE
     try:
         document = read_json(path, most=SMALL)
         if document.pop("schema") != SCHEMA:
@@ -128,38 +128,38 @@ def read_runtime(folder: Path) -> Runtime:
             BuiltFile(**{**row, "needed": tuple(row["needed"])}) for row in document.pop("files")
         )
         packages = tuple(document.pop("packages").items())
-        runtime = Runtime(folder=folder, files=files, packages=packages, **document)
+        build = Build(folder=folder, files=files, packages=packages, **document)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BuildError(f"{path} cannot be read ({error}).") from error
-    if any("/" in file.name or file.name.startswith(".") for file in runtime.files):
+    if any("/" in file.name or file.name.startswith(".") for file in build.files):
         raise BuildError(f"{path} names files outside its folder.")
-    return runtime
+    return build
 
 
-def verify_files(runtime: Runtime) -> None:
+def verify_files(build: Build) -> None:
     """Compare every file with its hash; BuildError names the first that differs."""
-    for file in runtime.files:
-        path = runtime.folder / file.name
+    for file in build.files:
+        path = build.folder / file.name
         found = _known_hash(path) if path.is_file() else "nothing"
         if found != file.sha256:
             raise BuildError(f"{path} should have the sha256 {file.sha256}, but has {found}.")
 
 
-def finished(target_id: str, fingerprint: str) -> Runtime | None:
+def finished(target_id: str, fingerprint: str) -> Build | None:
     """The build of that fingerprint, if it lies whole in ``dist/``."""
     try:
-        runtime = read_runtime(dist_folder(target_id))
-        if runtime.fingerprint != fingerprint:
+        build = read_build(dist_folder(target_id))
+        if build.fingerprint != fingerprint:
             return None
-        verify_files(runtime)
+        verify_files(build)
     except BuildError:
         return None
-    return runtime
+    return build
 
 
-def has_sizes(runtime: Runtime) -> bool:
+def has_sizes(build: Build) -> bool:
     """Whether every executable is there in its size; what it holds is for ``verify_files``."""
-    files = [(runtime.folder / file.name, file.size_bytes) for file in runtime.files]
+    files = [(build.folder / file.name, file.size_bytes) for file in build.files]
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
 

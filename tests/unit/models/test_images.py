@@ -23,7 +23,7 @@ from deployx_edge.processing.preprocessing import (
 )
 from deployx_edge.processing.steps import parse_preprocessing, step_text
 from tests.unit.models.bundles import spec
-from tests.unit.models.picture_files import write_pgm, write_png, write_tiff
+from tests.unit.models.image_files import write_pgm, write_png, write_tiff
 
 HEIGHT, WIDTH = 9, 14
 GRAY = PreProcessing(input="i", width=WIDTH, height=HEIGHT, colour="gray", mean=(0.0,), std=(1.0,))

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from deployx_edge.crossbuild.runtime import (
+from deployx_edge.crossbuild.finished import (
+    Build,
     BuiltFile,
-    Runtime,
     hash_file,
-    read_runtime,
+    read_build,
     verify_files,
-    write_runtime,
+    write_build,
 )
 from deployx_edge.crossbuild.workers import built_names
 from deployx_edge.errors import BuildError, UsageError
@@ -21,10 +21,10 @@ from tests.unit.crossbuild.binaries import AARCH64, elf
 
 @pytest.fixture
 def runtime(tmp_path):
-    return make_runtime(tmp_path)
+    return make_build(tmp_path)
 
 
-def make_runtime(folder, **changes):
+def make_build(folder, **changes):
     """A whole build in ``folder``, its executables without code."""
     files = []
     for one in built_names(find_target("linux-arm64")):
@@ -58,13 +58,13 @@ def make_runtime(folder, **changes):
         "packages": (("ncnn", "1.0.20261020"),),
         "files": tuple(files),
     }
-    runtime = Runtime(**{**facts, **changes})
-    write_runtime(runtime)
-    return runtime
+    build = Build(**{**facts, **changes})
+    write_build(build)
+    return build
 
 
 def test_what_was_written_is_read(runtime):
-    assert read_runtime(runtime.folder) == runtime
+    assert read_build(runtime.folder) == runtime
     verify_files(runtime)
 
 
@@ -116,21 +116,21 @@ def test_a_missing_executable_is_named(runtime):
     "text", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": 2, "files": []}']
 )
 def test_a_broken_runtime_file_is_an_error(tmp_path, text):
-    (tmp_path / "runtime.json").write_text(text)
-    with pytest.raises(BuildError, match=r"runtime\.json"):
-        read_runtime(tmp_path)
+    (tmp_path / "build.json").write_text(text)
+    with pytest.raises(BuildError, match=r"build\.json"):
+        read_build(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../dx-agent", "/bin/sh", ".hidden"])
 def test_names_outside_the_folder_are_refused(runtime, name):
     first, *rest = runtime.files
-    write_runtime(replace(runtime, files=(replace(first, name=name), *rest)))
+    write_build(replace(runtime, files=(replace(first, name=name), *rest)))
     with pytest.raises(BuildError, match="outside its folder"):
-        read_runtime(runtime.folder)
+        read_build(runtime.folder)
 
 
 def test_the_file_says_what_a_person_looks_for(runtime):
-    document = json.loads((runtime.folder / "runtime.json").read_text())
+    document = json.loads((runtime.folder / "build.json").read_text())
     assert document["schema"] == 2
     assert document["packages"] == {"ncnn": "1.0.20261020"}
     assert document["files"][0]["sha256"] == runtime.agent_sha256
