@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 def graphs_in(node: onnx.NodeProto) -> list[onnx.GraphProto]:
     """The graphs that a node holds, of an If its branches."""
-    single = [entry.g for entry in node.attribute if entry.HasField("g")]
-    return single + [graph for entry in node.attribute for graph in entry.graphs]
+    attributes = list(node.attribute)
+    if not attributes:
+        return []
+    single = [entry.g for entry in attributes if entry.HasField("g")]
+    return single + [graph for entry in attributes for graph in entry.graphs]
 
 
 def nodes_within(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _IR_VERSION = 8
 _LEAST_IR_VERSION = 4
 _NEWEST_IR_VERSION = 13  # of ONNX 1.20; what a later one may hold would be lost in the copy
+# Files of up to so many bytes are held as they were read, and copied; others are read again.
+_HELD_BYTES = 2**26
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ class OnnxSource:
     ``notes`` say what is not as in the file. ``fixed`` are inputs that have a value instead, and
     are none any more. ``as_filed``: the file itself is what is meant; else only ``prepared`` is.
     ``channels_last`` names the inputs and outputs whose channels come behind height and width.
+    ``held`` is what the file holds, without marks, where that is small; nobody changes it.
     """
 
     path: Path
@@ -87,6 +90,7 @@ class OnnxSource:
     as_filed: bool = True
     notes: tuple[str, ...] = ()
     channels_last: frozenset[str] = frozenset()
+    held: onnx.ModelProto | None = field(default=None, compare=False, repr=False)
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -139,6 +143,7 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
         as_filed=model is whole and not (loaded.is_changed or fixed or reshaped),
         notes=(*loaded.notes, *_notes(requests, fixed, reshaped)),
         channels_last=channels_last(graph),
+        held=None if loaded.data.files or path.stat().st_size > _HELD_BYTES else model,
     )
     if reshaped:
         check_new_shapes(path.name, prepared(source), inputs, reshaped)
@@ -152,9 +157,7 @@ def prepared(source: OnnxSource, *, external: bool = True) -> onnx.ModelProto:
     Initializers are taken off the list of inputs, inputs with a fixed value become some, and
     shapes that were inferred for others are dropped. What the model computes is not touched.
     """
-    model = _load(source.path, external=external).model
-    if source.is_marked:
-        model = without_marks(model)
+    model = _own_copy(source, external=external)
     graph = model.graph
     fix_inputs(graph, source.fixed)
     wanted = {tensor.name: tensor for tensor in source.inputs}
@@ -181,6 +184,18 @@ def prepared(source: OnnxSource, *, external: bool = True) -> onnx.ModelProto:
     return model
 
 
+def _own_copy(source: OnnxSource, *, external: bool) -> onnx.ModelProto:
+    """What the file holds, without marks, to be changed."""
+    import onnx
+
+    if source.held is None:
+        model = _load(source.path, external=external).model
+        return without_marks(model) if source.is_marked else model
+    model = onnx.ModelProto()
+    model.CopyFrom(source.held)
+    return model
+
+
 def load_whole(path: Path, requests: Mapping[str, InputRequest] | None = None) -> onnx.ModelProto:
     """The model with its external data, and without the inputs that ``requests`` fixes.
 
@@ -203,9 +218,7 @@ def tensor_names(source: OnnxSource) -> tuple[str, ...]:
 
     Sequences, optional values and maps are none.
     """
-    model = _load(source.path, external=False).model
-    if source.is_marked:
-        model = without_marks(model)
+    model = source.held or _own_copy(source, external=False)
     others = no_tensors(model)
     made = (name for node in model.graph.node for name in node.output)
     return tuple(name for name in made if name and name not in others)

@@ -16,7 +16,7 @@ from deployx_edge.bundle import load_bundle
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.processing.preprocessing import read_content
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.sources.onnx.file import prepared, read_onnx
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.extract import extract_model
 from deployx_edge.workflows.convert.inspect import inspect_model
@@ -412,3 +412,16 @@ def test_nodes_in_any_order(runtime: str, tmp_path: Path) -> None:
     assert bundle.provenance.verification.status == "passed"
     found = Reference(read_onnx(path, {})).run({"image": image()})
     np.testing.assert_array_equal(found["scores"], wanted["scores"])
+
+
+def test_a_small_file_is_parsed_once(tmp_path: Path) -> None:
+    """What was read serves all that follow, each with a copy of its own."""
+    path = save(small_cnn(), tmp_path / "m.onnx")
+    source = read_onnx(path, {})
+    path.unlink()
+    first, second = prepared(source), prepared(source)
+    del first.graph.node[:]
+    assert [node.op_type for node in second.graph.node] == [
+        node.op_type for node in small_cnn().graph.node
+    ]
+    assert len(prepared(source).graph.node) == len(second.graph.node)
