@@ -206,7 +206,7 @@ def test_other_files_given_as_checkpoints_are_named(tmp_path: Path) -> None:
         (tmp_path / words).write_bytes((tmp_path / name).read_bytes())
     with pytest.raises(ModelError, match=r"is a program of torch\.export, not TorchScript"):
         load_torch(TorchSource(reference=str(tmp_path / "name.pt")))
-    with pytest.raises(ModelError, match=r"no archive of torch\.export, but TorchScript"):
+    with pytest.raises(ModelError, match=r"not an archive of torch\.export, but TorchScript"):
         load_torch(TorchSource(reference=str(tmp_path / "name.pt2")))
 
 

@@ -30,7 +30,7 @@ OPEN = "x:1x3x{6..16..24}x{8..16..20}"
 @contextmanager
 def exported(kind: str, shape: str, **options: object) -> Iterator[onnx.ModelProto]:
     chosen = TorchOptions(factory_arguments=json.dumps({"kind": kind}), **options)  # type: ignore[arg-type]
-    with story.opened_model(Path(FACTORY), chosen, parse_inputs([shape])) as opened:
+    with story.open_source_model(Path(FACTORY), chosen, parse_inputs([shape])) as opened:
         yield onnx.load(opened.path)
 
 
@@ -95,7 +95,7 @@ def test_what_depends_on_open_sizes_is_refused(kind: str, shape: str, exporter: 
 def test_what_is_right_is_not_refused(kind: str, shape: str, exporter: str) -> None:
     """Among it sizes as Python's numbers where all sizes are fixed."""
     with exported(kind, shape, exporter=exporter) as model:
-        assert not story.noted({entry.key: entry.value for entry in model.metadata_props})
+        assert not story.notes_in({entry.key: entry.value for entry in model.metadata_props})
 
 
 @pytest.mark.parametrize("kind", frozen_models.STATES)
@@ -109,15 +109,15 @@ def test_a_factory_that_traces_by_itself() -> None:
     inputs, model = parse_inputs([FIXED]), Path(FACTORY.replace(":make", ":traced"))
     sign = TorchOptions(factory_arguments='{"kind": "sign"}')
     with pytest.raises(ModelError, match=r"frozen_models\.py:\d+ `return y if x.sum\(\) > 0"):
-        story.opened_model(model, sign, inputs).__enter__()
-    with story.opened_model(model, replace(sign, accept_frozen=True), inputs) as opened:
+        story.open_source_model(model, sign, inputs).__enter__()
+    with story.open_source_model(model, replace(sign, accept_frozen=True), inputs) as opened:
         assert noted_in(opened.path)
-    with story.opened_model(model, replace(sign, factory_arguments='{"kind": "where"}'), inputs):
+    with story.open_source_model(model, replace(sign, factory_arguments='{"kind": "where"}'), inputs):
         pass
 
 
 def noted_in(path: Path) -> tuple[str, ...]:
-    return story.noted({entry.key: entry.value for entry in onnx.load(path).metadata_props})
+    return story.notes_in({entry.key: entry.value for entry in onnx.load(path).metadata_props})
 
 
 @pytest.mark.parametrize(("rate", "factor"), [(16000, 2.0), (8000, None)])
@@ -125,14 +125,14 @@ def test_a_fixed_input_has_one_way(rate: int, factor: float | None) -> None:
     inputs = parse_inputs(["x:1x4", f"rate={rate}"])
     model = Path("tests.integration.models.frozen_models:rated")
     array = np.linspace(-2, 2, 4, dtype=np.float32).reshape(1, 4)
-    with story.opened_model(model, TorchOptions(exporter="torchscript"), inputs) as opened:
+    with story.open_source_model(model, TorchOptions(exporter="torchscript"), inputs) as opened:
         session = open_model(str(opened.path))
         given = {"x": array, "rate": np.float32(rate)}
         (found,) = session.run(None, {each.name: given[each.name] for each in session.get_inputs()})
     wanted = array * factor if factor else 1 / (1 + np.exp(-array))
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
     with pytest.raises(ModelError, match="if rate > 10000"):
-        story.opened_model(
+        story.open_source_model(
             model, TorchOptions(exporter="torchscript"), parse_inputs(["x:1x4", "rate:1"])
         ).__enter__()
 
@@ -164,7 +164,7 @@ def test_accepted_values_are_named_in_each_part(tmp_path: Path) -> None:
         ),
         runtime="onnxruntime",
     )
-    with story.opened_model(Path(FACTORY), options.torch, parse_inputs([FIXED])) as opened:
+    with story.open_source_model(Path(FACTORY), options.torch, parse_inputs([FIXED])) as opened:
         inner = onnx.load(opened.path).graph.node[0].output[0]
     sequence = make_sequence(Path(FACTORY), tmp_path / "sequence", [inner], options)
     for part in sequence.bundles:
@@ -203,12 +203,12 @@ def test_a_program_in_training_mode(tmp_path: Path) -> None:
 def test_a_program_with_open_axes_is_compared_at_its_ends(tmp_path: Path) -> None:
     sizes = {2: torch.export.Dim("h", min=6, max=24), 3: torch.export.Dim("w", min=8, max=20)}
     path = program(tmp_path / "open.pt2", "open_sizes", dynamic_shapes={"x": sizes})
-    with story.opened_model(path, TorchOptions(), parse_inputs([OPEN])) as opened:
+    with story.open_source_model(path, TorchOptions(), parse_inputs([OPEN])) as opened:
         for shape in ((1, 3, 7, 9), (1, 3, 24, 8)):
             array = np.random.default_rng(1).normal(size=shape).astype(np.float32)
             assert_same(onnx.load(opened.path), frozen_models.make("open_sizes"), array)
     with pytest.raises(UsageError, match=r"does not run on noise .* of the size 1x3x4x8"):
-        story.opened_model(
+        story.open_source_model(
             path, TorchOptions(), parse_inputs(["x:1x3x{4..16..24}x{8..16..20}"])
         ).__enter__()
 
@@ -217,7 +217,7 @@ def test_a_program_with_open_axes_is_compared_at_its_ends(tmp_path: Path) -> Non
 def test_a_script_keeps_both_ways(tmp_path: Path) -> None:
     network = torch.jit.script(frozen_models.Scripted().eval())
     torch.jit.save(network, tmp_path / "script.pt")
-    with story.opened_model(tmp_path / "script.pt", TorchOptions(), parse_inputs([FIXED])) as file:
+    with story.open_source_model(tmp_path / "script.pt", TorchOptions(), parse_inputs([FIXED])) as file:
         for array in other_inputs([(1, 3, 8, 8)]):
             assert_same(onnx.load(file.path), frozen_models.Scripted().eval(), array)
 
@@ -226,9 +226,9 @@ def test_a_script_keeps_both_ways(tmp_path: Path) -> None:
 def test_a_file_that_was_traced_says_so(tmp_path: Path) -> None:
     traced = torch.jit.trace(frozen_models.make("large"), torch.rand(1, 3, 16, 16))
     torch.jit.save(traced, tmp_path / "traced.pt")
-    with story.opened_model(tmp_path / "traced.pt", TorchOptions(), parse_inputs([OPEN])) as file:
+    with story.open_source_model(tmp_path / "traced.pt", TorchOptions(), parse_inputs([OPEN])) as file:
         model = onnx.load(file.path)
         for array in other_inputs([(1, 3, 6, 8), (1, 3, 24, 20)]):
             assert_same(model, torch.jit.load(tmp_path / "traced.pt"), array)
-    (note,) = story.noted({entry.key: entry.value for entry in model.metadata_props})
+    (note,) = story.notes_in({entry.key: entry.value for entry in model.metadata_props})
     assert note.startswith("traced was traced: ")

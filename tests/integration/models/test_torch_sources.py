@@ -231,6 +231,6 @@ def test_a_broken_archive(tmp_path: Path) -> None:
 
 def test_exported_files_say_nothing_of_this_computer(tmp_path: Path) -> None:
     requests = parse_inputs(IMAGE)
-    with story.opened_model(Path(f"{HERE}:small"), TorchOptions(), requests) as opened:
+    with story.open_source_model(Path(f"{HERE}:small"), TorchOptions(), requests) as opened:
         assert str(Path.cwd()).encode() not in opened.path.read_bytes()
         onnx.checker.check_model(onnx.load(opened.path), full_check=True)
