@@ -84,8 +84,9 @@ def wheel(bundle: Bundle, threads: int, iterations: int) -> float:
     code = Path(__file__).with_name(f"{bundle.runtime}_loop.py")
     files = [bundle.path(file.role) for file in bundle.files]
     outputs = [bundle.outputs[0].runtime_name] if bundle.runtime == "ncnn" else []
-    words = [code, *files, str(threads), str(iterations), *outputs, *_inputs(bundle)]
-    done = subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True)
+    words: list[str | Path] = [sys.executable, code, *files, str(threads), str(iterations)]
+    words += [*outputs, *_inputs(bundle)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
     return median(int(line) for line in done.stdout.split())
 
 

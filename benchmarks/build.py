@@ -28,10 +28,11 @@ from pathlib import Path
 
 from deployx_edge import process
 from deployx_edge.crossbuild import conan_home, packages
-from deployx_edge.crossbuild.options import PARTS, BuildOptions
+from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sources import archives, ensure_archives, source_cache
 from deployx_edge.crossbuild.toolchain import Toolchain
+from deployx_edge.crossbuild.workers import AGENT, worker_part
 from deployx_edge.resources import data_folder
 from deployx_edge.target import Target, find_target
 
@@ -284,7 +285,7 @@ def _conan(
     output = scratch / "conan"
     output.mkdir()
     whole = packages.install_command(
-        toolchain, output=output, parts=PARTS, jobs=jobs, rebuild=False
+        toolchain, output=output, parts=(AGENT, worker_part("ncnn")), jobs=jobs, rebuild=False
     )
     argv = list(whole.argv)
     if len(libraries) < len(LIBRARIES):

@@ -13,7 +13,7 @@ AGENT = "agent"
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltName:
-    """A file of a finished build: ``role`` and ``runtime`` as ``runtime.BuiltFile`` has them."""
+    """A file of a finished build: ``role`` and ``runtime`` as ``BuiltFile`` has them."""
 
     name: str
     role: str

@@ -112,7 +112,9 @@ def test_a_factory_that_traces_by_itself() -> None:
         story.open_source_model(model, sign, inputs).__enter__()
     with story.open_source_model(model, replace(sign, accept_frozen=True), inputs) as opened:
         assert noted_in(opened.path)
-    with story.open_source_model(model, replace(sign, factory_arguments='{"kind": "where"}'), inputs):
+    with story.open_source_model(
+        model, replace(sign, factory_arguments='{"kind": "where"}'), inputs
+    ):
         pass
 
 
@@ -217,7 +219,9 @@ def test_a_program_with_open_axes_is_compared_at_its_ends(tmp_path: Path) -> Non
 def test_a_script_keeps_both_ways(tmp_path: Path) -> None:
     network = torch.jit.script(frozen_models.Scripted().eval())
     torch.jit.save(network, tmp_path / "script.pt")
-    with story.open_source_model(tmp_path / "script.pt", TorchOptions(), parse_inputs([FIXED])) as file:
+    with story.open_source_model(
+        tmp_path / "script.pt", TorchOptions(), parse_inputs([FIXED])
+    ) as file:
         for array in other_inputs([(1, 3, 8, 8)]):
             assert_same(onnx.load(file.path), frozen_models.Scripted().eval(), array)
 
@@ -226,7 +230,9 @@ def test_a_script_keeps_both_ways(tmp_path: Path) -> None:
 def test_a_file_that_was_traced_says_so(tmp_path: Path) -> None:
     traced = torch.jit.trace(frozen_models.make("large"), torch.rand(1, 3, 16, 16))
     torch.jit.save(traced, tmp_path / "traced.pt")
-    with story.open_source_model(tmp_path / "traced.pt", TorchOptions(), parse_inputs([OPEN])) as file:
+    with story.open_source_model(
+        tmp_path / "traced.pt", TorchOptions(), parse_inputs([OPEN])
+    ) as file:
         model = onnx.load(file.path)
         for array in other_inputs([(1, 3, 6, 8), (1, 3, 24, 20)]):
             assert_same(model, torch.jit.load(tmp_path / "traced.pt"), array)
