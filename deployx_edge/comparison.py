@@ -157,8 +157,11 @@ class TensorComparison:
         else:
             self.add(wanted, found.whole())
 
-    def check(self, limits: Tolerance) -> OutputCheck:
-        """How far the two are apart, and whether that is within the limits (``OutputCheck``)."""
+    def check(self, limits: Tolerance, *, with_cosine: bool = True) -> OutputCheck:
+        """How far the two are apart, and whether that is within the limits (``OutputCheck``).
+
+        Nothing is decided by the cosine, which costs as much as all else.
+        """
         sums = self._differences
         variation, magnitude = sums.variation, sums.magnitude
         if self._shapes is not None or not sums.is_finite:
@@ -175,17 +178,19 @@ class TensorComparison:
             )
         else:
             verdict = "differs"
-        return OutputCheck(
+        check = OutputCheck(
             output=self.name,
             verdict=verdict,
             relative_error=ratio(sums.error, variation),
             slice_error=slice_error,
             max_abs_error=sums.largest_error,
             snr_db=_snr_db(sums.error, variation),
-            cosine=sums.cosine,
+            cosine=sums.cosine if with_cosine else math.nan,
             variation=variation,
             magnitude=magnitude,
         )
+        sums.forget_deviation()
+        return check
 
     def describe(self, check: OutputCheck, limits: Tolerance) -> str:
         """What is wrong where the verdict is not "same", in one clause with what decided."""

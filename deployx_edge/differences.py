@@ -191,6 +191,10 @@ class Differences:
         norm = _rms(first) * _rms(second)
         return float(np.vdot(first, second)) / first.size / norm if norm > 0.0 else 0.0
 
+    def forget_deviation(self) -> None:
+        """Let go of what is held so that it is not computed for each question."""
+        self._centred = None
+
     def _deviation(self) -> NDArray[np.float64]:
         if self._centred is None:
             self._centred = _centred([*self._known, *self._wanted])

@@ -34,7 +34,8 @@ class OutputCheck:
     ``relative_error`` is the rms error divided by ``variation``; ``slice_error`` the
     worst such ratio of a single slice along the first axis of a sample (a channel);
     ``max_abs_error`` is in the output's own unit; ``snr_db`` is None where there is no
-    error at all; ``cosine`` compares the two after the mean over the inputs is taken off.
+    error at all; ``cosine`` compares the two after the mean over the inputs is taken off (NaN:
+    nobody asked for it).
     ``verdict``: "same", "rounded" (as far off as the precision may be, but further than half
     floats would be), "differs", or "unproven" (the output hardly depends on the input).
     """

@@ -121,11 +121,13 @@ class LayersComparison:
             pass
         return outputs
 
-    def checks(self, limits: Tolerance) -> tuple[LayerCheck, ...]:
+    def checks(self, limits: Tolerance, *, with_cosine: bool = True) -> tuple[LayerCheck, ...]:
         """What came of each tensor, in the order of the layers."""
         return tuple(
             LayerCheck(
-                layer=producer.layer, type=producer.type, check=self._tensors[name].check(limits)
+                layer=producer.layer,
+                type=producer.type,
+                check=self._tensors[name].check(limits, with_cosine=with_cosine),
             )
             for name, producer in self._producers.items()
         )

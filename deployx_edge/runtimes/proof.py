@@ -94,7 +94,8 @@ class _Comparison:
         for place, arrays in enumerate(self._request.inputs):
             self._request.progress(place)
             self._take(place, arrays)
-        outputs, layers = self._outputs.checks(), self._layers.checks(self._limits)
+        outputs = self._outputs.checks()
+        layers = self._layers.checks(self._limits, with_cosine=False)
         alone = self._alone(_differing(item.check for item in layers), self._limits)
         outputs = self._judge_outputs(outputs)
         try:

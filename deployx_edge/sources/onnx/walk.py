@@ -132,6 +132,18 @@ class SourceWalk:
         # ONNX's inference was seen to crash on models that are broken, which ONNX Runtime refuses
         # with the reason.
         assert self._whole
+        try:
+            graph = onnx.shape_inference.infer_shapes(self._light(), data_prop=True).graph
+        except Exception:  # it promises no class of its own; the model then runs as a whole
+            return {}
+        return {
+            value.name: value.type for value in (*graph.input, *graph.value_info, *graph.output)
+        }
+
+    def _light(self) -> onnx.ModelProto:
+        """The model without the data of large initializers."""
+        import onnx
+
         light = onnx.ModelProto(ir_version=self._model.ir_version)
         light.opset_import.extend(self._model.opset_import)
         light.functions.extend(self._model.functions)
@@ -148,13 +160,7 @@ class SourceWalk:
                     name=tensor.name, dims=tensor.dims, data_type=tensor.data_type
                 )
             )
-        try:
-            graph = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
-        except Exception:  # it promises no class of its own; the model then runs as a whole
-            return {}
-        return {
-            value.name: value.type for value in (*graph.input, *graph.value_info, *graph.output)
-        }
+        return light
 
     @cached_property
     def _whole(self) -> _Part:
@@ -164,10 +170,15 @@ class SourceWalk:
     @cached_property
     def _parts(self) -> tuple[_Part, ...]:
         if self.tensor_bytes <= self._most_bytes:
-            return (self._whole,)
-        del self._whole  # and its session
-        self._is_giant = self.tensor_bytes > GIANT_BYTES
-        return self._parts_of(self._groups(list(self._model.graph.node)))
+            parts: tuple[_Part, ...] = (self._whole,)
+        else:
+            del self._whole  # and its session
+            self._is_giant = self.tensor_bytes > GIANT_BYTES
+            parts = self._parts_of(self._groups(list(self._model.graph.node)))
+        # The sessions have the weights; a node of the model would hold all of it.
+        self._model = self._light()
+        del self.makers
+        return parts
 
     def _parts_of(self, groups: list[list[onnx.NodeProto]]) -> tuple[_Part, ...]:
         outputs = [value.name for value in self._model.graph.output]
@@ -225,7 +236,7 @@ class SourceWalk:
         model.graph.name = whole.graph.name or "graph"
         model.graph.node.extend(nodes)
         inputs = {value.name: value for value in whole.graph.input}
-        for name in reads or sorted(inputs):
+        for name in reads:
             known = inputs.get(name)
             model.graph.input.append(
                 onnx.ValueInfoProto(name=name, type=self._types[name]) if known is None else known

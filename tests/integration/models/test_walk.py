@@ -93,3 +93,21 @@ def test_bytes_are_those_of_all_tensors(tmp_path: Path) -> None:
     walk = SourceWalk(source)
     portions = walk.tensors(inputs_of(source))
     assert walk.tensor_bytes == sum(a.nbytes for part in portions for a in part.values())
+
+
+@pytest.mark.parametrize("most_bytes", [1, 2**26], ids=["parts", "whole"])
+def test_weights_are_held_by_sessions_alone(tmp_path: Path, most_bytes: int) -> None:
+    made = small_cnn()
+    size = 2**14
+    made.graph.initializer.append(weights("large", size))
+    made.graph.node.append(helper.make_node("Identity", ["large"], ["copied"]))
+    made.graph.output.append(helper.make_tensor_value_info("copied", TensorProto.FLOAT, [size]))
+    source = read_onnx(save(made, tmp_path / "m.onnx"), {})
+    walk = SourceWalk(source, most_bytes=most_bytes)
+    operators = {name: node.op_type for name, node in walk.makers.items()}
+    first, second = (walk.run(inputs_of(source)) for _ in range(2))
+    assert walk._model.ByteSize() < size
+    assert {name: node.op_type for name, node in walk.makers.items()} == operators
+    for name in source.output_names:
+        np.testing.assert_array_equal(first[name], second[name])
+    assert first["copied"].size == size

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +48,30 @@ def test_figures_by_closed_form() -> None:
     assert check.snr_db == pytest.approx(20 * math.log10(variation / 0.5))
     assert check.cosine == pytest.approx(1.0)
     assert check.verdict == "differs"
+
+
+def test_the_cosine_decides_nothing() -> None:
+    comparison = TensorComparison("y")
+    for wanted, found in zip(outputs(), outputs(), strict=True):
+        comparison.add(wanted, found + np.float32(0.001))
+    whole, without = comparison.check(FP32), comparison.check(FP32, with_cosine=False)
+    assert math.isnan(without.cosine)
+    assert replace(without, cosine=whole.cosine) == whole
+
+
+def test_what_is_computed_to_answer_is_let_go() -> None:
+    """Of hundreds of tensors the deviations would be held at once, in 64-bit floats."""
+    random = np.random.default_rng(0)
+    comparison = TensorComparison("y")
+    for _ in range(3):
+        array = random.random((1, 4, 128, 128), dtype=np.float32)
+        comparison.add(array, array)
+    tracemalloc.start()
+    comparison.check(FP32)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak > 3 * array.size * 8
+    assert held < array.size
 
 
 def test_identical_outputs() -> None:
