@@ -1,6 +1,6 @@
 """What the layers of an ncnn model add up inside, looked at as its blobs are made.
 
-A part of ncnn's process (``ncnn_child``), which says what is there; ``half_sums`` says what is
+A part of ncnn's process (``wheel_process``), which says what is there; ``half_sums`` says what is
 looked for.
 """
 

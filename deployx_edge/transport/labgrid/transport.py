@@ -1,7 +1,7 @@
 """``labgrid:PLACE[@HOST[:PORT]]``: a board whose address a labgrid coordinator knows.
 
 The place is acquired for as long as the link is open and given back with it, by a process of
-its own that also outlives a killed run for as long as that takes (``labgrid_holder``). The
+its own that also outlives a killed run for as long as that takes (``holder``). The
 board itself is reached by ssh at the address, user and port of the place's NetworkService,
 with keys as for ``ssh:``; a password there is not used. The coordinator is that of the
 address, or of ``LG_COORDINATOR``, or 127.0.0.1:20408; ``LG_PROXY``, ``LG_HOSTNAME`` and

@@ -120,7 +120,7 @@ def device(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         work_folder=str(tmp_path / "work"),
         options=lab.board.options(),
     )
-    wait_until(lambda: not with_words("labgrid_holder", lab.address), "the end of the holders")
+    wait_until(lambda: not with_words("labgrid.holder", lab.address), "the end of the holders")
     assert lab.owner() is None
 
 
@@ -258,7 +258,7 @@ def test_runs_on_one_board_take_turns(device: Device, lab: Lab) -> None:
 
 def test_what_a_killed_holder_left_is_taken_up_and_given_back(device: Device, lab: Lab) -> None:
     link = opened(device)
-    (holder,) = with_words("labgrid_holder", lab.address)
+    (holder,) = with_words("labgrid.holder", lab.address)
     os.kill(holder, signal.SIGKILL)
     link.close()
     assert lab.owner() == OURS  # labgrid keeps it for its owner
