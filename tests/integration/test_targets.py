@@ -206,12 +206,13 @@ def push_and_bench(sshd, folder):
 
 
 def test_without_the_boards_glibc_the_package_is_named():
+    program = emulator(find_target("linux-x64"))[0]
     elsewhere = replace(find_target("jetson"), qemu_libraries="/nowhere")
     with pytest.raises(MissingToolError, match=r"glibc in /nowhere, .* g\+\+-aarch64-linux-gnu"):
-        library_words(elsewhere, emulator(elsewhere), elsewhere.qemu_cpu)
+        library_words(elsewhere, program, elsewhere.qemu_cpu)
     # Static binaries need none.
     static = replace(find_target("linux-arm64"), qemu_libraries="/nowhere")
-    assert library_words(static, emulator(static), static.qemu_cpu) == ()
+    assert library_words(static, program, static.qemu_cpu) == ()
 
 
 def test_a_processor_that_qemu_cannot_play_is_refused(tmp_path):
