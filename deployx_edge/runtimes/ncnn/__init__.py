@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from deployx_edge.runtimes.runner import Runner
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
-NAME = "ncnn"
-
 
 def version() -> str:
     """See ``Runtime``."""

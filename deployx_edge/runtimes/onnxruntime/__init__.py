@@ -15,14 +15,12 @@ if TYPE_CHECKING:
     from deployx_edge.runtimes.runner import Runner
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
-NAME = "onnxruntime"
-
 
 def version() -> str:
     """See ``Runtime``."""
-    from importlib import metadata
+    from deployx_edge.graph.onnx_runtime import version as of_package
 
-    return metadata.version("onnxruntime")
+    return of_package()
 
 
 def converters() -> Mapping[str, Callable[[], Converter]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,12 +124,12 @@ def compare(
 def _bundle(
     first: Path, second: Path | None, runtime: str | None, torch: TorchOptions, progress: Progress
 ) -> Bundle:
-    wanted = BundleOptions(runtime=runtime)
     if second is None:
-        wanted = replace(wanted, torch=torch)
-    elif not second.is_dir():
+        wanted = BundleOptions(runtime=runtime, torch=torch)
+        return make_bundle(first, options=wanted, progress=progress)
+    if not second.is_dir():
         raise UsageError(f"{second} is not a bundle.", remedy="Leave it out to have one made.")
-    return make_bundle(first if second is None else second, options=wanted, progress=progress)
+    return make_bundle(second, options=BundleOptions(runtime=runtime), progress=progress)
 
 
 @contextmanager
