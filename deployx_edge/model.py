@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+# How outputs are decoded, and what users say of inputs, is at hand here as well.
+from deployx_edge.decodings import AreaDecoding as AreaDecoding
+from deployx_edge.decodings import BoxDecoding as BoxDecoding
+from deployx_edge.decodings import MaskDecoding as MaskDecoding
+from deployx_edge.decodings import TextDecoding as TextDecoding
 from deployx_edge.errors import UsageError
-
-# What users say of inputs is at hand here as well.
 from deployx_edge.input_requests import DTYPES as DTYPES
 from deployx_edge.input_requests import AxisRange as AxisRange
 from deployx_edge.input_requests import InputRequest as InputRequest
@@ -134,54 +137,14 @@ class PreProcessing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoxDecoding:
-    """How outputs become boxes with a class and a score each.
-
-    ``format``: "pairs" (boxes N x 4 in the post-processing's output, scores N x C in
-    ``scores``), "yolo" (one output, 4 + C x N: cx, cy, width, height, a score a class),
-    "yolo-objectness" (one output, N x 5 + C: the same with an objectness that every score is
-    multiplied by), "ssd" (offsets N x 4 from the boxes in ``priors``, scores as for pairs;
-    ``variances`` as in SSD) or "rows" (N x 6: x0, y0, x1, y1, score, class; suppressed already).
-    ``corners`` says what a box's numbers are: ``xyxy`` or ``cxcywh``; in the input's pixels, or
-    in 0 … 1 of its sides where ``relative``. ``activation`` is what the scores still need:
-    ``none``, ``sigmoid`` or ``softmax``. ``background`` says where the class of nothing is among
-    them: ``none``, ``first`` or ``last``. Boxes below ``score`` are dropped, of two of one class
-    that overlap by more than ``iou`` the lower, and at most ``most`` are kept.
-    """
-
-    format: str = "pairs"
-    scores: str = ""
-    priors: str = ""
-    corners: str = "xyxy"
-    relative: bool = False
-    activation: str = "none"
-    background: str = "none"
-    variances: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2)
-    score: float = 0.01
-    iou: float = 0.5
-    most: int = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskDecoding:
-    """How an output becomes a class for each pixel.
-
-    ``layout``: ``NCHW`` or ``NHWC`` (a score a class: the largest wins; with a single channel,
-    class 1 is where it is above ``threshold``, class 0 elsewhere), or ``NHW`` (classes already).
-    """
-
-    layout: str = "NCHW"
-    threshold: float = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
 class PostProcessing:
     """What the output named ``output`` means.
 
     ``kind`` is "classification": one score a class along the last axis (``softmax`` says that
-    the scores still need one to become probabilities); "detection", with ``boxes``; or
-    "segmentation", with ``masks``. ``labels`` names the classes in order, without that of the
-    background of a detection (empty: numbers).
+    the scores still need one to become probabilities); "detection", with ``boxes``;
+    "segmentation", with ``masks``; "text", with ``text``: a line of text; or "text-boxes", with
+    ``areas``: where text is. ``labels`` names the classes in order, without that of the background
+    of a detection (empty: numbers); of a text they are its characters, without the blank.
     """
 
     output: str
@@ -190,6 +153,8 @@ class PostProcessing:
     labels: tuple[str, ...] = ()
     boxes: BoxDecoding | None = None
     masks: MaskDecoding | None = None
+    text: TextDecoding | None = None
+    areas: AreaDecoding | None = None
 
 
 def to_runtime_array(spec: TensorSpec, array: NDArray[Any]) -> tuple[Array, bool]:

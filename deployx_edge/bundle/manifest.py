@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.bundle.reading import ObjectReader, read_object
-from deployx_edge.bundle.steps import read_postprocessing, read_preprocessing, stray_outputs
+from deployx_edge.bundle.steps import (
+    listed_postprocessing,
+    read_postprocessing,
+    read_preprocessing,
+    stray_outputs,
+)
 from deployx_edge.bundle.values import (
     Bundle,
     BundleFile,
@@ -118,7 +123,7 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
         "inputs": [_listed(spec) for spec in bundle.inputs],
         "outputs": [_listed(spec) for spec in bundle.outputs],
         "preprocessing": [_listed_step(step) for step in bundle.preprocessing],
-        "postprocessing": [_listed(step) for step in bundle.postprocessing],
+        "postprocessing": [listed_postprocessing(step) for step in bundle.postprocessing],
         "provenance": {
             "tools": dict(provenance.tools),
             "source_file": provenance.source_file,

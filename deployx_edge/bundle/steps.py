@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from deployx_edge.bundle.reading import ObjectReader
 from deployx_edge.errors import BundleError
-from deployx_edge.model import BoxDecoding, MaskDecoding, PostProcessing, PreProcessing
+from deployx_edge.model import (
+    AreaDecoding,
+    BoxDecoding,
+    MaskDecoding,
+    PostProcessing,
+    PreProcessing,
+    TextDecoding,
+)
 from deployx_edge.processing.steps import (
     ACTIVATIONS,
+    AREA_SHAPES,
     BACKGROUNDS,
+    BLANKS,
     BOX_FORMATS,
     COLOURS,
     CORNERS,
@@ -15,12 +27,34 @@ from deployx_edge.processing.steps import (
     KINDS,
     MASK_LAYOUTS,
     MODES,
+    MOST_POINTS,
+    MOST_STRIDES,
     PICTURE_DTYPES,
     PLACES,
+    TEXT_LAYOUTS,
 )
 
 _LARGEST_SIDE = 65535
 _TENSOR = r"[^\x00-\x1f\x7f]{1,1024}"
+# What each kind has of its own.
+_DECODINGS = {
+    "detection": "boxes",
+    "segmentation": "masks",
+    "text": "text",
+    "text-boxes": "areas",
+}
+# The formats that need each output beside the first.
+_NEEDED_BY = {
+    "scores": ("pairs", "ssd", "lists"),
+    "priors": ("ssd",),
+    "classes": ("lists",),
+    "sizes": ("centres",),
+    "offsets": ("centres",),
+}
+_LATER_BOXES = (
+    *("best", "agnostic", "points", "point_values", "strides"),
+    *("classes", "sizes", "offsets", "landmarks"),
+)
 
 
 def read_preprocessing(reader: ObjectReader) -> PreProcessing:
@@ -69,30 +103,59 @@ def read_postprocessing(reader: ObjectReader) -> PostProcessing:
         labels=reader.texts("labels", 100_000),
         boxes=reader.optional_object("boxes", _read_boxes),
         masks=reader.optional_object("masks", _read_masks),
+        text=reader.object("text", _read_text) if reader.given("text") else None,
+        areas=reader.object("areas", _read_areas) if reader.given("areas") else None,
     )
-    wanted = {"detection": "boxes", "segmentation": "masks"}.get(step.kind)
-    given = [name for name in ("boxes", "masks") if getattr(step, name) is not None]
-    if given != ([] if wanted is None else [wanted]):
+    wanted = {name: kind for kind, name in _DECODINGS.items()}
+    given = [name for name in wanted if getattr(step, name) is not None]
+    needed = _DECODINGS.get(step.kind)
+    if given != ([] if needed is None else [needed]):
+        own = needed or "neither " + " nor ".join(wanted)
         raise BundleError(
-            f"A {step.kind} in the post-processing has {wanted or 'neither boxes nor masks'}, "
+            f"A {step.kind} in the post-processing has {own}, "
             f"found {' and '.join(given) or 'none'}."
         )
+    if step.text is not None and not step.labels:
+        raise BundleError(f"The text in '{step.output}' has no characters as its labels.")
     return step
+
+
+def listed_postprocessing(step: PostProcessing) -> dict[str, Any]:
+    """An entry of ``postprocessing``; what a step does not use of later fields is left out.
+
+    So bundles are what they were before there were such fields, and their digests too.
+    """
+    document = asdict(step)
+    document["labels"] = list(step.labels)
+    for name in ("text", "areas"):
+        if document[name] is None:
+            del document[name]
+    if step.boxes is not None:
+        document["boxes"]["variances"] = list(step.boxes.variances)
+        document["boxes"]["strides"] = list(step.boxes.strides)
+        for name in _LATER_BOXES:
+            if getattr(step.boxes, name) == getattr(BoxDecoding, name):
+                del document["boxes"][name]
+    return document
 
 
 def stray_outputs(step: PostProcessing, outputs: set[str]) -> list[str]:
     """The names in it that no output has."""
     named = [step.output]
     if step.boxes is not None:
-        named += [name for name in (step.boxes.scores, step.boxes.priors) if name]
+        named += step.boxes.outputs
     return [name for name in named if name not in outputs]
+
+
+def _output_name(reader: ObjectReader, key: str) -> str:
+    return reader.text(key, pattern=_TENSOR + "|", meaning="an output's name, or empty")
 
 
 def _read_boxes(reader: ObjectReader) -> BoxDecoding:
     boxes = BoxDecoding(
         format=reader.choice("format", BOX_FORMATS),
-        scores=reader.text("scores", pattern=_TENSOR + "|", meaning="an output's name, or empty"),
-        priors=reader.text("priors", pattern=_TENSOR + "|", meaning="an output's name, or empty"),
+        scores=_output_name(reader, "scores"),
+        priors=_output_name(reader, "priors"),
         corners=reader.choice("corners", CORNERS),
         relative=reader.boolean("relative"),
         activation=reader.choice("activation", ACTIVATIONS),
@@ -101,14 +164,55 @@ def _read_boxes(reader: ObjectReader) -> BoxDecoding:
         score=reader.number("score"),
         iou=reader.number("iou"),
         most=reader.integer("most", 1, 100_000),
+        **_read_later(reader),
     )
     if len(boxes.variances) != 4:
         raise BundleError("The variances in the post-processing are not 4 numbers.")
-    if bool(boxes.scores) != (boxes.format in ("pairs", "ssd")):
-        raise BundleError(f"Boxes of the format {boxes.format} do not fit 'scores'.")
-    if bool(boxes.priors) != (boxes.format == "ssd"):
-        raise BundleError(f"Boxes of the format {boxes.format} do not fit 'priors'.")
+    for name, forms in _NEEDED_BY.items():
+        if bool(getattr(boxes, name)) != (boxes.format in forms):
+            raise BundleError(f"Boxes of the format {boxes.format} do not fit '{name}'.")
+    if (boxes.points and boxes.format != "yolo") or (boxes.landmarks and boxes.format != "centres"):
+        raise BundleError(f"Boxes of the format {boxes.format} have no points.")
     return boxes
+
+
+def _read_later(reader: ObjectReader) -> dict[str, Any]:
+    """Fields that are there only where they say something."""
+    given: dict[str, Any] = {}
+    for name in _LATER_BOXES:
+        if not reader.given(name):
+            continue
+        if name in ("best", "agnostic"):
+            given[name] = reader.boolean(name)
+        elif name == "points":
+            given[name] = reader.integer(name, 0, MOST_POINTS)
+        elif name == "point_values":
+            given[name] = reader.integer(name, 2, 3)
+        elif name == "strides":
+            given[name] = reader.integers(name, 1, 4096, MOST_STRIDES)
+        else:
+            given[name] = _output_name(reader, name)
+    return given
+
+
+def _read_text(reader: ObjectReader) -> TextDecoding:
+    return TextDecoding(
+        layout=reader.choice("layout", TEXT_LAYOUTS),
+        blank=reader.choice("blank", BLANKS),
+        softmax=reader.boolean("softmax"),
+    )
+
+
+def _read_areas(reader: ObjectReader) -> AreaDecoding:
+    return AreaDecoding(
+        threshold=reader.number("threshold"),
+        score=reader.number("score"),
+        unclip=reader.number("unclip"),
+        shape=reader.choice("shape", AREA_SHAPES),
+        dilate=reader.boolean("dilate"),
+        most=reader.integer("most", 1, 100_000),
+        sigmoid=reader.boolean("sigmoid"),
+    )
 
 
 def _read_masks(reader: ObjectReader) -> MaskDecoding:

@@ -40,6 +40,13 @@ class Geometry:
         clipped: NDArray[np.float64] = np.clip(found, 0.0, edges)
         return clipped
 
+    def points_to_picture(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Points (..., 2) as x, y in the input's pixels, in the image's; not cut to it."""
+        import numpy as np
+
+        found: NDArray[np.float64] = np.asarray(points, np.float64) - self._offsets[:2]
+        return found / self._scales[:2]
+
     def classes_to_picture(self, classes: NDArray[Any]) -> NDArray[Any]:
         """A map of classes (rows, columns) over the whole input as one over the image.
 

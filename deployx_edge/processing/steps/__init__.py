@@ -2,11 +2,16 @@
 
 from deployx_edge.processing.steps.meanings import (
     ACTIVATIONS,
+    AREA_SHAPES,
     BACKGROUNDS,
+    BLANKS,
     BOX_FORMATS,
     CORNERS,
     KINDS,
     MASK_LAYOUTS,
+    MOST_POINTS,
+    MOST_STRIDES,
+    TEXT_LAYOUTS,
     class_count,
     parse_postprocessing,
     value_count,
@@ -24,7 +29,9 @@ from deployx_edge.processing.steps.writing import step_text
 
 __all__ = [
     "ACTIVATIONS",
+    "AREA_SHAPES",
     "BACKGROUNDS",
+    "BLANKS",
     "BOX_FORMATS",
     "COLOURS",
     "CORNERS",
@@ -32,8 +39,11 @@ __all__ = [
     "KINDS",
     "MASK_LAYOUTS",
     "MODES",
+    "MOST_POINTS",
+    "MOST_STRIDES",
     "PICTURE_DTYPES",
     "PLACES",
+    "TEXT_LAYOUTS",
     "class_count",
     "parse_postprocessing",
     "parse_preprocessing",

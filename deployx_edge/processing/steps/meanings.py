@@ -6,37 +6,53 @@ from collections.abc import Sequence
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import (
+    AreaDecoding,
     BoxDecoding,
     MaskDecoding,
     NamedShape,
     PostProcessing,
+    TextDecoding,
     format_shape,
 )
 from deployx_edge.processing.steps.words import POSTPROCESS, Words
 
-KINDS = ("classification", "detection", "segmentation")
-BOX_FORMATS = ("pairs", "yolo", "yolo-objectness", "ssd", "rows")
+KINDS = ("classification", "detection", "segmentation", "text", "text-boxes")
+BOX_FORMATS = (*("pairs", "yolo", "yolo-objectness", "yolox", "ssd", "lists", "rows", "centres"),)
 CORNERS = ("xyxy", "cxcywh")
 ACTIVATIONS = ("none", "sigmoid", "softmax")
 BACKGROUNDS = ("none", "first", "last")
 MASK_LAYOUTS = ("NCHW", "NHWC", "NHW")
+TEXT_LAYOUTS = ("NTC", "TNC")
+BLANKS = ("first", "last")
+AREA_SHAPES = ("box", "polygon")
+MOST_POINTS = 1000
+MOST_STRIDES = 16
+# The formats whose boxes and scores are outputs of their own.
+_SEVERAL = ("pairs", "ssd", "lists")
 
 _KEYS = {
     "classification": ("output", "kind", "labels", "softmax"),
     "detection": (
         *("output", "kind", "labels", "format", "boxes", "scores", "priors", "corners"),
-        *("relative", "activation", "background", "variances", "score", "iou", "most"),
+        *("relative", "activation", "background", "variances", "score", "iou", "most", "best"),
+        *("agnostic", "points", "point-values", "strides", "classes", "sizes", "offsets"),
+        "landmarks",
     ),
     "segmentation": ("output", "kind", "labels", "layout", "threshold"),
+    "text": ("output", "kind", "labels", "dictionary", "layout", "blank", "softmax"),
+    "text-boxes": (
+        *("output", "kind", "labels", "threshold", "score", "unclip", "shape", "dilate", "most"),
+        "sigmoid",
+    ),
 }
 
 
 def parse_postprocessing(text: str, outputs: Sequence[NamedShape]) -> PostProcessing:
     """The post-processing that a ``--postprocess`` text describes, for one of ``outputs``.
 
-    Written as for ``parse_preprocessing``; the word ``detection`` or ``segmentation`` says what
-    it is, classification without. Raises UsageError for anything else, and where it does not
-    fit the outputs' shapes.
+    Written as for ``parse_preprocessing``; one of the words ``detection``, ``segmentation``,
+    ``text`` and ``text-boxes`` says what it is, classification without. Raises UsageError for
+    anything else, and where it does not fit the outputs' shapes.
     """
     words = Words(text, POSTPROCESS)
     kind = words.choice("kind", KINDS, next((k for k in KINDS if words.flag(k)), KINDS[0]))
@@ -47,6 +63,10 @@ def parse_postprocessing(text: str, outputs: Sequence[NamedShape]) -> PostProces
     spec = words.chosen("output", outputs)
     if kind == "segmentation":
         return _segmentation(words, spec, labels)
+    if kind == "text":
+        return _text(words, spec, labels)
+    if kind == "text-boxes":
+        return _areas(words, spec, labels)
     if labels and (not spec.shape or len(labels) != spec.shape[-1]):
         raise _wrong_labels(labels, spec)
     return PostProcessing(output=spec.name, softmax=words.flag("softmax"), labels=labels)
@@ -56,7 +76,7 @@ def _detection(
     words: Words, outputs: Sequence[NamedShape], labels: tuple[str, ...]
 ) -> PostProcessing:
     form = words.choice("format", BOX_FORMATS, "pairs")
-    several = form in ("pairs", "ssd")
+    several = form in _SEVERAL
     if several:
         boxes = _of_width(words, "boxes", outputs, 4, besides=())
         scores = _of_width(words, "scores", outputs, None, besides=(boxes,))
@@ -77,11 +97,55 @@ def _detection(
         score=words.share("score", 0.01),
         iou=words.share("iou", 0.5),
         most=words.whole("most", 1, 100_000, 100),
+        best=words.flag("best"),
+        agnostic=words.flag("agnostic"),
+        points=words.whole("points", 0, MOST_POINTS),
+        point_values=words.whole("point-values", 2, 3, 3),
+        strides=_strides(words) if form == "yolox" else BoxDecoding.strides,
+        **_named_outputs(words, form, outputs),
     )
+    _check_keys(words, form)
     count = class_count(decoding, boxes.shape, scores.shape)
     if labels and count is not None and count != len(labels):
         raise _wrong_labels(labels, scores, f", which are {count} classes")
     return PostProcessing(output=boxes.name, kind="detection", labels=labels, boxes=decoding)
+
+
+def _named_outputs(words: Words, form: str, outputs: Sequence[NamedShape]) -> dict[str, str]:
+    """The outputs that cannot be told by their shapes."""
+    needed = {"lists": ("classes",), "centres": ("sizes", "offsets")}.get(form, ())
+    missing = [key for key in needed if not words.given(key)]
+    if missing:
+        listed = ", ".join(f"{spec.name} {format_shape(spec.shape)}" for spec in outputs)
+        raise UsageError(
+            f"--postprocess does not say which output holds the {missing[0]}; there are {listed}.",
+            remedy=f"Write {missing[0]}=OUTPUT.",
+        )
+    optional = ("landmarks",) if form == "centres" and words.given("landmarks") else ()
+    return {key: words.chosen(key, outputs).name for key in (*needed, *optional)}
+
+
+def _strides(words: Words) -> tuple[int, ...]:
+    text = words.text("strides", "8/16/32")
+    parts = text.split("/")
+    if len(parts) > MOST_STRIDES or not all(
+        part.isascii() and part.isdigit() and 1 <= int(part[:6]) <= 4096 for part in parts
+    ):
+        raise UsageError(f"--postprocess strides={text} are not whole numbers with / between them.")
+    return tuple(int(part) for part in parts)
+
+
+def _check_keys(words: Words, form: str) -> None:
+    """UsageError for a key that means nothing for the format."""
+    only = {
+        **dict.fromkeys(("points", "point-values"), "yolo"),
+        **dict.fromkeys(("sizes", "offsets", "landmarks"), "centres"),
+        "strides": "yolox",
+        "classes": "lists",
+    }
+    stray = next((key for key, wanted in only.items() if words.given(key) and form != wanted), None)
+    if stray is not None:
+        raise UsageError(f"{stray} in --postprocess needs format={only[stray]}, not {form}.")
 
 
 def class_count(decoding: BoxDecoding, boxes: Sequence[int], scores: Sequence[int]) -> int | None:
@@ -98,13 +162,24 @@ def class_count(decoding: BoxDecoding, boxes: Sequence[int], scores: Sequence[in
                 remedy="Name both: boxes=OUTPUT,scores=OUTPUT.",
             )
         return scores[-1] - (decoding.background != "none")
-    least = {"yolo": 5, "yolo-objectness": 6, "rows": 6}[form]
+    if form == "lists":
+        return None
+    if form == "centres":
+        if len(boxes) < 3:
+            raise UsageError(
+                f"An output of {format_shape(boxes)} holds no scores of centres: they are classes "
+                "x rows x columns."
+            )
+        return boxes[-3] - (decoding.background != "none")
+    least = {"yolo": 5, "rows": 6}.get(form, 6) + decoding.points * decoding.point_values
     fits = len(boxes) >= 2 and all(size == 1 for size in boxes[:-2])
     fits = fits and (boxes[-1] == 6 if form == "rows" else value_count(boxes) >= least)
     if not fits:
         raise UsageError(
-            f"An output of {format_shape(boxes)} holds no boxes of the format {form}.",
-            remedy="yolo is 1 x 4+classes x N, yolo-objectness 1 x N x 5+classes, rows N x 6.",
+            f"An output of {format_shape(boxes)} holds no boxes of the format {form}"
+            + (f" with {decoding.points} points." if decoding.points else "."),
+            remedy="yolo is 1 x 4+classes x N, yolo-objectness and yolox 1 x N x 5+classes, rows "
+            "N x 6; key points come after the classes.",
         )
     return None if form == "rows" else value_count(boxes) - least + 1
 
@@ -134,6 +209,75 @@ def _segmentation(words: Words, spec: NamedShape, labels: tuple[str, ...]) -> Po
         kind="segmentation",
         labels=labels,
         masks=MaskDecoding(layout=layout, threshold=threshold),
+    )
+
+
+def _text(words: Words, spec: NamedShape, labels: tuple[str, ...]) -> PostProcessing:
+    source, characters = words.dictionary("dictionary")
+    if labels and characters:
+        raise UsageError("--postprocess takes labels or a dictionary, not both.")
+    characters = characters or labels
+    layout = words.choice("layout", TEXT_LAYOUTS, _text_layout(spec.shape))
+    if len(spec.shape) != 3:
+        raise UsageError(
+            f"The output '{spec.name}' is {format_shape(spec.shape)}; the scores of a line of text "
+            "are samples x steps x characters, or steps x samples x characters."
+        )
+    wanted = spec.shape[-1] - 1
+    if not characters:
+        raise UsageError(
+            f"Nothing says what the {wanted} characters of the output '{spec.name}' are.",
+            remedy="Write dictionary=FILE (a character a line), or labels=a|b|….",
+        )
+    if len(characters) == wanted - 1 and " " not in characters:
+        characters = (*characters, " ")  # as PaddleOCR's use_space_char puts it there
+    if len(characters) != wanted:
+        raise UsageError(
+            f"{source or 'The labels in --postprocess'} has {len(characters)} characters; the "
+            f"output '{spec.name}' is {format_shape(spec.shape)}, which are {wanted} characters "
+            "and a blank.",
+            remedy="Give the dictionary that the model was trained with.",
+        )
+    return PostProcessing(
+        output=spec.name,
+        kind="text",
+        labels=characters,
+        text=TextDecoding(
+            layout=layout,
+            blank=words.choice("blank", BLANKS, "first"),
+            softmax=words.flag("softmax"),
+        ),
+    )
+
+
+def _text_layout(shape: Sequence[int]) -> str:
+    """``TNC`` where only the second axis can count samples."""
+    return "TNC" if len(shape) == 3 and shape[0] != 1 and shape[1] == 1 else "NTC"
+
+
+def _areas(words: Words, spec: NamedShape, labels: tuple[str, ...]) -> PostProcessing:
+    if labels:
+        raise UsageError("Places of text have no labels.")
+    if len(spec.shape) != 4 or spec.shape[1] != 1:
+        raise UsageError(
+            f"The output '{spec.name}' is {format_shape(spec.shape)}; a map of probabilities is "
+            "N x 1 x height x width."
+        )
+    unclip = words.numbers("unclip", 1, (1.6,))[0]
+    if not 0.0 <= unclip <= 100.0:
+        raise UsageError(f"--postprocess unclip={unclip:g} is not from 0 to 100.")
+    return PostProcessing(
+        output=spec.name,
+        kind="text-boxes",
+        areas=AreaDecoding(
+            threshold=words.share("threshold", 0.3),
+            score=words.share("score", 0.5),
+            unclip=unclip,
+            shape=words.choice("shape", AREA_SHAPES, "box"),
+            dilate=words.flag("dilate"),
+            most=words.whole("most", 1, 100_000, 1000),
+            sigmoid=words.flag("sigmoid"),
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from deployx_edge.model import PostProcessing, PreProcessing
@@ -53,9 +54,19 @@ def _post_words(step: PostProcessing) -> dict[str, Any]:
             "iou": boxes.iou,
             "most": boxes.most,
         }
-        others = {"scores": boxes.scores, "priors": boxes.priors}
-        return words | {key: name for key, name in others.items() if name}
+        others = {
+            **{key: getattr(boxes, key) for key in ("scores", "priors", "best", "agnostic")},
+            **{key: getattr(boxes, key) for key in ("classes", "sizes", "offsets", "landmarks")},
+            "strides": list(boxes.strides) if boxes.format == "yolox" else None,
+            "points": boxes.points,
+            "point-values": boxes.point_values if boxes.points else None,
+        }
+        return words | {key: value for key, value in others.items() if value}
     words["output"] = step.output
     if step.masks is not None:
         return words | {"layout": step.masks.layout, "threshold": step.masks.threshold}
+    if step.text is not None:
+        return words | asdict(step.text)
+    if step.areas is not None:
+        return words | asdict(step.areas)
     return words | {"softmax": step.softmax}

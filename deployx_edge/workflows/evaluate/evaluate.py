@@ -45,6 +45,8 @@ from deployx_edge.workflows.evaluate.runners import Work, feed, reference_runner
 from deployx_edge.workflows.staging import check_replaceable, staged_folder
 
 _SAVED = "outputs.json"
+# The kinds of post-processing that metrics know.
+_MEASURED = ("classification", "detection", "segmentation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,12 +204,12 @@ def _case_of(bundle: Bundle, dataset: Path, options: EvaluationOptions) -> _Case
         inputs=bundle.inputs,
         outputs=bundle.outputs,
         preprocessing=preprocessing,
-        labels=step.labels if step is not None else (),
+        labels=step.labels if step is not None and step.kind in _MEASURED else (),
         limit=options.limit,
         per_class=options.per_class,
         seed=options.seed,
         strict=options.strict,
-        task=step.kind if step is not None else "classification",
+        task=_task(step),
         images=options.images,
     )
     case = _Case(
@@ -228,11 +230,18 @@ def _step(meanings: Sequence[PostProcessing], output: str | None) -> PostProcess
     return named[0] if named else None
 
 
+def _task(step: PostProcessing | None) -> str:
+    return step.kind if step is not None and step.kind in _MEASURED else "classification"
+
+
 def _meaning(
     bundle: Bundle, data: Dataset, step: PostProcessing | None, output: str | None
 ) -> Meaning:
+    if step is not None and step.kind not in _MEASURED:
+        # Nothing measures what is read; the numbers may still be held against others.
+        return Meaning(task="arrays", step=None, classes=())
     labels = step.labels if step is not None else ()
-    task = step.kind if step is not None else "classification"
+    task = _task(step)
     if task == "classification" and "labels" not in data.truths:
         task = "arrays"
     if step is None and task == "classification" and (output or len(bundle.outputs) == 1):

@@ -10,7 +10,14 @@ import pytest
 
 from deployx_edge.bundle import load_bundle, write_bundle
 from deployx_edge.errors import BundleError
-from deployx_edge.model import BoxDecoding, MaskDecoding, PostProcessing, PreProcessing
+from deployx_edge.model import (
+    AreaDecoding,
+    BoxDecoding,
+    MaskDecoding,
+    PostProcessing,
+    PreProcessing,
+    TextDecoding,
+)
 from tests.unit.models.bundles import bundle_value, sources
 
 
@@ -40,6 +47,41 @@ def test_every_kind_of_step_comes_back(tmp_path: Path) -> None:
                 output="scores",
                 kind="segmentation",
                 masks=MaskDecoding(layout="NHWC", threshold=0.0),
+            ),
+            PostProcessing(
+                output="scores",
+                kind="detection",
+                boxes=BoxDecoding(
+                    format="yolo", best=True, agnostic=True, points=17, point_values=2
+                ),
+            ),
+            PostProcessing(
+                output="scores",
+                kind="detection",
+                boxes=BoxDecoding(format="yolox", strides=(4, 8)),
+            ),
+            PostProcessing(
+                output="scores",
+                kind="detection",
+                boxes=BoxDecoding(format="lists", scores="scores", classes="scores"),
+            ),
+            PostProcessing(
+                output="scores",
+                kind="detection",
+                boxes=BoxDecoding(
+                    format="centres", sizes="scores", offsets="scores", landmarks="scores"
+                ),
+            ),
+            PostProcessing(
+                output="scores",
+                kind="text",
+                labels=("a", "|", "é"),
+                text=TextDecoding(layout="TNC", blank="last", softmax=True),
+            ),
+            PostProcessing(
+                output="scores",
+                kind="text-boxes",
+                areas=AreaDecoding(shape="polygon", dilate=True, sigmoid=True, unclip=2.0),
             ),
         ),
     )
