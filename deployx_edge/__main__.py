@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -15,6 +16,9 @@ from deployx_edge.visible import show_visibly
 
 _DEBUG = "--debug"
 _INTERRUPTED = 130
+# Python looks for circles of dead objects after so many new ones; after 700, its own number, it
+# does so all the time while modules and models load, which leave none.
+_OBJECTS = 50_000
 
 
 def main() -> None:
@@ -23,6 +27,7 @@ def main() -> None:
     # Of numpy's products, which are small here: threads that wait for the next one by turning round
     # took half of all the processor time of a conversion.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(_OBJECTS)
     debug = _DEBUG in sys.argv[1:]
     words = [word for word in sys.argv[1:] if word != _DEBUG]
     mark("Reading the command line")

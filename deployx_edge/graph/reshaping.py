@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model, plain_reason
-from deployx_edge.graph.values import sizes_of
+from deployx_edge.graph.values import sizes_of, without_weights
 from deployx_edge.model import AxisRange, NamedShape, at_sizes, format_shape
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def _inferred(model: onnx.ModelProto, shapes: Shapes) -> Shapes:
     """The shapes of tensors at these shapes of the inputs, as far as inference gets."""
     import onnx
 
-    sized = onnx.ModelProto()
-    sized.CopyFrom(model)
+    sized = without_weights(model)
     for value in sized.graph.input:
         dims = value.type.tensor_type.shape.dim
         del dims[:]

@@ -12,6 +12,8 @@ from deployx_edge.graph.subgraphs import nodes_within
 if TYPE_CHECKING:
     import onnx
 
+# Initializers of fewer bytes may decide on shapes; larger ones are weights.
+_SMALL = 2**12
 _MAKES_NO_TENSOR = re.compile("Sequence|Optional|ZipMap")
 
 
@@ -56,6 +58,30 @@ def suggest_shape(dims: tuple[int | None, ...] | None) -> str:
     )
 
 
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy for inference of types and shapes, without the data of large initializers.
+
+    What is inferred from is copied three times on the way; weights decide on nothing.
+    """
+    import onnx
+
+    light = onnx.ModelProto(ir_version=model.ir_version)
+    light.opset_import.extend(model.opset_import)
+    light.functions.extend(model.functions)
+    graph, whole = light.graph, model.graph
+    graph.name = whole.name
+    for field in ("node", "input", "output", "value_info", "sparse_initializer"):
+        getattr(graph, field).extend(getattr(whole, field))
+    for tensor in whole.initializer:
+        small = tensor.ByteSize() < _SMALL and not tensor.external_data
+        graph.initializer.append(
+            tensor
+            if small
+            else onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+        )
+    return light
+
+
 def no_tensors(model: onnx.ModelProto) -> set[str]:
     """The names of the graph's values that are sequences, optional values or maps."""
     import onnx
@@ -63,7 +89,7 @@ def no_tensors(model: onnx.ModelProto) -> set[str]:
     bodies = (model.graph.node, *(function.node for function in model.functions))
     if not any(_MAKES_NO_TENSOR.search(n.op_type) for body in bodies for n in nodes_within(body)):
         return set()
-    inferred = onnx.shape_inference.infer_shapes(model)
+    inferred = onnx.shape_inference.infer_shapes(without_weights(model))
     values = (*inferred.graph.value_info, *inferred.graph.output)
     kinds = {value.name: value.type.WhichOneof("value") for value in values}
     return {name for name, kind in kinds.items() if kind not in (None, "tensor_type")}

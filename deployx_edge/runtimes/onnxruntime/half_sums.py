@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model
+from deployx_edge.graph.values import without_weights
 from deployx_edge.runtimes.converter import HalfOverflows
 from deployx_edge.sources.onnx.file import one_line
 
@@ -163,7 +164,7 @@ def _float_tensors(model: onnx.ModelProto) -> set[str]:
     """The tensors that nodes make and that are float32, as far as inference can tell."""
     import onnx
 
-    inferred = onnx.shape_inference.infer_shapes(model).graph
+    inferred = onnx.shape_inference.infer_shapes(without_weights(model)).graph
     return {
         value.name
         for value in (*inferred.value_info, *inferred.output)

@@ -15,6 +15,7 @@ from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.graph.sequences import write_out_sequences
 from deployx_edge.graph.simplification import simplify
 from deployx_edge.graph.training import refuse_training_mode
+from deployx_edge.graph.values import without_weights
 from deployx_edge.sources.onnx.file import OnnxSource, prepared
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _inferred(model: onnx.ModelProto, source: OnnxSource) -> dict[str, tuple[int
     del model.graph.value_info[:]
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    inferred = onnx.shape_inference.infer_shapes(without_weights(model), data_prop=True)
     shapes = {tensor.name: tensor.shape for tensor in source.inputs if not tensor.ranges}
     for value in (*inferred.graph.value_info, *inferred.graph.output):
         tensor = value.type.tensor_type

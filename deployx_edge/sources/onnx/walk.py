@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model, plain_reason, refusal
 from deployx_edge.graph.subgraphs import tensors_read
-from deployx_edge.graph.values import no_tensors
+from deployx_edge.graph.values import no_tensors, without_weights
 from deployx_edge.sources.onnx.file import OnnxSource, prepared
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ _ROUNDING = {16: "bf16", 10: "fp16"}
 _MOST_BYTES = 2**26
 # Where a run makes more, there is neither time nor memory for all that others are given.
 GIANT_BYTES = 2**30
-# Initializers of fewer bytes may decide on shapes; larger ones are weights.
-_SMALL = 2**12
-
 
 # Is shown tensors by their names.
 Watch = Callable[[Mapping[str, "Array"]], None]
@@ -133,34 +130,14 @@ class SourceWalk:
         # with the reason where the graph is opened.
         _ = self._whole
         try:
-            graph = onnx.shape_inference.infer_shapes(self._light(), data_prop=True).graph
+            graph = onnx.shape_inference.infer_shapes(
+                without_weights(self._model), data_prop=True
+            ).graph
         except Exception:  # it promises no class of its own; the model then runs as a whole
             return {}
         return {
             value.name: value.type for value in (*graph.input, *graph.value_info, *graph.output)
         }
-
-    def _light(self) -> onnx.ModelProto:
-        """The model without the data of large initializers."""
-        import onnx
-
-        light = onnx.ModelProto(ir_version=self._model.ir_version)
-        light.opset_import.extend(self._model.opset_import)
-        light.functions.extend(self._model.functions)
-        graph, whole = light.graph, self._model.graph
-        graph.name = whole.name
-        for field in ("node", "input", "output", "value_info"):
-            getattr(graph, field).extend(getattr(whole, field))
-        for tensor in whole.initializer:
-            small = tensor.ByteSize() < _SMALL and not tensor.external_data
-            graph.initializer.append(
-                tensor
-                if small
-                else onnx.TensorProto(
-                    name=tensor.name, dims=tensor.dims, data_type=tensor.data_type
-                )
-            )
-        return light
 
     @cached_property
     def _whole(self) -> _Part:
@@ -176,7 +153,7 @@ class SourceWalk:
             self._is_giant = self.tensor_bytes > GIANT_BYTES
             parts = self._parts_of(self._groups(list(self._model.graph.node)))
         # The sessions have the weights; a node of the model would hold all of it.
-        self._model = self._light()
+        self._model = without_weights(self._model)
         del self.makers
         return parts
 
