@@ -108,8 +108,14 @@ class PreProcessing:
     gives them up; "crop" cuts the middle to the wanted ones first or, where ``short`` is given,
     resizes the shorter side to that and cuts the middle then; "letterbox" keeps them, with
     ``fill`` (0 … 255) on what remains and the image in the ``place`` "centre" or "corner" (the
-    upper left). Each value ``v`` (0 … 255) of channel ``c`` becomes ``(v * scale - mean[c]) /
-    std[c]``. ``mean`` and ``std`` hold one number per channel. ``layout`` is that of the input:
+    upper left), its sides to the nearest pixel or, by ``rounding`` "down", to the lower one;
+    "height" keeps them at the input's height, squeezed where that is wider than the input, with
+    the rest at its right filled; "multiple" changes the input's size with the image's: its shorter
+    (``limit`` "min") or longer ("max") side becomes ``side`` where it is less or more than that,
+    and each the nearest multiple of ``multiple``. ``pad`` is what fills in place of ``fill``: a
+    value of the input itself, after mean and std. Each value ``v`` (0 … 255) of channel ``c``
+    becomes ``(v * scale - mean[c]) / std[c]``. ``mean`` and ``std`` hold one number per channel.
+    ``layout`` is that of the input:
     ``NCHW`` or ``NHWC``, ``dtype`` its element type; whole numbers are rounded and cut to its
     range.
     """
@@ -129,6 +135,11 @@ class PreProcessing:
     layout: str = "NCHW"
     dtype: str = "float32"
     range: tuple[float, float] | None = None
+    pad: float | None = None
+    rounding: str = "nearest"
+    side: int = 0
+    limit: str = "min"
+    multiple: int = 1
 
     @property
     def channels(self) -> int:

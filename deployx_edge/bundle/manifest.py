@@ -13,6 +13,7 @@ from typing import Any
 from deployx_edge.bundle.reading import ObjectReader, read_object
 from deployx_edge.bundle.steps import (
     listed_postprocessing,
+    listed_preprocessing,
     read_postprocessing,
     read_preprocessing,
     stray_outputs,
@@ -29,7 +30,6 @@ from deployx_edge.errors import BundleError, UsageError
 from deployx_edge.model import (
     DTYPES,
     AxisRange,
-    PreProcessing,
     TensorSpec,
     at_sizes,
     parse_inputs,
@@ -122,7 +122,7 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
         "files": [asdict(file) for file in bundle.files],
         "inputs": [_listed(spec) for spec in bundle.inputs],
         "outputs": [_listed(spec) for spec in bundle.outputs],
-        "preprocessing": [_listed_step(step) for step in bundle.preprocessing],
+        "preprocessing": [listed_preprocessing(step) for step in bundle.preprocessing],
         "postprocessing": [listed_postprocessing(step) for step in bundle.postprocessing],
         "provenance": {
             "tools": dict(provenance.tools),
@@ -148,14 +148,6 @@ def _listed_verification(verification: Verification) -> dict[str, Any]:
     document = _listed(verification)
     if verification.intermediates is not None and not verification.intermediates.judged_alone:
         del document["intermediates"]["judged_alone"]
-    return document
-
-
-def _listed_step(step: PreProcessing) -> dict[str, Any]:
-    """A step without a range says nothing of one: so its bundle's digest is that of before."""
-    document = _listed(step)
-    if step.range is None:
-        del document["range"]
     return document
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -25,16 +26,18 @@ from deployx_edge.processing.steps import (
     CORNERS,
     FITS,
     KINDS,
+    LARGEST_SIDE,
+    LIMITS,
     MASK_LAYOUTS,
     MODES,
     MOST_POINTS,
     MOST_STRIDES,
     PICTURE_DTYPES,
     PLACES,
+    ROUNDINGS,
     TEXT_LAYOUTS,
 )
 
-_LARGEST_SIDE = 65535
 _TENSOR = r"[^\x00-\x1f\x7f]{1,1024}"
 # What each kind has of its own.
 _DECODINGS = {
@@ -61,11 +64,11 @@ def read_preprocessing(reader: ObjectReader) -> PreProcessing:
     """One entry of ``preprocessing``; BundleError for numbers that do not fit together."""
     step = PreProcessing(
         input=reader.text("input", pattern=_TENSOR, meaning="an input's name"),
-        width=reader.integer("width", 1, _LARGEST_SIDE),
-        height=reader.integer("height", 1, _LARGEST_SIDE),
+        width=reader.integer("width", 1, LARGEST_SIDE),
+        height=reader.integer("height", 1, LARGEST_SIDE),
         mode=reader.choice("mode", MODES),
         fit=reader.choice("fit", FITS),
-        short=reader.optional_integer("short", 1, _LARGEST_SIDE),
+        short=reader.optional_integer("short", 1, LARGEST_SIDE),
         fill=reader.integer("fill", 0, 255),
         place=reader.choice("place", PLACES),
         colour=reader.choice("colour", COLOURS),
@@ -75,6 +78,7 @@ def read_preprocessing(reader: ObjectReader) -> PreProcessing:
         layout=reader.choice("layout", ("NCHW", "NHWC")),
         dtype=reader.choice("dtype", PICTURE_DTYPES),
         range=_read_range(reader) if reader.given("range") else None,
+        **_read_later_sizes(reader),
     )
     if not len(step.mean) == len(step.std) == step.channels:
         raise BundleError(
@@ -84,7 +88,35 @@ def read_preprocessing(reader: ObjectReader) -> PreProcessing:
         raise BundleError(f"The pre-processing of '{step.input}' divides by a std of 0.")
     if step.short is not None and (step.fit != "crop" or step.short < max(step.width, step.height)):
         raise BundleError(f"The pre-processing of '{step.input}' cannot cut its size out.")
+    if (step.fit == "multiple") != bool(step.side):
+        raise BundleError(f"The pre-processing of '{step.input}' has no side for its multiples.")
     return step
+
+
+def _read_later_sizes(reader: ObjectReader) -> dict[str, Any]:
+    """Fields that are there only where they say something."""
+    read: dict[str, Callable[[str], Any]] = {
+        "pad": reader.number,
+        "rounding": lambda name: reader.choice(name, ROUNDINGS),
+        "side": lambda name: reader.integer(name, 1, LARGEST_SIDE),
+        "limit": lambda name: reader.choice(name, LIMITS),
+        "multiple": lambda name: reader.integer(name, 1, 4096),
+    }
+    return {name: read[name](name) for name in read if reader.given(name)}
+
+
+def listed_preprocessing(step: PreProcessing) -> dict[str, Any]:
+    """An entry of ``preprocessing``, without later fields that say nothing."""
+    document = asdict(step)
+    document |= {name: list(document[name]) for name in ("mean", "std")}
+    if step.range is None:
+        del document["range"]
+    else:
+        document["range"] = list(step.range)
+    for name in ("pad", "rounding", "side", "limit", "multiple"):
+        if document[name] == getattr(PreProcessing, name):
+            del document[name]
+    return document
 
 
 def _read_range(reader: ObjectReader) -> tuple[float, float]:

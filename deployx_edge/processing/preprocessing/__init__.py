@@ -3,7 +3,6 @@
 from deployx_edge.processing.preprocessing.arrays import read_content, write_content
 from deployx_edge.processing.preprocessing.inputs import (
     LoadedPicture,
-    geometry_of,
     input_from_picture,
     load_picture,
     load_with_geometry,
@@ -16,6 +15,7 @@ from deployx_edge.processing.preprocessing.opening import (
     open_pixels,
     picture_of_pixels,
 )
+from deployx_edge.processing.preprocessing.placing import geometry_of
 
 __all__ = [
     "SUFFIXES",

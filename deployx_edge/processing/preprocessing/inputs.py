@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.errors import UsageError
 from deployx_edge.processing.geometry import Geometry
 from deployx_edge.processing.preprocessing.opening import open_picture, plain
+from deployx_edge.processing.preprocessing.placing import Placement, geometry_of, placement_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,17 +58,31 @@ def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of transparency, which has no place in an input
             coloured = plain(picture, "L" if step.colour == "gray" else "RGB")
+        placed = placement_of(step, coloured.width, coloured.height)
         geometry = geometry_of(step, coloured.width, coloured.height)
-        resized = _resized(coloured, step)
+        resized = _resized(coloured, placed, step)
     except (OSError, ValueError, MemoryError) as error:
         raise UsageError(f"The image cannot be converted: {error}.") from error
     pixels = np.asarray(resized)
     if pixels.dtype == np.uint8:
-        values = _looked_up(pixels.reshape(step.height, step.width, step.channels), step)
+        values = _looked_up(pixels.reshape(*pixels.shape[:2], step.channels), step)
     else:
         values = _computed(pixels[:, :, None], step)
+    if step.pad is not None:
+        _pad(values, placed, step.pad)
     array = np.stack(values, axis=0 if step.layout == "NCHW" else -1)[None]
     return LoadedPicture(array=array, geometry=geometry)
+
+
+def _pad(values: list[NDArray[Any]], placed: Placement, pad: float) -> None:
+    """Fill what is beside the image, in each channel (height, width)."""
+    import numpy as np
+
+    left, top = placed.corner
+    beside = np.ones(placed.size[::-1], dtype=bool)
+    beside[top : top + placed.sides[1], left : left + placed.sides[0]] = False
+    for channel in values:
+        channel[beside] = pad
 
 
 def _looked_up(pixels: NDArray[Any], step: PreProcessing) -> list[NDArray[Any]]:
@@ -95,52 +110,18 @@ def _computed(levels: NDArray[Any], step: PreProcessing) -> list[NDArray[Any]]:
     return list(np.moveaxis(np.asarray(values, dtype=dtype), -1, 0))
 
 
-def geometry_of(step: PreProcessing, width: int, height: int) -> Geometry:
-    """How an image of that size lies in the input that the pre-processing makes of it."""
-    scale_x, scale_y = step.width / width, step.height / height
-    left, top = 0.0, 0.0
-    if step.fit == "letterbox":
-        sides = _letterbox_size(step, width, height)
-        scale_x, scale_y = sides[0] / width, sides[1] / height
-        left, top = _letterbox_corner(step, sides)
-    elif step.short is not None:
-        sides = _short_size(step.short, width, height)
-        scale_x, scale_y = sides[0] / width, sides[1] / height
-        cut = _middle(step, sides)
-        left, top = -float(cut[0]), -float(cut[1])
-    elif step.fit == "crop":
-        box = _proportioned(step, width, height)
-        scale_x, scale_y = step.width / (box[2] - box[0]), step.height / (box[3] - box[1])
-        left, top = -box[0] * scale_x, -box[1] * scale_y
-    return Geometry(
-        width=width,
-        height=height,
-        input_width=step.width,
-        input_height=step.height,
-        scale_x=scale_x,
-        scale_y=scale_y,
-        offset_x=left,
-        offset_y=top,
-    )
-
-
-def _resized(picture: Picture, step: PreProcessing) -> Picture:
+def _resized(picture: Picture, placed: Placement, step: PreProcessing) -> Picture:
     from PIL import Image
 
-    size = (step.width, step.height)
-    if step.fit == "letterbox":
-        sides = _letterbox_size(step, picture.width, picture.height)
-        canvas = Image.new(picture.mode, size, (step.fill,) * len(picture.getbands()))
-        canvas.paste(_scaled(picture, sides, step.mode), _letterbox_corner(step, sides))
-        return canvas
-    if step.short is not None:
-        sides = _short_size(step.short, picture.width, picture.height)
-        left, top = _middle(step, sides)
-        return _scaled(picture, sides, step.mode).crop((left, top, left + size[0], top + size[1]))
-    if step.fit == "crop":
-        box = _proportioned(step, picture.width, picture.height)
-        return _scaled(picture, size, step.mode, box)
-    return _scaled(picture, size, step.mode)
+    scaled = _scaled(picture, placed.sides, step.mode, placed.box)
+    if placed.sides == placed.size:
+        return scaled
+    left, top = placed.corner
+    if left < 0 or top < 0:
+        return scaled.crop((-left, -top, placed.size[0] - left, placed.size[1] - top))
+    canvas = Image.new(picture.mode, placed.size, (step.fill,) * len(picture.getbands()))
+    canvas.paste(scaled, placed.corner)
+    return canvas
 
 
 def _scaled(
@@ -169,41 +150,3 @@ def _scaled(
         "bicubic": Image.Resampling.BICUBIC,
     }[mode]
     return picture.resize(size, method, box=box)
-
-
-def _letterbox_size(step: PreProcessing, width: int, height: int) -> tuple[int, int]:
-    ratio = min(step.width / width, step.height / height)
-    # At least a pixel: an image may be a thousand times wider than high.
-    return max(1, round(width * ratio)), max(1, round(height * ratio))
-
-
-def _letterbox_corner(step: PreProcessing, sides: tuple[int, int]) -> tuple[int, int]:
-    if step.place == "corner":
-        return 0, 0
-    return (step.width - sides[0]) // 2, (step.height - sides[1]) // 2
-
-
-def _short_size(short: int, width: int, height: int) -> tuple[int, int]:
-    """Sides whose shorter one is ``short``; the longer rounded down, as in torchvision's Resize."""
-    if width <= height:
-        return short, int(short * height / width)
-    return int(short * width / height), short
-
-
-def _middle(step: PreProcessing, sides: tuple[int, int]) -> tuple[int, int]:
-    """The upper left corner of the middle that is cut out, as in torchvision's CenterCrop."""
-    return round((sides[0] - step.width) / 2.0), round((sides[1] - step.height) / 2.0)
-
-
-def _proportioned(
-    step: PreProcessing, width: int, height: int
-) -> tuple[float, float, float, float]:
-    """The largest middle of the wanted proportions, as in Pillow's ImageOps.fit."""
-    wanted = step.width / step.height
-    across, down = float(width), float(height)
-    if width / height > wanted:
-        across = wanted * height
-    elif width / height < wanted:
-        down = width / wanted
-    left, top = (width - across) * 0.5, (height - down) * 0.5
-    return left, top, left + across, top + down

@@ -19,9 +19,12 @@ from deployx_edge.processing.steps.meanings import (
 from deployx_edge.processing.steps.pictures import (
     COLOURS,
     FITS,
+    LARGEST_SIDE,
+    LIMITS,
     MODES,
     PICTURE_DTYPES,
     PLACES,
+    ROUNDINGS,
     parse_preprocessing,
 )
 from deployx_edge.processing.steps.words import step_texts
@@ -37,12 +40,15 @@ __all__ = [
     "CORNERS",
     "FITS",
     "KINDS",
+    "LARGEST_SIDE",
+    "LIMITS",
     "MASK_LAYOUTS",
     "MODES",
     "MOST_POINTS",
     "MOST_STRIDES",
     "PICTURE_DTYPES",
     "PLACES",
+    "ROUNDINGS",
     "TEXT_LAYOUTS",
     "class_count",
     "parse_postprocessing",

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import DTYPES, NamedShape, PreProcessing, format_shape
 from deployx_edge.processing.steps.words import PREPROCESS, Words
 
 MODES = ("nearest", "area", "bilinear", "bicubic", "opencv-bilinear")
-FITS = ("stretch", "crop", "letterbox")
+FITS = ("stretch", "crop", "letterbox", "height", "multiple")
 PLACES = ("centre", "corner")
+ROUNDINGS = ("nearest", "down")
+LIMITS = ("min", "max")
+LARGEST_SIDE = 65535
 COLOURS = ("rgb", "bgr", "gray")
 # What an image can be made into: every type of an input but bool.
 PICTURE_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "bool")
 
 _KEYS = (
     *("input", "resize", "mode", "fit", "short", "fill", "place"),
-    *("range", "colour", "scale", "mean", "std", "layout"),
+    *("range", "colour", "scale", "mean", "std", "norm", "layout"),
+    *("pad", "rounding", "side", "limit", "multiple"),
 )
+# What means something with some ways to fit only.
+_FITTING = {
+    "fill": ("letterbox", "height"),
+    "pad": ("letterbox", "height"),
+    "place": ("letterbox",),
+    "rounding": ("letterbox",),
+    "side": ("multiple",),
+    "limit": ("multiple",),
+    "multiple": ("multiple",),
+}
 
 
 def parse_preprocessing(text: str, inputs: Sequence[NamedShape]) -> PreProcessing:
@@ -47,16 +62,20 @@ def parse_preprocessing(text: str, inputs: Sequence[NamedShape]) -> PreProcessin
         fill=words.whole("fill", 0, 255, 114),
         place=words.choice("place", PLACES, "centre"),
         colour=colour,
-        scale=words.numbers("scale", 1, (1.0,))[0],
+        scale=words.fraction("scale", 1.0),
         mean=words.numbers("mean", count, (0.0,)),
-        std=words.numbers("std", count, (1.0,)),
+        std=_std(words, count),
         layout=layout,
         dtype=spec.dtype,
         range=words.interval("range") if words.given("range") else None,
+        pad=words.numbers("pad", 1, ())[0] if words.given("pad") else None,
+        rounding=words.choice("rounding", ROUNDINGS, "nearest"),
+        **_multiples(words),
     )
     if step.dtype not in PICTURE_DTYPES:
         raise UsageError(f"The input '{spec.name}' is {spec.dtype}, which no image becomes.")
     _check_fit(step, words)
+    _check_sizes(step, spec)
     if 0.0 in step.std:
         raise UsageError("A std of 0 in --preprocess would divide by zero.")
     if (step.channels, step.height, step.width) != (channels, height, width):
@@ -75,9 +94,58 @@ def _check_fit(step: PreProcessing, words: Words) -> None:
             f"short={step.short} in --preprocess is less than the {step.width}x{step.height} that "
             "is cut out of it."
         )
-    for key in ("fill", "place"):
-        if words.given(key) and step.fit != "letterbox":
-            raise UsageError(f"{key} in --preprocess needs fit=letterbox, not {step.fit}.")
+    for key, fits in _FITTING.items():
+        if words.given(key) and step.fit not in fits:
+            raise UsageError(f"{key} in --preprocess needs fit={fits[0]}, not {step.fit}.")
+    if step.pad is not None and step.dtype.startswith(("int", "uint")):
+        raise UsageError(
+            f"pad={step.pad:g} in --preprocess is for inputs of floats; '{step.input}' is "
+            f"{step.dtype}.",
+            remedy="Write fill=VALUE.",
+        )
+    if step.fit == "multiple" and not step.side:
+        raise UsageError(
+            "fit=multiple in --preprocess needs the length of a side.",
+            remedy="Write side=736,limit=min,multiple=32, or the like.",
+        )
+
+
+def _check_sizes(step: PreProcessing, spec: NamedShape) -> None:
+    """UsageError where the input's size would change with the image's, and cannot."""
+    if step.fit != "multiple":
+        return
+    axes = (2, 3) if step.layout == "NCHW" else (1, 2)
+    open_axes = {entry.axis for entry in getattr(spec, "ranges", ())}
+    if not open_axes.issuperset(axes):
+        raise UsageError(
+            f"fit=multiple in --preprocess makes inputs of several sizes; the input '{spec.name}' "
+            f"is {format_shape(spec.shape)}.",
+            remedy="Leave height and width open, e.g. --input "
+            f"{spec.name}:1x3x{{32..736..2048}}x{{32..736..2048}}, where the runtime can, or write "
+            "fit=letterbox.",
+        )
+
+
+def _std(words: Words, count: int) -> tuple[float, ...]:
+    """What is divided by; ``norm`` is what is multiplied by instead, as ncnn and OpenCV say it."""
+    if not words.given("norm"):
+        return words.numbers("std", count, (1.0,))
+    if words.given("std"):
+        raise UsageError("--preprocess takes std or norm, not both.")
+    norm = words.numbers("norm", count, ())
+    if 0.0 in norm:
+        raise UsageError("A norm of 0 in --preprocess would make all values 0.")
+    return tuple(1.0 / number for number in norm)
+
+
+def _multiples(words: Words) -> dict[str, Any]:
+    if words.text("fit", "") != "multiple":
+        return {}
+    return {
+        "side": words.whole("side", 1, LARGEST_SIDE) if words.given("side") else 0,
+        "limit": words.choice("limit", LIMITS, "min"),
+        "multiple": words.whole("multiple", 1, 4096, 32),
+    }
 
 
 def _layout_of(spec: NamedShape) -> str:

@@ -167,6 +167,16 @@ class Words:
             )
         return numbers
 
+    def fraction(self, key: str, otherwise: float) -> float:
+        """A number, or one over another: ``1/255``."""
+        text = self.text(key, repr(otherwise))
+        if text.count("/") != 1:
+            return self.numbers(key, 1, (otherwise,))[0]
+        over, under = self.numbers(key, 2, ())
+        if under == 0.0:
+            raise UsageError(f"{self._option} {key}={text} divides by zero.")
+        return over / under
+
     def share(self, key: str, otherwise: float) -> float:
         """A number from 0 to 1."""
         (value,) = self.numbers(key, 1, (otherwise,))

@@ -32,7 +32,13 @@ def _pre_words(step: PreProcessing) -> dict[str, Any]:
     if step.range is not None:
         words["range"] = list(step.range)
     if step.fit == "letterbox":
-        words |= {"fill": step.fill, "place": step.place}
+        words |= {"fill": step.fill, "place": step.place, "rounding": step.rounding}
+    if step.fit == "height":
+        words["fill"] = step.fill
+    if step.fit == "multiple":
+        words |= {"side": step.side, "limit": step.limit, "multiple": step.multiple}
+    if step.pad is not None:
+        words["pad"] = step.pad
     return words
 
 

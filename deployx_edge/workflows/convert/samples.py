@@ -9,7 +9,13 @@ import numpy
 
 from deployx_edge.errors import UsageError
 from deployx_edge.graph.cleaning import readable_name
-from deployx_edge.model import InputRequest, NamedShape, PreProcessing, TensorSpec
+from deployx_edge.model import (
+    InputRequest,
+    NamedShape,
+    PreProcessing,
+    TensorSpec,
+    format_shape,
+)
 from deployx_edge.processing.preprocessing import SUFFIXES, load_with_geometry, read_content
 from deployx_edge.progress import Progress, Stage, silent
 
@@ -64,6 +70,13 @@ def read_arrays(
     if broken and not read:
         raise broken[0]
     for name, loaded_pictures in pictures.items():
+        sizes = {array.shape for array in loaded_pictures}
+        if len(sizes) > 1:
+            raise UsageError(
+                f"The images become inputs '{name}' of several sizes, "
+                f"{' and '.join(format_shape(size) for size in sorted(sizes)[:2])} among them.",
+                remedy="Give one image at a time, or images of one size.",
+            )
         arrays[name] = numpy.concatenate(loaded_pictures, axis=0)
     return arrays
 

@@ -34,6 +34,11 @@ def test_every_kind_of_step_comes_back(tmp_path: Path) -> None:
                 fill=3,
                 place="corner",
                 range=(-40.5, 4095.0),
+                pad=-0.5,
+                rounding="down",
+            ),
+            PreProcessing(
+                input="image", width=6, height=8, fit="multiple", side=736, limit="max", multiple=32
             ),
         ),
         postprocessing=(

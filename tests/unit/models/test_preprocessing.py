@@ -358,7 +358,10 @@ def test_a_map_of_classes_comes_back_onto_the_picture() -> None:
         ("fit=letterbox,place=left", "place is centre or corner, not 'left'"),
         ("colour=rgb,lettrbox", "does not know 'lettrbox'"),
         ("colur=rgb", "does not know 'colur'. Did you mean colour?"),
-        ("{colour: rgb, fit: [1]}", "fit is stretch or crop or letterbox, not '1'"),
+        (
+            "{colour: rgb, fit: [1]}",
+            "fit is stretch or crop or letterbox or height or multiple, not '1'",
+        ),
         ("{a", "cannot be read as YAML"),
         ("absent.yaml", "absent.yaml cannot be read as YAML"),
     ],
