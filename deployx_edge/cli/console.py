@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -84,6 +84,34 @@ def print_json(document: Any) -> None:
     """A result for programs, and nothing beside it."""
     json.dump(document, sys.stdout, indent=1, default=list)
     sys.stdout.write("\n")
+
+
+class JsonLines:
+    """Entries of a list that may be long, kept in a temporary file until they are printed."""
+
+    def __init__(self) -> None:
+        import tempfile
+
+        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+
+    def add(self, entry: Any) -> None:
+        """The next entry."""
+        json.dump(entry, self._file, default=list)
+        self._file.write("\n")
+
+    def print_in(self, document: Mapping[str, Any], key: str) -> None:
+        """Print the document with the entries as its first value, ``key``."""
+        sys.stdout.write(f'{{\n "{key}": [')
+        self._file.seek(0)
+        for place, line in enumerate(self._file):
+            sys.stdout.write(f"{',' if place else ''}\n  {line.rstrip()}")
+        sys.stdout.write("\n ],")
+        sys.stdout.write(json.dumps(document, indent=1, default=list).removeprefix("{"))
+        sys.stdout.write("\n")
+
+    def close(self) -> None:
+        """The file goes."""
+        self._file.close()
 
 
 def end_with(outcomes: Sequence[Outcome[Any]]) -> None:

@@ -19,7 +19,9 @@ from deployx_edge.cli.options import (
     InputShapeOption,
     JsonOption,
     ModelArgument,
+    PostprocessOption,
     PrecisionOption,
+    PreprocessOption,
     RuntimeNameOption,
     ThreadsOption,
     VerifyOption,
@@ -72,22 +74,6 @@ OutputNameOption = Annotated[
     str | None,
     typer.Option(
         "--output", metavar="NAME", help="The output that is measured, of a model with several."
-    ),
-]
-PreprocessOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--preprocess",
-        metavar="KEY=VALUE,…|FILE.yaml",
-        help="How an image becomes an input, e.g. std=255,fit=letterbox (docs/bundle.md).",
-    ),
-]
-PostprocessOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--postprocess",
-        metavar="KEY=VALUE,…|FILE.yaml",
-        help="What outputs mean, e.g. softmax, detection,labels=cat|dog or segmentation.",
     ),
 ]
 ImagesOption = Annotated[

@@ -116,6 +116,22 @@ SamplesOption = Annotated[
         help="Inputs of your own to compare on, beside those made up; may be repeated.",
     ),
 ]
+PreprocessOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--preprocess",
+        metavar="KEY=VALUE,…|FILE.yaml",
+        help="How an image becomes an input, e.g. std=255,fit=letterbox (docs/bundle.md).",
+    ),
+]
+PostprocessOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--postprocess",
+        metavar="KEY=VALUE,…|FILE.yaml",
+        help="What outputs mean, e.g. softmax, detection,labels=cat|dog or segmentation.",
+    ),
+]
 CheckpointOption = Annotated[
     Path | None,
     typer.Option("--checkpoint", metavar="FILE", help="A factory's weights: a state dict."),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +18,10 @@ from deployx_edge.cli.options import (
     MemoryLimitOption,
     ModelArgument,
     OptionalDeviceOption,
+    PostprocessOption,
     PrecisionOption,
     PrepareLimitOption,
+    PreprocessOption,
     RuntimeNameOption,
     RuntimeOption,
     ThreadsOption,
@@ -30,6 +33,9 @@ from deployx_edge.cli.options import (
     torch_options,
 )
 
+if TYPE_CHECKING:
+    from deployx_edge.processing.findings import SampleFound
+
 
 def run(
     model: ModelArgument,
@@ -38,9 +44,10 @@ def run(
         typer.Option(
             "--input",
             "-i",
-            metavar="FILE|NAME:SHAPE|NAME=VALUE",
-            help="An .npz with arrays named like the inputs, an image, or an input's shape where "
-            "the model leaves it open, or a value that it is fixed to; may be repeated.",
+            metavar="FILE|FOLDER|NAME:SHAPE|NAME=VALUE",
+            help="An image, a folder of images, a video, an .npz with arrays named like the "
+            "inputs, or an input's shape where the model leaves it open, or a value that it is "
+            "fixed to; may be repeated.",
         ),
     ],
     device: OptionalDeviceOption = None,
@@ -51,6 +58,19 @@ def run(
             "--output", metavar="FILE.npz", help="The .npz file that outputs are written to."
         ),
     ] = None,
+    preprocess: PreprocessOption = None,
+    postprocess: PostprocessOption = None,
+    show_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--show-dir",
+            metavar="FOLDER",
+            help="A folder for each image with what was found drawn on it; a video becomes one.",
+        ),
+    ] = None,
+    every: Annotated[
+        int, typer.Option("--every", min=1, metavar="N", help="Run each Nth frame of a video.")
+    ] = 1,
     dump: Annotated[
         list[str] | None,
         typer.Option("--dump", metavar="TENSOR", help="Give a tensor inside the model as well."),
@@ -70,45 +90,78 @@ def run(
     verify: VerifyOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Run a model on inputs of your own: on a board, or here as its source has it.
+    """Run a model on inputs of your own and say what it finds: on a board, or here.
 
-    Without --device nothing is converted: ONNX Runtime runs the model on this computer, which
-    is what a board's outputs are compared with. A bundle runs by its own runtime's package.
+    Classes, boxes and masks are printed as its post-processing has them, by labels and in the
+    image's own pixels. Without --device nothing is converted: ONNX Runtime runs the model on this
+    computer, which is what a board's outputs are compared with. A bundle runs by its own runtime's
+    package.
 
-    Example: deployx-edge run model.onnx -i photo.jpg --output scores.npz --device pi
+    Example: deployx-edge run detector -i photos --show-dir drawn --device pi
     """
-    from deployx_edge.cli.console import print_json, print_report, show_progress
-    from deployx_edge.report.outputs import outputs_document, outputs_table
+    from deployx_edge.cli.console import JsonLines, print_report, show_progress
+    from deployx_edge.report.outputs import FoundTables, outputs_document, sample_document
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
-    from deployx_edge.workflows.measure.run import run_anywhere, write_outputs
+    from deployx_edge.workflows.measure.recognize import RunFiles, recognize
+    from deployx_edge.workflows.measure.requests import RunRequest
+    from deployx_edge.workflows.measure.run import split_inputs, write_outputs
 
-    options = single_run_options(
-        threads=threads,
-        precision=precision,
-        cores=cores,
-        accelerator=accelerator,
-        switches=option,
+    shapes, files = split_inputs(input)
+    request = RunRequest(
+        model=model,
+        device=device,
+        runtime=runtime,
+        shapes=tuple(shapes),
+        options=single_run_options(
+            threads=threads,
+            precision=precision,
+            cores=cores,
+            accelerator=accelerator,
+            switches=option,
+        ),
+        limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
+        dump=tuple(dump or ()),
+        torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
+        preprocess=tuple(preprocess or ()),
+        postprocess=tuple(postprocess or ()),
+        wait=wait,
+        verify=verify,
     )
+    given = RunFiles(paths=files, every=every, show_folder=show_dir, keep=output is not None)
+    tables, lines = FoundTables(), JsonLines()
+
+    def take(sample: SampleFound) -> None:
+        if json:
+            lines.add(sample_document(sample))
+        else:
+            tables.add(sample)
+
     with show_progress() as progress:
-        outputs = run_anywhere(
-            model,
-            input,
-            device,
-            runtime=runtime,
-            options=options,
-            limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
-            dump=dump or (),
-            torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
-            wait=wait,
-            verify=verify,
-            progress=progress,
-        )
+        summary = recognize(request, given, take, progress)
     if output:
-        write_outputs(outputs.arrays, output)
+        write_outputs(summary.arrays, output)
+    skipped = [(each.name, each.reason) for each in summary.skipped]
     if json:
-        print_json(outputs_document(outputs.arrays))
+        document = outputs_document(
+            summary.arrays,
+            skipped,
+            summary.notes,
+            [str(path) for path in summary.drawn],
+            emulated=summary.emulated,
+        )
+        lines.print_in(document, "samples")
     else:
-        print_report(outputs_table(outputs.arrays, outputs.meanings))
+        print_report(tables.report(skipped, summary.notes, emulated=summary.emulated))
         if output:
             print_report(f"Outputs: {output}")
-    refuse_not_finite(outputs.not_finite)
+        if summary.drawn:
+            print_report(f"Drawn: {_listed(summary.drawn)}")
+    if summary.unreadable is not None:
+        raise summary.unreadable
+    refuse_not_finite(summary.not_finite)
+
+
+def _listed(drawn: Sequence[Path]) -> str:
+    if len(drawn) == 1:
+        return str(drawn[0])
+    return f"{len(drawn)} files in {drawn[0].parent}"

@@ -63,3 +63,10 @@ def test_runs_are_compared_as_it_is_written(tmp_path):
 def test_quantizing_goes_as_it_is_written(tmp_path):
     assert run_commands("quantize.md", tmp_path) == 6
     assert (tmp_path / "digits-searched" / "bundle.json").is_file()
+
+
+def test_what_a_model_finds_is_run_as_it_is_written(tmp_path):
+    assert run_commands("run.md", tmp_path) == 2
+    assert {path.name for path in (tmp_path / "drawn").iterdir()} == {
+        *("digit_3.png", "digit_5.png", "digit_8.png")
+    }
