@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import threading
@@ -17,7 +16,6 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from deployx_edge.cli.phases import mark
-from deployx_edge.errors import UsageError
 from deployx_edge.progress import Phase, Progress, Stage
 from deployx_edge.units import period
 from deployx_edge.visible import raw_stream, visible
@@ -38,14 +36,10 @@ class _VisibleConsole(Console):
     """Shows what others wrote as it is: neither a terminal's signs in it act, nor Rich's own
     markup (``[red]``) and names of images (``:smile:``)."""
 
-    def __init__(
-        self, *, file: TextIO | None = None, width: int | None = None, record: bool = False
-    ) -> None:
+    def __init__(self, *, file: TextIO | None = None, width: int | None = None) -> None:
         # What Rich draws with is written past the stream that names such signs.
         stream = raw_stream(sys.stdout if file is None else file)
-        super().__init__(
-            file=stream, width=width, record=record, highlight=False, markup=False, emoji=False
-        )
+        super().__init__(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
     def render_str(self, text: str, **words: Any) -> Text:
         """As the base class; visible before its width is measured."""
@@ -67,17 +61,10 @@ def print_report(content: RenderableType) -> None:
 
 
 def draw_report(content: RenderableType, path: Path) -> None:
-    """The same report as an image: ``.svg`` or ``.html``, by the file's ending."""
-    console = _VisibleConsole(file=io.StringIO(), width=160, record=True)
-    console.print(content)
-    if path.suffix == ".svg":
-        text = console.export_svg(title="deployx-edge")
-    elif path.suffix == ".html":
-        text = console.export_html(inline_styles=True)
-    else:
-        raise UsageError(f"--export {path} ends neither in .svg nor in .html.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    """The same report as a figure: ``.svg``, ``.png``, ``.pdf`` or ``.html``, by the ending."""
+    from deployx_edge.report.figures import export_report
+
+    export_report(content, path)
 
 
 def print_json(document: Any) -> None:

@@ -31,6 +31,15 @@ def complete_target(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def check_export(path: Path | None) -> Path | None:
+    """A file that cannot be drawn is refused before anything runs."""
+    if path is not None:
+        from deployx_edge.report.figures import check_suffix
+
+        check_suffix(path)
+    return path
+
+
 ModelArgument = Annotated[
     Path,
     typer.Argument(
@@ -87,7 +96,12 @@ OptionalDeviceOption = Annotated[
 ]
 ExportOption = Annotated[
     Path | None,
-    typer.Option("--export", metavar="FILE.svg|html", help="Draw the result into a file as well."),
+    typer.Option(
+        "--export",
+        metavar="FILE.svg|png|pdf|html",
+        help="Draw the result into a file as well, as a figure.",
+        callback=check_export,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 InputShapeOption = Annotated[

@@ -199,11 +199,21 @@ def test_debug_tells_the_phases(tmp_path):
         assert any(line.endswith(words) for line in phases)
 
 
-def test_results_can_be_had_as_pictures(tmp_path):
+def test_results_can_be_had_as_figures(tmp_path):
     deployx("bench", DIGITS, "-d", "local:", "--export", "bench.svg", cwd=tmp_path)
     deployx("profile", DIGITS, "-d", "local:", "--export", "profile.html", cwd=tmp_path)
-    assert "<svg" in (tmp_path / "bench.svg").read_text()
+    drawn = (tmp_path / "bench.svg").read_text()
+    # Letters as outlines, named beside them; no terminal, and no font from the network.
+    assert "p50 / p90 / p99" in drawn and "<path" in drawn
+    assert "<text" not in drawn and "font-family" not in drawn
     assert "ConvolutionDepthWise" in (tmp_path / "profile.html").read_text()
+
+
+@pytest.mark.parametrize("command", ["bench", "push-and-bench", "profile"])
+def test_a_figure_of_another_kind_is_refused_before_anything_runs(command, tmp_path):
+    words = (command, DIGITS, "-d", "ssh:nobody@192.0.2.1", "--export", "figure.docx")
+    done = deployx(*words, cwd=tmp_path, code=2)
+    assert done.stderr.count("\n") == 1 and ".svg, .png, .pdf nor in .html" in done.stderr
 
 
 def test_half_precision_on_a_processor_without_it_is_marked(tmp_path):
