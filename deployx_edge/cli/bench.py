@@ -31,6 +31,7 @@ from deployx_edge.cli.options import (
     InputShapeOption,
     JsonOption,
     KeepFloatOption,
+    LikeOption,
     LinkCostOption,
     MemoryLimitOption,
     ModelArgument,
@@ -99,6 +100,7 @@ def bench(
     factory_args: FactoryArgumentsOption = "{}",
     accept_frozen: AcceptFrozenOption = False,
     keep_float: KeepFloatOption = None,
+    like: LikeOption = None,
     batch: BatchOption = 1,
     warmup: WarmupOption = None,
     iterations: IterationsOption = None,
@@ -153,6 +155,7 @@ def bench(
         input_shapes=tuple(input_shape or ()),
         torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
         keep_float=tuple(keep_float or ()),
+        like=like,
     )
     bundle, other = _bundles(model, against, wanted)
     job = BenchJob(

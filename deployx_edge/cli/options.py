@@ -146,6 +146,16 @@ PostprocessOption = Annotated[
         help="What outputs mean, e.g. softmax, detection,labels=cat|dog or segmentation.",
     ),
 ]
+LikeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--like",
+        metavar="FAMILY",
+        help="Propose pre- and post-processing as a family of models has it: yolov8, yolox, ssd, "
+        "rtdetr, centerface, pp-ocr-det, pp-ocr-rec, crnn, classification or segmentation "
+        "(docs/presets.md).",
+    ),
+]
 CheckpointOption = Annotated[
     Path | None,
     typer.Option("--checkpoint", metavar="FILE", help="A factory's weights: a state dict."),

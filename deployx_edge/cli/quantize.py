@@ -22,6 +22,7 @@ from deployx_edge.cli.options import (
     FactoryArgumentsOption,
     InputShapeOption,
     JsonOption,
+    LikeOption,
     OptionalDeviceOption,
     RewriterOption,
     RuntimeNameOption,
@@ -143,6 +144,7 @@ def quantize(
     settings: SettingsOption = "{}",
     preprocess: PreprocessOption = None,
     postprocess: PostprocessOption = None,
+    like: LikeOption = None,
     name: NameOption = None,
     accept_unproven: AcceptUnprovenOption = False,
     export: ExportOption = None,
@@ -175,6 +177,7 @@ def quantize(
             input_shapes=tuple(input_shape or ()),
             preprocess=tuple(preprocess or ()),
             postprocess=tuple(postprocess or ()),
+            like=like,
             accept_unproven=accept_unproven,
             name=name,
             torch=torch_options(

@@ -38,6 +38,9 @@ def inspection_tables(inspection: Inspection) -> Group:
     for runtime, passes in inspection.passes.items():
         told = ", ".join(f"{name} {count}" for name, count in passes.items())
         facts.add_row(f"passes for {runtime}", told)
+    if inspection.presets:
+        fitting = [name for name, against in inspection.presets.items() if not against]
+        facts.add_row("like", ", ".join(fitting) or "no family that is known")
     for wide in inspection.wide:
         where = f"{wide.operator} '{wide.node}'" if wide.node != wide.tensor else ""
         facts.add_row("beyond fp16", f"{wide.tensor} reaches {wide.largest:.3g} {where}")

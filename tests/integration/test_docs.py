@@ -51,6 +51,11 @@ def test_boards_are_named_and_shared_as_it_is_written(tmp_path, monkeypatch):
     assert run_commands("devices.md", tmp_path) == 6
 
 
+def test_presets_are_used_as_it_is_written(tmp_path):
+    assert run_commands("presets.md", tmp_path) == 2
+    assert (tmp_path / "digits" / "bundle.json").is_file()
+
+
 def test_accuracy_is_measured_as_it_is_written(tmp_path):
     assert run_commands("accuracy-on-your-board.md", tmp_path) == 3
 

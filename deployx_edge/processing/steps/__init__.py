@@ -28,7 +28,7 @@ from deployx_edge.processing.steps.pictures import (
     parse_preprocessing,
 )
 from deployx_edge.processing.steps.words import step_texts
-from deployx_edge.processing.steps.writing import step_text
+from deployx_edge.processing.steps.writing import OptionWords, option_text, plain_text, step_text
 
 __all__ = [
     "ACTIVATIONS",
@@ -50,9 +50,12 @@ __all__ = [
     "PLACES",
     "ROUNDINGS",
     "TEXT_LAYOUTS",
+    "OptionWords",
     "class_count",
+    "option_text",
     "parse_postprocessing",
     "parse_preprocessing",
+    "plain_text",
     "step_text",
     "step_texts",
     "value_count",

@@ -47,12 +47,15 @@ _KEYS = {
 }
 
 
-def parse_postprocessing(text: str, outputs: Sequence[NamedShape]) -> PostProcessing:
+def parse_postprocessing(
+    text: str, outputs: Sequence[NamedShape], characters: Sequence[str] = ()
+) -> PostProcessing:
     """The post-processing that a ``--postprocess`` text describes, for one of ``outputs``.
 
     Written as for ``parse_preprocessing``; one of the words ``detection``, ``segmentation``,
     ``text`` and ``text-boxes`` says what it is, classification without. Raises UsageError for
-    anything else, and where it does not fit the outputs' shapes.
+    anything else, and where it does not fit the outputs' shapes. ``characters`` are those that the
+    model's file names, for a text that names none.
     """
     words = Words(text, POSTPROCESS)
     kind = words.choice("kind", KINDS, next((k for k in KINDS if words.flag(k)), KINDS[0]))
@@ -64,7 +67,7 @@ def parse_postprocessing(text: str, outputs: Sequence[NamedShape]) -> PostProces
     if kind == "segmentation":
         return _segmentation(words, spec, labels)
     if kind == "text":
-        return _text(words, spec, labels)
+        return _text(words, spec, labels, characters)
     if kind == "text-boxes":
         return _areas(words, spec, labels)
     if labels and (not spec.shape or len(labels) != spec.shape[-1]):
@@ -212,10 +215,14 @@ def _segmentation(words: Words, spec: NamedShape, labels: tuple[str, ...]) -> Po
     )
 
 
-def _text(words: Words, spec: NamedShape, labels: tuple[str, ...]) -> PostProcessing:
+def _text(
+    words: Words, spec: NamedShape, labels: tuple[str, ...], known: Sequence[str]
+) -> PostProcessing:
     source, characters = words.dictionary("dictionary")
     if labels and characters:
         raise UsageError("--postprocess takes labels or a dictionary, not both.")
+    if not labels and not characters and known:
+        source, characters = "The model's file", tuple(known)
     characters = characters or labels
     layout = words.choice("layout", TEXT_LAYOUTS, _text_layout(spec.shape))
     if len(spec.shape) != 3:

@@ -70,7 +70,8 @@ class Inspection:
     costliest first, and behind them those that it was rewritten from. ``parameters`` counts
     the elements of float constants. ``refused`` says by runtime why it cannot have the model
     at all, or nothing; ``wide`` are tensors beyond fp16's range; ``passes`` are those that
-    found something to do for a runtime, with the number of places.
+    found something to do for a runtime, with the number of places. ``presets`` says of each
+    family of models what speaks against this being one, or nothing.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Inspection:
     refused: Mapping[str, str] = field(default_factory=dict)
     wide: tuple[WideTensor, ...] = ()
     passes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    presets: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def macs(self) -> int | None:

@@ -27,6 +27,7 @@ from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES, own_form_words, owne
 from deployx_edge.workflows.convert.bundle_key import bundle_key
 from deployx_edge.workflows.convert.models import OpenedModel, TorchOptions, open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
+from deployx_edge.workflows.convert.presets import open_shapes, show_steps
 from deployx_edge.workflows.locking import locked
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ def make_bundle(
                 f"{model} is not a model: expected an .onnx file, one of PyTorch's (.pt, .pt2, "
                 f"package.module:factory), {own_form_words()}, or a bundle folder."
             )
+        if chosen.like:
+            shapes = open_shapes(chosen.like, opened.path, chosen.input_shapes, progress)
+            chosen = replace(chosen, input_shapes=(*chosen.input_shapes, *shapes))
         own = owner_of(opened.path)
         chosen = replace(chosen, runtime=chosen.runtime or (own.name if own else DEFAULT_RUNTIME))
         if output is not None:
@@ -114,7 +118,11 @@ def _cached(model: OpenedModel, options: BundleOptions, progress: Progress) -> B
     with locked(folder.with_name(folder.name + ".lock")):
         if folder.exists():
             try:
-                return load_bundle(folder)
+                bundle = load_bundle(folder)
+                if options.like:
+                    show_steps(options.like, bundle.preprocessing, progress)
+                    show_steps(options.like, bundle.postprocessing, progress)
+                return bundle
             except BundleError:  # our own copy, damaged: made again
                 shutil.rmtree(folder, ignore_errors=True)
         _check(options)

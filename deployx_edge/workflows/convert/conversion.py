@@ -13,7 +13,7 @@ from deployx_edge.comparison import is_finite
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing, step_texts
-from deployx_edge.progress import Progress, Stage
+from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import find_runtime, owner_of
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
@@ -23,6 +23,12 @@ from deployx_edge.sources.onnx.size import refuse_too_large
 from deployx_edge.workflows.convert.kept_float import kept_notes
 from deployx_edge.workflows.convert.models import exported_by, notes_in
 from deployx_edge.workflows.convert.options import BundleOptions
+from deployx_edge.workflows.convert.presets import (
+    characters,
+    image_text,
+    output_text,
+    show_steps,
+)
 from deployx_edge.workflows.convert.proving import SourceRuns, convert_proven, convert_unproven
 from deployx_edge.workflows.convert.samples import read_samples
 
@@ -92,12 +98,12 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     converter = converter_for(options)
     converter.check(source)
     refuse_too_large(source)
-    preprocessing = source_preprocessing(source, options)
+    preprocessing = source_preprocessing(source, options, progress)
     source = _with_layouts(source, preprocessing)
     samples = read_samples(options.samples, source.inputs, preprocessing, progress)
     runs = SourceRuns(source, samples, preprocessing)
     outputs = source_outputs(source, runs.first)
-    postprocessing = source_postprocessing(source, runs.first, options)
+    postprocessing = source_postprocessing(source, runs.first, options, progress)
     precision = options.precision or "fp32"
     progress(Stage(text=f"Converting {source.path.name} to {options.chosen_runtime} ({precision})"))
     request = ConversionRequest(
@@ -122,7 +128,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
         postprocessing=postprocessing,
         verification=verification,
         tools=tools,
-        notes=tuple(notes),
+        notes=(*notes, *_like_notes(options)),
     )
 
 
@@ -150,11 +156,23 @@ def from_own(model: Path, options: BundleOptions, progress: Progress) -> Made:
         )
     return Made(
         model=pair,
-        preprocessing=_preprocessing(options, pair.inputs, None),
-        postprocessing=_postprocessing(options, pair.outputs, None),
+        preprocessing=_preprocessing(options, pair.inputs, None, {}, progress),
+        postprocessing=_postprocessing(options, pair.outputs, _own_meaning(options, pair)),
         verification=Verification(status="no-reference"),
         tools=(("deployx-edge", __version__), (own.name, runtime.version())),
+        notes=_like_notes(options),
     )
+
+
+def _like_notes(options: BundleOptions) -> tuple[str, ...]:
+    """Where pre- and post-processing come from, if not from the user's own words."""
+    return (f"Pre- and post-processing are like {options.like}.",) if options.like else ()
+
+
+def _own_meaning(options: BundleOptions, model: ConvertedModel) -> str | None:
+    if not options.like or options.postprocess:
+        return None
+    return output_text(options.like, model.inputs, model.outputs, {}, {})
 
 
 def versions(converter: Converter) -> tuple[tuple[str, str], ...]:
@@ -174,37 +192,69 @@ def read_converted(bundle: Bundle) -> ConvertedModel:
 
 
 def source_preprocessing(
-    source: OnnxSource, options: BundleOptions | None = None
+    source: OnnxSource, options: BundleOptions | None = None, progress: Progress = silent
 ) -> tuple[PreProcessing, ...]:
-    """What the options say of images, else what the ONNX file says."""
+    """What the options say of images, else what the preset proposes, else what the file says."""
     said = source.metadata.get(_PREPROCESS_KEY)
-    return _preprocessing(options or BundleOptions(), source.inputs, said)
+    return _preprocessing(
+        options or BundleOptions(), source.inputs, said, source.metadata, progress
+    )
 
 
 def source_postprocessing(
-    source: OnnxSource, outputs: Mapping[str, Array], options: BundleOptions | None = None
+    source: OnnxSource,
+    outputs: Mapping[str, Array],
+    options: BundleOptions | None = None,
+    progress: Progress = silent,
 ) -> tuple[PostProcessing, ...]:
-    """What the options say of outputs, else what the ONNX file says."""
-    said = source.metadata.get(_POSTPROCESS_KEY)
-    tensors = [SourceTensor(name=name, shape=array.shape) for name, array in outputs.items()]
-    return _postprocessing(options or BundleOptions(), tensors, said)
+    """What the options say of outputs, else what the preset proposes, else what the file says.
+
+    ``outputs`` are those of a run.
+    """
+    chosen = options or BundleOptions()
+    tensors = [
+        SourceTensor(name=name, shape=array.shape, dtype=source.output_dtypes[name])
+        for name, array in outputs.items()
+    ]
+    proposed = None
+    if chosen.like and not chosen.postprocess:
+        proposed = output_text(chosen.like, source.inputs, tensors, source.metadata, outputs)
+    said = proposed or source.metadata.get(_POSTPROCESS_KEY)
+    steps = _postprocessing(chosen, tensors, said, characters(source.metadata))
+    if proposed:
+        show_steps(chosen.like or "", steps, progress)
+    return steps
 
 
 def _preprocessing(
-    options: BundleOptions, inputs: Sequence[NamedShape], from_file: str | None
+    options: BundleOptions,
+    inputs: Sequence[NamedShape],
+    from_file: str | None,
+    metadata: Mapping[str, str],
+    progress: Progress,
 ) -> tuple[PreProcessing, ...]:
-    texts = step_texts(options.preprocess) or ((from_file,) if from_file else ())
+    proposed = None
+    if options.like and not options.preprocess:
+        proposed = image_text(options.like, inputs, metadata)
+    said = proposed or from_file
+    texts = step_texts(options.preprocess) or ((said,) if said else ())
     steps = tuple(parse_preprocessing(text, inputs) for text in texts)
     if len({step.input for step in steps}) != len(steps):
         raise UsageError("--preprocess is given twice for the same input.")
+    if proposed:
+        show_steps(options.like or "", steps, progress)
     return steps
 
 
 def _postprocessing(
-    options: BundleOptions, outputs: Sequence[NamedShape], from_file: str | None
+    options: BundleOptions,
+    outputs: Sequence[NamedShape],
+    from_file: str | None,
+    known: Sequence[str] = (),
 ) -> tuple[PostProcessing, ...]:
+    """``known`` are the characters that the file names, for a text that names none."""
     texts = step_texts(options.postprocess) or ((from_file,) if from_file else ())
-    steps = tuple(parse_postprocessing(text, outputs) for text in texts)
+    steps = tuple(parse_postprocessing(text, outputs, known) for text in texts)
     if len({step.output for step in steps}) != len(steps):
         raise UsageError("--postprocess is given twice for the same output.")
     return steps

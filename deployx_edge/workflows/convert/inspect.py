@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.graph.links import opset_of
 from deployx_edge.graph.subgraphs import nodes_within
 from deployx_edge.model import InputRequest, parse_inputs
+from deployx_edge.processing.presets import ModelFacts, fits
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import RUNTIMES, find_runtime
 from deployx_edge.runtimes import load_runtime
@@ -31,6 +33,9 @@ from deployx_edge.sources.onnx.value_ranges import WideTensor, wide_tensors
 from deployx_edge.workflows.convert.conversion import source_outputs, source_preprocessing
 from deployx_edge.workflows.convert.models import TorchOptions, open_source_model
 from deployx_edge.workflows.convert.samples import read_samples
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
 
 
 def inspect_model(
@@ -65,7 +70,7 @@ def _inspected(
 ) -> Inspection:
     source = read_onnx(path, requests)
     refuse_too_large(source)
-    in_reference, outputs = _in_reference(source)
+    in_reference, outputs, arrays = _in_reference(source)
     for note in source.notes:
         progress(Stage(text=note))
     progress(Stage(text=f"Simplifying {path.name}"))
@@ -95,18 +100,33 @@ def _inspected(
         refused={name: each.whole or in_reference for name, each in found.items()},
         wide=wide,
         passes={name: each.passes for name, each in found.items() if each.canonical is not None},
+        presets=_presets(source, outputs, arrays),
     )
 
 
-def _in_reference(source: OnnxSource) -> tuple[str, tuple[SourceTensor, ...]]:
+def _presets(
+    source: OnnxSource, outputs: Sequence[SourceTensor], arrays: Mapping[str, Array]
+) -> dict[str, str]:
+    """What speaks against each preset; nothing is known of a model that does not run."""
+    if not outputs:
+        return {}
+    facts = ModelFacts(
+        inputs=source.inputs, outputs=outputs, metadata=source.metadata, values=arrays
+    )
+    return {fit.name: fit.against for fit in fits(facts)}
+
+
+def _in_reference(
+    source: OnnxSource,
+) -> tuple[str, tuple[SourceTensor, ...], Mapping[str, Array]]:
     """Why the reference cannot run the model, without which no runtime gets it; its outputs."""
     fixed = [replace(each, ranges=()) for each in source.inputs]
     try:
         refuse_foreign(source)
         given = Reference(source).run(structured_inputs(fixed)[-1])
-        return "", source_outputs(source, given)
+        return "", source_outputs(source, given), given
     except ModelError as error:
-        return error.message, ()
+        return error.message, (), {}
 
 
 def _wide(source: OnnxSource, samples: Sequence[Path]) -> tuple[WideTensor, ...]:

@@ -18,7 +18,8 @@ class BundleOptions:
     ``precision``: "fp32", "fp16", "bf16", or None for fp32, or for what the files already are.
     ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes or another shape,
     ``NAME=16000`` for inputs with a fixed value, see ``model.parse_inputs``. ``preprocess`` and
-    ``postprocess``: see ``preprocessing``; where empty, what the ONNX file says in its metadata.
+    ``postprocess``: see ``preprocessing``; where empty, what the preset ``like`` proposes, or what
+    the ONNX file says in its metadata.
     ``samples``: ``.npz`` files or images to compare on, beside the inputs made up for it.
     ``verify`` False skips the comparison with the source, and ``accept_unproven`` accepts
     outputs that hardly depend on the input; the manifest records either. ``keep_float`` names
@@ -30,6 +31,7 @@ class BundleOptions:
     input_shapes: tuple[str, ...] = ()
     preprocess: tuple[str, ...] = ()
     postprocess: tuple[str, ...] = ()
+    like: str | None = None
     samples: tuple[Path, ...] = ()
     verify: bool = True
     accept_unproven: bool = False

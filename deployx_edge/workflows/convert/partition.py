@@ -81,6 +81,12 @@ def make_sequence(
     give. Nothing is left behind on failure. Raises UsageError, ModelError or VerificationError.
     """
     chosen = options or BundleOptions()
+    if chosen.like:
+        raise UsageError(
+            "--like looks at a whole model, and --partition makes several bundles of it.",
+            remedy="Write --preprocess and --postprocess; `deployx-edge convert --like` without "
+            "--partition shows them.",
+        )
     parsed = [parse_cut(word) for word in cuts]
     requests = parse_inputs(chosen.input_shapes)
     with (

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployx_edge.bundle import Bundle, bundle_digest
@@ -32,6 +32,7 @@ from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.convert.finiteness import samples_sentence
+from deployx_edge.workflows.convert.presets import image_text, output_text, show_steps
 from deployx_edge.workflows.evaluate.files import (
     OutputSaver,
     check_format,
@@ -56,7 +57,8 @@ class EvaluationOptions:
     A source model is converted for ``runtime``, None for the usual one.
     ``metrics``: names as ``metric_by_name`` takes them; empty for the task's own (top1, map,
     miou). ``preprocess`` and ``postprocess`` are texts or YAML files as for ``convert``, or the
-    values themselves, in place of what the bundle says; ``images`` the folder of a list's
+    values themselves, in place of what the bundle says, and ``like`` a preset for those that are
+    not given; ``images`` the folder of a list's
     images. ``limit``, ``per_class`` and ``seed`` choose a part of the data set; ``strict`` makes
     an error of a sample that cannot be read. ``report`` and ``outputs`` are folders for a page
     with images and for raw outputs, ``predictions`` a file in ``format``, one of
@@ -69,6 +71,7 @@ class EvaluationOptions:
     output: str | None = None
     preprocess: tuple[str | PreProcessing, ...] = ()
     postprocess: tuple[str | PostProcessing, ...] = ()
+    like: str | None = None
     images: Path | None = None
     limit: int | None = None
     per_class: int | None = None
@@ -179,8 +182,29 @@ def _case(
         input_shapes=input_shapes,
         torch=torch,
         preprocess=() if model.is_dir() else preprocess,
+        like=None if model.is_dir() else options.like,
+        # A preset is not asked for what is said already.
+        postprocess=step_texts(options.postprocess) if options.like and not model.is_dir() else (),
     )
-    return _case_of(make_bundle(model, options=wanted, progress=progress), dataset, options)
+    bundle = make_bundle(model, options=wanted, progress=progress)
+    if model.is_dir() and options.like:
+        options = _like(bundle, options, options.like, progress)
+    return _case_of(bundle, dataset, options)
+
+
+def _like(
+    bundle: Bundle, options: EvaluationOptions, like: str, progress: Progress
+) -> EvaluationOptions:
+    """The options with what a preset says of a bundle, where they say nothing themselves."""
+    preprocess, postprocess = options.preprocess, options.postprocess
+    if not preprocess:
+        preprocess = (parse_preprocessing(image_text(like, bundle.inputs, {}), bundle.inputs),)
+        show_steps(like, preprocess, progress)
+    if not postprocess:
+        text = output_text(like, bundle.inputs, bundle.outputs, {}, {})
+        postprocess = (parse_postprocessing(text, bundle.outputs),)
+        show_steps(like, postprocess, progress)
+    return replace(options, preprocess=preprocess, postprocess=postprocess)
 
 
 def check_fits_data(bundle: Bundle, dataset: Path, options: EvaluationOptions) -> None:

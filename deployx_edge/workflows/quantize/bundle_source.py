@@ -25,13 +25,15 @@ def resolve(model: Path, options: QuantizeOptions) -> tuple[Path, QuantizeOption
     if not (model / MANIFEST_NAME).is_file():
         return model, options
     bundle, chosen = load_bundle(model), options.bundle
+    # A preset says it anew.
+    steps = ((), ()) if chosen.like else (bundle.preprocessing, bundle.postprocessing)
     return _file(bundle), replace(
         options,
         bundle=replace(
             chosen,
             input_shapes=chosen.input_shapes or _requests(bundle),
-            preprocess=chosen.preprocess or step_texts(bundle.preprocessing),
-            postprocess=chosen.postprocess or step_texts(bundle.postprocessing),
+            preprocess=chosen.preprocess or step_texts(steps[0]),
+            postprocess=chosen.postprocess or step_texts(steps[1]),
             name=chosen.name or bundle.name,
         ),
     )

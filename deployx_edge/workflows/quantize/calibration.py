@@ -36,6 +36,7 @@ from deployx_edge.workflows.convert.conversion import (
     source_preprocessing,
 )
 from deployx_edge.workflows.convert.models import OpenedModel, notes_in, open_source_model
+from deployx_edge.workflows.convert.presets import open_shapes
 
 LEAST_SAMPLES = 8
 _NAMED = 10  # of the samples that are left out
@@ -129,10 +130,14 @@ def open_calibration(
                 "and bundles whose source is available.",
                 remedy="Name the source that it was converted from.",
             )
+        if options.bundle.like:
+            words = options.bundle.input_shapes
+            shapes = open_shapes(options.bundle.like, opened.path, words, progress)
+            requests = parse_inputs((*words, *shapes))
         source = read_onnx(opened.path, requests)
         for note in source_notes(source):
             progress(Stage(text=note))
-        preprocessing = source_preprocessing(source, options.bundle)
+        preprocessing = source_preprocessing(source, options.bundle, progress)
         reference = Reference(source)
         made_up = structured_inputs(source.inputs, preprocessing)
         results = [reference.run(arrays) for arrays in made_up]
@@ -152,7 +157,7 @@ def open_calibration(
             material=material,
             opened=opened,
             preprocessing=preprocessing,
-            postprocessing=source_postprocessing(source, given, options.bundle),
+            postprocessing=source_postprocessing(source, given, options.bundle, progress),
         )
 
 

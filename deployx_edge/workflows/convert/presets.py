@@ -1,0 +1,89 @@
+"""``--like``: what a preset proposes, shown before it is used."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, format_shape, parse_inputs
+from deployx_edge.processing.presets import (
+    ModelFacts,
+    check_preset,
+    propose_postprocess,
+    propose_preprocess,
+    usual_size,
+)
+from deployx_edge.processing.steps import plain_text
+from deployx_edge.progress import Progress, Stage
+
+if TYPE_CHECKING:
+    from deployx_edge.model import Array
+
+# Text recognisers of RapidOCR name their characters so in the file's metadata.
+CHARACTERS_KEY = "character"
+
+
+def open_shapes(like: str, path: Path, given: Sequence[str], progress: Progress) -> tuple[str, ...]:
+    """Shapes for the image's input where the file leaves it open and nobody said one.
+
+    As ``--input`` takes them; none where there is nothing to say. Raises UsageError where there
+    is no such preset.
+    """
+    check_preset(like)
+    if path.suffix != ".onnx":
+        return ()
+    from deployx_edge.sources.onnx.header import read_header
+
+    header = read_header(path)
+    said = parse_inputs(given)
+    if header is None:
+        return ()
+    facts = ModelFacts(inputs=(), metadata=header.metadata)
+    height, width = usual_size(like, facts)
+    usual = {1: 1 if like == "crnn" else 3, 2: height, 3: width}
+    shapes = []
+    for name, sizes in header.inputs.items():
+        if name not in said and len(sizes) == 4 and None in sizes:
+            shape = [size or usual.get(axis, 1) for axis, size in enumerate(sizes)]
+            shapes.append(f"{name}:{format_shape(shape)}")
+    for shape_word in shapes:
+        progress(Stage(text=f"Like {like}: --input {shlex.quote(shape_word)}"))
+    return tuple(shapes)
+
+
+def image_text(like: str, inputs: Sequence[NamedShape], metadata: Mapping[str, str]) -> str:
+    """The text for ``--preprocess``; UsageError with what speaks against it."""
+    return propose_preprocess(like, ModelFacts(inputs=inputs, metadata=metadata))
+
+
+def output_text(
+    like: str,
+    inputs: Sequence[NamedShape],
+    outputs: Sequence[NamedShape],
+    metadata: Mapping[str, str],
+    values: Mapping[str, Array],
+) -> str:
+    """The text for ``--postprocess``; UsageError with what speaks against it."""
+    facts = ModelFacts(inputs=inputs, outputs=outputs, metadata=metadata, values=values)
+    return propose_postprocess(like, facts)
+
+
+def characters(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """The characters that the file's metadata names, in order; none where it does not."""
+    text = metadata.get(CHARACTERS_KEY, "")
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
+
+
+def show_steps(
+    like: str, steps: Sequence[PreProcessing | PostProcessing], progress: Progress
+) -> None:
+    """Tell each step as the option would take it."""
+    for step in steps:
+        option = "--preprocess" if isinstance(step, PreProcessing) else "--postprocess"
+        text = plain_text(step)
+        more = ""
+        if isinstance(step, PostProcessing) and step.labels and "labels" not in text:
+            more = f" ({len(step.labels)} characters)"
+        progress(Stage(text=f"Like {like}: {option} {shlex.quote(text)}{more}"))
