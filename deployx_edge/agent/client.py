@@ -16,6 +16,7 @@ import numpy
 from deployx_edge import __version__
 from deployx_edge.agent import messages
 from deployx_edge.agent.failures import translate
+from deployx_edge.agent.messages import FedTensor
 from deployx_edge.agent.v1 import agent_pb2, agent_pb2_grpc
 from deployx_edge.errors import AgentError, LinkLostError, VersionError
 from deployx_edge.measurement.values import (
@@ -32,7 +33,7 @@ from deployx_edge.measurement.values import (
 from deployx_edge.visible import visible_line
 
 # Of ``agent.proto``; raised when an older host or agent would misunderstand.
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 _HEARTBEAT_SECONDS = 3.0
 # A link counts as lost after this long without one answered heartbeat.
 _LINK_LOST_SECONDS = 15.0
@@ -171,10 +172,16 @@ class AgentClient:
         raise AgentError("The agent ended the load without an answer.")
 
     def infer(
-        self, model_id: str, requests: Iterable[Sequence[InputTensor]]
+        self,
+        model_id: str,
+        requests: Iterable[Sequence[InputTensor]],
+        feed_back: Callable[[int], Sequence[FedTensor]] = lambda sequence: (),
     ) -> Iterator[Inference]:
-        """Run many inputs with several in flight; answers come in the order of the requests."""
+        """Run many inputs with several in flight; answers come in the order of the requests.
 
+        Where ``feed_back`` of a request's number gives anything, it is a step: what it does not
+        name is fed back on the board, or is as in the step before.
+        """
         asked = 0
 
         def encode() -> Iterator[agent_pb2.InferRequest]:
@@ -182,7 +189,10 @@ class AgentClient:
             for sequence, inputs in enumerate(requests):
                 asked = sequence + 1
                 yield agent_pb2.InferRequest(
-                    model_id=model_id, sequence=sequence, inputs=_tensor_messages(inputs)
+                    model_id=model_id,
+                    sequence=sequence,
+                    inputs=_tensor_messages(inputs),
+                    feed_back=messages.feed_messages(feed_back(sequence)),
                 )
 
         for count, reply in enumerate(self._stream(self._output_stub.Infer, encode())):
@@ -200,8 +210,12 @@ class AgentClient:
         inputs: Sequence[InputTensor],
         plan: BenchPlan,
         on_samples: Callable[[Sequence[int]], None] = lambda samples: None,
+        feed_back: Sequence[FedTensor] = (),
     ) -> BenchSamples:
-        """Time runs on the board; ``on_samples`` is told each group of nanoseconds as it comes."""
+        """Time runs on the board; ``on_samples`` is told each group of nanoseconds as it comes.
+
+        With ``feed_back`` each run is a step, fed with what the one before it gave.
+        """
         request = agent_pb2.BenchRequest(
             model_id=model_id,
             inputs=_tensor_messages(inputs),
@@ -209,6 +223,7 @@ class AgentClient:
             iterations=plan.iterations,
             seconds=plan.seconds,
             pause_ns=round(plan.pause_seconds * 1e9),
+            feed_back=messages.feed_messages(feed_back),
         )
         samples: list[int] = []
         most = plan.iterations or plan.seconds * _MOST_RUNS_A_SECOND

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -39,6 +40,20 @@ _MOST_PROGRESS_LETTERS = 200
 _MOST_DIMS = 9  # eight and a batch
 
 
+@dataclass(frozen=True, kw_only=True)
+class FedTensor:
+    """An output of one step that is an input of the next, both by the runtime's names.
+
+    ``grows``: the input's shape follows the output's. ``omitted``: the step's answer does not
+    hold it.
+    """
+
+    output: str
+    input: str
+    grows: bool = False
+    omitted: bool = False
+
+
 def options_message(options: RunOptions) -> agent_pb2.RunOptions:
     """The options as the worker takes them."""
     return agent_pb2.RunOptions(
@@ -60,6 +75,16 @@ def tensor_message(name: str, array: numpy.ndarray, batched: bool) -> agent_pb2.
         data=dense.tobytes(),
         batched=batched,
     )
+
+
+def feed_messages(feeds: Sequence[FedTensor]) -> list[agent_pb2.FeedBack]:
+    """What is fed back, as the board takes it."""
+    return [
+        agent_pb2.FeedBack(
+            output=feed.output, input=feed.input, grows=feed.grows, omitted=feed.omitted
+        )
+        for feed in feeds
+    ]
 
 
 def array_of(message: agent_pb2.Tensor) -> numpy.ndarray:

@@ -27,6 +27,7 @@ from deployx_edge.cli.options import (
     DevicesOption,
     ExportOption,
     FactoryArgumentsOption,
+    FeedBackOption,
     ForceOption,
     InputShapeOption,
     JsonOption,
@@ -102,6 +103,7 @@ def bench(
     keep_float: KeepFloatOption = None,
     like: LikeOption = None,
     batch: BatchOption = 1,
+    feed_back: FeedBackOption = None,
     warmup: WarmupOption = None,
     iterations: IterationsOption = None,
     seconds: SecondsOption = 0.0,
@@ -147,6 +149,7 @@ def bench(
         seconds=seconds,
         pause=pause,
         repeats=repeats(repeat, compare, against),
+        feed_back=feed_back,
     )
     devices = chosen_devices(device, everyone)
     earlier = read_runs(compare) if compare else []

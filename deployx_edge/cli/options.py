@@ -217,6 +217,15 @@ RuntimeNameOption = Annotated[
         "bundle.",
     ),
 ]
+FeedBackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--feed-back",
+        metavar="OUTPUT=INPUT",
+        help="Feed an output back as an input of the next run, on the board, as a recurrent or "
+        "streaming model is used: stateN=state; may be repeated.",
+    ),
+]
 RuntimeOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -323,9 +332,16 @@ def single_run_options(**words: str | list[str] | None) -> RunOptions:
 
 
 def bench_plan(
-    *, warmup: int | None, iterations: int | None, seconds: float, pause: float, repeats: int = 1
+    *,
+    warmup: int | None,
+    iterations: int | None,
+    seconds: float,
+    pause: float,
+    repeats: int = 1,
+    feed_back: list[str] | None = None,
 ) -> BenchPlan:
     """What was not asked for (None, 0 seconds) is a plan of 100 runs, or short repeats."""
+    from deployx_edge.feed_back import parse_feed_back
     from deployx_edge.measurement.values import BenchPlan
 
     if iterations is None and not seconds:
@@ -338,6 +354,7 @@ def bench_plan(
         seconds=seconds,
         pause_seconds=pause,
         repeats=repeats,
+        feed_back=parse_feed_back(feed_back or ()),
     )
 
 

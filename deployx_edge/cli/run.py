@@ -14,6 +14,7 @@ from deployx_edge.cli.options import (
     CheckpointOption,
     CoresOption,
     FactoryArgumentsOption,
+    FeedBackOption,
     JsonOption,
     MemoryLimitOption,
     ModelArgument,
@@ -35,12 +36,14 @@ from deployx_edge.cli.options import (
 
 if TYPE_CHECKING:
     from deployx_edge.processing.findings import SampleFound
+    from deployx_edge.workflows.measure.requests import RunRequest
+    from deployx_edge.workflows.measure.streaming import AskedSteps
 
 
 def run(
     model: ModelArgument,
     input: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--input",
             "-i",
@@ -49,7 +52,7 @@ def run(
             "inputs, or an input's shape where the model leaves it open, or a value that it is "
             "fixed to; may be repeated.",
         ),
-    ],
+    ] = None,
     device: OptionalDeviceOption = None,
     runtime: RuntimeNameOption = None,
     output: Annotated[
@@ -74,6 +77,16 @@ def run(
     dump: Annotated[
         list[str] | None,
         typer.Option("--dump", metavar="TENSOR", help="Give a tensor inside the model as well."),
+    ] = None,
+    feed_back: FeedBackOption = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            min=1,
+            help="The number of runs with --feed-back; by default that of the arrays given, which "
+            "then have an axis of steps in front.",
+        ),
     ] = None,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
@@ -100,13 +113,16 @@ def run(
     Example: deployx-edge run detector -i photos --show-dir drawn --device pi
     """
     from deployx_edge.cli.console import JsonLines, print_report, show_progress
+    from deployx_edge.feed_back import parse_feed_back
     from deployx_edge.report.outputs import FoundTables, outputs_document, sample_document
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
     from deployx_edge.workflows.measure.recognize import RunFiles, recognize
     from deployx_edge.workflows.measure.requests import RunRequest
     from deployx_edge.workflows.measure.run import split_inputs, write_outputs
+    from deployx_edge.workflows.measure.streaming import AskedSteps
 
-    shapes, files = split_inputs(input)
+    stepping = bool(feed_back) or steps is not None
+    shapes, files = split_inputs(input or (), may_be_none=stepping)
     request = RunRequest(
         model=model,
         device=device,
@@ -127,6 +143,10 @@ def run(
         wait=wait,
         verify=verify,
     )
+    if stepping:
+        asked = AskedSteps(feeds=parse_feed_back(feed_back or ()), steps=steps, files=tuple(files))
+        _run_steps(request, asked, output, json)
+        return
     given = RunFiles(paths=files, every=every, show_folder=show_dir, keep=output is not None)
     tables, lines = FoundTables(), JsonLines()
 
@@ -159,6 +179,29 @@ def run(
     if summary.unreadable is not None:
         raise summary.unreadable
     refuse_not_finite(summary.not_finite)
+
+
+def _run_steps(request: RunRequest, asked: AskedSteps, output: Path | None, json: bool) -> None:
+    """One step after the other, summed up; what images are found to be is not asked of these."""
+    from deployx_edge.cli.console import print_json, print_report, show_progress
+    from deployx_edge.report.outputs import outputs_document
+    from deployx_edge.report.steps import steps_table
+    from deployx_edge.workflows.convert.finiteness import refuse_not_finite
+    from deployx_edge.workflows.measure.run import write_outputs
+    from deployx_edge.workflows.measure.streaming import run_stream
+
+    with show_progress() as progress:
+        done = run_stream(request, asked, progress)
+    if output:
+        write_outputs(done.arrays, output)
+    if json:
+        document = outputs_document(done.arrays, emulated=done.emulated)
+        print_json({**document, "steps": done.steps})
+    else:
+        print_report(steps_table(done.arrays, done.steps))
+        if output:
+            print_report(f"Outputs: {output}")
+    refuse_not_finite(done.not_finite)
 
 
 def _listed(drawn: Sequence[Path]) -> str:

@@ -24,6 +24,7 @@ _FIELDS = {
     "switches": "runtime options",
     "batch": "batch",
     "pause": "pause",
+    "feed_back": "outputs fed back",
     "build_type": "build type",
 }
 _COMMON_OPTIONS = ("threads", "cores", "accelerator", "precision")
@@ -51,6 +52,7 @@ class Configuration:
     switches: str
     batch: int | None
     pause: float
+    feed_back: str
     build_type: str
 
     @property
@@ -95,6 +97,9 @@ def configuration_of(result: Mapping[str, Any]) -> Configuration:
         switches=_switches(options),
         batch=None if result.get("batch") is None else int(result["batch"]),
         pause=float(result["plan"]["pause_seconds"]),
+        feed_back=", ".join(
+            f"{feed['output']}={feed['input']}" for feed in result["plan"].get("feed_back", ())
+        ),
         build_type=str(device["agent"]["build_type"]),
     )
 

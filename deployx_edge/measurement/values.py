@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from deployx_edge.errors import UsageError
+from deployx_edge.feed_back import FeedBack
 from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 
 
@@ -35,7 +36,8 @@ class RunOptions:
 class BenchPlan:
     """How often to run: ``iterations``, or as many as fit into ``seconds``; one of them is 0.
 
-    All of it ``repeats`` times, each in a worker process of its own.
+    All of it ``repeats`` times, each in a worker process of its own. With ``feed_back`` each run is
+    a step, which takes what the one before it gave; the first takes zeros.
     """
 
     warmup: int = 10
@@ -43,6 +45,7 @@ class BenchPlan:
     seconds: float = 0.0
     pause_seconds: float = 0.0
     repeats: int = 1
+    feed_back: tuple[FeedBack, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.iterations > 0) == (self.seconds > 0):

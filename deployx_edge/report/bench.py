@@ -70,6 +70,11 @@ def _batches(result: BenchResult) -> str:
     return f", batches of {result.batch}" if result.batch > 1 else ""
 
 
+def _fed(result: BenchResult) -> str:
+    feeds = ", ".join(f"{feed.output} as {feed.input}" for feed in result.plan.feed_back)
+    return f"{feeds}: each run is one step"
+
+
 def _mark(emulated: bool) -> str:
     return " (emulated)" if emulated else ""
 
@@ -135,6 +140,7 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         ("runs", _count(result)),
         ("over time", sparkline(bench.samples_ns)),
         *([("batch", f"{result.batch} samples in one run")] if result.batch > 1 else []),
+        *([("fed back", _fed(result))] if result.plan.feed_back else []),
         ("FPS", _rate(result)),
         ("peak memory", size(bench.peak_memory_bytes)),
         ("temperature", change(bench.before, bench.after, kind="temperature")),

@@ -6,7 +6,7 @@
 namespace dx {
 
 // Of agent.proto; raised when an older host or agent would misunderstand.
-constexpr std::uint32_t kProtocolVersion = 2;
+constexpr std::uint32_t kProtocolVersion = 3;
 
 struct BuildInfo {
   const char* version;     // of deployx-edge

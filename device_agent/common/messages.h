@@ -5,7 +5,8 @@
 //   Load     -> PhaseChange(load), then Loaded or FailureReply. Once a process. Where it asks to
 //               prepare, PhaseChange(prepare) and Progress as it comes go before.
 //   Run      -> Outputs or FailureReply, in the order of the requests. Before the process's first
-//               run PhaseChange(first run), before its second PhaseChange(run).
+//               run PhaseChange(first run), before its second PhaseChange(run). One with FeedBack
+//               is a step: it takes the inputs that it does not name from the step before it.
 //   Bench    -> PhaseChange and Samples as they come, then BenchDone or FailureReply
 //   Profile  -> PhaseChange as they come, LayerTimes one a layer, then ProfileDone or FailureReply
 //   Cancel   -> nothing of its own: every Run, Bench and Profile sent before it that has not
@@ -101,6 +102,22 @@ struct TensorInfo {
   }
 };
 
+// An output of one step that is an input of the next, and does not leave the worker in between.
+struct FeedBack {
+  std::string output;
+  std::string input;
+  bool grows = false;    // the input's dims follow the output's: one of its axes is open
+  bool omitted = false;  // it is not among the step's Outputs
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.output);
+    field(self.input);
+    field(self.grows);
+    field(self.omitted);
+  }
+};
+
 struct ModelFile {
   std::string role;  // what the runtime calls it, e.g. "param"; "library"
   std::string path;
@@ -139,12 +156,14 @@ struct Load {
 struct Run {
   static constexpr MessageKind kKind = MessageKind::kRun;
   std::uint64_t sequence = 0;
-  std::vector<Tensor> inputs;
+  std::vector<Tensor> inputs;            // all of them; of a step those that change
+  std::vector<FeedBack> feed_back = {};  // of a step
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
     field(self.sequence);
     field(self.inputs);
+    field(self.feed_back);
   }
 };
 
@@ -154,7 +173,8 @@ struct Bench {
   std::uint32_t warmup = 0;
   std::uint32_t iterations = 0;  // of `iterations` and `seconds` the one that is not 0
   double seconds = 0;
-  std::int64_t pause_ns = 0;  // between runs, not timed
+  std::int64_t pause_ns = 0;             // between runs, not timed
+  std::vector<FeedBack> feed_back = {};  // each run takes what the one before it gave
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -163,6 +183,7 @@ struct Bench {
     field(self.iterations);
     field(self.seconds);
     field(self.pause_ns);
+    field(self.feed_back);
   }
 };
 

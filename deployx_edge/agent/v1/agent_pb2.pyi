@@ -291,15 +291,29 @@ class Tensor(_message.Message):
     batched: bool
     def __init__(self, name: _Optional[str] = ..., dtype: _Optional[str] = ..., dims: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., batched: bool = ...) -> None: ...
 
+class FeedBack(_message.Message):
+    __slots__ = ("output", "input", "grows", "omitted")
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    GROWS_FIELD_NUMBER: _ClassVar[int]
+    OMITTED_FIELD_NUMBER: _ClassVar[int]
+    output: str
+    input: str
+    grows: bool
+    omitted: bool
+    def __init__(self, output: _Optional[str] = ..., input: _Optional[str] = ..., grows: bool = ..., omitted: bool = ...) -> None: ...
+
 class InferRequest(_message.Message):
-    __slots__ = ("model_id", "sequence", "inputs")
+    __slots__ = ("model_id", "sequence", "inputs", "feed_back")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    FEED_BACK_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     sequence: int
     inputs: _containers.RepeatedCompositeFieldContainer[Tensor]
-    def __init__(self, model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ...) -> None: ...
+    feed_back: _containers.RepeatedCompositeFieldContainer[FeedBack]
+    def __init__(self, model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., feed_back: _Optional[_Iterable[_Union[FeedBack, _Mapping]]] = ...) -> None: ...
 
 class InferReply(_message.Message):
     __slots__ = ("sequence", "outputs", "compute_ns", "worker_ns")
@@ -314,20 +328,22 @@ class InferReply(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., outputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., compute_ns: _Optional[int] = ..., worker_ns: _Optional[int] = ...) -> None: ...
 
 class BenchRequest(_message.Message):
-    __slots__ = ("model_id", "inputs", "warmup", "iterations", "seconds", "pause_ns")
+    __slots__ = ("model_id", "inputs", "warmup", "iterations", "seconds", "pause_ns", "feed_back")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     WARMUP_FIELD_NUMBER: _ClassVar[int]
     ITERATIONS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     PAUSE_NS_FIELD_NUMBER: _ClassVar[int]
+    FEED_BACK_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     inputs: _containers.RepeatedCompositeFieldContainer[Tensor]
     warmup: int
     iterations: int
     seconds: float
     pause_ns: int
-    def __init__(self, model_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., warmup: _Optional[int] = ..., iterations: _Optional[int] = ..., seconds: _Optional[float] = ..., pause_ns: _Optional[int] = ...) -> None: ...
+    feed_back: _containers.RepeatedCompositeFieldContainer[FeedBack]
+    def __init__(self, model_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., warmup: _Optional[int] = ..., iterations: _Optional[int] = ..., seconds: _Optional[float] = ..., pause_ns: _Optional[int] = ..., feed_back: _Optional[_Iterable[_Union[FeedBack, _Mapping]]] = ...) -> None: ...
 
 class PrecisionCount(_message.Message):
     __slots__ = ("precision", "layers")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deployx_edge.agent.client import AgentClient
 from deployx_edge.bundle import Bundle
 from deployx_edge.crossbuild.finished import Build
 from deployx_edge.device import Device
-from deployx_edge.errors import AgentError, DamagedContentError, DeployxError, LinkLostError
+from deployx_edge.errors import DamagedContentError, DeployxError, LinkLostError
 from deployx_edge.measurement.values import (
     DeviceIdentity,
     LoadResult,
@@ -26,21 +25,21 @@ from deployx_edge.target import Target
 from deployx_edge.transport import open_device
 from deployx_edge.transport.adb.android import AndroidFacts, android_facts, facts_table
 from deployx_edge.transport.board import checked_target
-from deployx_edge.transport.output import LineBudget, LineReader, read_number
-from deployx_edge.transport.protocol import Channel, Transport
-from deployx_edge.transport.push import PushFile, install_agent, push
-from deployx_edge.visible import visible_line
+from deployx_edge.transport.protocol import Transport
+from deployx_edge.transport.push import PushFile, push
 from deployx_edge.worker_facts import check_options
-from deployx_edge.workflows.boards.lease import busy, owner, parse_entry
+from deployx_edge.workflows.boards.agent_start import (
+    AskedBoard,
+    bring_agent,
+    start_agent,
+    with_last_words,
+)
 from deployx_edge.workflows.boards.preflight import check_emulation, check_fit, check_system
 from deployx_edge.workflows.build.built import ensure_built
 
-# Exit codes of programs that a signal ended are higher than this.
-_SIGNALLED = 128
-# An agent that waits for its turn says so every 5 s.
-_TURN_SECONDS = 15.0
-_AGENT_SECONDS = 30
-_MOST_AGENT_SECONDS = 86400
+if TYPE_CHECKING:
+    from deployx_edge.workflows.boards.loaded_model import LoadedModel
+
 _WORKER_ROLE = "worker"
 
 
@@ -101,6 +100,25 @@ class Session:
             self.push(bundle)
             return self._load(bundle, options, limits, outputs)
 
+    @contextmanager
+    def loaded(
+        self,
+        bundle: Bundle,
+        *,
+        feed_back: Sequence[str] = (),
+        options: RunOptions | None = None,
+        limits: WorkerLimits | None = None,
+    ) -> Iterator[LoadedModel]:
+        """The bundle in a worker of its own for as long as the block lasts, to be called with
+        inputs; it is pushed first where it is not there. ``feed_back`` ("stateN=state") makes each
+        call a step."""
+        from deployx_edge.workflows.boards.loaded_model import load_for_calls
+
+        with load_for_calls(
+            self, bundle, feed_back, options or RunOptions(), limits or WorkerLimits()
+        ) as model:
+            yield model
+
     def _load(
         self, bundle: Bundle, options: RunOptions, limits: WorkerLimits, outputs: tuple[str, ...]
     ) -> LoadResult:
@@ -145,10 +163,10 @@ def open_session(
         progress(Phase(text="Looking at the board"))
         android = android_facts(transport)
         check_system(android, build, device=device.name)
-        agent_path = _install(transport, build, progress)
-        asked = _Asked(device=device, purpose=purpose, wait=wait, progress=progress)
+        agent_path = bring_agent(transport, build, progress)
+        asked = AskedBoard(device=device, purpose=purpose, wait=wait, progress=progress)
         progress(Phase(text="Starting the agent"))
-        started = _start_sound(transport, build, agent_path, asked)
+        started = start_agent(transport, build, agent_path, asked)
         channel = started.channel
         stack.callback(channel.close)
         client = AgentClient(
@@ -161,7 +179,7 @@ def open_session(
             agent_build = client.open()
             board = client.describe()
         except LinkLostError as error:
-            raise _with_last_words(error, channel) from error
+            raise with_last_words(error, channel) from error
         stack.callback(_shut_down, client)
         stack.callback(progress, Phase(text="Ending the session"))
         yield Session(
@@ -267,131 +285,6 @@ def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
         seconds=report.seconds,
         replaced=report.replaced,
     )
-
-
-def _install(transport: Transport, build: Build, progress: Progress) -> str:
-    progress(Stage(text="Installing the agent"))
-    return _put_agent(transport, build, progress)
-
-
-def _put_agent(
-    transport: Transport, build: Build, progress: Progress, *, fresh: bool = False
-) -> str:
-    words = f"The agent on {transport.uri} was damaged and is replaced"
-    return install_agent(
-        transport,
-        build.agent,
-        fresh=fresh,
-        on_replaced=lambda: progress(Stage(text=words)),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """How the board is wanted."""
-
-    device: Device
-    purpose: str
-    wait: bool
-    progress: Progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Started:
-    """An agent that listens: its process and its port on the board, and why only runs with the
-    same work folder take turns with it (empty where all of the board do)."""
-
-    channel: Channel
-    port: int
-    pid: int
-    token: str
-    alone: str
-
-
-class _DiedError(AgentError):
-    """A signal ended the agent before it was ready: its file may be damaged."""
-
-
-def _start_sound(transport: Transport, build: Build, agent_path: str, asked: _Asked) -> _Started:
-    """Start the agent; one that dies of a signal is brought anew, once."""
-    try:
-        return _start(transport, agent_path, asked)
-    except _DiedError as error:
-        asked.progress(Stage(text=f"{error.message} A fresh copy is brought to {transport.uri}"))
-        return _start(transport, _put_agent(transport, build, silent, fresh=True), asked)
-
-
-def _start(transport: Transport, agent_path: str, asked: _Asked) -> _Started:
-    words = [*transport.launcher, agent_path, "serve", "--work", transport.work_folder]
-    words += ["--lease", f"{owner()}: {asked.purpose or 'a session'}"]
-    words += ["--lease-folder", transport.lease_folder]
-    # Its own patience is the longer one, so that the host is the first to know.
-    patience = max(_AGENT_SECONDS, math.ceil(2 * asked.device.options.lost_seconds))
-    words += ["--heartbeat-seconds", str(min(patience, _MOST_AGENT_SECONDS))]
-    if not asked.wait:
-        words.append("--no-wait")
-    if transport.emulated:
-        words.append("--emulated")
-    for word in transport.launcher:
-        words += ["--launcher", word]
-    channel = transport.stream(words)
-    token = secrets.token_hex(32)
-    try:
-        channel.write(f"token {token}\n".encode())
-        return _started(channel, token, asked)
-    except LinkLostError as error:
-        with_words = _with_last_words(error, channel)
-        channel.close()
-        raise with_words from error
-    except BaseException:
-        channel.close()
-        raise
-
-
-def _started(channel: Channel, token: str, asked: _Asked) -> _Started:
-    """The agent, once the board is ours."""
-    lines = LineReader(channel)
-    budget = LineBudget()
-    told = alone = ""
-    patience = max(asked.device.options.answer_seconds, _TURN_SECONDS)
-    while (line := lines.next(timeout=patience)) is not None:
-        word, _, rest = line.partition(" ")
-        if word == "ready":
-            port, pid = _read_ready(rest)
-            return _Started(channel=channel, port=port, pid=pid, token=token, alone=alone)
-        if word == "busy":
-            raise busy(asked.device, parse_entry(rest))
-        if word not in ("alone", "waiting") or not budget.take():
-            raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {line[:200]!r}.")
-        if word == "alone":
-            alone = visible_line(rest)
-            asked.progress(
-                Stage(text=f"Taking turns only with runs that have this work folder: {alone}")
-            )
-            continue
-        holder = parse_entry(rest)
-        if told != holder.id:
-            told = holder.id
-            asked.progress(Stage(text=f"Waiting for {asked.device.name}, used by {holder.since}"))
-    code = channel.wait(patience)
-    if code > _SIGNALLED:
-        raise _DiedError(f"Signal {code - _SIGNALLED} ended the agent at its start.")
-    raise AgentError(
-        f"The agent ended before it was ready, saying: {channel.error_tail().strip() or 'nothing'}"
-    )
-
-
-def _read_ready(words: str) -> tuple[int, int]:
-    port, _, pid = words.partition(" ")
-    numbers = read_number(port), read_number(pid)
-    if numbers[0] is None or numbers[1] is None or not 0 < numbers[0] < 65536:
-        raise AgentError(f"Expected 'ready PORT PID' from the agent, got: {words[:200]!r}.")
-    return numbers[0], numbers[1]
-
-
-def _with_last_words(error: LinkLostError, channel: Channel) -> DeployxError:
-    words = channel.error_tail().strip()
-    return LinkLostError(f"{error.message} {words}".rstrip(), remedy=error.remedy)
 
 
 def _shut_down(client: AgentClient) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy
@@ -31,16 +31,21 @@ class NotFinite:
         return f"{self.count} of {self.size} values of '{self.output}' are NaN or infinite"
 
 
-def broken_outputs(bundle: Bundle, inputs: Arrays, found: Arrays) -> tuple[NotFinite, ...]:
+def broken_outputs(
+    bundle: Bundle,
+    inputs: Arrays,
+    found: Arrays,
+    run_here: Callable[[], Arrays] | None = None,
+) -> tuple[NotFinite, ...]:
     """Those outputs in ``found`` with NaN or infinity that the bundle does not give for ``inputs``.
 
-    Only where there is any the bundle runs on this computer, in fp32. One that cannot be run
-    here counts as finite.
+    Only where there is any the bundle runs on this computer, in fp32 (by ``run_here`` where that
+    is more than one run). One that cannot be run here counts as finite.
     """
     names = [spec.name for spec in bundle.outputs if not is_finite([found[spec.name]])]
     if not names:
         return ()
-    here = _outputs_here(bundle, inputs)
+    here = run_here() if run_here else _outputs_here(bundle, inputs)
     result = []
     for name in names:
         broken = ~numpy.isfinite(found[name])

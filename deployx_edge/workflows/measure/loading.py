@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import numpy
 
 from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle, bundle_digest
-from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
+from deployx_edge.bundle.tensors import from_board_array
 from deployx_edge.comparison import is_finite
 from deployx_edge.measurement.values import LoadResult, ModelIdentity, RunOptions, WorkerLimits
 from deployx_edge.model import TensorSpec, format_shape
+from deployx_edge.workflows.boards.fed_tensors import board_tensors
 from deployx_edge.workflows.boards.session import Session
 from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
 
@@ -49,13 +50,12 @@ def identity_of(bundle: Bundle) -> ModelIdentity:
     )
 
 
-def random_inputs(bundle: Bundle, batch: int = 1) -> list[InputTensor]:
+def random_inputs(bundle: Bundle, batch: int = 1, zeros: Collection[str] = ()) -> list[InputTensor]:
     """Seeded noise for every input, in [0, 1), or of 0 and 1 where it takes whole numbers: what
-    a bench computes on."""
-    return [
-        InputTensor(runtime_name=blob, array=array, batched=batched)
-        for blob, (array, batched) in to_board_arrays(bundle, _noise(bundle, batch)).items()
-    ]
+    a bench computes on. The inputs ``zeros`` are 0."""
+    arrays = _noise(bundle, batch)
+    arrays.update({name: numpy.zeros_like(arrays[name]) for name in zeros})
+    return board_tensors(bundle, arrays)
 
 
 def not_finite(session: Session, bundle: Bundle, model_id: str, batch: int = 1) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from itertools import chain
 from statistics import median
 
 from deployx_edge.bundle import Bundle
+from deployx_edge.errors import UsageError
+from deployx_edge.feed_back import check_feed_back
 from deployx_edge.measurement.comparisons import (
     UNTOLD,
     Comparison,
@@ -40,6 +42,7 @@ from deployx_edge.measurement.values import (
 from deployx_edge.progress import Runs, Share, Stage, silent
 from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch
+from deployx_edge.workflows.boards.fed_tensors import fed_tensors
 from deployx_edge.workflows.boards.session import Session, replaced_sentence
 from deployx_edge.workflows.measure.link_cost import measure_transport
 from deployx_edge.workflows.measure.loading import (
@@ -80,7 +83,13 @@ class BenchJob:
     verify: bool = False
 
     def __post_init__(self) -> None:
+        if self.batch > 1 and self.plan.feed_back:
+            raise UsageError(
+                "A model whose outputs are fed back runs step after step, one sample in each.",
+                remedy="Leave --batch out, or --feed-back.",
+            )
         for bundle in self.bundles:
+            check_feed_back(self.plan.feed_back, bundle.inputs, bundle.outputs)
             for options in self.options:
                 check_options(bundle.runtime, options.named)
 
@@ -179,13 +188,20 @@ def _round(
 
 def _run(session: Session, job: BenchJob, options: RunOptions, side: _Side, watch: Watch) -> None:
     """One worker process."""
-    inputs = random_inputs(side.bundle, job.batch)
+    feeds = job.plan.feed_back
+    inputs = random_inputs(side.bundle, job.batch, [feed.input for feed in feeds])
     # The hundredth worker is no news.
     telling = session if not side.samples else replace(session, progress=silent)
     with load_model(telling, side.bundle, options, job.limits) as load:
         watch.phase = "run"
         telling.progress(Stage(text=_benchmarking(job, side.bundle, load, options)))
-        samples = session.client.bench(load.model_id, inputs, job.plan, _counter(session, job))
+        samples = session.client.bench(
+            load.model_id,
+            inputs,
+            job.plan,
+            _counter(session, job),
+            fed_tensors(side.bundle, feeds),
+        )
         if not side.samples:
             # Behind the runs that count: the first of them is to be the model's first.
             side.broken = not_finite(session, side.bundle, load.model_id, job.batch)

@@ -11,6 +11,7 @@ import numpy
 from deployx_edge.bundle import Bundle
 from deployx_edge.bundle.tensors import to_board_arrays
 from deployx_edge.errors import UsageError
+from deployx_edge.feed_back import parse_feed_back
 from deployx_edge.measurement.values import RunOptions, WorkerLimits
 from deployx_edge.model import PostProcessing, is_input_request
 from deployx_edge.processing.preprocessing import write_content
@@ -35,18 +36,22 @@ from deployx_edge.workflows.measure.answers import (
 )
 from deployx_edge.workflows.measure.opened import open_run
 from deployx_edge.workflows.measure.requests import RunRequest
+from deployx_edge.workflows.measure.steps import make_stream, run_steps
+from deployx_edge.workflows.measure.streaming import AskedSteps, run_stream
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """Arrays by the names of outputs and dumped tensors, and what outputs mean.
 
-    ``not_finite`` says where a device gave NaN or infinity that the model itself does not.
+    ``not_finite`` says where a device gave NaN or infinity that the model itself does not. Of a
+    model that ran in ``steps`` the arrays have a leading axis of these.
     """
 
     arrays: Arrays
     meanings: tuple[PostProcessing, ...]
     not_finite: tuple[str, ...] = ()
+    steps: int | None = None
 
 
 def run(
@@ -57,6 +62,8 @@ def run(
     options: RunOptions | None = None,
     limits: WorkerLimits | None = None,
     dump: Sequence[str] = (),
+    feed_back: Sequence[str] = (),
+    steps: int | None = None,
 ) -> Arrays:
     """The model's outputs for ``inputs``, named and shaped like the source model's.
 
@@ -65,7 +72,15 @@ def run(
     Arrays named like no input are left aside. ``dump`` names tensors inside the model, by
     the names of its blobs: they are given as ncnn has them, without a batch axis for one
     sample and with one in front for several.
+
+    With ``feed_back`` ("stateN=state") the model runs ``steps`` times, each output named there
+    being the input of the next step; inputs and outputs have a leading axis of steps. What is
+    fed back starts with its input, or with zeros, and is given of the last step alone unless
+    ``dump`` names it.
     """
+    if feed_back or steps is not None:
+        stream = make_stream(bundle.inputs, inputs, parse_feed_back(feed_back), steps, dump)
+        return run_steps(session, bundle, stream, options=options, limits=limits)
     chosen = options or RunOptions()
     check_options(bundle.runtime, chosen.named)
     to_board_arrays(bundle, inputs)  # everything is checked before a board is asked
@@ -99,6 +114,8 @@ def run_anywhere(
     options: RunOptions | None = None,
     limits: WorkerLimits | None = None,
     dump: Sequence[str] = (),
+    feed_back: Sequence[str] = (),
+    steps: int | None = None,
     torch: TorchOptions | None = None,
     wait: bool = True,
     verify: bool = False,
@@ -108,9 +125,10 @@ def run_anywhere(
 
     ``words`` are inputs as ``--input`` takes them: ``.npz`` files, images, and shapes. With
     ``verify`` all that lies on the board is hashed first. A model is converted for ``runtime``;
-    without it and without a device the source itself runs.
+    without it and without a device the source itself runs. For ``feed_back`` and ``steps`` see
+    ``run``.
     """
-    shapes, files = split_inputs(words)
+    shapes, files = split_inputs(words, may_be_none=bool(feed_back))
     request = RunRequest(
         model=model,
         device=device,
@@ -123,6 +141,15 @@ def run_anywhere(
         wait=wait,
         verify=verify,
     )
+    if feed_back or steps is not None:
+        asked = AskedSteps(feeds=parse_feed_back(feed_back), steps=steps, files=tuple(files))
+        done = run_stream(request, asked, progress)
+        return Outputs(
+            arrays=done.arrays,
+            meanings=done.meanings,
+            not_finite=done.not_finite,
+            steps=done.steps,
+        )
     with open_run(request, progress) as opened:
         arrays = read_arrays(files, opened.preprocessing, progress)
         check_fixed(arrays, opened.requests)
@@ -134,16 +161,19 @@ def run_anywhere(
         )
 
 
-def split_inputs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
+def split_inputs(
+    words: Sequence[str], *, may_be_none: bool = False
+) -> tuple[list[str], list[Path]]:
     """The words that give an input's shape (``NAME:1x3x224x224``), and the files.
 
-    A file that is really called so stays a file. Raises UsageError where no file is given.
+    A file that is really called so stays a file. Raises UsageError where no file is given, unless
+    there ``may_be_none``.
     """
     shapes = [word for word in words if is_input_request(word) and not Path(word).exists()]
     files = [Path(word) for word in words if word not in shapes]
-    if not files:
+    if not files and not may_be_none:
         raise UsageError(
-            "Only shapes were given, nothing to run on.",
+            f"{'Only shapes were' if shapes else 'No input was'} given, nothing to run on.",
             remedy="Add --input FILE.npz or an image.",
         )
     return shapes, files

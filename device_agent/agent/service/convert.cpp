@@ -166,4 +166,13 @@ std::vector<Tensor> from_proto(google::protobuf::RepeatedPtrField<pb::Tensor>&& 
   return result;
 }
 
+std::vector<FeedBack> from_proto(const google::protobuf::RepeatedPtrField<pb::FeedBack>& feeds) {
+  std::vector<FeedBack> result;
+  result.reserve(static_cast<std::size_t>(feeds.size()));
+  for (const pb::FeedBack& feed : feeds) {
+    result.push_back({feed.output(), feed.input(), feed.grows(), feed.omitted()});
+  }
+  return result;
+}
+
 }  // namespace dx

@@ -26,5 +26,6 @@ void to_proto(Outputs&& outputs, pb::InferReply& message);
 Result<RunOptions> from_proto(const pb::RunOptions& options);
 // Takes the tensors' bytes along without copying them.
 std::vector<Tensor> from_proto(google::protobuf::RepeatedPtrField<pb::Tensor>&& tensors);
+std::vector<FeedBack> from_proto(const google::protobuf::RepeatedPtrField<pb::FeedBack>& feeds);
 
 }  // namespace dx

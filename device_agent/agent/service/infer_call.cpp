@@ -164,6 +164,7 @@ WorkerOutcome InferCall::send(pb::InferRequest request) {
   Run run;
   run.sequence = request.sequence();
   run.inputs = from_proto(std::move(*request.mutable_inputs()));
+  run.feed_back = from_proto(request.feed_back());
   const auto frame = encode(run);
   if (!frame) return WorkerFailure{frame.failure(), 0, ""};
   {

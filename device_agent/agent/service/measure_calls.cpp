@@ -81,6 +81,7 @@ grpc::Status bench_model(grpc::ServerContext& context, SessionState& state,
   bench.iterations = request.iterations();
   bench.seconds = request.seconds();
   bench.pause_ns = request.pause_ns();
+  bench.feed_back = from_proto(request.feed_back());
   const auto frame = encode(bench);
   if (!frame) return to_status(frame.failure());
 

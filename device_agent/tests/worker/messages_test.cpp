@@ -24,7 +24,8 @@ auto all_messages() {
   options.named = {{"fp16_arithmetic", "off"}, {"winograd_convolution", "on"}};
   Load load{
       {{"param", "/a"}, {"library", "/b/c.so", "c.so"}}, options, {"out0", "out1"}, "/p", true};
-  Bench bench{{tensor(), tensor()}, 5, 6, 7.5, 8};
+  const std::vector<FeedBack> feeds = {{"stateN", "state", true, true}, {"cacheN", "cache"}};
+  Bench bench{{tensor(), tensor()}, 5, 6, 7.5, 8, feeds};
   Profile profile{{tensor()}, 1, 2};
   const std::vector<std::int64_t> dims = {3, -1};
   Loaded loaded{9, {{"in0", "int64", dims}}, {{"out0", "float32", {}}}, 2, "1.27.0"};
@@ -34,7 +35,7 @@ auto all_messages() {
               {{"threads", "number", "", 0, 8, "2", "How many."}, {"mode", "choice", "a|b"}},
               true};
   LayerTimes layer{1, "conv", "Convolution", {8, 4, 4}, 16, 8, "bf16", {10, 11}};
-  return std::make_tuple(load, Run{1, {tensor()}}, bench, profile, Cancel{}, Quit{}, hello,
+  return std::make_tuple(load, Run{1, {tensor()}, feeds}, bench, profile, Cancel{}, Quit{}, hello,
                          PhaseChange{Phase::kRun}, loaded, Outputs{2, {tensor()}, 3, 4},
                          Samples{{1, 2, 3}}, BenchDone{5, {{"fp32", 3}}, 6, 7, std::nullopt},
                          Progress{0.5, "half"}, layer, ProfileDone{{1, 2}},
@@ -110,6 +111,10 @@ TEST_CASE("fields keep their values and their absence") {
   CHECK(bench.value().seconds == 7.5);
   CHECK(bench.value().inputs[1].batched);
   CHECK(bench.value().inputs[1].dims == std::vector<std::int64_t>{4, 1, 2});
+  REQUIRE(bench.value().feed_back.size() == 2);
+  CHECK(bench.value().feed_back[0].input == "state");
+  CHECK(bench.value().feed_back[0].omitted);
+  CHECK_FALSE(bench.value().feed_back[1].grows);
 }
 
 TEST_CASE("a message of another kind is refused") {
@@ -135,7 +140,7 @@ TEST_CASE("values outside of an enumeration, a boolean or a list are refused") {
   CHECK_FALSE(decode<Samples>({105, "\xff\xff\xff\xff"}));
   Run run{1, {tensor()}};
   Frame frame = frame_of(run);
-  frame.body.back() = 2;  // `batched` is the last field
+  frame.body[frame.body.size() - 5] = 2;  // `batched`, before the count of what is fed back
   CHECK_FALSE(decode<Run>(frame));
 }
 

@@ -56,6 +56,18 @@ Load load_affine(const TemporaryFolder& folder, const RunOptions& options) {
   return load_onnx(folder, net.model(), options);
 }
 
+Load load_recurrent(const TemporaryFolder& folder, const RunOptions& options) {
+  OnnxWriter net;
+  const OnnxType type = OnnxType::kFloat;
+  net.input("in0", type, {3});
+  net.input("state", type, {3});
+  net.output("out0", type, {3});
+  net.constant("two", type, {1}, plain_floats({2}));
+  net.node("Div", "half", {"state", "two"}, {"h"});
+  net.node("Add", "sum", {"in0", "h"}, {"out0"});
+  return load_onnx(folder, net.model(), options);
+}
+
 Load load_small_net(const TemporaryFolder& folder, const RunOptions& options) {
   return load_onnx(folder, small_net_onnx(), options);
 }

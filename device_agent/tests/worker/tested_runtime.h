@@ -18,6 +18,9 @@ std::unique_ptr<Runtime> tested_runtime();
 // in0 [3] -> out0 [2] = {{1, 2, 3}, {4, 5, 6}} in0 + {10, 20}
 Load load_affine(const TemporaryFolder& folder, const RunOptions& options = {});
 
+// in0 [3], state [3] -> out0 [3] = in0 + state / 2
+Load load_recurrent(const TemporaryFolder& folder, const RunOptions& options = {});
+
 // in0 [8, 6, 6] -> convolution to 16 channels -> ReLU beside a depthwise convolution -> joined
 //   -> global average -> a matrix to 10 -> out0; seeded weights
 Load load_small_net(const TemporaryFolder& folder, const RunOptions& options = {});

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/processors.h"
+#include "workers/core/steps.h"
 
 namespace dx {
 namespace {
@@ -85,7 +86,40 @@ Status check(const Bench& request) {
   return {};
 }
 
-Status warm_up(Model& model, std::uint32_t runs, Reporter& reporter) {
+// The runs of one bench, each of them a step where outputs are fed back.
+class BenchRuns {
+ public:
+  BenchRuns(Model& model, const Bench& request) : model_(model), request_(request) {}
+
+  Result<std::int64_t> run() {
+    if (has_run_ && !request_.feed_back.empty()) {
+      if (Status status = step(); !status) return status.failure();
+    }
+    has_run_ = true;
+    return model_.run();
+  }
+
+ private:
+  Status step() {
+    if (!has_begun_) {
+      if (Status status = steps_.begin(request_.inputs, request_.feed_back); !status) return status;
+      has_begun_ = true;
+    }
+    Result<std::vector<Tensor>> outputs = model_.outputs();
+    if (!outputs) return outputs.failure();
+    if (Status status = steps_.end(outputs.value(), request_.feed_back); !status) return status;
+    return model_.set_inputs(steps_.inputs());
+  }
+
+  Model& model_;
+  const Bench& request_;
+  Steps steps_;
+  bool has_run_ = false;
+  bool has_begun_ = false;
+};
+
+template <class Runs>
+Status warm_up(Runs& model, std::uint32_t runs, Reporter& reporter) {
   for (std::uint32_t i = 0; i < runs; ++i) {
     if (Result<std::int64_t> ns = model.run(); !ns) return ns.failure();
     if (Status status = reporter.step(); !status) return status;
@@ -93,7 +127,7 @@ Status warm_up(Model& model, std::uint32_t runs, Reporter& reporter) {
   return {};
 }
 
-Result<std::uint64_t> timed_runs(Model& model, const Bench& request, Reporter& reporter) {
+Result<std::uint64_t> timed_runs(BenchRuns& model, const Bench& request, Reporter& reporter) {
   const Clock::time_point start = Clock::now();
   const std::chrono::duration<double> limit(request.seconds);
   std::uint64_t runs = 0;
@@ -204,16 +238,17 @@ Result<BenchDone> bench(Model& model, const Bench& request, MeasureListener& lis
   if (Status status = check(request); !status) return status.failure();
   Reporter reporter(listener);
   BenchDone done;
+  BenchRuns steps(model, request);
 
   if (Status status = reporter.enter(Phase::kFirstRun); !status) return status.failure();
-  Result<std::int64_t> first = model.run();
+  Result<std::int64_t> first = steps.run();
   if (!first) return first.failure();
   done.first_run_ns = first.value();
 
   if (Status status = reporter.enter(Phase::kRun); !status) return status.failure();
-  if (Status status = warm_up(model, request.warmup, reporter); !status) return status.failure();
+  if (Status status = warm_up(steps, request.warmup, reporter); !status) return status.failure();
   const Waits before;
-  Result<std::uint64_t> runs = timed_runs(model, request, reporter);
+  Result<std::uint64_t> runs = timed_runs(steps, request, reporter);
   if (!runs) return runs.failure();
   const Waits after;
   done.runs = runs.value();

@@ -25,7 +25,8 @@ class MeasureListener {
 
 // Times one run of the inputs already set apart, warms up, then times `iterations` runs or runs
 // for `seconds` (of the two the one that is not 0), and at last reads the precision of each layer
-// in a run of its own. Ignores request.inputs.
+// in a run of its own. With request.feed_back each run but the first is a step: it takes what the
+// one before it gave, and nothing of that is timed. REQUIRES: request.inputs are the model's.
 Result<BenchDone> bench(Model& model, const Bench& request, MeasureListener& listener);
 
 struct ProfileResult {

@@ -17,6 +17,7 @@
 #include "workers/core/inbox.h"
 #include "workers/core/measure.h"
 #include "workers/core/options.h"
+#include "workers/core/steps.h"
 
 namespace dx {
 namespace {
@@ -81,8 +82,8 @@ class Session {
     send(FailureReply{failure.code, failure.message, phase_, sequence});
   }
 
-  // What comes before every run: nothing of it is timed.
-  Status prepare(const std::vector<Tensor>& inputs) {
+  // What comes before every run: nothing of it is timed. Of a step, `inputs` are those that change.
+  Status prepare(const std::vector<Tensor>& inputs, const std::vector<FeedBack>& feeds = {}) {
     if (!model_) return Failure{FailureCode::kUnknownModel, "no model is loaded: load one", {}};
     const Phase phase = has_run_ ? Phase::kRun : Phase::kFirstRun;
     if (phase_ != phase) enter(phase);
@@ -90,10 +91,16 @@ class Session {
     for (const Tensor& tensor : inputs) {
       if (Status status = check_tensor(tensor); !status) return status;
     }
-    return model_->set_inputs(inputs);
+    if (feeds.empty()) {
+      steps_.forget();
+      return model_->set_inputs(inputs);
+    }
+    if (Status status = steps_.begin(inputs, feeds); !status) return status;
+    return model_->set_inputs(steps_.inputs());
   }
 
   Result<std::string> run(const Run& request);
+  Result<std::string> run_once(const Run& request);
 
   Runtime& runtime_;
   const int socket_;
@@ -102,6 +109,7 @@ class Session {
   Phase phase_ = Phase::kSpawn;
   bool has_run_ = false;
   std::unique_ptr<Model> model_;
+  Steps steps_;
 };
 
 class SessionListener : public MeasureListener {
@@ -150,8 +158,15 @@ void Session::on(const Load& request) {
 }
 
 Result<std::string> Session::run(const Run& request) {
+  Result<std::string> frame = run_once(request);
+  // The step after one that failed has nothing to go on from.
+  if (!frame) steps_.forget();
+  return frame;
+}
+
+Result<std::string> Session::run_once(const Run& request) {
   const Clock::time_point start = Clock::now();
-  if (Status status = prepare(request.inputs); !status) return status.failure();
+  if (Status status = prepare(request.inputs, request.feed_back); !status) return status.failure();
   Outputs reply;
   reply.sequence = request.sequence;
   Result<std::int64_t> ns = model_->run();
@@ -161,6 +176,9 @@ Result<std::string> Session::run(const Run& request) {
   Result<std::vector<Tensor>> outputs = model_->outputs();
   if (!outputs) return outputs.failure();
   reply.outputs = std::move(outputs).value();
+  if (Status status = steps_.end(reply.outputs, request.feed_back); !status) {
+    return status.failure();
+  }
   Result<std::string> frame = encode(reply);
   if (frame) set_worker_ns(frame.value(), nanoseconds_since(start));
   return frame;

@@ -86,7 +86,7 @@ class Session:
             request, metadata=metadata or self.metadata, timeout=PATIENCE_SECONDS
         )
 
-    def shake(self, version=None, protocol=2):
+    def shake(self, version=None, protocol=3):
         version = version or self.binaries.version
         request = pb.HandshakeRequest(host_version=version, protocol_version=protocol)
         return self.call("Handshake", request)

@@ -100,6 +100,57 @@ def test_lock_step_works_too(session):
     assert list(calls.replies) == []
 
 
+def steps(session, model, *, first, feeds, count=4):
+    """A stream whose first step alone names its inputs."""
+    requests = (
+        pb.InferRequest(model_id=model, sequence=i, inputs=first if i == 0 else [], feed_back=feeds)
+        for i in range(count)
+    )
+    return list(session.call("Infer", requests))
+
+
+def test_steps_name_their_inputs_once_and_what_is_fed_back_stays(session):
+    model = session.load()
+    inputs = [tensor(b"abcdefgh", "a"), tensor(DATA, "b")]
+    # The worker gives every input back as the output of its name.
+    swapped = [pb.FeedBack(output="a", input="b"), pb.FeedBack(output="b", input="a")]
+    replies = steps(session, model, first=inputs, feeds=swapped)
+    found = [{each.name: each.data for each in reply.outputs} for reply in replies]
+    straight = {"a": b"abcdefgh", "b": DATA}
+    crossed = {"a": DATA, "b": b"abcdefgh"}
+    assert found == [straight, crossed, straight, crossed]
+    omitted = [pb.FeedBack(output="a", input="b", omitted=True)]
+    for reply in steps(session, model, first=inputs, feeds=omitted):
+        assert [each.name for each in reply.outputs] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("feed", "said"),
+    [
+        (pb.FeedBack(output="c", input="a"), "expected the output 'c', which is fed back, got a"),
+        (pb.FeedBack(output="a", input="c"), "expected the input 'c', which is fed back"),
+        (pb.FeedBack(output="b", input="a"), "'b' (float32 [1]) does not fit the input 'a'"),
+        (pb.FeedBack(output="\n" * 300, input="a"), "expected the output '????"),
+    ],
+    ids=["output", "input", "size", "nonsense"],
+)
+def test_what_cannot_be_fed_back_ends_the_stream_and_not_the_model(session, feed, said):
+    model = session.load()
+    first = [tensor(DATA, "a"), tensor(b"1234", "b")]
+    failure = refused(
+        session,
+        pb.FAILURE_INVALID_REQUEST,
+        lambda: steps(session, model, first=first, feeds=[feed]),
+    )
+    assert said in failure.message
+    assert len(session.infer(model, 2)) == 2
+    request = pb.BenchRequest(model_id=model, inputs=first, iterations=2, feed_back=[feed])
+    failure = refused(
+        session, pb.FAILURE_INVALID_REQUEST, lambda: list(session.call("Bench", request))
+    )
+    assert said in failure.message
+
+
 def test_a_bench_streams_its_phases_samples_and_summary(session):
     model = session.load("run sleep 1\n")
     events = session.bench(model, warmup=2, iterations=300)

@@ -20,7 +20,7 @@ from deployx_edge.transport.output import LineReader
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import PushFile, file_sha256, push
 from deployx_edge.transport.tree import hash_files, list_tree, read_files
-from deployx_edge.workflows.boards import lease, session
+from deployx_edge.workflows.boards import agent_start, lease
 from tests.integration.transport.links import LinkCase
 
 MOST_BYTES = 64 << 20
@@ -81,10 +81,10 @@ def test_a_gigabyte_of_standard_error() -> None:
 
 
 def ready(board: Transport) -> None:
-    asked = session._Asked(
+    asked = agent_start.AskedBoard(
         device=Device(name="d", uri=board.uri), purpose="", wait=True, progress=lambda event: None
     )
-    session._start(board, "dx-agent", asked)
+    agent_start._start(board, "dx-agent", asked)
 
 
 def push_one(board: Transport) -> None:

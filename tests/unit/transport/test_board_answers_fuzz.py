@@ -29,7 +29,7 @@ from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import PushFile, push
 from deployx_edge.transport.shell_script import ReportedErrors
 from deployx_edge.transport.tree import hash_files, list_tree, read_files
-from deployx_edge.workflows.boards import board_doctor, lease, preflight, session
+from deployx_edge.workflows.boards import agent_start, board_doctor, lease, preflight
 from deployx_edge.workflows.build import sysroot
 from deployx_edge.workflows.measure import other_load
 
@@ -111,10 +111,10 @@ def _read_files(board: Transport) -> None:
 
 
 def _ready(board: Any) -> None:
-    asked = session._Asked(
+    asked = agent_start.AskedBoard(
         device=Device(name="d", uri=board.uri), purpose="", wait=True, progress=lambda event: None
     )
-    session._started(board, "token", asked)
+    agent_start._started(board, "token", asked)
 
 
 def _errors(board: Any) -> None:
