@@ -80,13 +80,16 @@ def runs_of(result: BenchResult) -> RepeatedRuns:
     return _runs(_result_document(result))
 
 
-def profile_document(result: ProfileResult) -> dict[str, Any]:
-    """The JSON form of a profile."""
-    return {
+def profile_document(result: ProfileResult, *others: ProfileResult) -> dict[str, Any]:
+    """The JSON form of a profile; ``against`` are the ``others`` that it is shown beside."""
+    document = {
         "schema_version": SCHEMA_VERSION,
         "kind": "profile",
         "result": _with_options(asdict(result)),
     }
+    if others:
+        document["against"] = [_with_options(asdict(other)) for other in others]
+    return document
 
 
 def write_document(document: dict[str, Any], path: Path) -> None:

@@ -276,7 +276,9 @@ class BenchResult:
 class LayerProfile:
     """Times of one layer, one per iteration; ``dims`` of its first output, slowest first.
 
-    Of its elements, None is what the runtime does not tell.
+    Of its elements, None is what the runtime does not tell. ``macs`` are its multiply-accumulates
+    in one run, ``node`` the source's node that it is or is mostly made of; None where that is not
+    known.
     """
 
     index: int
@@ -287,6 +289,8 @@ class LayerProfile:
     packing: int | None
     precision: str | None
     samples_ns: tuple[int, ...]
+    macs: int | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

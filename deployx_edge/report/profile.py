@@ -1,43 +1,211 @@
-"""A profile as a table: which layers the time goes to."""
+"""A profile as a table: which layers or types the time goes to, alone or beside another."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import LayerProfile, ProfileResult
 from deployx_edge.report.bench import EMULATED
 from deployx_edge.units import NOT_TOLD, duration
 
+VIEWS = ("layer", "type")
+_BAR_WIDTH = 20
+_UNKNOWN = "unknown"
+_UNMATCHED = "unmatched"
 
-def profile_report(result: ProfileResult) -> RenderableType:
-    """Layers in the order in which they run, with their share of the sum."""
-    times = [median(layer.samples_ns) for layer in result.profile.layers]
-    total = sum(times)
-    table = Table(title=f"Layers of {result.model.name} on {result.device.name} (medians)")
-    for heading in ("#", "layer", "type", "output", "precision"):
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileRow:
+    """A layer, or all layers of a type: median time in nanoseconds, its share of the sum, and its
+    multiply-accumulates, None where they are not known."""
+
+    name: str
+    type: str
+    layers: int
+    ns: float
+    share: float
+    macs: int | None
+    layer: LayerProfile | None = None
+
+    @property
+    def match(self) -> str:
+        """What tells the same row of another runtime."""
+        return self.layer.node or self.name if self.layer and self.name != self.type else self.name
+
+    @property
+    def rate(self) -> float | None:
+        """Giga multiply-accumulates a second; None where that is not known, or nothing to tell."""
+        return self.macs / self.ns if self.macs and self.ns else None
+
+
+def check_view(by: str | None) -> None:
+    """UsageError for a view that there is not."""
+    if by not in (None, *VIEWS):
+        raise UsageError(f"--by {by} is not known.", remedy=f"Known: {', '.join(VIEWS)}.")
+
+
+def profile_report(
+    result: ProfileResult, by: str | None = None, top: int | None = None
+) -> RenderableType:
+    """Layers in the order in which they run; ``by`` layer or type, what takes longest first.
+
+    ``top`` rows at most.
+    """
+    rows = profile_rows(result, by)
+    shown = rows if top is None else rows[:top]
+    what = "Types of layers" if by == "type" else "Layers"
+    table = Table(title=f"{what} of {result.model.name} on {result.device.name} (medians)")
+    _add_columns(table, by)
+    for row in shown:
+        table.add_row(*_cells(row, by))
+    lines = [Text(_left_out(rows[len(shown) :]))] if len(shown) < len(rows) else []
+    lines.append(Text(_sum(result)))
+    return Group(table, *lines, *_emulated([result]))
+
+
+def profiles_report(
+    results: Sequence[ProfileResult], by: str | None = None, top: int | None = None
+) -> RenderableType:
+    """Two or more profiles side by side, what takes longest in the first of them first.
+
+    Layers match by the node of the source that they are, types by name. What a runtime made of
+    several nodes and calls as it likes has no counterpart, and is shown as unmatched.
+    """
+    sides = [_by_match(profile_rows(each, by or "layer")) for each in results]
+    names = dict.fromkeys(name for side in sides for name in side)
+    kept = list(names)[:top]
+    table = Table(title=f"{' and '.join(_titles(results))} side by side (medians)")
+    table.add_column("type" if by == "type" else "layer", overflow="fold")
+    for title in _titles(results):
+        table.add_column(title, justify="right")
+        table.add_column("share")
+        table.add_column("GMAC/s", justify="right")
+    if len(results) == 2:
+        table.add_column("second / first", justify="right")
+    for name in kept:
+        rows = [side.get(name) for side in sides]
+        table.add_row(name, *(cell for row in rows for cell in _side_cells(row)), *_ratio(rows))
+    lines = [Text(f"{t}: {_sum(each)}") for t, each in zip(_titles(results), results, strict=True)]
+    if len(kept) < len(names):
+        lines.insert(0, Text(f"{len(names) - len(kept)} more rows"))
+    matched = sum(all(name in side for side in sides) for name in names)
+    lines.append(Text(f"{matched} of {len(names)} rows are in all of them"))
+    return Group(table, *lines, *_emulated(results))
+
+
+def profile_rows(result: ProfileResult, by: str | None = None) -> list[ProfileRow]:
+    """The rows of a profile: of ``by`` None one a layer in their order, else the longest first."""
+    layers = result.profile.layers
+    total = sum(median(layer.samples_ns) for layer in layers)
+    rows = [_row([layer], layer.name, total) for layer in layers]
+    if by == "type":
+        types = dict.fromkeys(layer.type for layer in layers)
+        rows = [_row([x for x in layers if x.type == kind], kind, total) for kind in types]
+    return sorted(rows, key=lambda row: -row.ns) if by else rows
+
+
+def _by_match(rows: Sequence[ProfileRow]) -> dict[str, ProfileRow]:
+    """By what tells the same row of another runtime; of several with the same, each by a number."""
+    found: dict[str, ProfileRow] = {}
+    for row in rows:
+        name, count = row.match, 1
+        while name in found:
+            count += 1
+            name = f"{row.match} ({count})"
+        found[name] = row
+    return found
+
+
+def _row(layers: Sequence[LayerProfile], name: str, total: float) -> ProfileRow:
+    ns = sum(median(layer.samples_ns) for layer in layers)
+    counts = [layer.macs for layer in layers]
+    return ProfileRow(
+        name=name,
+        type=layers[0].type,
+        layers=len(layers),
+        ns=ns,
+        share=ns / total if total else 0.0,
+        macs=None if None in counts else sum(count or 0 for count in counts),
+        layer=layers[0] if len(layers) == 1 else None,
+    )
+
+
+def _add_columns(table: Table, by: str | None) -> None:
+    words = ("type", "layers") if by == "type" else ("#", "layer", "type", "output", "precision")
+    for heading in words:
         table.add_column(heading)
-    for heading in ("time", "share"):
+    table.add_column("time", justify="right")
+    table.add_column("share")
+    for heading in ("MACs", "GMAC/s"):
         table.add_column(heading, justify="right")
-    for layer, time in zip(result.profile.layers, times, strict=True):
-        share = time / total if total else 0.0
-        table.add_row(
-            str(layer.index),
-            layer.name,
-            layer.type,
-            "x".join(map(str, layer.dims)),
-            _elements(layer),
-            duration(time),
-            f"{share:6.1%} {'█' * round(20 * share)}",
-        )
-    whole = median(result.profile.whole_ns)
-    lines = [Text(_sum(total, whole) if times else _untold(whole))]
-    if result.device.board.emulated:
-        lines.append(Text(EMULATED, style="yellow"))
-    return Group(table, *lines)
+
+
+def _cells(row: ProfileRow, by: str | None) -> list[str]:
+    work = [duration(row.ns), _bar(row.share), _macs(row), _rate(row)]
+    if by == "type":
+        return [row.type, str(row.layers), *work]
+    layer = row.layer
+    assert layer is not None  # a row of a layer has it
+    dims = "x".join(map(str, layer.dims))
+    return [str(layer.index), layer.name, layer.type, dims, _elements(layer), *work]
+
+
+def _side_cells(row: ProfileRow | None) -> list[str]:
+    if row is None:
+        return [_UNMATCHED, "", ""]
+    return [duration(row.ns), _bar(row.share), _rate(row)]
+
+
+def _ratio(rows: Sequence[ProfileRow | None]) -> list[str]:
+    if len(rows) != 2:
+        return []
+    first, second = rows
+    both = first is not None and second is not None and first.ns > 0
+    return [f"{second.ns / first.ns:.2f}" if both and first and second else "–"]
+
+
+def _bar(share: float) -> str:
+    return f"{share:6.1%} {'█' * round(_BAR_WIDTH * share)}"
+
+
+def _macs(row: ProfileRow) -> str:
+    if row.macs is None:
+        return _UNKNOWN
+    return f"{row.macs:,}" if row.macs else "–"
+
+
+def _rate(row: ProfileRow) -> str:
+    if row.macs is None:
+        return _UNKNOWN
+    return "–" if row.rate is None else f"{row.rate:.3g}"
+
+
+def _titles(results: Sequence[ProfileResult]) -> list[str]:
+    """What tells the profiles apart: the runtime, else the model, else their numbers."""
+    runtimes = [each.model.runtime for each in results]
+    names = [each.model.name for each in results]
+    if len(set(runtimes)) == len(runtimes):
+        return runtimes
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} {index}" for index, name in enumerate(names, 1)]
+
+
+def _left_out(rows: Sequence[ProfileRow]) -> str:
+    share = sum(row.share for row in rows)
+    return f"{len(rows)} more rows, {share:.1%} of the time"
+
+
+def _emulated(results: Iterable[ProfileResult]) -> list[Text]:
+    emulated = any(result.device.board.emulated for result in results)
+    return [Text(EMULATED, style="yellow")] if emulated else []
 
 
 def _elements(layer: LayerProfile) -> str:
@@ -48,12 +216,12 @@ def _elements(layer: LayerProfile) -> str:
     return f"{layer.precision or NOT_TOLD} ({layer.element_bits} bits{packing})"
 
 
-def _sum(layers: float, whole: float) -> str:
+def _sum(result: ProfileResult) -> str:
+    whole = median(result.profile.whole_ns)
+    if not result.profile.layers:
+        return f"layers {NOT_TOLD} by the runtime, undivided run {duration(whole)}"
+    layers = sum(median(layer.samples_ns) for layer in result.profile.layers)
     return (
         f"sum of the layers {duration(layers)}, undivided run {duration(whole)} "
         f"(ratio {layers / whole:.3f})"
     )
-
-
-def _untold(whole: float) -> str:
-    return f"layers {NOT_TOLD} by the runtime, undivided run {duration(whole)}"

@@ -16,6 +16,7 @@ from deployx_edge.runtime import find_runtime
 if TYPE_CHECKING:
     from deployx_edge.runtimes.converter import ConvertedModel, Converter
     from deployx_edge.runtimes.inspected import Inspected
+    from deployx_edge.runtimes.macs import LayerWork
     from deployx_edge.runtimes.quantizer import Quantizer
     from deployx_edge.runtimes.runner import Runner
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
@@ -42,6 +43,13 @@ class Runtime(Protocol):
 
     def inspect(self, source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
         """How each operator of a model will go; nothing is written and nothing refused."""
+        ...
+
+    def layer_works(
+        self, model: ConvertedModel, outputs: Mapping[str, tuple[int, ...]]
+    ) -> Mapping[str, LayerWork]:
+        """What layers of a profile are and multiply, as far as it is known; ``outputs`` are the
+        dims of each layer's first output as it ran."""
         ...
 
     def files_of(self, model: Path) -> tuple[Path, ...]:

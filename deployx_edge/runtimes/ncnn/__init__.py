@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deployx_edge.runtimes.converter import ConvertedModel, Converter
     from deployx_edge.runtimes.inspected import Inspected
+    from deployx_edge.runtimes.macs import LayerWork
     from deployx_edge.runtimes.quantizer import Quantizer
     from deployx_edge.runtimes.runner import Runner
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
@@ -48,6 +49,15 @@ def inspect(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
     from deployx_edge.runtimes.ncnn.inspection import inspect_for_ncnn
 
     return inspect_for_ncnn(source, outputs)
+
+
+def layer_works(
+    model: ConvertedModel, outputs: Mapping[str, tuple[int, ...]]
+) -> Mapping[str, LayerWork]:
+    """See ``Runtime``."""
+    from deployx_edge.runtimes.ncnn.macs import ncnn_layer_works
+
+    return ncnn_layer_works(model, outputs)
 
 
 def files_of(model: Path) -> tuple[Path, ...]:

@@ -11,6 +11,7 @@ from deployx_edge.errors import UsageError
 if TYPE_CHECKING:
     from deployx_edge.runtimes.converter import ConvertedModel, Converter
     from deployx_edge.runtimes.inspected import Inspected
+    from deployx_edge.runtimes.macs import LayerWork
     from deployx_edge.runtimes.quantizer import Quantizer
     from deployx_edge.runtimes.runner import Runner
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
@@ -55,6 +56,15 @@ def inspect(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
     except ModelError as error:
         return Inspected(whole=error.message)
     return Inspected(whole="")
+
+
+def layer_works(
+    model: ConvertedModel, outputs: Mapping[str, tuple[int, ...]]
+) -> Mapping[str, LayerWork]:
+    """See ``Runtime``."""
+    from deployx_edge.runtimes.onnxruntime.layer_names import onnxruntime_layer_works
+
+    return onnxruntime_layer_works(model, outputs)
 
 
 def files_of(model: Path) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from deployx_edge.bundle import Bundle
@@ -20,15 +20,18 @@ from deployx_edge.errors import (
 from deployx_edge.measurement.values import (
     BenchPlan,
     BenchResult,
+    LayerProfile,
     ProfileResult,
     PushCost,
     RunOptions,
     WorkerLimits,
 )
 from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.runtimes import load_runtime
 from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch, watched
 from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.measure.loading import (
     identity_of,
     load_model,
@@ -177,9 +180,21 @@ def profile(
         device=session.identity,
         options=chosen,
         load=load,
-        profile=samples,
+        profile=replace(samples, layers=_with_works(bundle, samples.layers)),
         measured_at=_now(),
         not_finite=broken,
+    )
+
+
+def _with_works(bundle: Bundle, layers: Sequence[LayerProfile]) -> tuple[LayerProfile, ...]:
+    """The layers with what they are in the source, and how much they multiply."""
+    outputs = {layer.name: layer.dims for layer in layers}
+    works = load_runtime(bundle.runtime).layer_works(read_converted(bundle), outputs)
+    return tuple(
+        replace(layer, macs=works[layer.name].macs, node=works[layer.name].node)
+        if layer.name in works
+        else layer
+        for layer in layers
     )
 
 
