@@ -9,11 +9,16 @@ if TYPE_CHECKING:
     import onnx
 
 
+# ONNX's own operators that hold graphs; looking into the attributes of all others takes as long as
+# the rest of a walk through a model.
+_HOLDERS = ("If", "Loop", "Scan", "SequenceMap")
+
+
 def graphs_in(node: onnx.NodeProto) -> list[onnx.GraphProto]:
     """The graphs that a node holds, of an If its branches."""
-    attributes = list(node.attribute)
-    if not attributes:
+    if not node.domain and node.op_type not in _HOLDERS:
         return []
+    attributes = list(node.attribute)
     single = [entry.g for entry in attributes if entry.HasField("g")]
     return single + [graph for entry in attributes for graph in entry.graphs]
 
