@@ -16,6 +16,7 @@ from deployx_edge.cli.options import (
     FactoryArgumentsOption,
     FeedBackOption,
     JsonOption,
+    LikeOption,
     MemoryLimitOption,
     ModelArgument,
     OptionalDeviceOption,
@@ -63,6 +64,7 @@ def run(
     ] = None,
     preprocess: PreprocessOption = None,
     postprocess: PostprocessOption = None,
+    like: LikeOption = None,
     show_dir: Annotated[
         Path | None,
         typer.Option(
@@ -140,6 +142,7 @@ def run(
         torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
         preprocess=tuple(preprocess or ()),
         postprocess=tuple(postprocess or ()),
+        like=like,
         wait=wait,
         verify=verify,
     )

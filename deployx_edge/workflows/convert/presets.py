@@ -15,7 +15,7 @@ from deployx_edge.processing.presets import (
     propose_preprocess,
     usual_size,
 )
-from deployx_edge.processing.steps import plain_text
+from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing, plain_text
 from deployx_edge.progress import Progress, Stage
 
 if TYPE_CHECKING:
@@ -74,6 +74,25 @@ def characters(metadata: Mapping[str, str]) -> tuple[str, ...]:
     """The characters that the file's metadata names, in order; none where it does not."""
     text = metadata.get(CHARACTERS_KEY, "")
     return tuple(text.removesuffix("\n").split("\n")) if text else ()
+
+
+def image_steps(
+    like: str, inputs: Sequence[NamedShape], progress: Progress
+) -> tuple[PreProcessing, ...]:
+    """What the preset says of a bundle's images, shown; raises as ``image_text``."""
+    steps = (parse_preprocessing(image_text(like, inputs, {}), inputs),)
+    show_steps(like, steps, progress)
+    return steps
+
+
+def output_steps(
+    like: str, inputs: Sequence[NamedShape], outputs: Sequence[NamedShape], progress: Progress
+) -> tuple[PostProcessing, ...]:
+    """What the preset says of a bundle's outputs, shown; raises as ``output_text``."""
+    text = output_text(like, inputs, outputs, {}, {})
+    steps = (parse_postprocessing(text, outputs),)
+    show_steps(like, steps, progress)
+    return steps
 
 
 def show_steps(

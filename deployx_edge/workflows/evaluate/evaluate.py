@@ -32,11 +32,17 @@ from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.convert.finiteness import samples_sentence
-from deployx_edge.workflows.convert.presets import image_text, output_text, show_steps
+from deployx_edge.workflows.convert.presets import image_steps, output_steps
 from deployx_edge.workflows.evaluate.files import (
     OutputSaver,
     check_format,
     write_predictions,
+)
+from deployx_edge.workflows.evaluate.meanings import (
+    chosen_step,
+    meaning_of,
+    measured_labels,
+    task_of,
 )
 from deployx_edge.workflows.evaluate.page import PAGE, write_page
 from deployx_edge.workflows.evaluate.places import Places, run_places
@@ -46,8 +52,6 @@ from deployx_edge.workflows.evaluate.runners import Work, feed, reference_runner
 from deployx_edge.workflows.staging import check_replaceable, staged_folder
 
 _SAVED = "outputs.json"
-# The kinds of post-processing that metrics know.
-_MEASURED = ("classification", "detection", "segmentation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +187,6 @@ def _case(
         torch=torch,
         preprocess=() if model.is_dir() else preprocess,
         like=None if model.is_dir() else options.like,
-        # A preset is not asked for what is said already.
         postprocess=step_texts(options.postprocess) if options.like and not model.is_dir() else (),
     )
     bundle = make_bundle(model, options=wanted, progress=progress)
@@ -196,15 +199,12 @@ def _like(
     bundle: Bundle, options: EvaluationOptions, like: str, progress: Progress
 ) -> EvaluationOptions:
     """The options with what a preset says of a bundle, where they say nothing themselves."""
-    preprocess, postprocess = options.preprocess, options.postprocess
-    if not preprocess:
-        preprocess = (parse_preprocessing(image_text(like, bundle.inputs, {}), bundle.inputs),)
-        show_steps(like, preprocess, progress)
-    if not postprocess:
-        text = output_text(like, bundle.inputs, bundle.outputs, {}, {})
-        postprocess = (parse_postprocessing(text, bundle.outputs),)
-        show_steps(like, postprocess, progress)
-    return replace(options, preprocess=preprocess, postprocess=postprocess)
+    return replace(
+        options,
+        preprocess=options.preprocess or image_steps(like, bundle.inputs, progress),
+        postprocess=options.postprocess
+        or output_steps(like, bundle.inputs, bundle.outputs, progress),
+    )
 
 
 def check_fits_data(bundle: Bundle, dataset: Path, options: EvaluationOptions) -> None:
@@ -222,24 +222,24 @@ def _case_of(bundle: Bundle, dataset: Path, options: EvaluationOptions) -> _Case
     meanings = bundle.postprocessing
     if postprocess:
         meanings = tuple(parse_postprocessing(text, bundle.outputs) for text in postprocess)
-    step = _step(meanings, options.output)
+    step = chosen_step(meanings, options.output)
     data = open_dataset(
         dataset,
         inputs=bundle.inputs,
         outputs=bundle.outputs,
         preprocessing=preprocessing,
-        labels=step.labels if step is not None and step.kind in _MEASURED else (),
+        labels=measured_labels(step),
         limit=options.limit,
         per_class=options.per_class,
         seed=options.seed,
         strict=options.strict,
-        task=_task(step),
+        task=task_of(step),
         images=options.images,
     )
     case = _Case(
         bundle=bundle,
         data=data,
-        meaning=_meaning(bundle, data, step, options.output),
+        meaning=meaning_of(bundle, data, step, options.output),
         preprocessing=preprocessing,
         options=options,
     )
@@ -247,30 +247,6 @@ def _case_of(bundle: Bundle, dataset: Path, options: EvaluationOptions) -> _Case
     if options.predictions is not None:
         check_format(options.format, case.meaning, data)
     return case
-
-
-def _step(meanings: Sequence[PostProcessing], output: str | None) -> PostProcessing | None:
-    named = [step for step in meanings if output in (None, step.output)]
-    return named[0] if named else None
-
-
-def _task(step: PostProcessing | None) -> str:
-    return step.kind if step is not None and step.kind in _MEASURED else "classification"
-
-
-def _meaning(
-    bundle: Bundle, data: Dataset, step: PostProcessing | None, output: str | None
-) -> Meaning:
-    if step is not None and step.kind not in _MEASURED:
-        # Nothing measures what is read; the numbers may still be held against others.
-        return Meaning(task="arrays", step=None, classes=())
-    labels = step.labels if step is not None else ()
-    task = _task(step)
-    if task == "classification" and "labels" not in data.truths:
-        task = "arrays"
-    if step is None and task == "classification" and (output or len(bundle.outputs) == 1):
-        step = PostProcessing(output=output or bundle.outputs[0].name)
-    return Meaning(task=task, step=step, classes=tuple(labels or data.classes))
 
 
 def _class_count(case: _Case) -> int | None:

@@ -24,6 +24,7 @@ from deployx_edge.workflows.convert.conversion import (
 )
 from deployx_edge.workflows.convert.models import open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
+from deployx_edge.workflows.convert.presets import image_steps, open_shapes, output_steps
 from deployx_edge.workflows.convert.samples import join_samples, split_samples
 from deployx_edge.workflows.measure.answers import (
     Arrays,
@@ -58,6 +59,7 @@ def open_run(request: RunRequest, progress: Progress = silent) -> Iterator[Opene
         torch=request.torch,
         preprocess=() if own else request.preprocess,
         postprocess=() if own else request.postprocess,
+        like=None if own else request.like,
     )
     bundle = make_bundle(request.model, options=wanted, progress=progress)
     check_options(bundle.runtime, request.options.named)
@@ -68,7 +70,12 @@ def _opened_bundle(request: RunRequest, bundle: Bundle, progress: Progress) -> O
     broken: list[str] = []
     emulated: list[bool] = []
     specs = {spec.name: spec for spec in bundle.outputs}
-    meanings = said_of_outputs(request, bundle.outputs) or bundle.postprocessing
+    images = said_of_images(request, bundle.inputs)
+    meanings = said_of_outputs(request, bundle.outputs)
+    if request.like and request.model.is_dir():  # else the bundle was made by it
+        images = images or image_steps(request.like, bundle.inputs, progress)
+        meanings = meanings or output_steps(request.like, bundle.inputs, bundle.outputs, progress)
+    meanings = meanings or bundle.postprocessing
 
     def split(arrays: Arrays) -> list[dict[str, numpy.ndarray]]:
         if request.device is None:
@@ -91,7 +98,7 @@ def _opened_bundle(request: RunRequest, bundle: Bundle, progress: Progress) -> O
 
     return OpenedRun(
         inputs=bundle.inputs,
-        preprocessing=said_of_images(request, bundle.inputs) or bundle.preprocessing,
+        preprocessing=images or bundle.preprocessing,
         requests=bundle.input_requests(),
         split=split,
         answers=answers,
@@ -114,8 +121,13 @@ def _opened_source(request: RunRequest, progress: Progress) -> Iterator[OpenedRu
                 "are.",
                 remedy="Name a board: --device local:.",
             )
+        if request.like:
+            shapes = open_shapes(request.like, opened.path, request.shapes, progress)
+            requests = parse_inputs((*request.shapes, *shapes))
         source = read_onnx(opened.path, requests)
-        said = BundleOptions(preprocess=request.preprocess, postprocess=request.postprocess)
+        said = BundleOptions(
+            preprocess=request.preprocess, postprocess=request.postprocess, like=request.like
+        )
 
         def answers(samples: Iterable[Arrays]) -> Iterator[RunAnswer]:
             progress(Stage(text=f"Running {opened.name} in ONNX Runtime"))
@@ -123,14 +135,14 @@ def _opened_source(request: RunRequest, progress: Progress) -> Iterator[OpenedRu
 
         yield OpenedRun(
             inputs=source.inputs,
-            preprocessing=source_preprocessing(source, said),
+            preprocessing=source_preprocessing(source, said, progress),
             requests=requests,
             split=lambda arrays: _split_for_source(source, arrays),
             answers=answers,
             join=lambda _, parts: _concatenated(parts),
             join_inside=_concatenated,
             meanings=lambda outputs: source_postprocessing(
-                source, {name: outputs[name] for name in source.output_names}, said
+                source, {name: outputs[name] for name in source.output_names}, said, progress
             ),
         )
 

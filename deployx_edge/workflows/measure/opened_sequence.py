@@ -15,6 +15,7 @@ from deployx_edge.runtimes import load_runtime
 from deployx_edge.workflows.convert.conversion import (
     read_converted,
 )
+from deployx_edge.workflows.convert.presets import image_steps, output_steps
 from deployx_edge.workflows.convert.samples import join_samples, split_samples
 from deployx_edge.workflows.measure.answers import (
     Arrays,
@@ -49,6 +50,10 @@ def opened_sequence(request: RunRequest, sequence: BundleSequence, progress: Pro
     specs = tuple(inputs.values())
     own = tuple(step for bundle in sequence.bundles for step in bundle.preprocessing)
     said = said_of_outputs(request, tuple(outputs.values()))
+    images = said_of_images(request, specs)
+    if request.like:
+        images = images or image_steps(request.like, specs, progress)
+        said = said or output_steps(request.like, specs, tuple(outputs.values()), progress)
     meanings = said or sequence.bundles[-1].postprocessing
     broken: list[str] = []
     emulated: list[bool] = []
@@ -64,7 +69,7 @@ def opened_sequence(request: RunRequest, sequence: BundleSequence, progress: Pro
 
     return OpenedRun(
         inputs=specs,
-        preprocessing=said_of_images(request, specs) or own,
+        preprocessing=images or own,
         requests={},
         split=split,
         answers=answers,

@@ -30,7 +30,7 @@ class RunRequest:
     """What is to run, and how; see ``run_anywhere``.
 
     ``preprocess`` and ``postprocess`` are texts or YAML files as for ``convert``; where empty,
-    what the bundle or the model's file says.
+    what the preset ``like`` proposes, or what the bundle or the model's file says.
     """
 
     model: Path
@@ -43,6 +43,7 @@ class RunRequest:
     torch: TorchOptions = field(default_factory=TorchOptions)
     preprocess: tuple[str, ...] = ()
     postprocess: tuple[str, ...] = ()
+    like: str | None = None
     wait: bool = True
     verify: bool = False
 

@@ -188,6 +188,53 @@ def test_text_is_read_as_its_own_package_reads_it(tmp_path: Path) -> None:
         assert found.text.replace(" ", "") == text.replace(" ", "")
 
 
+def test_run_finds_what_the_package_finds_and_says_how(tmp_path: Path) -> None:
+    """On a square photo the letterbox is nothing; colours and overlap are changed as it is told."""
+    import nudenet
+
+    photo = data.astronaut()
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    words = ("run", DETECTOR, "-i", tmp_path / "photo.png", "--like", "yolov8", "--json")
+    done = deployx(*words)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if "Like yolov8: --" in line]
+    assert [line.split("Like yolov8: ")[1].split()[0] for line in told] == [
+        "--input", "--preprocess", "--postprocess",
+    ]  # fmt: skip
+    assert json.loads(done.stdout)["samples"][0]["boxes"]
+    swapped = told[1].split("--preprocess ")[1].replace("rgb", "bgr").strip("'")
+    across = told[2].split("--postprocess ")[1].replace("iou=0.7", "iou=0.45,agnostic").strip("'")
+    done = deployx(*words, "--preprocess", swapped, "--postprocess", across, "--show-dir",
+                   tmp_path / "drawn")  # fmt: skip
+    assert "Like yolov8: --p" not in done.stderr, "what is said is not proposed"
+    boxes = json.loads(done.stdout)["samples"][0]["boxes"]
+    wanted = nudenet.NudeDetector().detect(np.ascontiguousarray(photo[:, :, ::-1]))
+    assert [box["label"] for box in boxes] == [right["class"] for right in wanted]
+    for box, right in zip(boxes, wanted, strict=True):
+        left, top, width, height = right["box"]
+        found = [box[key] for key in ("x0", "y0", "x1", "y1")]
+        assert found == pytest.approx([left, top, left + width, top + height], abs=3)
+        assert box["score"] == pytest.approx(right["score"], abs=0.02)
+    assert (tmp_path / "drawn" / "photo.png").is_file()
+
+
+def test_a_preset_wins_over_what_a_bundle_says(tmp_path: Path) -> None:
+    made = make_bundle(DIGITS, tmp_path / "b", BundleOptions(verify=False))
+    assert made.preprocessing[0].mode == "area"
+    image = DIGITS.with_name("digit_5.png")
+    words = ("run", tmp_path / "b", "-i", image, "--like", "classification", "--json")
+    done = deployx(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Like classification: --") == 2
+    assert "mode=area" not in done.stderr
+    best = json.loads(done.stdout)["samples"][0]["classes"][0]
+    assert best["label"] == "5"
+    done = deployx("evaluate", tmp_path / "b", "--dataset", DIGITS.with_name("digits_test.npz"),
+                   "--like", "yolox")  # fmt: skip
+    assert done.returncode == 2
+    assert "not like yolox: the input 'image' is 1x1x8x8" in " ".join(done.stderr.split())
+
+
 def test_a_dictionary_s_characters_are_in_the_bundle(tmp_path: Path) -> None:
     path = OCR / "ch_PP-OCRv4_rec_infer.onnx"
     keys = tmp_path / "keys.txt"
