@@ -18,14 +18,15 @@ class BoxDecoding:
     ``scores`` N and ``classes`` N; suppressed already), "rows" (N x 6: x0, y0, x1, y1, score,
     class; suppressed already) or "centres" (a score a class at each cell of a grid C x H x W, the
     boxes' ``sizes`` and ``offsets`` 2 x H x W, and ``landmarks`` 2K x H x W, as of CenterFace).
-    ``corners`` says what a box's numbers are: ``xyxy`` or ``cxcywh``; in the input's pixels, or
-    in 0 … 1 of its sides where ``relative``. ``activation`` is what the scores still need:
-    ``none``, ``sigmoid`` or ``softmax``. ``background`` says where the class of nothing is among
-    them: ``none``, ``first`` or ``last``. ``best``: a box has the class of its largest score only,
-    else each class whose score is enough. ``points`` is how many key points follow the scores of a
-    box, of ``point_values`` numbers each: x, y in the input's pixels and, where there are three,
-    a score. Boxes below ``score`` are dropped; of two of one class (``agnostic``: of any class)
-    that overlap by more than ``iou`` the lower, none where ``iou`` is 1; at most ``most`` are kept.
+    ``corners`` says what a box's numbers are: ``xyxy``, ``yxyx`` or ``cxcywh``; in the input's
+    pixels, or in 0 … 1 of its sides where ``relative``. ``activation`` is what the scores still
+    need: ``none``, ``sigmoid`` or ``softmax``. ``background`` says where the class of nothing is
+    among them: ``none``, ``first`` or ``last``. ``best``: a box has the class of its largest
+    score only, else each class whose score is enough. ``points`` is how many key points follow
+    the scores of a box, of ``point_values`` numbers each: x, y in the input's pixels and, where
+    there are three, a score. Boxes below ``score`` are dropped; of two of one class
+    (``agnostic``: of any class) that overlap by more than ``iou`` the lower, none where ``iou``
+    is 1; at most ``most`` are kept.
     """
 
     format: str = "pairs"

@@ -308,6 +308,8 @@ def ssd_boxes(offsets: Floats, priors: Floats, variances: tuple[float, ...]) -> 
 def _corners(boxes: Floats, corners: str) -> Floats:
     if corners == "xyxy":
         return boxes
+    if corners == "yxyx":
+        return boxes[:, [1, 0, 3, 2]]
     half = boxes[:, 2:] / 2
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 

@@ -29,6 +29,7 @@ _TABLE: dict[str, tuple[_Says, _Says]] = {
     "segmentation": (pictures.mask_images, pictures.masks),
 }
 PRESETS = tuple(_TABLE)
+_NORMALISING = ("scale", "mean", "std", "pad")
 # The size of an input that the file leaves open: height and width.
 _SIZES = {
     **dict.fromkeys(("yolov8", "yolox", "rtdetr", "centerface"), (640, 640)),
@@ -59,7 +60,11 @@ def check_preset(name: str) -> None:
 
 def propose_preprocess(name: str, facts: ModelFacts) -> str:
     """The text for ``--preprocess``; UsageError with the name or shape that speaks against it."""
-    return option_text(_asked(name, 0, facts))
+    words = _asked(name, 0, facts)
+    if image_input(facts).dtype.startswith(("int", "uint")):
+        # Whole numbers are taken as they are: the model itself brings them into its range.
+        words = {key: value for key, value in words.items() if key not in _NORMALISING}
+    return option_text(words)
 
 
 def propose_postprocess(name: str, facts: ModelFacts) -> str:

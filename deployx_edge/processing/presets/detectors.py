@@ -24,6 +24,8 @@ from deployx_edge.processing.steps import OptionWords as Words
 _STRIDES = (8, 16, 32)
 # A transformer asks so many questions at most; a detector with prior boxes has more of these.
 _FEWEST_QUERIES, _MOST_QUERIES = 100, 1000
+_OF_SCORES = ("score", "conf", "prob", "logit", "cls", "class")
+_OF_PRIORS = ("prior", "anchor")
 _TASKS = {
     "classify": "--like classification is for it",
     "segment": "masks of single things are not read",
@@ -174,8 +176,14 @@ def ssd_boxes(facts: ModelFacts) -> Words:
     listed = _lists(facts)
     if listed is not None:
         boxes, words = listed
-        relative = in_unit(facts, boxes.name)
-        return {**words, "relative": relative is not False, "score": 0.5}
+        return {
+            **words,
+            # TensorFlow's detection API names its outputs so, and has rows before columns.
+            "corners": "yxyx" if boxes.name.startswith("detection_boxes") else None,
+            "relative": in_unit(facts, boxes.name) is not False,
+            "background": "first",
+            "score": 0.5,
+        }
     boxes, scores = _pair(facts)
     count = boxes.shape[-2]
     if count <= _MOST_QUERIES:
@@ -287,23 +295,22 @@ def centerface_boxes(facts: ModelFacts) -> Words:
 
 def _pair(facts: ModelFacts) -> tuple[NamedShape, NamedShape]:
     """Boxes N x 4 and scores N x classes; UsageError where they are not there."""
-    wide = [
-        spec for spec in facts.outputs if len(spec.shape) >= 2 and math.prod(spec.shape[:-2]) == 1
-    ]
-    boxes = [spec for spec in wide if spec.shape[-1] == 4]
+    wide = [s for s in facts.outputs if len(s.shape) >= 2 and math.prod(s.shape[:-2]) == 1]
+    # Four numbers may be the scores of three classes and the background.
+    scores = [spec for spec in wide if spec.shape[-1] != 4 or _is_named(spec, _OF_SCORES)]
+    boxes = [spec for spec in wide if spec.shape[-1] == 4 and not _is_named(spec, _OF_SCORES)]
     # Prior boxes are no boxes yet.
-    boxes.sort(key=lambda spec: any(word in spec.name.lower() for word in ("prior", "anchor")))
-    for box in boxes:
-        for scores in wide:
-            if (
-                scores.name != box.name
-                and scores.shape[-2] == box.shape[-2]
-                and scores not in boxes
-            ):
-                return box, scores
+    for box in sorted(boxes, key=lambda spec: _is_named(spec, _OF_PRIORS)):
+        found = next((spec for spec in scores if spec.shape[-2] == box.shape[-2]), None)
+        if found is not None:
+            return box, found
     raise UsageError(
         f"boxes N x 4 and scores N x classes are expected; there are {all_told(facts.outputs)}"
     )
+
+
+def _is_named(spec: NamedShape, words: Sequence[str]) -> bool:
+    return any(word in spec.name.lower() for word in words)
 
 
 def _lists(facts: ModelFacts) -> tuple[NamedShape, Words] | None:
@@ -317,7 +324,7 @@ def _lists(facts: ModelFacts) -> tuple[NamedShape, Words] | None:
     classes = [
         spec
         for spec in others
-        if spec.dtype.startswith("int") or any(w in spec.name.lower() for w in ("label", "class"))
+        if spec.dtype.startswith("int") or _is_named(spec, ("label", "class"))
     ]
     scores = [spec for spec in others if spec not in classes]
     if len(classes) != 1 or len(scores) != 1:

@@ -18,7 +18,7 @@ from deployx_edge.processing.steps.words import POSTPROCESS, Words
 
 KINDS = ("classification", "detection", "segmentation", "text", "text-boxes")
 BOX_FORMATS = (*("pairs", "yolo", "yolo-objectness", "yolox", "ssd", "lists", "rows", "centres"),)
-CORNERS = ("xyxy", "cxcywh")
+CORNERS = ("xyxy", "yxyx", "cxcywh")
 ACTIVATIONS = ("none", "sigmoid", "softmax")
 BACKGROUNDS = ("none", "first", "last")
 MASK_LAYOUTS = ("NCHW", "NHWC", "NHW")

@@ -82,6 +82,22 @@ def test_one_that_does_not_fit_says_why() -> None:
     assert "Did you mean yolov8?" in " ".join(done.stderr.split())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("push-and-bench", DIGITS, "--device", "local:"),
+        ("evaluate", DIGITS, "--dataset", DIGITS.with_name("digits_test.npz")),
+        ("quantize", DIGITS, "--calibration", DIGITS.with_name("digits_calibration.npz"),
+         "-o", "/nonexistent/b"),
+    ],
+)  # fmt: skip
+def test_every_command_says_so(words: tuple[object, ...]) -> None:
+    done = deployx(*words, "--like", "centerface")
+    assert done.returncode == 2, done.stderr
+    told = " ".join(done.stderr.split())
+    assert "The model is not like centerface: the input 'image' is 1x1x8x8" in told
+
+
 def test_inspect_names_the_families_that_fit() -> None:
     done = deployx("inspect", DETECTOR, "--input", "images:1x3x320x320", "--json")
     assert done.returncode == 0, done.stderr

@@ -56,7 +56,7 @@ MODELS = {
     "yolox": facts(PHOTO, {"output": (1, 2100, 85)}),
     "ssd": facts(PHOTO, {"scores": (1, 3000, 21), "boxes": (1, 3000, 4)}),
     "ssd with priors": facts(
-        PHOTO, {"anchors": (1, 3000, 4), "loc": (1, 3000, 4), "conf": (1, 3000, 21)}
+        PHOTO, {"anchors": (1, 3000, 4), "loc": (1, 3000, 4), "conf": (1, 3000, 4)}
     ),
     "ssd suppressed": facts(PHOTO, {"boxes": (100, 4), "labels": (100,), "scores": (100,)}),
     "rtdetr": facts(PHOTO, {"logits": (1, 300, 80), "pred_boxes": (1, 300, 4)}),
