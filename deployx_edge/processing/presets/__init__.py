@@ -91,14 +91,20 @@ def fits(facts: ModelFacts) -> tuple[Fit, ...]:
 def usual_size(name: str, facts: ModelFacts) -> tuple[int, int]:
     """Height and width for an input that leaves them open: Ultralytics' ``imgsz``, else usual."""
     check_preset(name)
+    return stated_size(facts) or _SIZES[name]
+
+
+def stated_size(facts: ModelFacts) -> tuple[int, int] | None:
+    """Height and width by Ultralytics' ``imgsz``, one side for both or two; None without it."""
     size = literal(facts, "imgsz")
+    sides = (size, size) if isinstance(size, int) else size
     if (
-        isinstance(size, list | tuple)
-        and len(size) == 2
-        and all(isinstance(side, int) and 1 <= side <= 65535 for side in size)
+        isinstance(sides, list | tuple)
+        and len(sides) == 2
+        and all(isinstance(side, int) and 1 <= side <= 65535 for side in sides)
     ):
-        return size[0], size[1]
-    return _SIZES[name]
+        return sides[0], sides[1]
+    return None
 
 
 def _asked(name: str, part: int, facts: ModelFacts) -> Words:
@@ -122,5 +128,6 @@ __all__ = [
     "image_input",
     "propose_postprocess",
     "propose_preprocess",
+    "stated_size",
     "usual_size",
 ]

@@ -32,6 +32,7 @@ from deployx_edge.sources.onnx.size import refuse_too_large
 from deployx_edge.sources.onnx.value_ranges import WideTensor, wide_tensors
 from deployx_edge.workflows.convert.conversion import source_outputs, source_preprocessing
 from deployx_edge.workflows.convert.models import TorchOptions, open_source_model
+from deployx_edge.workflows.convert.presets import stated_shapes
 from deployx_edge.workflows.convert.samples import read_samples
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def inspect_model(
     with open_source_model(model, torch or TorchOptions(), requests, progress=progress) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{model} is not an .onnx file nor one of PyTorch's models.")
+        shapes = stated_shapes(opened.path, input_shapes, progress)
+        requests = parse_inputs((*input_shapes, *shapes))
         names = tuple(RUNTIMES) if runtime is None else (find_runtime(runtime).name,)
         return _inspected(opened.path, names, requests, samples, progress)
 

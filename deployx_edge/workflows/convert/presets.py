@@ -13,6 +13,7 @@ from deployx_edge.processing.presets import (
     check_preset,
     propose_postprocess,
     propose_preprocess,
+    stated_size,
     usual_size,
 )
 from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing, plain_text
@@ -20,6 +21,7 @@ from deployx_edge.progress import Progress, Stage
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
+    from deployx_edge.sources.onnx.header import Header
 
 # Text recognisers of RapidOCR name their characters so in the file's metadata.
 CHARACTERS_KEY = "character"
@@ -32,25 +34,49 @@ def open_shapes(like: str, path: Path, given: Sequence[str], progress: Progress)
     is no such preset.
     """
     check_preset(like)
-    if path.suffix != ".onnx":
-        return ()
-    from deployx_edge.sources.onnx.header import read_header
-
-    header = read_header(path)
-    said = parse_inputs(given)
+    header = _header(path)
     if header is None:
         return ()
-    facts = ModelFacts(inputs=(), metadata=header.metadata)
-    height, width = usual_size(like, facts)
-    usual = {1: 1 if like == "crnn" else 3, 2: height, 3: width}
-    shapes = []
-    for name, sizes in header.inputs.items():
-        if name not in said and len(sizes) == 4 and None in sizes:
-            shape = [size or usual.get(axis, 1) for axis, size in enumerate(sizes)]
-            shapes.append(f"{name}:{format_shape(shape)}")
-    for shape_word in shapes:
-        progress(Stage(text=f"Like {like}: --input {shlex.quote(shape_word)}"))
-    return tuple(shapes)
+    size = usual_size(like, ModelFacts(inputs=(), metadata=header.metadata))
+    shapes = _shapes(header, given, 1 if like == "crnn" else 3, size)
+    for shape in shapes:
+        progress(Stage(text=f"Like {like}: --input {shlex.quote(shape)}"))
+    return shapes
+
+
+def stated_shapes(path: Path, given: Sequence[str], progress: Progress) -> tuple[str, ...]:
+    """Shapes for the image's input by what the file's metadata states (Ultralytics' ``imgsz``)."""
+    header = _header(path)
+    if header is None:
+        return ()
+    size = stated_size(ModelFacts(inputs=(), metadata=header.metadata))
+    if size is None:
+        return ()
+    shapes = _shapes(header, given, 3, size)
+    for shape in shapes:
+        progress(Stage(text=f"By the metadata's imgsz: --input {shlex.quote(shape)}"))
+    return shapes
+
+
+def _header(path: Path) -> Header | None:
+    if path.suffix != ".onnx":
+        return None
+    # A bundle in the cache is found without anything that reads models.
+    from deployx_edge.sources.onnx.header import read_header
+
+    return read_header(path)
+
+
+def _shapes(
+    header: Header, given: Sequence[str], channels: int, size: tuple[int, int]
+) -> tuple[str, ...]:
+    """A shape for each image's input with open axes that nobody gave one."""
+    said, usual = parse_inputs(given), dict(enumerate((1, channels, *size)))
+    return tuple(
+        f"{name}:{format_shape([s or usual[axis] for axis, s in enumerate(sizes)])}"
+        for name, sizes in header.inputs.items()
+        if name not in said and len(sizes) == 4 and None in sizes
+    )
 
 
 def image_text(like: str, inputs: Sequence[NamedShape], metadata: Mapping[str, str]) -> str:

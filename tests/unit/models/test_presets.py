@@ -136,6 +136,7 @@ def test_ultralytics_metadata_is_used() -> None:
     assert boxes is not None
     assert (boxes.points, boxes.point_values) == (17, 3)
     assert usual_size("yolov8", facts({}, {}, {"imgsz": "[320, 640]"})) == (320, 640)
+    assert usual_size("yolov8", facts({}, {}, {"imgsz": "416"})) == (416, 416)
     assert usual_size("yolov8", facts({}, {}, {"imgsz": "__import__('os')"})) == (640, 640)
 
 
