@@ -79,7 +79,8 @@ def _read_manifest(folder: Path) -> Bundle:
     except OSError as error:
         if (folder / SEQUENCE_NAME).is_file():
             raise BundleError(
-                f"{folder} is a sequence of bundles, which only `run` takes as a whole.",
+                f"{folder} is a sequence of bundles: run, bench, evaluate and compare take it as a "
+                "whole, and nothing else does.",
                 remedy="Name one of the folders in it.",
             ) from error
         raise BundleError(

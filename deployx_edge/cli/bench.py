@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,6 +130,8 @@ def bench(
 
     Example: deployx-edge bench model.onnx --device pi --threads 1,2,4 --precision fp32,fp16
     """
+    from deployx_edge.bundle import is_sequence
+    from deployx_edge.cli.bench_parts import bench_parts
     from deployx_edge.measurement.files import read_runs
     from deployx_edge.workflows.boards.devices import chosen_devices
     from deployx_edge.workflows.convert.bundle import BundleOptions
@@ -160,21 +163,27 @@ def bench(
         keep_float=tuple(keep_float or ()),
         like=like,
     )
-    bundle, other = _bundles(model, against, wanted)
-    job = BenchJob(
-        bundle=bundle,
+    make_job = partial(
+        BenchJob,
         options=options,
         plan=plan,
         limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
         batch=batch,
         wait=wait,
         force=force,
-        against=other,
         earlier=earlier,
         max_slowdown=limit,
         link=link,
         verify=verify,
     )
+    if is_sequence(model):
+        compared = against is not None or compare is not None
+        bench_parts(
+            model, devices, make_job, _run, refused=compared, files=(output, export), json=json
+        )
+        return
+    bundle, other = _bundles(model, against, wanted)
+    job = make_job(bundle=bundle, against=other)
     results, failures = _run(devices, job)
     comparisons = _show(results, failures, job, len(devices), output, export, json)
     for failure in failures:

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 # What the model's author says of images and scores travels in the ONNX file's metadata.
-_PREPROCESS_KEY = "deployx-edge.preprocess"
-_POSTPROCESS_KEY = "deployx-edge.postprocess"
+PREPROCESS_KEY = "deployx-edge.preprocess"
+POSTPROCESS_KEY = "deployx-edge.postprocess"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +195,7 @@ def source_preprocessing(
     source: OnnxSource, options: BundleOptions | None = None, progress: Progress = silent
 ) -> tuple[PreProcessing, ...]:
     """What the options say of images, else what the preset proposes, else what the file says."""
-    said = source.metadata.get(_PREPROCESS_KEY)
+    said = source.metadata.get(PREPROCESS_KEY)
     return _preprocessing(
         options or BundleOptions(), source.inputs, said, source.metadata, progress
     )
@@ -219,7 +219,7 @@ def source_postprocessing(
     proposed = None
     if chosen.like and not chosen.postprocess:
         proposed = output_text(chosen.like, source.inputs, tensors, source.metadata, outputs)
-    said = proposed or source.metadata.get(_POSTPROCESS_KEY)
+    said = proposed or source.metadata.get(POSTPROCESS_KEY)
     steps = _postprocessing(chosen, tensors, said, characters(source.metadata))
     if proposed:
         show_steps(chosen.like or "", steps, progress)

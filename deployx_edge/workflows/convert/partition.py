@@ -30,7 +30,11 @@ from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import OnnxSource, load_whole, read_onnx
 from deployx_edge.sources.onnx.partition import Part, partition
 from deployx_edge.workflows.convert.bundle import make_bundle
-from deployx_edge.workflows.convert.conversion import source_preprocessing
+from deployx_edge.workflows.convert.conversion import (
+    POSTPROCESS_KEY,
+    PREPROCESS_KEY,
+    source_preprocessing,
+)
 from deployx_edge.workflows.convert.models import (
     EXPORT_KEYS,
     OpenedModel,
@@ -179,15 +183,31 @@ def _make_parts(
         for index, (part, runtime) in enumerate(zip(parts, runtimes, strict=True)):
             progress(Stage(text=f"Part {index}: {part.extraction.inputs[0]} … for {runtime}"))
             path = Path(work) / f"{opened.name}.onnx"
-            for key in EXPORT_KEYS:
-                if key in source.metadata:
-                    part.extraction.model.metadata_props.add(key=key, value=source.metadata[key])
+            _say(part, source, is_first=index == 0, is_last=index == len(parts) - 1)
             onnx.save(part.extraction.model, path)
             given = [
                 {feed.input: run[feed.part, feed.tensor] for feed in part.feeds} for run in runs
             ]
             made = _make_part(path, index, given, runtime, options, folder, sequence, progress)
             _run_part(path, made, given, runs, index)
+
+
+def _say(part: Part, source: OnnxSource, *, is_first: bool, is_last: bool) -> None:
+    """What the whole's metadata says of the part: of images before the first, of outputs behind
+    the last."""
+    properties = part.extraction.model.metadata_props
+    said = {*EXPORT_KEYS, PREPROCESS_KEY, POSTPROCESS_KEY}
+    others = [entry for entry in properties if entry.key not in said]
+    del properties[:]
+    properties.extend(others)
+    keys = [
+        *EXPORT_KEYS,
+        *([PREPROCESS_KEY] if is_first else []),
+        *([POSTPROCESS_KEY] if is_last else []),
+    ]
+    for key in keys:
+        if key in source.metadata:
+            properties.add(key=key, value=source.metadata[key])
 
 
 def _make_part(

@@ -9,7 +9,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deployx_edge.bundle import Bundle, bundle_digest
+from deployx_edge.bundle import (
+    Bundle,
+    BundleSequence,
+    bundle_digest,
+    is_sequence,
+    load_sequence,
+)
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.datasets import Dataset, open_dataset
 from deployx_edge.evaluation.metrics.average_precision import MOST_BOXES, BoxLedger
@@ -49,6 +55,7 @@ from deployx_edge.workflows.evaluate.places import Places, run_places
 from deployx_edge.workflows.evaluate.predictions import Meaning
 from deployx_edge.workflows.evaluate.results import Place, Tally, accuracy_of
 from deployx_edge.workflows.evaluate.runners import Work, feed, reference_runner
+from deployx_edge.workflows.measure.parts import whole_of
 from deployx_edge.workflows.staging import check_replaceable, staged_folder
 
 _SAVED = "outputs.json"
@@ -146,6 +153,7 @@ class _Case:
     meaning: Meaning
     preprocessing: tuple[PreProcessing, ...]
     options: EvaluationOptions
+    sequence: BundleSequence | None = None
 
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics that were asked for, new; UsageError where they do not fit."""
@@ -180,6 +188,9 @@ def _case(
     options: EvaluationOptions,
     progress: Progress,
 ) -> _Case:
+    if is_sequence(model):
+        sequence = load_sequence(model)
+        return replace(_case_of(whole_of(sequence), dataset, options), sequence=sequence)
     preprocess = step_texts(options.preprocess)
     wanted = BundleOptions(
         runtime=options.runtime,
@@ -319,6 +330,7 @@ def _reference(
 def _work(case: _Case, options: EvaluationOptions) -> Work:
     return Work(
         bundle=case.bundle,
+        sequence=case.sequence,
         data=case.data,
         preprocessing=case.preprocessing,
         run=options.run,

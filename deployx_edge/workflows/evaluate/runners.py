@@ -19,7 +19,7 @@ from typing import IO, Protocol
 import numpy
 
 from deployx_edge.agent.client import InputTensor
-from deployx_edge.bundle import Bundle, bundle_digest
+from deployx_edge.bundle import Bundle, BundleSequence, bundle_digest
 from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
 from deployx_edge.config import load_config
 from deployx_edge.errors import LinkLostError, UsageError
@@ -40,6 +40,7 @@ from deployx_edge.workflows.convert.bundle import TorchOptions
 from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.convert.models import open_source_model
 from deployx_edge.workflows.measure.loading import load_model, random_inputs
+from deployx_edge.workflows.measure.parts import open_parts, results_of
 
 # Enough that a board is never idle, few enough that large samples fit into memory.
 _IN_FLIGHT = 8
@@ -71,9 +72,9 @@ class Taker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is run: a bundle on the samples of a data set, with the options of the run; ``wait``
-    for a board that another run has, ``verify`` what lies there, ``force`` where the model took it
-    down before."""
+    """What is run: a bundle on the samples of a data set, with the options of the run; of a
+    ``sequence`` the bundle says only what is common to its parts. ``wait`` for a board that another
+    run has, ``verify`` what lies there, ``force`` where the model took it down before."""
 
     bundle: Bundle
     data: Dataset
@@ -82,9 +83,11 @@ class Work:
     wait: bool = True
     verify: bool = False
     force: bool = False
+    sequence: BundleSequence | None = None
 
     def __post_init__(self) -> None:
-        check_options(self.bundle.runtime, self.run.named)
+        for bundle in self.sequence.bundles if self.sequence else (self.bundle,):
+            check_options(bundle.runtime, self.run.named)
 
 
 def feed(
@@ -163,7 +166,8 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
         # What was answered and not yet counted is asked once more.
         journal.count = start = taker.count
         try:
-            answers = streamed(work, device, journal, progress, start, told)
+            stream = streamed if work.sequence is None else _through_parts
+            answers = stream(work, device, journal, progress, start, told)
             rate = feed(answers, taker, len(data), progress)
             break
         except LinkLostError as error:
@@ -176,6 +180,11 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
 
 def _here(work: Work) -> Iterator[tuple[Sample, Arrays]]:
     """Samples with the outputs of the runtime's Python package."""
+    if work.sequence is not None:
+        with open_parts(work.sequence, None) as run:
+            for sample in work.data:
+                yield sample, results_of(work.sequence, run(sample.inputs))
+        return
     with open_converted(read_converted(work.bundle)) as opened:
         for sample in work.data:
             yield sample, opened.run(sample.inputs)
@@ -228,6 +237,34 @@ def streamed(
                 }
                 journal.write(outputs)
                 yield waiting.popleft(), outputs
+
+
+def _through_parts(
+    work: Work,
+    device: str,
+    journal: _Journal,
+    progress: Progress,
+    start: int,
+    told: list[PrecisionCount],
+) -> Iterator[tuple[Sample, Arrays]]:
+    """Like ``streamed``, one sample after the other through the parts of a sequence; what their
+    layers run in is not asked."""
+    sequence = work.sequence
+    assert sequence is not None
+    board, purpose = load_config().find_device(device), f"evaluate {sequence.name}"
+    with (
+        open_session(
+            board, purpose=purpose, wait=work.wait, verify=work.verify, progress=progress
+        ) as session,
+        watched(session, work.bundle, work.run, force=work.force) as watch,
+        open_parts(sequence, session, work.run, progress=progress) as run,
+    ):
+        watch.phase = "run"
+        progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))
+        for sample in islice(iter(work.data), start, None):
+            outputs = results_of(sequence, run(sample.inputs))
+            journal.write(outputs)
+            yield sample, outputs
 
 
 class _Journal:

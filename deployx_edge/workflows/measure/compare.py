@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployx_edge.bundle import Bundle, load_bundle
+from deployx_edge.bundle import Bundle, is_sequence, load_bundle, load_sequence
 from deployx_edge.comparison import TOLERANCES, LayerCheck, coarser, structured_inputs
 from deployx_edge.config import load_config
 from deployx_edge.differences import WholeValues
@@ -48,6 +48,7 @@ from deployx_edge.workflows.convert.models import TorchOptions, open_source_mode
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.convert.samples import read_samples
 from deployx_edge.workflows.measure.bench import load_model, random_inputs
+from deployx_edge.workflows.measure.compare_parts import compare_parts
 from deployx_edge.workflows.measure.run import run
 
 if TYPE_CHECKING:
@@ -90,13 +91,25 @@ def compare(
     """Run a model and a bundle made of it on the same inputs, and compare what is between.
 
     ``first`` is an ``.onnx``, one of PyTorch's models, or another bundle; ``second`` a bundle,
-    which runs on ``device`` with ``options``, or here; None for one that is made of the first, for
-    ``runtime``. With ``verify`` all that lies on the
+    or a sequence of them, which runs on ``device`` with ``options``, or here; None for one that is
+    made of the first, for ``runtime``. With ``verify`` all that lies on the
     device is hashed first. Raises UsageError where they do not belong together or have no
     tensors in common, ModelError or BundleError where one cannot be read or run.
     """
-    bundle = _bundle(first, second, runtime, torch or TorchOptions(), progress)
     chosen = options or RunOptions()
+    if second is not None and is_sequence(second):
+        return _compare_sequence(
+            first,
+            second,
+            device=device,
+            options=chosen,
+            samples=samples,
+            torch=torch or TorchOptions(),
+            wait=wait,
+            verify=verify,
+            progress=progress,
+        )
+    bundle = _bundle(first, second, runtime, torch or TorchOptions(), progress)
     check_options(bundle.runtime, chosen.named)
     model = read_converted(bundle)
     with _reference(first, bundle, torch or TorchOptions(), progress) as reference:
@@ -118,6 +131,41 @@ def compare(
         ran=place.ran,
         warning=place.warning,
         not_finite=tuple(place.broken[:1]),
+    )
+
+
+def _compare_sequence(
+    first: Path,
+    second: Path,
+    *,
+    device: str | None,
+    options: RunOptions,
+    samples: Sequence[Path],
+    torch: TorchOptions,
+    wait: bool,
+    verify: bool,
+    progress: Progress,
+) -> Comparison:
+    """The parts' outputs are its layers: a part runs undivided."""
+    sequence = load_sequence(second)
+    found = compare_parts(
+        first,
+        sequence,
+        device=device,
+        options=options,
+        samples=samples,
+        torch=torch,
+        wait=wait,
+        verify=verify,
+        progress=progress,
+    )
+    return Comparison(
+        source=first.name,
+        bundle=sequence.name,
+        precision=found.precision,
+        device=device,
+        inputs=found.inputs,
+        layers=found.layers,
     )
 
 

@@ -145,13 +145,13 @@ def test_the_commands_say_what_a_sequence_is(tmp_path: Path) -> None:
     assert document["kind"] == "sequence"
     assert [part["folder"] for part in document["parts"]] == ["0-m", "1-m"]
     refused = subprocess.run(
-        [*command, "bench", tmp_path / "s", "-d", "local:"],
+        [*command, "profile", tmp_path / "s", "-d", "local:"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert refused.returncode == BundleError.exit_code
-    assert "is a sequence of bundles, which only `run` takes as a whole" in refused.stderr
+    assert "is a sequence of bundles: run, bench, evaluate and compare take it" in refused.stderr
 
 
 @pytest.mark.parametrize("kind", ["cast", "lookup"])

@@ -1,0 +1,68 @@
+"""``deployx-edge bench`` of a sequence of bundles: each part, and their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from deployx_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from deployx_edge.device import Device
+    from deployx_edge.measurement.files import FailedRun
+    from deployx_edge.measurement.values import BenchResult
+    from deployx_edge.workflows.measure.rounds import BenchJob
+
+RunJob = Callable[["Sequence[Device]", "BenchJob"], "tuple[list[BenchResult], list[FailedRun]]"]
+
+
+def bench_parts(
+    folder: Path,
+    devices: Sequence[Device],
+    make_job: Callable[..., BenchJob],
+    run_job: RunJob,
+    *,
+    refused: bool,
+    files: tuple[Path | None, Path | None],
+    json: bool,
+) -> None:
+    """One part after the other, each on what a bench makes up; results as for one bundle.
+
+    ``refused`` where they are to be compared; ``files`` are those of ``--output`` and
+    ``--export``.
+    """
+    from deployx_edge.bundle import load_sequence
+    from deployx_edge.cli.console import draw_report, print_json, print_report
+    from deployx_edge.measurement.files import bench_document, write_document
+    from deployx_edge.report.parts import parts_document, parts_report, parts_runs
+    from deployx_edge.workflows.convert.finiteness import refuse_not_finite
+
+    if refused:
+        raise UsageError(
+            f"{folder} is a sequence of bundles; its parts are measured, and not compared.",
+            remedy="Name one of its bundles for --against or --compare.",
+        )
+    output, export = files
+    sequence = load_sequence(folder)
+    jobs = [make_job(bundle=bundle) for bundle in sequence.bundles]
+    found = [run_job(devices, job) for job in jobs]
+    runs = parts_runs([results for results, _ in found])
+    failures = [failure for _, failed in found for failure in failed]
+    results = [result for part, _ in found for result in part]
+    document = bench_document(results, failures)
+    document["sequence"] = parts_document(sequence.name, runs)
+    report = parts_report(sequence.name, [part.folder for part in sequence.parts], runs, failures)
+    if output:
+        write_document(document, output)
+    if export:
+        draw_report(report, export)
+    if json:
+        print_json(document)
+    else:
+        print_report(report)
+    for failure in failures:
+        raise typer.Exit(failure.exit_code)
+    refuse_not_finite([sentence for result in results for sentence in result.not_finite])
