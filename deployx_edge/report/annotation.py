@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LEAST_SIDE = 256
 _LEAST_FONT = 11
 _MASK_WEIGHT = 0.55
+_WHITE, _EDGE = (255, 255, 255), (150, 150, 150)
 _MOST_CLASSES = 5  # named in a corner
 _LEAST_OF_BEST = 0.05  # a class's score, to be named
 _LEAST_POINT = 0.3  # a key point's score, to be drawn
@@ -51,7 +52,25 @@ def annotate(picture: Image.Image, findings: Sequence[Finding]) -> Image.Image:
         for area in finding.areas:
             pen.area(area.corners, factor)
     pen.corner([line for finding in findings for line in _lines(finding)])
-    return canvas
+    texts = [finding.text for finding in findings if finding.text is not None]
+    return _with_words_below(canvas, [f"{each.text}  {each.score:.2f}" for each in texts])
+
+
+def _with_words_below(canvas: Image.Image, lines: Sequence[str]) -> Image.Image:
+    """What was read stands below an image, most of which is what was read."""
+    if not lines:
+        return canvas
+    font = _font(max(_LEAST_FONT, round(max(canvas.size) / 24)))
+    pen = ImageDraw.Draw(canvas)
+    high = int(pen.textbbox((0, 0), "Ág", font=font)[3]) + 6
+    wide = max(canvas.width, *(int(pen.textlength(line, font=font)) + 8 for line in lines))
+    larger = Image.new("RGB", (wide, canvas.height + high * len(lines)), (255, 255, 255))
+    larger.paste(canvas, (0, 0))
+    pen = ImageDraw.Draw(larger)
+    pen.line((0, canvas.height, wide, canvas.height), fill=_EDGE)
+    for place, line in enumerate(lines):
+        pen.text((4, canvas.height + place * high + 3), line, fill=(0, 0, 0), font=font)
+    return larger
 
 
 def _coloured(picture: Image.Image) -> Image.Image:
@@ -66,8 +85,6 @@ def _lines(finding: Finding) -> list[tuple[int | None, str]]:
         return [
             (each.index or None, f"{each.label} {each.share:.0%}") for each in named[:_MOST_CLASSES]
         ]
-    if finding.text is not None:
-        return [(None, f"{finding.text.text} {finding.text.score:.2f}")]
     least = _LEAST_OF_BEST * max((each.score for each in finding.classes), default=0.0)
     named_classes = [each for each in finding.classes if each.score >= least][:_MOST_CLASSES]
     return [(None, f"{each.label} {each.score:.2f}") for each in named_classes]
@@ -128,7 +145,7 @@ class _Pen:
         """Lines of words in the upper left corner."""
         place = 0
         for index, words in lines:
-            colour = (255, 255, 255) if index is None else colour_of(index)
+            colour = _WHITE if index is None else colour_of(index)
             place += self._label((0, place), words, colour, inset=0)
 
     def _measured(self, words: str) -> tuple[int, int]:
@@ -144,7 +161,8 @@ class _Pen:
         wide, high = self._measured(words)
         x = max(0, min(corner[0] + (inset if corner[0] else 0), self._size[0] - wide))
         y = max(0, min(corner[1], self._size[1] - high))
-        self._draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=colour)
+        edge = _EDGE if colour == _WHITE else colour
+        self._draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=colour, outline=edge)
         light = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
         ink = (0, 0, 0) if light > 110 else (255, 255, 255)
         self._draw.text((x + 3, y + 1), words, fill=ink, font=self._font)

@@ -13,20 +13,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from onnx import helper
+from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.processing.findings import FoundBox, SampleFound
 from deployx_edge.report.annotation import enlargement
 from deployx_edge.report.drawing import colour_of
+from deployx_edge.workflows.convert.partition import make_sequence
 from deployx_edge.workflows.measure.recognize import RunFiles, RunSummary, recognize
 from deployx_edge.workflows.measure.requests import RunRequest
 from tests.integration.models.examples_as_onnx import ROOT, export_example
+from tests.integration.models.onnx_models import model, save, small_cnn
 
 SHAPES = "circle|square|triangle"
 BOXES = f"detection,labels={SHAPES},score=0.3"
 MASKS = f"segmentation,labels=ground|{SHAPES}"
+BILINEAR = Image.Resampling.BILINEAR
 DIGITS = ROOT / "examples" / "digits"
 DETECTED = ROOT / "examples" / "detector" / "picture_6.png"
 SEGMENTED = ROOT / "examples" / "segmenter" / "picture_5.png"
@@ -198,6 +202,77 @@ def test_a_trained_detector_of_a_wheel_finds_what_its_outputs_say(tmp_path: Path
     assert "largest" not in printed and "(879)" not in printed
 
 
+def test_a_trained_recogniser_of_a_wheel_reads_a_line(tmp_path: Path) -> None:
+    import onnx
+
+    spec = util.find_spec("rapidocr_onnxruntime")
+    assert spec is not None and spec.origin is not None
+    model = Path(spec.origin).parent / "models" / "ch_PP-OCRv4_rec_infer.onnx"
+    meta = {entry.key: entry.value for entry in onnx.load(model).metadata_props}
+    (tmp_path / "letters.txt").write_text(meta["character"] + "\n", encoding="utf-8")
+    canvas = Image.new("RGB", (320, 48), "white")
+    font = ImageFont.load_default(size=32)
+    ImageDraw.Draw(canvas).text((8, 4), "Hello board 42", fill="black", font=font)
+    canvas.save(tmp_path / "line.png")
+    request = RunRequest(
+        model=model,
+        shapes=("x:1x3x48x320",),
+        preprocess=("mean=127.5,std=127.5,fit=height,colour=bgr",),
+        postprocess=(f"text,dictionary={tmp_path / 'letters.txt'}",),
+    )
+    samples: list[SampleFound] = []
+    files = RunFiles(paths=[tmp_path / "line.png"], show_folder=tmp_path / "shown")
+    summary = recognize(request, files, samples.append)
+    (finding,) = samples[0].findings
+    assert finding.text is not None and finding.text.text.strip() == "Hello board 42"
+    assert finding.text.score > 0.8 and samples[0].outputs == ()
+    with Image.open(summary.drawn[0]) as drawn:
+        assert drawn.width >= 320 and drawn.height > 48  # the line as it was, and the words below
+        assert np.asarray(drawn)[:48, :320].tolist() == np.asarray(canvas).tolist()
+
+
+def test_parts_of_a_model_and_further_inputs_take_images(tmp_path: Path) -> None:
+    images = [DIGITS / f"digit_{n}.png" for n in (3, 5, 8)]
+    path = save(small_cnn(), tmp_path / "cut.onnx")
+    make_sequence(path, tmp_path / "parts", ["r1", "r3"])
+    said = ("std=255", "softmax")
+    samples, summary = found(tmp_path / "parts", *images, said=said)
+    wanted, whole = found(path, *images, said=said)
+    assert [sample.name for sample in samples] == [image.name for image in images]
+    np.testing.assert_allclose(summary.arrays["scores"], whole.arrays["scores"], atol=1e-4)
+    for one, other in zip(samples, wanted, strict=True):
+        assert one.findings[0].classes[0].index == other.findings[0].classes[0].index
+    # Another input from an .npz: one value for all, or one for each image.
+    path = save(
+        model(
+            [
+                helper.make_node("Mul", ["image", "gain"], ["y"]),
+                helper.make_node("ReduceMean", ["y"], ["mean"], axes=[1, 2, 3], keepdims=0),
+            ],
+            {"image": (1, 1, 8, 8), "gain": (1, 1, 1, 1)},
+            {"mean": (1,)},
+            [],
+            opset=13,
+        ),
+        tmp_path / "two.onnx",
+    )
+    means = [
+        np.asarray(Image.open(image).convert("L").resize((8, 8), BILINEAR)).mean()
+        for image in images
+    ]
+    for gains in ([2.0], [1.0, 2.0, 3.0]):
+        values = np.asarray(gains, np.float32).reshape(-1, 1, 1, 1)
+        np.savez(tmp_path / "gain.npz", gain=values)
+        _, told = found(path, *images, tmp_path / "gain.npz", said=("input=image,colour=gray", ""))
+        scaled = [mean * gain for mean, gain in zip(means, (gains * 3)[:3], strict=True)]
+        assert told.arrays["mean"] == pytest.approx(scaled, rel=1e-4)
+    np.savez(tmp_path / "gain.npz", gain=np.ones((2, 1, 1, 1), np.float32))
+    with pytest.raises(UsageError, match="different numbers of samples"):
+        found(path, *images, tmp_path / "gain.npz", said=("input=image,colour=gray", ""))
+    with pytest.raises(UsageError, match="no array for the input 'gain'"):
+        found(path, *images, said=("input=image,colour=gray", ""))
+
+
 def test_masks_are_shares_of_the_image(models: Path, tmp_path: Path) -> None:
     import onnxruntime
 
@@ -292,11 +367,12 @@ def check_document(document: dict) -> None:
 
 def test_a_classification_shows_its_labels_here_and_on_a_board(tmp_path: Path) -> None:
     model, picture = DIGITS / "digits_cnn.onnx", DIGITS / "digit_3.png"
-    for device in (None, "local:"):
+    for device in (None, "local:", "virtual:linux-arm64"):
         (sample,), summary = found(model, picture, device=device, show_folder=tmp_path / "shown")
         best = sample.findings[0].classes[0]
         assert best.label == "3" and best.score > 0.9
         assert summary.arrays["scores"].shape == (1, 10)
+        assert summary.emulated == (device == "virtual:linux-arm64")
     # Several samples of an .npz, each with its scores; nothing to draw on.
     samples, summary = found(
         model, DIGITS / "digits_test.npz", show_folder=tmp_path / "none", device="local:"

@@ -16,7 +16,7 @@ from deployx_edge.graph.marks import (
     without_marks,
 )
 from deployx_edge.graph.subgraphs import rename_tensors, tensors_read
-from deployx_edge.sources.onnx.file import one_line
+from deployx_edge.sources.onnx.file import POSTPROCESS_KEY, one_line
 
 if TYPE_CHECKING:
     import onnx
@@ -87,8 +87,11 @@ def extract(model: onnx.ModelProto, starts: Sequence[str], ends: Sequence[str]) 
         raise UsageError(
             f"Nothing leads from {_listed(starts or at_start)} to {_listed(ends or at_end)}."
         )
-    whole = {cut.tensor for cut in needed} == set(own_inputs)
-    part = _part(inferred, needed, last, model.metadata_props if whole else ())
+    at_ends = (
+        {cut.tensor for cut in needed} == set(own_inputs),
+        set(at_end) == {value.name for value in graph.output},
+    )
+    part = _part(inferred, needed, last, _metadata_of_part(model, *at_ends))
     return Extraction(
         model=part,
         inputs=tuple(value.name for value in part.graph.input),
@@ -155,6 +158,17 @@ def _cuts(
         else:
             raise _unknown(name, known)
     return list({cut.tensor: cut for cut in found}.values())
+
+
+def _metadata_of_part(
+    model: onnx.ModelProto, inputs: bool, outputs: bool
+) -> list[onnx.StringStringEntryProto]:
+    """What holds of a part too: of outputs where it has all of the model's, else of ``inputs``."""
+    return [
+        entry
+        for entry in model.metadata_props
+        if (outputs if entry.key == POSTPROCESS_KEY else inputs)
+    ]
 
 
 def _part(

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# What the model's author says of images and scores travels in the ONNX file's metadata.
+PREPROCESS_KEY = "deployx-edge.preprocess"
+POSTPROCESS_KEY = "deployx-edge.postprocess"
 # The prepared copy says this IR version: pnnx knows none above 13, and from 4 on the
 # initializers need not be listed among the inputs.
 _IR_VERSION = 8

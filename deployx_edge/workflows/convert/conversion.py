@@ -18,7 +18,13 @@ from deployx_edge.runtime import find_runtime, owner_of
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
 from deployx_edge.sources.onnx.broken_weights import refuse_broken_weights
-from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.sources.onnx.file import (
+    POSTPROCESS_KEY,
+    PREPROCESS_KEY,
+    OnnxSource,
+    SourceTensor,
+    read_onnx,
+)
 from deployx_edge.sources.onnx.size import refuse_too_large
 from deployx_edge.workflows.convert.kept_float import kept_notes
 from deployx_edge.workflows.convert.models import exported_by, notes_in
@@ -38,10 +44,6 @@ if TYPE_CHECKING:
     InputSets = Sequence[Mapping[str, Array]]
 
 PRECISIONS = ("fp32", "fp16", "bf16")
-
-# What the model's author says of images and scores travels in the ONNX file's metadata.
-PREPROCESS_KEY = "deployx-edge.preprocess"
-POSTPROCESS_KEY = "deployx-edge.postprocess"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,14 +27,16 @@ from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import GENERAL_RUNTIME, RUNTIMES, find_runtime
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.sources.onnx.file import OnnxSource, load_whole, read_onnx
-from deployx_edge.sources.onnx.partition import Part, partition
-from deployx_edge.workflows.convert.bundle import make_bundle
-from deployx_edge.workflows.convert.conversion import (
+from deployx_edge.sources.onnx.file import (
     POSTPROCESS_KEY,
     PREPROCESS_KEY,
-    source_preprocessing,
+    OnnxSource,
+    load_whole,
+    read_onnx,
 )
+from deployx_edge.sources.onnx.partition import Part, partition
+from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.convert.conversion import source_preprocessing
 from deployx_edge.workflows.convert.models import (
     EXPORT_KEYS,
     OpenedModel,

@@ -14,6 +14,7 @@ from deployx_edge.bundle import Bundle
 from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import RunOptions, WorkerLimits
+from deployx_edge.progress import Stage
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import check_arrays, open_converted, take_into
@@ -64,6 +65,7 @@ def board_answers(
             failed.append(error)
 
     with load_model(session, bundle, options, limits, tuple(blobs)) as load:
+        session.progress(Stage(text=f"Running {bundle.name} on {session.identity.name}"))
         for reply in session.client.infer(load.model_id, requests()):
             free.release()
             yield RunAnswer(

@@ -15,7 +15,7 @@ from deployx_edge.feed_back import parse_feed_back
 from deployx_edge.measurement.values import RunOptions, WorkerLimits
 from deployx_edge.model import PostProcessing, is_input_request
 from deployx_edge.processing.preprocessing import write_content
-from deployx_edge.progress import Progress, Runs, Stage, silent
+from deployx_edge.progress import Progress, Runs, silent
 from deployx_edge.runtimes.runner import check_arrays
 from deployx_edge.scratch import beside
 from deployx_edge.worker_facts import check_options
@@ -85,7 +85,6 @@ def run(
     check_options(bundle.runtime, chosen.named)
     to_board_arrays(bundle, inputs)  # everything is checked before a board is asked
     samples = split_samples(bundle.inputs, inputs)
-    session.progress(Stage(text=f"Running {len(samples)} samples"))
     answers = []
     for answer in board_answers(
         session, bundle, samples, options=chosen, limits=limits or WorkerLimits(), dump=dump

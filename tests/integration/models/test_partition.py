@@ -57,6 +57,21 @@ def test_parts_give_what_the_whole_gives(tmp_path: Path, cuts: tuple[str, ...]) 
     np.testing.assert_allclose(found["scores"], wanted["scores"], rtol=1e-4, atol=1e-4)
 
 
+def test_what_the_file_says_of_images_and_outputs_goes_to_the_parts_that_have_them(
+    tmp_path: Path,
+) -> None:
+    digits = Path(__file__).parents[3] / "examples" / "digits"
+    tensor = "/features/features.9/MaxPool_output_0"
+    sequence = make_sequence(digits / "digits_cnn.onnx", tmp_path / "s", [tensor])
+    first, last = sequence.bundles
+    assert first.preprocessing and not first.postprocessing
+    assert not last.preprocessing and len(last.postprocessing[0].labels) == 10
+    words = [str(digits / f"digit_{digit}.png") for digit in (3, 5, 8)]
+    found = run_anywhere(tmp_path / "s", words, None)
+    assert found.arrays["scores"].argmax(axis=1).tolist() == [3, 5, 8]
+    assert found.meanings == last.postprocessing
+
+
 def test_outputs_and_inputs_on_both_sides_of_the_cut(tmp_path: Path) -> None:
     path = two_heads(tmp_path / "m.onnx")
     sequence = make_sequence(path, tmp_path / "s", ["s"])
