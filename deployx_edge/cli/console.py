@@ -96,8 +96,10 @@ class JsonLines:
         sys.stdout.write(json.dumps(document, indent=1, default=list).removeprefix("{"))
         sys.stdout.write("\n")
 
-    def close(self) -> None:
-        """The file goes."""
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
 

@@ -34,9 +34,13 @@ from deployx_edge.cli.options import (
     single_run_options,
     torch_options,
 )
+from deployx_edge.errors import DeployxError, UsageError
 
 if TYPE_CHECKING:
+    from deployx_edge.cli.console import JsonLines
     from deployx_edge.processing.findings import SampleFound
+    from deployx_edge.report.outputs import FoundTables
+    from deployx_edge.workflows.measure.recognize import RunSummary
     from deployx_edge.workflows.measure.requests import RunRequest
     from deployx_edge.workflows.measure.streaming import AskedSteps
 
@@ -116,7 +120,7 @@ def run(
     """
     from deployx_edge.cli.console import JsonLines, print_report, show_progress
     from deployx_edge.feed_back import parse_feed_back
-    from deployx_edge.report.outputs import FoundTables, outputs_document, sample_document
+    from deployx_edge.report.outputs import FoundTables, sample_document
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
     from deployx_edge.workflows.measure.recognize import RunFiles, recognize
     from deployx_edge.workflows.measure.requests import RunRequest
@@ -146,39 +150,36 @@ def run(
         wait=wait,
         verify=verify,
     )
+    if stepping and show_dir is not None:
+        raise UsageError("--show-dir draws on images, and the steps of --feed-back have none.")
     if stepping:
         asked = AskedSteps(feeds=parse_feed_back(feed_back or ()), steps=steps, files=tuple(files))
         _run_steps(request, asked, output, json)
         return
     given = RunFiles(paths=files, every=every, show_folder=show_dir, keep=output is not None)
-    tables, lines = FoundTables(), JsonLines()
+    tables = FoundTables()
+    with JsonLines() as lines:
 
-    def take(sample: SampleFound) -> None:
-        if json:
-            lines.add(sample_document(sample))
-        else:
-            tables.add(sample)
+        def take(sample: SampleFound) -> None:
+            if json:
+                lines.add(sample_document(sample))
+            else:
+                tables.add(sample)
 
-    with show_progress() as progress:
-        summary = recognize(request, given, take, progress)
-    if output:
-        write_outputs(summary.arrays, output)
-    skipped = [(each.name, each.reason) for each in summary.skipped]
-    if json:
-        document = outputs_document(
-            summary.arrays,
-            skipped,
-            summary.notes,
-            [str(path) for path in summary.drawn],
-            emulated=summary.emulated,
-        )
-        lines.print_in(document, "samples")
-    else:
-        print_report(tables.report(skipped, summary.notes, emulated=summary.emulated))
+        try:
+            with show_progress() as progress:
+                summary = recognize(request, given, take, progress)
+        except DeployxError:
+            # What was found before is not lost with what went wrong.
+            if tables.samples:
+                print_report(tables.report())
+            raise
         if output:
-            print_report(f"Outputs: {output}")
-        if summary.drawn:
-            print_report(f"Drawn: {_listed(summary.drawn)}")
+            write_outputs(summary.arrays, output)
+        if json:
+            _print_document(summary, lines)
+        else:
+            _print_tables(summary, tables, output)
     if summary.unreadable is not None:
         raise summary.unreadable
     refuse_not_finite(summary.not_finite)
@@ -205,6 +206,30 @@ def _run_steps(request: RunRequest, asked: AskedSteps, output: Path | None, json
         if output:
             print_report(f"Outputs: {output}")
     refuse_not_finite(done.not_finite)
+
+
+def _print_document(summary: RunSummary, lines: JsonLines) -> None:
+    from deployx_edge.report.outputs import outputs_document
+
+    document = outputs_document(
+        summary.arrays,
+        [(each.name, each.reason) for each in summary.skipped],
+        summary.notes,
+        [str(path) for path in summary.drawn],
+        emulated=summary.emulated,
+    )
+    lines.print_in(document, "samples")
+
+
+def _print_tables(summary: RunSummary, tables: FoundTables, output: Path | None) -> None:
+    from deployx_edge.cli.console import print_report
+
+    skipped = [(each.name, each.reason) for each in summary.skipped]
+    print_report(tables.report(skipped, summary.notes, emulated=summary.emulated))
+    if output:
+        print_report(f"Outputs: {output}")
+    if summary.drawn:
+        print_report(f"Drawn: {_listed(summary.drawn)}")
 
 
 def _listed(drawn: Sequence[Path]) -> str:

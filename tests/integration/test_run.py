@@ -25,7 +25,7 @@ from deployx_edge.workflows.convert.partition import make_sequence
 from deployx_edge.workflows.measure.recognize import RunFiles, RunSummary, recognize
 from deployx_edge.workflows.measure.requests import RunRequest
 from tests.integration.models.examples_as_onnx import ROOT, export_example
-from tests.integration.models.onnx_models import model, save, small_cnn
+from tests.integration.models.onnx_models import constant, model, save, small_cnn
 
 SHAPES = "circle|square|triangle"
 BOXES = f"detection,labels={SHAPES},score=0.3"
@@ -443,6 +443,27 @@ def test_files_by_name_are_all_run_before_a_broken_one_is_the_error(tmp_path: Pa
     assert "1 of the files named could not be read" in done.stderr
     with pytest.raises(UsageError, match="cannot be read as an image"):
         found(DIGITS / "digits_cnn.onnx", broken)
+
+
+def test_what_was_found_before_an_error_is_printed(tmp_path: Path) -> None:
+    path = save(
+        model(
+            [
+                helper.make_node("Mul", ["image", "image"], ["square"]),
+                helper.make_node("Squeeze", ["square", "axis"], ["classes"]),
+            ],
+            {"image": (1, 1, 4, 4)},
+            {"classes": (1, 4, 4)},
+            [constant("axis", np.asarray([1]))],
+        ),
+        tmp_path / "squares.onnx",
+    )
+    for name, gray in (("a", 2), ("b", 100)):
+        Image.new("L", (4, 4), gray).save(tmp_path / f"{name}.png")
+    words = ("run", path, "-i", tmp_path / "a.png", "-i", tmp_path / "b.png")
+    done = deployx(*words, "--preprocess", "colour=gray", "--postprocess", "segmentation", code=2)
+    assert "a.png" in done.stdout and "100.0%" in done.stdout and "b.png" not in done.stdout
+    assert "something else than classes 0 to 255" in done.stderr
 
 
 def test_what_cannot_be_run_or_drawn_is_said_before(
