@@ -31,7 +31,6 @@ from deployx_edge.runtimes import load_runtime
 from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch, watched
 from deployx_edge.workflows.boards.session import Session, open_session
-from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.measure.loading import (
     identity_of,
     load_model,
@@ -189,6 +188,9 @@ def profile(
 def _with_works(bundle: Bundle, layers: Sequence[LayerProfile]) -> tuple[LayerProfile, ...]:
     """The layers with what they are in the source, and how much they multiply."""
     outputs = {layer.name: layer.dims for layer in layers}
+    # A bench is not to load what converts.
+    from deployx_edge.workflows.convert.conversion import read_converted
+
     works = load_runtime(bundle.runtime).layer_works(read_converted(bundle), outputs)
     return tuple(
         replace(layer, macs=works[layer.name].macs, node=works[layer.name].node)
