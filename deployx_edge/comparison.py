@@ -101,8 +101,11 @@ def structured_inputs(
     preprocessing: Sequence[PreProcessing] = (),
     *,
     places: Sequence[int] = range(6),
+    series: int = 0,
 ) -> tuple[dict[str, Array], ...]:
     """Six seeded sets of inputs, or those at these ``places``; each maps input names to arrays.
+
+    Another ``series`` has other values of the same kinds.
 
     Uniform noise, normal noise, a gradient with another slope along every axis, a
     checkerboard with impulses, smooth noise, and something like an image. No two axes
@@ -116,7 +119,7 @@ def structured_inputs(
     for index in places:
         make, arrays = makers[index], {}
         for position, spec in enumerate(specs):
-            generator = _generator(index, position)
+            generator = _generator(index, position, *([series] if series else []))
             values = make(generator, spec.shape)
             step = steps.get(spec.name)
             scaled = values if step is None else _scaled(values, step)

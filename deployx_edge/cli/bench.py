@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deployx_edge.cli.bench_comparison import (
+    AccuracyDataOption,
     AgainstOption,
+    CalibrationOption,
     CompareOption,
     MaxSlowdownOption,
     RepeatOption,
+    TopOption,
     check_comparison,
     judge,
     repeats,
@@ -30,6 +34,7 @@ from deployx_edge.cli.options import (
     FactoryArgumentsOption,
     FeedBackOption,
     ForceOption,
+    ImagesOption,
     InputShapeOption,
     JsonOption,
     KeepFloatOption,
@@ -40,8 +45,8 @@ from deployx_edge.cli.options import (
     PauseOption,
     PrecisionOption,
     PrepareLimitOption,
-    RuntimeNameOption,
     RuntimeOption,
+    RuntimesOption,
     SecondsOption,
     ThreadsOption,
     VerifyOption,
@@ -49,19 +54,21 @@ from deployx_edge.cli.options import (
     WatchdogOption,
     bench_plan,
     limits,
+    one_runtime,
     run_options,
+    runtime_words,
     torch_options,
 )
 
 if TYPE_CHECKING:
     from deployx_edge.bundle import Bundle
+    from deployx_edge.cli.bench_results import Benched
     from deployx_edge.device import Device
-    from deployx_edge.errors import DeployxError
-    from deployx_edge.measurement.comparisons import Comparison
     from deployx_edge.measurement.files import FailedRun
-    from deployx_edge.measurement.values import BenchResult, RunOptions
-    from deployx_edge.workflows.convert.bundle import BundleOptions
-    from deployx_edge.workflows.measure.rounds import BenchJob
+    from deployx_edge.measurement.values import RunOptions
+    from deployx_edge.workflows.convert.models import TorchOptions
+    from deployx_edge.workflows.convert.options import BundleOptions
+    from deployx_edge.workflows.measure.jobs import BenchJob
 
 WarmupOption = Annotated[
     int | None,
@@ -91,7 +98,7 @@ def bench(
     model: ModelArgument,
     device: DevicesOption = None,
     everyone: AllOption = False,
-    runtime: RuntimeNameOption = None,
+    runtime: RuntimesOption = None,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
     cores: CoresOption = "all",
@@ -120,23 +127,28 @@ def bench(
     compare: CompareOption = None,
     against: AgainstOption = None,
     max_slowdown: MaxSlowdownOption = None,
+    calibration: CalibrationOption = None,
+    dataset: AccuracyDataOption = None,
+    images: ImagesOption = None,
+    top: TopOption = None,
     output: OutputOption = None,
     export: ExportOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure how long a model runs on a board, or on several; raw samples and conditions are kept.
 
-    What a board lacks (agent, worker, bundle) is brought to it first.
+    What a board lacks (agent, worker, bundle) is brought to it first. Several runtimes, or int8
+    made of a source model, end in one table that says which is best.
 
     Example: deployx-edge bench model.onnx --device pi --threads 1,2,4 --precision fp32,fp16
     """
     from deployx_edge.bundle import is_sequence
     from deployx_edge.cli.bench_parts import bench_parts
+    from deployx_edge.cli.bench_results import show_results
     from deployx_edge.measurement.files import read_runs
     from deployx_edge.workflows.boards.devices import chosen_devices
-    from deployx_edge.workflows.convert.bundle import BundleOptions
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
-    from deployx_edge.workflows.measure.rounds import BenchJob
+    from deployx_edge.workflows.measure.jobs import BenchJob
 
     limit = check_comparison(compare, against, max_slowdown)
     options = run_options(
@@ -146,51 +158,152 @@ def bench(
         accelerator=accelerator,
         switches=option,
     )
-    plan = bench_plan(
-        warmup=warmup,
-        iterations=iterations,
-        seconds=seconds,
-        pause=pause,
-        repeats=repeats(repeat, compare, against),
-        feed_back=feed_back,
+    request = BenchRequest(
+        model=model,
+        options=options,
+        runtimes=runtime_words(runtime),
+        bundle=_bundle_options(
+            input_shape,
+            keep_float,
+            like,
+            torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
+        ),
+        against=against,
+        calibration=calibration,
+        dataset=dataset,
+        images=images,
+        top=top,
+        export=export,
     )
-    devices = chosen_devices(device, everyone)
-    earlier = read_runs(compare) if compare else []
-    wanted = BundleOptions(
-        runtime=runtime,
-        input_shapes=tuple(input_shape or ()),
-        torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
-        keep_float=tuple(keep_float or ()),
-        like=like,
-    )
+    times = repeats(repeat, compare, against, request.candidates)
     make_job = partial(
         BenchJob,
         options=options,
-        plan=plan,
+        plan=bench_plan(
+            warmup=warmup,
+            iterations=iterations,
+            seconds=seconds,
+            pause=pause,
+            repeats=times,
+            feed_back=feed_back,
+        ),
         limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
         batch=batch,
         wait=wait,
         force=force,
-        earlier=earlier,
+        earlier=read_runs(compare) if compare else [],
         max_slowdown=limit,
         link=link,
         verify=verify,
     )
+    devices = chosen_devices(device, everyone)
     if is_sequence(model):
         compared = against is not None or compare is not None
-        bench_parts(
-            model, devices, make_job, _run, refused=compared, files=(output, export), json=json
-        )
+        bench_parts(model, devices, make_job, refused=compared, files=(output, export), json=json)
         return
-    bundle, other = _bundles(model, against, wanted)
-    job = make_job(bundle=bundle, against=other)
-    results, failures = _run(devices, job)
-    comparisons = _show(results, failures, job, len(devices), output, export, json)
-    for failure in failures:
+    found = request.run(devices, make_job)
+    comparisons = show_results(found, output, export, json)
+    for failure in request.failures_of(found):
         raise typer.Exit(failure.exit_code)
-    refuse_not_finite([sentence for result in results for sentence in result.not_finite])
+    refuse_not_finite([sentence for result in found.results for sentence in result.not_finite])
     if limit is not None:
         judge(comparisons, limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRequest:
+    """What is to be benched: one bundle as it is, or candidates in a table."""
+
+    model: Path
+    options: Sequence[RunOptions]
+    runtimes: tuple[str, ...]
+    bundle: BundleOptions
+    against: Path | None
+    calibration: Path | None
+    dataset: Path | None
+    images: Path | None
+    top: int | None
+    export: Path | None
+
+    def __post_init__(self) -> None:
+        from deployx_edge.cli.bench_table import check_table
+
+        if self.is_table:
+            check_table(self.against, self.export)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that were asked for, each once."""
+        return tuple(dict.fromkeys(each.precision for each in self.options))
+
+    @property
+    def is_table(self) -> bool:
+        """Whether candidates are to be told apart."""
+        from deployx_edge.cli.bench_table import is_table
+
+        more = (self.calibration, self.dataset, self.top)
+        return is_table(self.model, self.runtimes, self.precisions, more)
+
+    @property
+    def candidates(self) -> int:
+        """How many run in turn; 0 without a table."""
+        return max(1, len(self.runtimes)) * len(self.precisions) if self.is_table else 0
+
+    def run(self, devices: Sequence[Device], make_job: Callable[..., BenchJob]) -> Benched:
+        """Bring in the model, and bench it."""
+        from deployx_edge.cli.bench_results import run_job
+
+        if self.is_table:
+            return self._run_table(devices, make_job)
+        wanted = replace(self.bundle, runtime=one_runtime(self.runtimes))
+        bundle, other = _bundles(self.model, self.against, wanted)
+        return run_job(devices, make_job(bundle=bundle, against=other))
+
+    def _run_table(self, devices: Sequence[Device], make_job: Callable[..., BenchJob]) -> Benched:
+        from deployx_edge.cli.bench_table import bench_table
+        from deployx_edge.workflows.choose.candidates import Wanted, usual_runtime
+        from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions
+
+        runs = dict.fromkeys(replace(each, precision="fp32") for each in self.options)
+        wanted = Wanted(
+            model=self.model,
+            runtimes=self.runtimes or (usual_runtime(self.model),),
+            precisions=self.precisions,
+            options=tuple(runs),
+            bundle=self.bundle,
+            calibration=self.calibration,
+            images=self.images,
+        )
+        return bench_table(
+            wanted,
+            devices,
+            make_job,
+            dataset=self.dataset,
+            evaluation=EvaluationOptions(images=self.images),
+            top=self.top,
+        )
+
+    def failures_of(self, found: Benched) -> Sequence[FailedRun]:
+        """Those that end the command with their exit code."""
+        from deployx_edge.cli.bench_table import real_failures
+
+        return real_failures(found.failures) if self.is_table else found.failures
+
+
+def _bundle_options(
+    input_shapes: Sequence[str] | None,
+    keep_float: Sequence[str] | None,
+    like: str | None,
+    torch: TorchOptions,
+) -> BundleOptions:
+    from deployx_edge.workflows.convert.options import BundleOptions
+
+    return BundleOptions(
+        input_shapes=tuple(input_shapes or ()),
+        keep_float=tuple(keep_float or ()),
+        like=like,
+        torch=torch,
+    )
 
 
 def _bundles(
@@ -209,91 +322,3 @@ def _bundles(
         if not against.is_dir():
             usual = BundleOptions(runtime=wanted.runtime, input_shapes=wanted.input_shapes)
         return bundle, make_bundle(against, options=usual, progress=progress)
-
-
-def _run(devices: Sequence[Device], job: BenchJob) -> tuple[list[BenchResult], list[FailedRun]]:
-    """On one board an error that leaves nothing is the command's; on several it is a row."""
-    from deployx_edge.cli.console import show_progress, show_progress_of
-    from deployx_edge.workflows.boards.several import run_on_devices
-    from deployx_edge.workflows.measure.bench import bench_device
-
-    if len(devices) == 1:
-        with show_progress() as progress:
-            results, found = bench_device(devices[0], job, progress=progress)
-        if found and not results:
-            raise found[0].error
-        return results, [_failed(f.device, f.error, f.options) for f in found]
-    results, failures = [], []
-    with show_progress_of([device.name for device in devices]) as progress_of:
-        outcomes = run_on_devices(
-            devices,
-            lambda device, progress: bench_device(device, job, progress=progress),
-            lambda device: progress_of(device.name),
-        )
-    for outcome in outcomes:
-        if outcome.error is not None:
-            failures.append(_failed(outcome.device, outcome.error, None))
-        if outcome.value is not None:
-            results += outcome.value[0]
-            failures += [_failed(f.device, f.error, f.options) for f in outcome.value[1]]
-    return results, failures
-
-
-def _failed(device: Device, error: DeployxError, options: RunOptions | None) -> FailedRun:
-    from deployx_edge.measurement.files import FailedRun
-
-    return FailedRun(
-        device=device.name,
-        uri=device.uri,
-        options=options,
-        error=str(error),
-        exit_code=error.exit_code,
-    )
-
-
-def _show(
-    results: Sequence[BenchResult],
-    failures: Sequence[FailedRun],
-    job: BenchJob,
-    boards: int,
-    output: Path | None,
-    export: Path | None,
-    json: bool,
-) -> Sequence[Comparison]:
-    from deployx_edge.cli.console import draw_report, print_json, print_report
-    from deployx_edge.measurement.files import bench_document, write_document
-    from deployx_edge.report.bench import bench_report, boards_report
-    from deployx_edge.workflows.measure.rounds import compare_results
-
-    comparisons = compare_results(results, job.earlier)
-    document = bench_document(results, failures, comparisons)
-    written = output or _default_output(results)
-    if written:
-        write_document(document, written)
-    several = boards > 1 or failures
-    report = (
-        boards_report(results, failures, comparisons)
-        if several
-        else bench_report(results, comparisons)
-    )
-    if export:
-        draw_report(report, export)
-    if json:
-        print_json(document)
-        return comparisons
-    print_report(report)
-    if written:
-        print_report(f"Raw samples and conditions: {written}")
-    return comparisons
-
-
-def _default_output(results: Sequence[BenchResult]) -> Path | None:
-    """``deployx-results/`` of the current folder; the time keeps names apart."""
-    if not results:
-        return None
-    first = results[0]
-    boards = len({result.device.name for result in results})
-    where = first.device.name if boards == 1 else f"{boards}-boards"
-    words = (first.model.name, where, first.measured_at)
-    name = "-".join("".join(c if c.isalnum() or c in "._" else "-" for c in w) for w in words)
-    return Path("deployx-results") / f"{name}.json"

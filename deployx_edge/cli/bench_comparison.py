@@ -1,4 +1,4 @@
-"""What ``bench`` is told about comparing, and how a comparison ends the command."""
+"""What ``bench`` is told about comparing, by itself and in a table, and how that ends the command."""
 
 from __future__ import annotations
 
@@ -45,8 +45,29 @@ RepeatOption = Annotated[
         min=1,
         max=1000,
         help="Measure N times, each in a new worker process. Without it 1; 5 with --compare, "
-        "10 with --against.",
+        "10 with --against, and with several runtimes as many as telling them apart takes.",
     ),
+]
+CalibrationOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="FOLDER|FILE",
+        help="Data that int8 takes its scales from, as for quantize. Without it they come from "
+        "inputs that are made up, and only the time of int8 counts.",
+    ),
+]
+AccuracyDataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--dataset",
+        metavar="FOLDER|FILE",
+        help="Measure the accuracy of each as well, on this data set as for evaluate.",
+    ),
+]
+TopOption = Annotated[
+    int | None,
+    typer.Option("--top", min=1, help="Show only this number of the fastest; --json has all."),
 ]
 _REPEATS_AGAINST = 10
 _REPEATS_COMPARED = 5
@@ -76,10 +97,16 @@ def check_comparison(
     return share
 
 
-def repeats(asked: int | None, compare: Path | None, against: Path | None) -> int:
-    """How many repeats a bench has."""
+def repeats(
+    asked: int | None, compare: Path | None, against: Path | None, candidates: int = 0
+) -> int:
+    """How many repeats a bench has; ``candidates`` is how many are to be told apart, 0 for none."""
     if asked is not None:
         return asked
+    if candidates > 1:
+        from deployx_edge.measurement.standings import rounds_for
+
+        return rounds_for(candidates)
     return _REPEATS_AGAINST if against else _REPEATS_COMPARED if compare else 1
 
 

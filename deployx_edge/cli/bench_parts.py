@@ -12,18 +12,13 @@ from deployx_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from deployx_edge.device import Device
-    from deployx_edge.measurement.files import FailedRun
-    from deployx_edge.measurement.values import BenchResult
-    from deployx_edge.workflows.measure.rounds import BenchJob
-
-RunJob = Callable[["Sequence[Device]", "BenchJob"], "tuple[list[BenchResult], list[FailedRun]]"]
+    from deployx_edge.workflows.measure.jobs import BenchJob
 
 
 def bench_parts(
     folder: Path,
     devices: Sequence[Device],
     make_job: Callable[..., BenchJob],
-    run_job: RunJob,
     *,
     refused: bool,
     files: tuple[Path | None, Path | None],
@@ -35,6 +30,7 @@ def bench_parts(
     ``--export``.
     """
     from deployx_edge.bundle import load_sequence
+    from deployx_edge.cli.bench_results import run_job
     from deployx_edge.cli.console import draw_report, print_json, print_report
     from deployx_edge.measurement.files import bench_document, write_document
     from deployx_edge.report.parts import parts_document, parts_report, parts_runs
@@ -49,9 +45,9 @@ def bench_parts(
     sequence = load_sequence(folder)
     jobs = [make_job(bundle=bundle) for bundle in sequence.bundles]
     found = [run_job(devices, job) for job in jobs]
-    runs = parts_runs([results for results, _ in found])
-    failures = [failure for _, failed in found for failure in failed]
-    results = [result for part, _ in found for result in part]
+    runs = parts_runs([part.results for part in found])
+    failures = [failure for part in found for failure in part.failures]
+    results = [result for part in found for result in part.results]
     document = bench_document(results, failures)
     document["sequence"] = parts_document(sequence.name, runs)
     report = parts_report(sequence.name, [part.folder for part in sequence.parts], runs, failures)

@@ -16,6 +16,7 @@ from deployx_edge.cli.options import (
     ExportOption,
     FactoryArgumentsOption,
     ForceOption,
+    ImagesOption,
     InputShapeOption,
     JsonOption,
     LikeOption,
@@ -76,10 +77,6 @@ OutputNameOption = Annotated[
     typer.Option(
         "--output", metavar="NAME", help="The output that is measured, of a model with several."
     ),
-]
-ImagesOption = Annotated[
-    Path | None,
-    typer.Option("--images", metavar="FOLDER", help="The folder of the images that a list names."),
 ]
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=1, help="Use at most this number of samples.")

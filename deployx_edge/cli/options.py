@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -104,6 +104,10 @@ ExportOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="FOLDER", help="The folder of the images that a list names."),
+]
 InputShapeOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -226,6 +230,15 @@ FeedBackOption = Annotated[
         "streaming model is used: stateN=state; may be repeated.",
     ),
 ]
+RuntimesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        metavar="NAME[,…]",
+        help=f"The runtime, or several in one table: {', '.join(RUNTIMES)}; by default "
+        f"{DEFAULT_RUNTIME}, or that of a bundle.",
+    ),
+]
 RuntimeOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -279,8 +292,6 @@ PrepareLimitOption = Annotated[
 
 # Of one of many repeats where nobody said for how long.
 SHORT_SECONDS = 0.2
-
-Word = TypeVar("Word", str, int)
 
 
 def torch_options(
@@ -365,6 +376,16 @@ def limits(*, memory_limit: int, watchdog: float, prepare: float) -> WorkerLimit
     return WorkerLimits(
         memory_bytes=memory_limit << 20, watchdog_seconds=watchdog, prepare_seconds=prepare
     )
+
+
+def runtime_words(text: str | None) -> tuple[str, ...]:
+    """The runtimes that were asked for, each once; none where nobody said."""
+    return () if text is None else tuple(_words(text, "--runtime"))
+
+
+def one_runtime(names: tuple[str, ...]) -> str | None:
+    """The only one of them, or None where nobody said."""
+    return names[0] if names else None
 
 
 def _named(words: list[str]) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deployx_edge.cli.bench import OutputOption, bench
+from deployx_edge.cli.bench import IterationsOption, OutputOption, bench
+from deployx_edge.cli.bench_comparison import AccuracyDataOption, CalibrationOption, TopOption
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     AllOption,
@@ -12,14 +13,14 @@ from deployx_edge.cli.options import (
     FactoryArgumentsOption,
     FeedBackOption,
     ForceOption,
+    ImagesOption,
     InputShapeOption,
-    IterationsOption,
     JsonOption,
     LikeOption,
     LinkCostOption,
     ModelArgument,
     PrecisionOption,
-    RuntimeNameOption,
+    RuntimesOption,
     ThreadsOption,
     VerifyOption,
     WaitOption,
@@ -30,10 +31,10 @@ def push_and_bench(
     model: ModelArgument,
     device: DevicesOption = None,
     everyone: AllOption = False,
-    runtime: RuntimeNameOption = None,
+    runtime: RuntimesOption = None,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
-    iterations: IterationsOption = 100,
+    iterations: IterationsOption = None,
     feed_back: FeedBackOption = None,
     link: LinkCostOption = True,
     input_shape: InputShapeOption = None,
@@ -41,6 +42,10 @@ def push_and_bench(
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
     accept_frozen: AcceptFrozenOption = False,
+    calibration: CalibrationOption = None,
+    dataset: AccuracyDataOption = None,
+    images: ImagesOption = None,
+    top: TopOption = None,
     wait: WaitOption = True,
     verify: VerifyOption = False,
     force: ForceOption = False,
@@ -49,6 +54,8 @@ def push_and_bench(
     json: JsonOption = False,
 ) -> None:
     """Convert, build, push and measure a model on a board: everything in one command.
+
+    With several runtimes or precisions, which of them is best.
 
     Example: deployx-edge push-and-bench model.onnx --device virtual:linux-arm64
     """
@@ -67,6 +74,10 @@ def push_and_bench(
         checkpoint=checkpoint,
         factory_args=factory_args,
         accept_frozen=accept_frozen,
+        calibration=calibration,
+        dataset=dataset,
+        images=images,
+        top=top,
         wait=wait,
         verify=verify,
         force=force,

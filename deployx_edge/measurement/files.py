@@ -27,14 +27,15 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class FailedRun:
-    """A run that was asked for and could not be; ``options`` is None where the whole board
-    could not be had."""
+    """A run that was asked for and could not be; ``options`` is None, and ``runtime`` "", where the
+    whole board could not be had."""
 
     device: str
     uri: str
     options: RunOptions | None
     error: str
     exit_code: int
+    runtime: str = ""
 
 
 def bench_document(

@@ -38,11 +38,23 @@ class Ratio:
         return max(self.high - 1.0, 1.0 - self.low)
 
 
-def paired_ratio(new: Sequence[float], old: Sequence[float]) -> Ratio | None:
+def paired_ratio(
+    new: Sequence[float], old: Sequence[float], confidence: float = CONFIDENCE
+) -> Ratio | None:
     """From runs that were made in turn, ``new[i]`` beside ``old[i]``; None for too few rounds."""
     logs = [math.log(a / b) for a, b in zip(new, old, strict=True)]
     averages = sorted((a + b) / 2 for i, a in enumerate(logs) for b in logs[i:])
-    return _interval(averages, _signed_rank_bound(len(logs)))
+    return _interval(averages, _signed_rank_bound(len(logs), confidence))
+
+
+def typical(runs: Sequence[float], confidence: float = CONFIDENCE) -> Ratio | None:
+    """The middle of repeated runs, in their own unit, with its interval; None for too few."""
+    return paired_ratio(runs, [1.0] * len(runs), confidence) if all(runs) else None
+
+
+def rounds_needed(confidence: float) -> int:
+    """The fewest rounds that have an interval of that confidence."""
+    return math.ceil(1.0 - math.log2(1.0 - confidence))
 
 
 def unpaired_ratio(new: Sequence[float], old: Sequence[float]) -> Ratio | None:
@@ -62,9 +74,9 @@ def _interval(ordered: Sequence[float], bound: int | None) -> Ratio | None:
     )
 
 
-def _signed_rank_bound(rounds: int) -> int | None:
-    """The largest c with P(W ≤ c) ≤ (1 − CONFIDENCE) / 2 of the signed rank statistic."""
-    return _bound(_signed_rank_counts(rounds))
+def _signed_rank_bound(rounds: int, confidence: float) -> int | None:
+    """The largest c with P(W ≤ c) ≤ (1 − confidence) / 2 of the signed rank statistic."""
+    return _bound(_signed_rank_counts(rounds), confidence)
 
 
 def _rank_sum_bound(new: int, old: int) -> int | None:
@@ -72,8 +84,8 @@ def _rank_sum_bound(new: int, old: int) -> int | None:
     return _bound(_rank_sum_counts(new, old))
 
 
-def _bound(counts: Sequence[int]) -> int | None:
-    allowed = (1.0 - CONFIDENCE) / 2 * sum(counts)
+def _bound(counts: Sequence[int], confidence: float = CONFIDENCE) -> int | None:
+    allowed = (1.0 - confidence) / 2 * sum(counts)
     total = 0
     for value, count in enumerate(counts):
         total += count

@@ -160,7 +160,8 @@ class BenchSamples:
     ``run_lengths``: how many of the samples each worker process gave, in order; empty for one.
     ``waited_ns``: how long the worker's threads, taken together, were ready to run and waited for
     a processor during the timed runs. ``throttled_ns``: how long its control groups were held
-    back by their quota meanwhile. None where the board does not count it.
+    back by their quota meanwhile. None where the board does not count it. ``peaks_bytes``: the
+    peak memory of each worker process where there were several; empty where one told none.
     """
 
     samples_ns: tuple[int, ...]
@@ -172,6 +173,7 @@ class BenchSamples:
     run_lengths: tuple[int, ...] = ()
     waited_ns: int | None = None
     throttled_ns: int | None = None
+    peaks_bytes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +252,7 @@ class BenchResult:
     ``batch``: samples in one run. ``baseline``: of the bundle that another one was run against.
     ``other_load``: how many cores other programs kept busy meanwhile, ``stolen_load`` how many the
     board's own host took; None where the board does not say. ``noisy``: something of ``warnings``
-    disturbed the runs.
+    disturbed the runs. ``loads_ns``: how long each worker process took to load.
     """
 
     model: ModelIdentity
@@ -267,6 +269,7 @@ class BenchResult:
     other_load: float | None = None
     stolen_load: float | None = None
     noisy: bool = False
+    loads_ns: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     # What one checked run gave that the model does not: NaN and infinity, a sentence.
     not_finite: tuple[str, ...] = ()

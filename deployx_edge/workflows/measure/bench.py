@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
 from deployx_edge.errors import (
     AgentError,
     DeployxError,
-    LinkLostError,
-    QuarantinedError,
+    MissingToolError,
     TransportError,
+    UnfitDeviceError,
+    UsageError,
 )
 from deployx_edge.measurement.values import (
     BenchPlan,
@@ -31,17 +33,19 @@ from deployx_edge.runtimes import load_runtime
 from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch, watched
 from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.measure.jobs import BenchFailure, BenchJob, Candidate, Turns
 from deployx_edge.workflows.measure.loading import (
     identity_of,
     load_model,
     not_finite,
     random_inputs,
 )
-from deployx_edge.workflows.measure.rounds import BenchJob, bench_rounds, compare_results
+from deployx_edge.workflows.measure.rounds import bench_rounds, compare_results
 
 __all__ = [
     "BenchFailure",
     "BenchJob",
+    "Candidate",
     "bench",
     "bench_device",
     "compare_results",
@@ -55,50 +59,100 @@ _RETURN_SECONDS = 120.0
 _RETURN_TICK_SECONDS = 2.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class BenchFailure:
-    """A run that could not be: the others go on."""
-
-    device: Device
-    options: RunOptions
-    error: DeployxError
-
-
 def bench_device(
     device: Device, job: BenchJob, *, progress: Progress = silent
 ) -> tuple[list[BenchResult], list[BenchFailure]]:
     """Bench on one board; what fails there fails alone.
 
     A board that was lost under one of the runs is waited for, and the rest of them go on.
-    Raises DeployxError where the board is not available at all.
+    Raises DeployxError where the board is not available at all, or can run nothing of it.
     """
     results: list[BenchResult] = []
     failures: list[BenchFailure] = []
-    left = list(job.options)
+    left = list(job.groups)
+    refused: dict[Path, DeployxError] = {}
     lost = False
     while left:
         with _session_after(device, job, lost, progress) as session:
             lost = False
-            pushes = [session.push(bundle) for bundle in job.bundles]
+            pushes, refused = push_all(session, job)
             while left and not lost:
-                options = left.pop(0)
-                try:
-                    results += _watched_bench(session, job, options, pushes)
-                except (AgentError, QuarantinedError, LinkLostError) as error:
-                    failures.append(BenchFailure(device=device, options=options, error=error))
-                    lost = isinstance(error, LinkLostError)
+                group = left.pop(0)
+                turns = _take_turns(session, job, group, pushes)
+                failed = [*_refused_in(group, refused), *turns.failures]
+                failures += [_failure(device, each, error) for each, error in failed]
+                lost = turns.lost
+                if lost:
+                    left = _without(group, [each for each, _ in failed]) + left
+                else:
+                    results += turns.results
     return results, failures
 
 
-def _watched_bench(
-    session: Session, job: BenchJob, options: RunOptions, pushes: Sequence[PushCost]
-) -> list[BenchResult]:
+def push_all(
+    session: Session, job: BenchJob
+) -> tuple[dict[Path, PushCost], dict[Path, DeployxError]]:
+    """What each bundle's push cost, by folder, and which the board cannot run, and why.
+
+    Where it can run none of them, the error is raised.
+    """
+    pushes: dict[Path, PushCost] = {}
+    refused: dict[Path, DeployxError] = {}
+    for bundle in job.bundles:
+        try:
+            pushes[bundle.folder] = session.push(bundle)
+        except (UnfitDeviceError, UsageError, MissingToolError) as error:
+            refused[bundle.folder] = error
+    if not pushes:
+        raise joined_error(
+            f"{session.device.name} can run none of them",
+            {b.runtime: refused[b.folder] for b in job.bundles},
+        )
+    return pushes, refused
+
+
+def joined_error(what: str, errors: Mapping[str, DeployxError]) -> DeployxError:
+    """One error of the same class as the first for all of them, by name; the only one as it is."""
+    texts = {error.message for error in errors.values()}
+    first = next(iter(errors.values()))
+    if len(texts) == 1:
+        return first
+    told = " ".join(f"{name}: {error.message}" for name, error in errors.items())
+    return type(first)(f"{what}. {told}")
+
+
+def _refused_in(
+    group: Sequence[Candidate], refused: Mapping[Path, DeployxError]
+) -> list[tuple[Candidate, DeployxError]]:
+    return [(c, refused[c.bundle.folder]) for c in group if c.bundle.folder in refused]
+
+
+def _without(
+    group: Sequence[Candidate], failed: Sequence[Candidate]
+) -> list[tuple[Candidate, ...]]:
+    """What of a group is to be measured again; nothing where only a baseline is left."""
+    rest = tuple(each for each in group if each not in failed)
+    return [rest] if any(not each.baseline for each in rest) else []
+
+
+def _failure(device: Device, candidate: Candidate, error: DeployxError) -> BenchFailure:
+    return BenchFailure(
+        device=device,
+        runtime=candidate.bundle.runtime,
+        options=candidate.options,
+        error=error,
+    )
+
+
+def _take_turns(
+    session: Session, job: BenchJob, group: Sequence[Candidate], pushes: Mapping[Path, PushCost]
+) -> Turns:
     return bench_rounds(
         session,
         job,
-        options,
+        [each for each in group if each.bundle.folder in pushes],
         pushes,
-        lambda bundle: watched(session, bundle, options, force=job.force),
+        lambda each: watched(session, each.bundle, each.options, force=job.force),
     )
 
 
@@ -107,7 +161,7 @@ def _session_after(
     device: Device, job: BenchJob, lost: bool, progress: Progress
 ) -> Iterator[Session]:
     """A session; where the board was just ``lost``, as soon as it is back."""
-    purpose = f"bench {job.bundle.name}"
+    purpose = f"bench {job.name}"
     with ExitStack() as stack:
         deadline = time.monotonic() + _RETURN_SECONDS
         while True:
@@ -146,12 +200,14 @@ def bench(
         limits=limits or WorkerLimits(),
         batch=batch,
     )
-    pushes = [session.push(bundle)]
-    return [
-        result
-        for each in options
-        for result in bench_rounds(session, job, each, pushes, lambda bundle: nullcontext(Watch()))
-    ]
+    pushes = {bundle.folder: session.push(bundle)}
+    results: list[BenchResult] = []
+    for group in job.groups:
+        turns = bench_rounds(session, job, group, pushes, lambda each: nullcontext(Watch()))
+        for _, error in turns.failures:
+            raise error
+        results += turns.results
+    return results
 
 
 def profile(

@@ -1,22 +1,28 @@
-"""Runs of a model, or of two in turn, each in a worker process of its own.
+"""Runs of a model, or of several in turn, each in a worker process of its own.
 
 What differs from one process to the next (where its memory lies, what else the board does) is
-in no process's own samples; only repeated runs show it. Two bundles run in turn, A B B A …, so
-that a drift of the board hits both alike.
+in no process's own samples; only repeated runs show it. Several candidates run in turn,
+A B C C B A …, so that a drift of the board hits all alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import chain
+from pathlib import Path
 from statistics import median
 
 from deployx_edge.bundle import Bundle
-from deployx_edge.errors import UsageError
-from deployx_edge.feed_back import check_feed_back
+from deployx_edge.errors import (
+    AgentError,
+    DeployxError,
+    LinkLostError,
+    QuarantinedError,
+)
+from deployx_edge.measurement.candidates import CandidateRow
 from deployx_edge.measurement.comparisons import (
     UNTOLD,
     Comparison,
@@ -27,8 +33,8 @@ from deployx_edge.measurement.comparisons import (
 )
 from deployx_edge.measurement.files import runs_of
 from deployx_edge.measurement.noise import noise
+from deployx_edge.measurement.standings import LOOKS, is_decided
 from deployx_edge.measurement.values import (
-    BenchPlan,
     BenchResult,
     BenchSamples,
     BoardLoad,
@@ -36,14 +42,13 @@ from deployx_edge.measurement.values import (
     PushCost,
     RunOptions,
     TransportCost,
-    WorkerLimits,
     precision_warning,
 )
 from deployx_edge.progress import Runs, Share, Stage, silent
-from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch
 from deployx_edge.workflows.boards.fed_tensors import fed_tensors
 from deployx_edge.workflows.boards.session import Session, replaced_sentence
+from deployx_edge.workflows.measure.jobs import BenchJob, Candidate, Turns
 from deployx_edge.workflows.measure.link_cost import measure_transport
 from deployx_edge.workflows.measure.loading import (
     identity_of,
@@ -53,63 +58,28 @@ from deployx_edge.workflows.measure.loading import (
 )
 from deployx_edge.workflows.measure.other_load import other_load
 
-# How often a comparison that is not told is measured, each time by as many rounds as at first.
-# Each look may be wrong by chance, so that three of them are wrong three times as often at most.
-_LOOKS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchJob:
-    """What is benched, how, and on which terms: ``wait`` where another run has the board,
-    ``force`` where the model took the board down before.
-
-    ``against`` is a bundle that runs in turn with the first; rounds are added as long as they may
-    tell which is faster. ``earlier`` are the results that these are compared with. With
-    ``max_slowdown``, a share, rounds are added until it is told whether that is passed. ``link``:
-    whether to measure what the link costs; ``verify``: whether what lies on the board is hashed.
-    """
-
-    bundle: Bundle
-    options: Sequence[RunOptions] = (RunOptions(),)
-    plan: BenchPlan = field(default_factory=BenchPlan)
-    limits: WorkerLimits = field(default_factory=WorkerLimits)
-    batch: int = 1
-    wait: bool = True
-    force: bool = False
-    against: Bundle | None = None
-    earlier: Sequence[RepeatedRuns] = ()
-    max_slowdown: float | None = None
-    link: bool = True
-    verify: bool = False
-
-    def __post_init__(self) -> None:
-        if self.batch > 1 and self.plan.feed_back:
-            raise UsageError(
-                "A model whose outputs are fed back runs step after step, one sample in each.",
-                remedy="Leave --batch out, or --feed-back.",
-            )
-        for bundle in self.bundles:
-            check_feed_back(self.plan.feed_back, bundle.inputs, bundle.outputs)
-            for options in self.options:
-                check_options(bundle.runtime, options.named)
-
-    @property
-    def bundles(self) -> tuple[Bundle, ...]:
-        """The bundle, and the one that runs in turn with it."""
-        return (self.bundle,) if self.against is None else (self.bundle, self.against)
+# Where nothing is told by time, one run of each is enough.
+_EMULATED_ROUNDS = 1
 
 
 @dataclass
 class _Side:
-    """What the worker processes of one bundle gave so far."""
+    """What the worker processes of one candidate gave so far."""
 
-    bundle: Bundle
-    baseline: bool
+    candidate: Candidate
     push: PushCost
     loads: list[LoadResult] = field(default_factory=list)
     samples: list[BenchSamples] = field(default_factory=list)
     transport: TransportCost | None = None
     broken: tuple[str, ...] = ()
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.candidate.bundle
+
+    @property
+    def options(self) -> RunOptions:
+        return self.candidate.options
 
 
 def compare_results(
@@ -130,30 +100,30 @@ def compare_results(
 def bench_rounds(
     session: Session,
     job: BenchJob,
-    options: RunOptions,
-    pushes: Sequence[PushCost],
-    watch: Callable[[Bundle], AbstractContextManager[Watch]],
-) -> list[BenchResult]:
-    """One result for each bundle of the job, the one that it runs against last.
+    group: Sequence[Candidate],
+    pushes: Mapping[Path, PushCost],
+    watch: Callable[[Candidate], AbstractContextManager[Watch]],
+) -> Turns:
+    """One result for each candidate of the group that could be run; ``pushes`` by folder.
 
-    Each worker process runs inside ``watch`` of its bundle.
+    Each worker process runs inside ``watch`` of its candidate.
     """
-    sides = [
-        _Side(bundle=bundle, baseline=index > 0, push=pushes[index])
-        for index, bundle in enumerate(job.bundles)
-    ]
+    sides = [_Side(candidate=each, push=pushes[each.bundle.folder]) for each in group]
+    rounds = _Rounds(session=session, job=job, sides=sides, watch=watch)
     results: list[BenchResult] = []
     with other_load(session) as load_so_far:
-        for look in range(_LOOKS):
+        for look in range(LOOKS):
             if look:
                 session.progress(Stage(text="Not told yet: measuring again"))
-            for _ in range(job.plan.repeats):
-                _round(session, job, options, sides, watch)
+            for _ in range(rounds.count):
+                rounds.run_one()
+            if rounds.lost:
+                return Turns(results=(), failures=tuple(rounds.failures), lost=True)
             others = load_so_far()
-            results = [_result(session, job, options, side, others) for side in sides]
-            if _decided(results, job):
+            results = [_result(session, job, side, others) for side in rounds.sides]
+            if not results or _decided(results, job):
                 break
-    return results
+    return Turns(results=tuple(results), failures=tuple(rounds.failures), lost=False)
 
 
 def _place(result: BenchResult) -> tuple[str, RunOptions]:
@@ -162,39 +132,62 @@ def _place(result: BenchResult) -> tuple[str, RunOptions]:
 
 def _decided(results: Sequence[BenchResult], job: BenchJob) -> bool:
     """Whether more rounds would not help: all is told that was asked, or cannot be by rounds."""
+    if job.is_table and job.plan.repeats > 1 and not is_decided(rows_of(results)):
+        return False
     pairs = [p for p in compare_results(results, job.earlier) if p.ratio is not None]
     if job.max_slowdown is not None:
         return all(beyond(pair, job.max_slowdown) is not None for pair in pairs)
     return job.against is None or all(pair.verdict != UNTOLD for pair in pairs)
 
 
-def _round(
-    session: Session,
-    job: BenchJob,
-    options: RunOptions,
-    sides: Sequence[_Side],
-    watch: Callable[[Bundle], AbstractContextManager[Watch]],
-) -> None:
-    """Each side once, the other way round than the last time."""
-    done = len(sides[0].samples)
-    for side in sides if done % 2 == 0 else reversed(sides):
-        with watch(side.bundle) as watching:
-            _run(session, job, options, side, watching)
-    if job.plan.repeats > 1:
-        looks = done // job.plan.repeats + 1
-        total = looks * job.plan.repeats
-        session.progress(Share(done=done + 1, total=total, of="repeats"))
+@dataclass
+class _Rounds:
+    """The candidates of a group that are still in it, and what became of the others."""
+
+    session: Session
+    job: BenchJob
+    sides: list[_Side]
+    watch: Callable[[Candidate], AbstractContextManager[Watch]]
+    failures: list[tuple[Candidate, DeployxError]] = field(default_factory=list)
+    lost: bool = False
+    done: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many of them at a time."""
+        emulated = self.job.is_table and self.session.identity.board.emulated
+        return _EMULATED_ROUNDS if emulated else self.job.plan.repeats
+
+    def run_one(self) -> None:
+        """Each candidate once, the other way round than the last time.
+
+        Once the board is lost, none.
+        """
+        for side in [*(self.sides if self.done % 2 == 0 else reversed(self.sides))]:
+            if self.lost:
+                return
+            try:
+                with self.watch(side.candidate) as watching:
+                    _run(self.session, self.job, side, watching)
+            except (AgentError, QuarantinedError, LinkLostError) as error:
+                self.lost = isinstance(error, LinkLostError)
+                self.failures.append((side.candidate, error))
+                self.sides.remove(side)
+        self.done += 1
+        if self.count > 1 and self.sides:
+            total = -(-self.done // self.count) * self.count
+            self.session.progress(Share(done=self.done, total=total, of="repeats"))
 
 
-def _run(session: Session, job: BenchJob, options: RunOptions, side: _Side, watch: Watch) -> None:
+def _run(session: Session, job: BenchJob, side: _Side, watch: Watch) -> None:
     """One worker process."""
     feeds = job.plan.feed_back
     inputs = random_inputs(side.bundle, job.batch, [feed.input for feed in feeds])
     # The hundredth worker is no news.
     telling = session if not side.samples else replace(session, progress=silent)
-    with load_model(telling, side.bundle, options, job.limits) as load:
+    with load_model(telling, side.bundle, side.options, job.limits) as load:
         watch.phase = "run"
-        telling.progress(Stage(text=_benchmarking(job, side.bundle, load, options)))
+        telling.progress(Stage(text=_benchmarking(job, side, load)))
         samples = session.client.bench(
             load.model_id,
             inputs,
@@ -205,7 +198,9 @@ def _run(session: Session, job: BenchJob, options: RunOptions, side: _Side, watc
         if not side.samples:
             # Behind the runs that count: the first of them is to be the model's first.
             side.broken = not_finite(session, side.bundle, load.model_id, job.batch)
-        if job.link and not side.samples and not side.baseline:
+            if job.look is not None:
+                job.look(session, side.candidate, load.model_id)
+        if job.link and not side.samples and not side.candidate.baseline:
             run_ns = median(samples.samples_ns)
             side.transport = measure_transport(telling, load.model_id, inputs, run_ns)
     side.loads.append(load)
@@ -226,23 +221,35 @@ def _counter(session: Session, job: BenchJob) -> Callable[[Sequence[int]], None]
     return count if alone else lambda group: None
 
 
-def _benchmarking(job: BenchJob, bundle: Bundle, load: LoadResult, options: RunOptions) -> str:
+def _benchmarking(job: BenchJob, side: _Side, load: LoadResult) -> str:
     times = f", {job.plan.repeats} times" if job.plan.repeats > 1 else ""
-    name = f" {bundle.name}" if job.against else ""
-    return f"Benchmarking{name}: {load.threads} threads, {options.precision}{times}"
+    name = f" {side.bundle.name}" if job.against else ""
+    name = f" {side.bundle.runtime}" if job.is_table else name
+    return f"Benchmarking{name}: {load.threads} threads, {side.options.precision}{times}"
 
 
-def _result(
-    session: Session, job: BenchJob, options: RunOptions, side: _Side, others: BoardLoad | None
-) -> BenchResult:
+def rows_of(results: Iterable[BenchResult]) -> list[CandidateRow]:
+    """Results as rows of a table, with nothing known beside."""
+    return [
+        CandidateRow(
+            device=result.device.name,
+            runtime=result.model.runtime,
+            options=result.options,
+            result=result,
+        )
+        for result in results
+    ]
+
+
+def _result(session: Session, job: BenchJob, side: _Side, others: BoardLoad | None) -> BenchResult:
     samples = _joined(side.samples)
     disturbed = noise(samples, session.identity.board, others)
     replaced = side.push.replaced
-    precision = precision_warning(options.precision, side.bundle.precision, samples.precisions)
+    precision = precision_warning(side.options.precision, side.bundle.precision, samples.precisions)
     return BenchResult(
         model=identity_of(side.bundle),
         device=session.identity,
-        options=options,
+        options=side.options,
         plan=replace(job.plan, repeats=len(side.samples)),
         load=side.loads[0],
         bench=samples,
@@ -250,10 +257,11 @@ def _result(
         push=side.push,
         measured_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         batch=job.batch,
-        baseline=side.baseline,
+        baseline=side.candidate.baseline,
         other_load=others.programs if others else None,
         stolen_load=others.stolen if others else None,
         noisy=bool(disturbed),
+        loads_ns=tuple(load.load_ns for load in side.loads),
         warnings=(
             *((precision,) if precision else ()),
             *((replaced_sentence(session.device.name, replaced),) if replaced else ()),
@@ -276,6 +284,7 @@ def _joined(runs: Sequence[BenchSamples]) -> BenchSamples:
         run_lengths=lengths if len(runs) > 1 else (),
         waited_ns=_sum(run.waited_ns for run in runs),
         throttled_ns=_sum(run.throttled_ns for run in runs),
+        peaks_bytes=tuple(peaks) if len(runs) > 1 and len(peaks) == len(runs) else (),
     )
 
 

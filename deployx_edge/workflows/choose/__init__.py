@@ -1,0 +1,1 @@
+"""Which runtime, at which precision: candidates of one model, measured side by side."""
