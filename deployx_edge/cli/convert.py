@@ -18,9 +18,11 @@ from deployx_edge.cli.options import (
     LikeOption,
     ModelArgument,
     RewriterOption,
-    RuntimeNameOption,
+    RuntimesOption,
     SamplesOption,
     SettingsOption,
+    one_runtime,
+    runtime_words,
     torch_options,
 )
 from deployx_edge.runtime import GENERAL_RUNTIME
@@ -83,7 +85,7 @@ AcceptUnprovenOption = Annotated[
 def convert(
     model: ModelArgument,
     output: OutputOption,
-    runtime: RuntimeNameOption = None,
+    runtime: RuntimesOption = None,
     precision: WeightsOption = None,
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
@@ -106,9 +108,14 @@ def convert(
 ) -> None:
     """Turn a model into a bundle: a runtime's files, compared with the source, and a manifest.
 
+    With several runtimes each gets a folder of its name in the output.
+
     Example: deployx-edge convert examples/digits/digits_cnn.onnx -o digits --precision fp16
     """
+    from dataclasses import replace
+
     from deployx_edge.cli.console import print_json, print_report, show_progress
+    from deployx_edge.cli.several_runtimes import convert_each, refuse_partition
     from deployx_edge.report.bundle import (
         bundle_document,
         bundle_table,
@@ -118,7 +125,6 @@ def convert(
     from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 
     options = BundleOptions(
-        runtime=runtime,
         precision=precision,
         input_shapes=tuple(input_shape or ()),
         preprocess=tuple(preprocess or ()),
@@ -132,6 +138,12 @@ def convert(
         converter=converter,
         torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings, accept_frozen),
     )
+    runtimes = runtime_words(runtime)
+    if len(runtimes) > 1:
+        refuse_partition(partition)
+        convert_each(model, output, runtimes, options, json)
+        return
+    options = replace(options, runtime=one_runtime(runtimes))
     with show_progress() as progress:
         if partition:
             from deployx_edge.workflows.convert.partition import make_sequence

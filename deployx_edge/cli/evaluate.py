@@ -12,6 +12,7 @@ import typer
 
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
+    CalibrationOption,
     CheckpointOption,
     ExportOption,
     FactoryArgumentsOption,
@@ -24,12 +25,14 @@ from deployx_edge.cli.options import (
     PostprocessOption,
     PrecisionOption,
     PreprocessOption,
-    RuntimeNameOption,
+    RuntimesOption,
     ThreadsOption,
     VerifyOption,
     WaitOption,
     complete_device,
-    single_run_options,
+    one_runtime,
+    run_options,
+    runtime_words,
     torch_options,
 )
 from deployx_edge.errors import UsageError
@@ -136,7 +139,7 @@ def evaluate(
     model: ModelArgument,
     dataset: DatasetOption,
     device: DevicesOption = None,
-    runtime: RuntimeNameOption = None,
+    runtime: RuntimesOption = None,
     reference: ReferenceOption = None,
     metric: MetricOption = None,
     output: OutputNameOption = None,
@@ -156,6 +159,7 @@ def evaluate(
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
     accept_frozen: AcceptFrozenOption = False,
+    calibration: CalibrationOption = None,
     report: ReportOption = None,
     show: ShowOption = False,
     save_outputs: SaveOutputsOption = None,
@@ -169,13 +173,17 @@ def evaluate(
 ) -> None:
     """Measure a model's accuracy on boards, beside the reference on the same samples.
 
+    With several runtimes or precisions, each is a row of one table.
+
     Shares are written as 0.95. A run that was interrupted goes on after its last sample.
 
     Example: deployx-edge evaluate examples/digits/digits_cnn.onnx
     --dataset examples/digits/digits_test.npz --device virtual:linux-arm64 --max-drop top1=0.01
     """
+    from deployx_edge.cli.several_evaluations import EvaluateRequest, evaluate_each
     from deployx_edge.config import load_config
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite, samples_sentence
+    from deployx_edge.workflows.convert.options import BundleOptions
     from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions
     from deployx_edge.workflows.evaluate.evaluate import evaluate as evaluate_workflow
     from deployx_edge.workflows.evaluate.thresholds import check_thresholds, parse_thresholds
@@ -184,8 +192,12 @@ def evaluate(
         raise UsageError("--format is that of --predictions, which is not given.")
     if show and report is None:
         raise UsageError("--show opens the report.", remedy="Say where it goes: --report FOLDER.")
+    runtimes = runtime_words(runtime)
+    runs = run_options(
+        threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None
+    )
     options = EvaluationOptions(
-        runtime=runtime,
+        runtime=one_runtime(runtimes),
         metrics=tuple(metric or ()),
         output=output,
         preprocess=tuple(preprocess or ()),
@@ -196,9 +208,7 @@ def evaluate(
         per_class=per_class,
         seed=seed,
         strict=strict,
-        run=single_run_options(
-            threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None
-        ),
+        run=runs[0],
         report=report,
         outputs=save_outputs,
         predictions=predictions,
@@ -211,6 +221,21 @@ def evaluate(
     names = [found.name for words in device or () for found in config.find_devices(words)]
     least = parse_thresholds(minimum or (), "--min")
     drops = parse_thresholds(max_drop or (), "--max-drop")
+    torch = torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen)
+    if len(runtimes) > 1 or len(runs) > 1 or calibration is not None:
+        request = EvaluateRequest(
+            model=model,
+            dataset=dataset,
+            devices=names,
+            runtimes=runtimes,
+            runs=runs,
+            reference=reference,
+            bundle=BundleOptions(input_shapes=tuple(input_shape or ()), torch=torch),
+            calibration=calibration,
+            options=options,
+        )
+        evaluate_each(request, least, drops, json, export)
+        return
     with _progress(names) as (progress, progress_of):
         found = evaluate_workflow(
             model,
@@ -218,7 +243,7 @@ def evaluate(
             names,
             reference=reference,
             input_shapes=input_shape or (),
-            torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
+            torch=torch,
             options=options,
             progress=progress,
             progress_of=progress_of,

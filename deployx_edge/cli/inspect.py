@@ -13,8 +13,9 @@ from deployx_edge.cli.options import (
     FactoryArgumentsOption,
     InputShapeOption,
     JsonOption,
-    RuntimeNameOption,
+    RuntimesOption,
     SamplesOption,
+    runtime_words,
     torch_options,
 )
 
@@ -23,7 +24,7 @@ def inspect(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="An .onnx file, or one of PyTorch's models.")
     ],
-    runtime: RuntimeNameOption = None,
+    runtime: RuntimesOption = None,
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
@@ -44,7 +45,7 @@ def inspect(
     with show_progress() as progress:
         found = inspect_model(
             model,
-            runtime=runtime,
+            runtimes=runtime_words(runtime),
             input_shapes=tuple(input_shape or ()),
             samples=samples or (),
             torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),

@@ -25,14 +25,18 @@ from deployx_edge.cli.options import (
     LikeOption,
     OptionalDeviceOption,
     RewriterOption,
-    RuntimeNameOption,
+    RuntimesOption,
     SettingsOption,
     VerifyOption,
     WaitOption,
+    one_runtime,
+    runtime_words,
     torch_options,
 )
 
 if TYPE_CHECKING:
+    from deployx_edge.cli.several_runtimes import Quantization
+    from deployx_edge.progress import Progress
     from deployx_edge.quantization.values import QuantizationSettings
     from deployx_edge.workflows.quantize.sensitivity import AccuracyGoal
 
@@ -59,7 +63,7 @@ def quantize(
         ),
     ],
     output: OutputOption,
-    runtime: RuntimeNameOption = None,
+    runtime: RuntimesOption = None,
     count: Annotated[
         int, typer.Option("--count", min=1, help="The number of samples of it that are used.")
     ] = 128,
@@ -152,10 +156,15 @@ def quantize(
 ) -> None:
     """Make an int8 bundle with scales from your data, and say what it costs layer by layer.
 
+    With several runtimes each gets a folder of its name in the output.
+
     Example: deployx-edge quantize examples/digits/digits_cnn.onnx
     --calibration examples/digits/digits_calibration.npz -o digits-int8
     """
+    from dataclasses import replace
+
     from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
+    from deployx_edge.cli.several_runtimes import quantize_each
     from deployx_edge.report.quantization import quantization_document, quantization_report
     from deployx_edge.workflows.convert.bundle import BundleOptions
     from deployx_edge.workflows.quantize.quantize import QuantizeOptions
@@ -173,7 +182,6 @@ def quantize(
         keep_float=tuple(keep_float or ()),
         images=images,
         bundle=BundleOptions(
-            runtime=runtime,
             input_shapes=tuple(input_shape or ()),
             preprocess=tuple(preprocess or ()),
             postprocess=tuple(postprocess or ()),
@@ -185,14 +193,22 @@ def quantize(
             ),
         ),
     )
-    found = None
-    with show_progress() as progress:
+
+    def make(runtime: str | None, folder: Path, progress: Progress) -> Quantization:
+        own = replace(options, bundle=replace(options.bundle, runtime=runtime))
         if sensitivity:
             made, found = quantize_by_sensitivity(
-                model, calibration, output, options, goal, progress=progress
+                model, calibration, folder, own, goal, progress=progress
             )
-        else:
-            made = quantize_workflow(model, calibration, output, options, progress=progress)
+            return made, found
+        return quantize_workflow(model, calibration, folder, own, progress=progress), None
+
+    runtimes = runtime_words(runtime)
+    if len(runtimes) > 1:
+        quantize_each(model, output, runtimes, make, json, export)
+        return
+    with show_progress() as progress:
+        made, found = make(one_runtime(runtimes), output, progress)
     if json:
         print_json(quantization_document(made.bundle, made.report, found))
     else:

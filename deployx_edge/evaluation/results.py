@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from deployx_edge.evaluation.metrics.wilson import Interval
 from deployx_edge.evaluation.values import Skipped
+from deployx_edge.measurement.candidates import Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,3 +125,16 @@ class Evaluation:
     reference: Accuracy | None
     places: tuple[Accuracy, ...]
     failures: tuple[FailedPlace, ...] = ()
+
+
+def score_of(figure: Figure) -> Score:
+    """A figure of an evaluation as a row has it."""
+    interval = figure.interval
+    return Score(
+        metric=figure.metric,
+        unit=figure.unit,
+        value=figure.value,
+        low=None if interval is None else interval.low,
+        high=None if interval is None else interval.high,
+        higher_is_better=figure.higher_is_better,
+    )

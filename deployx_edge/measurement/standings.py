@@ -175,7 +175,7 @@ def _standing(
             told=False,
             text=f"cannot be told: {_EMULATED}",
         )
-    found = _accuracy_lead(having, rows) if measure == "accuracy" else _lead(measure, having, rows)
+    found = _lead(measure, having, rows)
     best = (having[found.leader], *(having[i] for i in found.level))
     ratios = tuple((having[i], ratio) for i, ratio in found.ratios)
     return Standing(
@@ -203,6 +203,8 @@ def _has(row: CandidateRow, measure: str) -> bool:
 
 
 def _lead(measure: str, having: Sequence[int], rows: Sequence[CandidateRow]) -> Lead:
+    if measure == "accuracy":
+        return lead_of_scores([row.accuracy for row in (rows[n] for n in having) if row.accuracy])
     if measure == "size":
         return _exact([float(rows[n].size_bytes or 0) for n in having])
     if measure == "error":
@@ -229,13 +231,21 @@ def _by_ratios(leader: int, ratios: Sequence[tuple[int, Ratio | None]]) -> Lead:
     return Lead(leader=leader, level=level, ratios=tuple(ratios))
 
 
-def _accuracy_lead(having: Sequence[int], rows: Sequence[CandidateRow]) -> Lead:
+def lead_of_scores(scores: Sequence[Score]) -> Lead:
     """By the intervals on the data set: those that overlap the best one's are not told from it."""
-    scores = [row.accuracy for row in (rows[n] for n in having) if row.accuracy]
     up = scores[0].higher_is_better is not False
     leader = max(range(len(scores)), key=lambda i: scores[i].value if up else -scores[i].value)
     level = [i for i in range(len(scores)) if i != leader and _overlap(scores[i], scores[leader])]
     return Lead(leader=leader, level=tuple(level))
+
+
+def words_of_scores(metric: str, names: Sequence[str], scores: Sequence[Score]) -> str:
+    """Who is best by a metric, in words, or which of them cannot be told apart."""
+    found = lead_of_scores(scores)
+    best = _joined([names[i] for i in (found.leader, *found.level)])
+    if found.level:
+        return f"no best {metric}: {best} cannot be told apart: their intervals overlap"
+    return f"best {metric}: {best}; no other's interval reaches it"
 
 
 def _overlap(one: Score, other: Score) -> bool:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from deployx_edge.evaluation.results import Accuracy, Evaluation
 
 _SHOWN = 10
+PLACE_HEADINGS = (
+    *("place", "precision", "metric", "value", "95 %", "minus reference", "95 %"),
+    *("agreement", "samples/s"),
+)
 
 
 def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
@@ -25,14 +29,13 @@ def evaluation_report(evaluation: Evaluation) -> Group:
     """A row each place and metric, then classes, samples that changed and what was left out."""
     title = f"{evaluation.model} on {evaluation.samples} samples of {evaluation.dataset}"
     table = Table(title=title)
-    for heading in ("place", "precision", "metric", "value", "95 %", "minus reference", "95 %"):
+    for heading in PLACE_HEADINGS:
         left = heading in ("place", "precision")
         table.add_column(heading, justify="left" if left else "right", overflow="fold")
-    table.add_column("agreement", justify="right")
-    table.add_column("samples/s", justify="right")
     reference = (evaluation.reference,) if evaluation.reference else ()
     for place in (*reference, *evaluation.places):
-        _add_place(table, place)
+        for cells in place_rows(place):
+            table.add_row(*cells)
     for failure in evaluation.failures:
         table.add_row(failure.place, Text(failure.error, style="red"), "failed")
     parts: list[Table | Text] = [table]
@@ -48,31 +51,31 @@ def evaluation_report(evaluation: Evaluation) -> Group:
     return Group(*parts)
 
 
-def _add_place(table: Table, place: Accuracy) -> None:
+def place_rows(place: Accuracy) -> list[tuple[str, ...]]:
+    """A place's rows, one a metric, in the order of ``PLACE_HEADINGS``."""
     differences = {item.metric: item for item in place.differences}
-    agreement = "" if place.agreement is None else f"{place.agreement:.2%}"
+    last = (
+        "" if place.agreement is None else f"{place.agreement:.2%}",
+        f"{place.samples_per_second:.1f}",
+    )
     if not place.figures:
-        row = (
-            place.place,
-            place.precision,
-            *[""] * 5,
-            agreement,
-            f"{place.samples_per_second:.1f}",
-        )
-        table.add_row(*row)
+        return [(place.place, place.precision, *[""] * 5, *last)]
+    rows: list[tuple[str, ...]] = []
     for figure in place.figures:
         difference = differences.get(figure.metric)
-        table.add_row(
-            place.place,
-            place.precision,
-            figure.metric,
-            shown_value(figure.value, figure.unit),
-            shown_interval(figure.interval),
-            "" if difference is None else shown_value(difference.value, figure.unit, sign="+"),
-            "" if difference is None else shown_interval(difference.interval),
-            agreement,
-            f"{place.samples_per_second:.1f}",
+        rows.append(
+            (
+                place.place,
+                place.precision,
+                figure.metric,
+                shown_value(figure.value, figure.unit),
+                shown_interval(figure.interval),
+                "" if difference is None else shown_value(difference.value, figure.unit, sign="+"),
+                "" if difference is None else shown_interval(difference.interval),
+                *last,
+            )
         )
+    return rows
 
 
 def _classes(place: Accuracy, reference: Accuracy | None) -> Table:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployx_edge.bundle import MANIFEST_NAME, Bundle, load_bundle
-from deployx_edge.errors import DeployxError, MissingToolError, ModelError
+from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import DEFAULT_RUNTIME, find_runtime, owner_of
 from deployx_edge.worker_facts import check_options, worker_facts
 from deployx_edge.workflows.choose.inputs import write_calibration
+from deployx_edge.workflows.choose.trying import Tried, try_each
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.measure.jobs import Candidate
@@ -32,7 +32,8 @@ class Wanted:
 
     ``options`` are the runs of each; their precision is not looked at. ``bundle`` says how
     the model comes in. ``calibration`` is the data that int8 takes its scales from; None for
-    inputs that are made up. ``images`` is the folder of the images that a list names.
+    inputs that are made up, where ``made_up_scales`` allows them, as only times are of interest.
+    ``images`` is the folder of the images that a list names.
     """
 
     model: Path
@@ -41,50 +42,41 @@ class Wanted:
     options: tuple[RunOptions, ...] = (RunOptions(),)
     bundle: BundleOptions = field(default_factory=BundleOptions)
     calibration: Path | None = None
+    made_up_scales: bool = True
     images: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """A runtime that cannot have the model at a precision, and why."""
-
-    runtime: str
-    precision: str
-    error: DeployxError
-
-
-@dataclass(frozen=True, kw_only=True)
 class Made:
-    """The bundle of a runtime at a precision; ``notes`` as of ``Candidate``."""
+    """A bundle, and ``notes`` as of ``Candidate``."""
 
-    runtime: str
-    precision: str
     bundle: Bundle
     notes: tuple[str, ...] = ()
 
 
 def make_candidates(
     wanted: Wanted, folder: Path, *, progress: Progress = silent
-) -> tuple[list[Candidate], list[Refusal]]:
+) -> tuple[list[Candidate], list[Tried[Made]]]:
     """What can be run, in the order of runtimes and precisions, and what was refused.
 
     int8 bundles are written into the empty ``folder``. Raises ModelError, which names each
     runtime with its reason, where nothing is left.
     """
-    made, refused = make_bundles(wanted, folder, progress=progress)
+    tried = make_bundles(wanted, folder, progress=progress)
     candidates: list[Candidate] = []
-    for each in made:
-        for options in wanted.options:
+    for each in tried:
+        for options in wanted.options if each.value is not None else ():
+            assert each.value is not None
             named = _own_options(each.runtime, options)
             candidates.append(
                 Candidate(
-                    bundle=each.bundle,
+                    bundle=each.value.bundle,
                     options=replace(options, precision=each.precision, named=named),
-                    notes=each.notes,
-                    is_told_by_outputs=MADE_UP_NOTE not in each.notes,
+                    notes=each.value.notes,
+                    is_told_by_outputs=MADE_UP_NOTE not in each.value.notes,
                 )
             )
-    return candidates, refused
+    return candidates, [each for each in tried if each.value is None]
 
 
 def usual_runtime(model: Path) -> str:
@@ -95,58 +87,29 @@ def usual_runtime(model: Path) -> str:
     return own.name if own else DEFAULT_RUNTIME
 
 
-def make_bundles(
-    wanted: Wanted, folder: Path, *, progress: Progress = silent
-) -> tuple[list[Made], list[Refusal]]:
-    """The bundles alone; ModelError as for ``make_candidates``."""
+def make_bundles(wanted: Wanted, folder: Path, *, progress: Progress = silent) -> list[Tried[Made]]:
+    """The bundle of each runtime and precision; errors as for ``make_candidates``."""
     for runtime in wanted.runtimes:
         find_runtime(runtime)
     _check_named(wanted)
-    made: list[Made] = []
-    refused: list[Refusal] = []
-    for runtime in wanted.runtimes:
-        for precision in wanted.precisions:
-            progress(Stage(text=f"Making the bundle for {runtime} in {precision}"))
-            try:
-                made.append(_make(wanted, runtime, precision, folder, progress))
-            except DeployxError as error:
-                refused.append(Refusal(runtime=runtime, precision=precision, error=error))
-                progress(Stage(text=f"{runtime} in {precision}: {error.message}"))
-    if not made:
-        raise none_supports(wanted.model, refused)
-    return made, refused
+
+    def make(runtime: str, precision: str) -> Made:
+        progress(Stage(text=f"Making the bundle for {runtime} in {precision}"))
+        return make_one(wanted, runtime, precision, folder, progress)
+
+    return try_each(wanted.model, wanted.runtimes, wanted.precisions, make, progress)
 
 
-def none_supports(model: Path, refused: Sequence[Refusal]) -> DeployxError:
-    """One error that names each runtime with its reason; where all say the same, that."""
-    first = refused[0].error
-    if all(each.error.message == first.message for each in refused):
-        return first
-    reasons: dict[str, list[str]] = {}
-    for each in refused:
-        reasons.setdefault(each.error.message, []).append(f"{each.runtime} in {each.precision}")
-    told = " ".join(f"{', '.join(names)}: {text}" for text, names in reasons.items())
-    return ModelError(
-        f"No runtime of those asked for supports {model.name}. {told}",
-        remedy="`deployx-edge inspect` shows how each operator goes in each runtime.",
-    )
-
-
-def _make(wanted: Wanted, runtime: str, precision: str, folder: Path, progress: Progress) -> Made:
-    try:
-        if precision == QUANTIZED and not _is_quantized(wanted.model):
-            return _quantize(wanted, runtime, folder, progress)
-        # A bundle stays what it is, and runs in the precision that is asked for.
-        stored = None if wanted.model.is_dir() else precision
-        options = replace(wanted.bundle, runtime=runtime, precision=stored)
-        bundle = make_bundle(wanted.model, options=options, progress=progress)
-    except ImportError as error:
-        package = find_runtime(runtime).package
-        raise MissingToolError(
-            f"The Python package {error.name or package} is not installed here.",
-            remedy=f"Install it with: pip install {package}",
-        ) from error
-    return Made(runtime=runtime, precision=precision, bundle=bundle)
+def make_one(
+    wanted: Wanted, runtime: str, precision: str, folder: Path, progress: Progress
+) -> Made:
+    """The bundle of one runtime and precision; DeployxError or ImportError where there is none."""
+    if precision == QUANTIZED and not _is_quantized(wanted.model):
+        return _quantize(wanted, runtime, folder, progress)
+    # A bundle stays what it is, and runs in the precision that is asked for.
+    stored = None if wanted.model.is_dir() else precision
+    options = replace(wanted.bundle, runtime=runtime, precision=stored)
+    return Made(bundle=make_bundle(wanted.model, options=options, progress=progress))
 
 
 def _is_quantized(model: Path) -> bool:
@@ -155,6 +118,11 @@ def _is_quantized(model: Path) -> bool:
 
 def _quantize(wanted: Wanted, runtime: str, folder: Path, progress: Progress) -> Made:
     calibration, notes = wanted.calibration, tuple[str, ...]()
+    if calibration is None and not wanted.made_up_scales:
+        raise UsageError(
+            "int8 takes its scales from data, and none was given.",
+            remedy="Add --calibration FOLDER|FILE: other data than what accuracy is measured on.",
+        )
     if calibration is None:
         calibration, notes = folder / "calibration.npz", (MADE_UP_NOTE,)
         if not calibration.exists():
@@ -162,7 +130,7 @@ def _quantize(wanted: Wanted, runtime: str, folder: Path, progress: Progress) ->
     options = QuantizeOptions(bundle=replace(wanted.bundle, runtime=runtime), images=wanted.images)
     output = folder / f"{runtime}-{QUANTIZED}"
     found = quantize(wanted.model, calibration, output, options, progress=progress)
-    return Made(runtime=runtime, precision=QUANTIZED, bundle=found.bundle, notes=notes)
+    return Made(bundle=found.bundle, notes=notes)
 
 
 def _check_named(wanted: Wanted) -> None:

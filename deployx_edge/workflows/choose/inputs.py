@@ -13,13 +13,14 @@ from deployx_edge.comparison import LEAST_INPUTS, is_finite, structured_inputs
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.datasets import open_dataset
 from deployx_edge.model import PreProcessing, parse_inputs
-from deployx_edge.progress import Progress, Stage
+from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtimes.converter import input_specs
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
 from deployx_edge.workflows.convert.conversion import source_preprocessing
 from deployx_edge.workflows.convert.models import open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
+from deployx_edge.workflows.convert.presets import open_shapes
 from deployx_edge.workflows.quantize.bundle_source import resolve
 from deployx_edge.workflows.quantize.calibration import QuantizeOptions
 
@@ -131,5 +132,9 @@ def _open(
     with open_source_model(model, chosen.bundle.torch, requests) as opened:
         if opened.path.suffix != ".onnx":
             raise UsageError(f"{model} is not an .onnx file nor one of PyTorch's models.")
+        if chosen.bundle.like:
+            words = chosen.bundle.input_shapes
+            shapes = open_shapes(chosen.bundle.like, opened.path, words, silent)
+            requests = parse_inputs((*words, *shapes))
         source = read_onnx(opened.path, requests)
         yield source, source_preprocessing(source, chosen.bundle)

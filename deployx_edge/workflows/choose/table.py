@@ -9,13 +9,14 @@ from pathlib import Path
 from deployx_edge.bundle import Bundle, bundle_digest
 from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError
-from deployx_edge.evaluation.results import Figure
+from deployx_edge.evaluation.results import score_of
 from deployx_edge.measurement.candidates import CandidateRow, Score
 from deployx_edge.measurement.files import FailedRun
 from deployx_edge.measurement.values import BenchResult, RunOptions
 from deployx_edge.progress import Progress, Stage
-from deployx_edge.workflows.choose.candidates import Refusal, Wanted
+from deployx_edge.workflows.choose.candidates import Made, Wanted
 from deployx_edge.workflows.choose.source_error import SourceErrors
+from deployx_edge.workflows.choose.trying import Tried
 from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
 from deployx_edge.workflows.measure.jobs import Candidate
 
@@ -36,7 +37,7 @@ def table_rows(
     results: Sequence[BenchResult],
     failures: Sequence[FailedRun],
     candidates: Sequence[Candidate],
-    refused: Sequence[Refusal],
+    refused: Sequence[Tried[Made]],
     errors: SourceErrors | None,
     scores: Scores,
 ) -> list[CandidateRow]:
@@ -91,9 +92,9 @@ def score_candidates(
             continue
         figures = [figure for place in found.places for figure in place.figures]
         if figures:
-            scores.found[key] = _score(figures[0])
+            scores.found[key] = score_of(figures[0])
         if scores.source is None and found.reference is not None and found.reference.figures:
-            scores = replace(scores, source=_score(found.reference.figures[0]))
+            scores = replace(scores, source=score_of(found.reference.figures[0]))
     return scores
 
 
@@ -129,23 +130,11 @@ def _candidate_of(result: BenchResult, candidates: Iterable[Candidate]) -> Candi
     )
 
 
-def _refused_row(refusal: Refusal) -> CandidateRow:
+def _refused_row(refusal: Tried[Made]) -> CandidateRow:
     return CandidateRow(
         device="",
         runtime=refusal.runtime,
         options=RunOptions(precision=refusal.precision),
         reason=str(refusal.error),
-        exit_code=refusal.error.exit_code,
-    )
-
-
-def _score(figure: Figure) -> Score:
-    interval = figure.interval
-    return Score(
-        metric=figure.metric,
-        unit=figure.unit,
-        value=figure.value,
-        low=None if interval is None else interval.low,
-        high=None if interval is None else interval.high,
-        higher_is_better=figure.higher_is_better,
+        exit_code=refusal.error.exit_code if refusal.error else 0,
     )

@@ -43,6 +43,7 @@ def inspect_model(
     model: Path,
     *,
     runtime: str | None = None,
+    runtimes: Sequence[str] = (),
     input_shapes: Sequence[str] = (),
     samples: Sequence[Path] = (),
     torch: TorchOptions | None = None,
@@ -50,7 +51,7 @@ def inspect_model(
 ) -> Inspection:
     """Look at an ``.onnx`` file or one of PyTorch's models; nothing is written.
 
-    ``runtime`` is the only one to look at, None for all.
+    ``runtime`` is the only one to look at, ``runtimes`` are several; without them all.
     ``samples`` are inputs to find values beyond fp16's range with, beside those made up.
     Raises UsageError or ModelError where it cannot be read or simplified.
     """
@@ -60,7 +61,8 @@ def inspect_model(
             raise UsageError(f"{model} is not an .onnx file nor one of PyTorch's models.")
         shapes = stated_shapes(opened.path, input_shapes, progress)
         requests = parse_inputs((*input_shapes, *shapes))
-        names = tuple(RUNTIMES) if runtime is None else (find_runtime(runtime).name,)
+        wanted = (*([runtime] if runtime is not None else []), *runtimes) or RUNTIMES
+        names = [find_runtime(name).name for name in wanted]
         return _inspected(opened.path, names, requests, samples, progress)
 
 
@@ -77,7 +79,7 @@ def _inspected(
     for note in source.notes:
         progress(Stage(text=note))
     progress(Stage(text=f"Simplifying {path.name}"))
-    found = {name: load_runtime(name).inspect(source, outputs) for name in names}
+    found = {name: _inspected_for(name, source, outputs) for name in names}
     forms = (each.canonical for each in found.values() if each.canonical is not None)
     made = next(forms, None) or canonical(source)
     progress(Stage(text="Running it for values beyond fp16's range"))
@@ -117,6 +119,15 @@ def _presets(
         inputs=source.inputs, outputs=outputs, metadata=source.metadata, values=arrays
     )
     return {fit.name: fit.against for fit in fits(facts)}
+
+
+def _inspected_for(name: str, source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
+    """How it goes in that runtime; one whose package is missing here refuses all of it."""
+    try:
+        return load_runtime(name).inspect(source, outputs)
+    except ImportError as error:
+        package = error.name or find_runtime(name).package
+        return Inspected(whole=f"the Python package {package} is not installed here")
 
 
 def _in_reference(
