@@ -173,7 +173,6 @@ def bench(
         dataset=dataset,
         images=images,
         top=top,
-        export=export,
     )
     times = repeats(repeat, compare, against, request.candidates)
     make_job = partial(
@@ -223,13 +222,12 @@ class BenchRequest:
     dataset: Path | None
     images: Path | None
     top: int | None
-    export: Path | None
 
     def __post_init__(self) -> None:
         from deployx_edge.cli.bench_table import check_table
 
         if self.is_table:
-            check_table(self.against, self.export)
+            check_table(self.against)
 
     @property
     def precisions(self) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from deployx_edge.workflows.measure.jobs import BenchJob
 
 _QUANTIZED = "int8"
-_DRAWN = (".png", ".svg", ".html")
 # What says that a runtime does not support the model or the board: a row, and no failure of the
 # command. See ``errors``.
 _UNSUPPORTED = (2, 4, 10, 11, 12, 37, 45)
@@ -40,15 +39,13 @@ def is_table(
     )
 
 
-def check_table(against: Path | None, export: Path | None) -> None:
+def check_table(against: Path | None) -> None:
     """UsageError for what a table of candidates does not go with."""
     if against is not None:
         raise UsageError(
             "--against runs one model against another, and there are several candidates already.",
             remedy="Name one runtime and one precision, or leave out --against.",
         )
-    if export is not None and export.suffix not in _DRAWN:
-        raise UsageError(f"--export {export} ends neither in .png, nor in .svg, nor in .html.")
 
 
 def bench_table(

@@ -10,11 +10,12 @@ from deployx_edge.measurement.candidates import CandidateRow, place_of
 from deployx_edge.measurement.ratios import CONFIDENCE, typical
 from deployx_edge.measurement.statistics import summarise
 from deployx_edge.report.candidates import CandidateTable
+from deployx_edge.report.figures import write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FIGURES = (".png", ".svg")
+FIGURES = (".png", ".svg", ".pdf")
 # A marker and a colour for each runtime.
 _MARKERS = "osD^vPX*"
 # Where a row has no error, or none that a logarithm can show.
@@ -24,7 +25,6 @@ _LEAST = 1e-8
 def draw_candidates(table: CandidateTable, path: Path) -> None:
     """A panel for each place, as unlike rows share none: latency with its interval to the right,
     error upwards. Rows whose error says nothing stand above the others, hollow."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     places: dict[object, list[CandidateRow]] = {}
@@ -32,12 +32,10 @@ def draw_candidates(table: CandidateTable, path: Path) -> None:
         if row.result is not None:
             places.setdefault(place_of(row.result), []).append(row)
     figure = Figure(figsize=(8, 1 + 4 * max(1, len(places))), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle(f"{table.model}: latency against error")
     for index, rows in enumerate(places.values()):
         _panel(figure.add_subplot(len(places), 1, index + 1), rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, metadata=_metadata(path))
+    write_figure(figure, path)
 
 
 def _panel(axes: Axes, rows: Sequence[CandidateRow]) -> None:
@@ -81,8 +79,3 @@ def _panel(axes: Axes, rows: Sequence[CandidateRow]) -> None:
     axes.set_xlabel(f"latency in ms, with its interval ({CONFIDENCE:.0%})")
     axes.set_ylabel("error / variation of the source")
     axes.margins(y=0.2)
-
-
-def _metadata(path: Path) -> dict[str, str | None]:
-    """The same rows give the same file: no date in it."""
-    return {"Date": None} if path.suffix == ".svg" else {"Software": None}

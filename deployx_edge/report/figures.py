@@ -51,7 +51,12 @@ def check_suffix(path: Path) -> None:
 def export_report(content: RenderableType, path: Path) -> None:
     """Draw a report into ``path``, by its ending; UsageError where that cannot be written."""
     check_suffix(path)
-    drawn = _drawn(figure_of(content), path.suffix.lower())
+    write_figure(figure_of(content), path)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """A figure as a file, by its ending; UsageError where that cannot be written."""
+    drawn = _drawn(figure, path.suffix.lower())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as temporary:
