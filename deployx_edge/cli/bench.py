@@ -23,7 +23,6 @@ from deployx_edge.cli.bench_comparison import (
     repeats,
 )
 from deployx_edge.cli.options import (
-    SHORT_SECONDS,
     AcceleratorOption,
     AcceptFrozenOption,
     AllOption,
@@ -52,7 +51,6 @@ from deployx_edge.cli.options import (
     VerifyOption,
     WaitOption,
     WatchdogOption,
-    bench_plan,
     limits,
     one_runtime,
     run_options,
@@ -65,11 +63,13 @@ if TYPE_CHECKING:
     from deployx_edge.cli.bench_results import Benched
     from deployx_edge.device import Device
     from deployx_edge.measurement.files import FailedRun
-    from deployx_edge.measurement.values import RunOptions
+    from deployx_edge.measurement.values import BenchPlan, RunOptions
     from deployx_edge.workflows.convert.models import TorchOptions
     from deployx_edge.workflows.convert.options import BundleOptions
     from deployx_edge.workflows.measure.jobs import BenchJob
 
+# Of one of many repeats where nobody said for how long.
+SHORT_SECONDS = 0.2
 WarmupOption = Annotated[
     int | None,
     typer.Option("--warmup", min=0, help="Runs before the timed ones: 10, or 3 of each repeat."),
@@ -301,6 +301,33 @@ def _bundle_options(
         keep_float=tuple(keep_float or ()),
         like=like,
         torch=torch,
+    )
+
+
+def bench_plan(
+    *,
+    warmup: int | None,
+    iterations: int | None,
+    seconds: float,
+    pause: float,
+    repeats: int = 1,
+    feed_back: list[str] | None = None,
+) -> BenchPlan:
+    """What was not asked for (None, 0 seconds) is a plan of 100 runs, or short repeats."""
+    from deployx_edge.feed_back import parse_feed_back
+    from deployx_edge.measurement.values import BenchPlan
+
+    if iterations is None and not seconds:
+        iterations, seconds = (100, 0.0) if repeats == 1 else (0, SHORT_SECONDS)
+    if warmup is None:
+        warmup = 10 if repeats == 1 else 3
+    return BenchPlan(
+        warmup=warmup,
+        iterations=0 if seconds else iterations or 0,
+        seconds=seconds,
+        pause_seconds=pause,
+        repeats=repeats,
+        feed_back=parse_feed_back(feed_back or ()),
     )
 
 

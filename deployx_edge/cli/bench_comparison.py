@@ -1,4 +1,4 @@
-"""What ``bench`` is told about comparing, by itself and in a table, and how that ends the command."""
+"""What ``bench`` is told about comparing, also in a table, and how that ends the command."""
 
 from __future__ import annotations
 

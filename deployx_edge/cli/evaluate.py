@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deployx_edge.cli.bench_comparison import CalibrationOption
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
-    CalibrationOption,
     CheckpointOption,
     ExportOption,
     FactoryArgumentsOption,

@@ -12,7 +12,7 @@ from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 
 if TYPE_CHECKING:
-    from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
+    from deployx_edge.measurement.values import RunOptions, WorkerLimits
     from deployx_edge.workflows.convert.models import TorchOptions
 
 
@@ -290,9 +290,6 @@ PrepareLimitOption = Annotated[
     ),
 ]
 
-# Of one of many repeats where nobody said for how long.
-SHORT_SECONDS = 0.2
-
 
 def torch_options(
     checkpoint: Path | None,
@@ -340,33 +337,6 @@ def single_run_options(**words: str | list[str] | None) -> RunOptions:
     if len(found) != 1:
         raise UsageError("This command takes one thread count and one precision.")
     return found[0]
-
-
-def bench_plan(
-    *,
-    warmup: int | None,
-    iterations: int | None,
-    seconds: float,
-    pause: float,
-    repeats: int = 1,
-    feed_back: list[str] | None = None,
-) -> BenchPlan:
-    """What was not asked for (None, 0 seconds) is a plan of 100 runs, or short repeats."""
-    from deployx_edge.feed_back import parse_feed_back
-    from deployx_edge.measurement.values import BenchPlan
-
-    if iterations is None and not seconds:
-        iterations, seconds = (100, 0.0) if repeats == 1 else (0, SHORT_SECONDS)
-    if warmup is None:
-        warmup = 10 if repeats == 1 else 3
-    return BenchPlan(
-        warmup=warmup,
-        iterations=0 if seconds else iterations or 0,
-        seconds=seconds,
-        pause_seconds=pause,
-        repeats=repeats,
-        feed_back=parse_feed_back(feed_back or ()),
-    )
 
 
 def limits(*, memory_limit: int, watchdog: float, prepare: float) -> WorkerLimits:
