@@ -107,4 +107,5 @@ def class_names(facts: ModelFacts) -> tuple[str, ...]:
         ]
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return ()
-    return tuple(names)
+    # As the names of tensors: no line breaks, nor what acts on a terminal.
+    return tuple("".join(c if c.isprintable() else "_" for c in name) for name in names)

@@ -245,6 +245,13 @@ def _text(
             "and a blank.",
             remedy="Give the dictionary that the model was trained with.",
         )
+    broken = next((c for c in characters if any(ord(x) < 0x20 or x == "\x7f" for x in c)), None)
+    if broken is not None:
+        raise UsageError(
+            f"{source or 'The labels in --postprocess'} has the control character {broken!r} as "
+            f"entry {characters.index(broken) + 1}, which cannot be shown as text.",
+            remedy="Replace it in a copy; the order of the others decides what is read.",
+        )
     return PostProcessing(
         output=spec.name,
         kind="text",

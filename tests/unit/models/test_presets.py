@@ -132,6 +132,8 @@ def test_ultralytics_metadata_is_used() -> None:
     assert post.labels == ("cat", "traffic light, red")
     assert post.boxes is not None
     assert (post.boxes.score, post.boxes.iou, post.boxes.most) == (0.25, 0.7, 300)
+    odd = replace(MODELS["yolov8"], metadata={**NAMES, "names": "['a\\x1b[31m\\nb', '\"c|d\"']"})
+    assert proposed("yolov8", odd)[1].labels == ("a_[31m_b", '"c|d"')
     boxes = proposed("yolov8", MODELS["yolov8 pose"])[1].boxes
     assert boxes is not None
     assert (boxes.points, boxes.point_values) == (17, 3)

@@ -95,6 +95,9 @@ def test_a_dictionary_of_another_size_names_both(tmp_path: Path) -> None:
             UsageError, match=r"keys.txt has 3 characters; .* 1x7x9, which are 8 characters"
         ):
             step_of(text, (1, 7, 9))
+    path.write_text("a\n\t\nc\n")
+    with pytest.raises(UsageError, match=r"control character '\\t' as entry 2"):
+        step_of(f"text,dictionary={path}", (1, 7, 4))
     with pytest.raises(UsageError, match="Nothing says what the 8 characters"):
         step_of("text", (1, 7, 9))
     with pytest.raises(UsageError, match=r"The dictionary .*gone.txt cannot be read"):
