@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,22 +19,28 @@ from deployx_edge.cli.options import (
     ModelArgument,
     PrecisionOption,
     PrepareLimitOption,
-    RuntimeNameOption,
     RuntimeOption,
+    RuntimesOption,
     ThreadsOption,
     VerifyOption,
     WaitOption,
     WarmupOption,
     WatchdogOption,
     limits,
+    one_runtime,
+    runtime_words,
     single_run_options,
 )
+from deployx_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from deployx_edge.workflows.choose.trying import Tried
 
 
 def profile(
     model: ModelArgument,
     device: DeviceOption,
-    runtime: RuntimeNameOption = None,
+    runtime: RuntimesOption = None,
     threads: ThreadsOption = "0",
     precision: PrecisionOption = "fp32",
     cores: CoresOption = "all",
@@ -79,12 +85,18 @@ def profile(
 ) -> None:
     """Show which layers the time goes to, and the precision that each really ran in.
 
+    Of several runtimes side by side.
+
     Example: deployx-edge profile model.onnx --device pi --threads 4
     """
+    from functools import partial
+
     from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
+    from deployx_edge.cli.several_profiles import bundles_of, profile_each
     from deployx_edge.config import load_config
     from deployx_edge.measurement.files import profile_document, write_document
     from deployx_edge.report.profile import check_view, profile_report, profiles_report
+    from deployx_edge.report.refusals import refusal_document, with_refusals
     from deployx_edge.worker_facts import check_options
     from deployx_edge.workflows.boards.session import open_session
     from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
@@ -100,33 +112,42 @@ def profile(
         switches=option,
     )
     chosen = load_config().find_device(device)
-    wanted = BundleOptions(runtime=runtime, input_shapes=tuple(input_shape or ()))
+    runtimes = runtime_words(runtime)
+    if against is not None and len(runtimes) > 1:
+        raise UsageError("--against is another model, and there are several runtimes already.")
+    wanted = BundleOptions(runtime=one_runtime(runtimes), input_shapes=tuple(input_shape or ()))
     models = [model] if against is None else [model, against]
+    refused: list[Tried[Any]] = []
     with show_progress() as progress:
-        bundles = [make_bundle(each, options=wanted, progress=progress) for each in models]
-        for bundle in bundles:
-            check_options(bundle.runtime, options.named)
+        if len(runtimes) > 1:
+            bundles, refused = bundles_of(model, runtimes, wanted, progress)
+        else:
+            bundles = [make_bundle(each, options=wanted, progress=progress) for each in models]
+            for bundle in bundles:
+                check_options(bundle.runtime, options.named)
         purpose = f"profile {bundles[0].name}"
         with open_session(
             chosen, purpose=purpose, wait=wait, verify=verify, progress=progress
         ) as session:
-            results = [
-                profile_workflow(
-                    session,
-                    bundle,
-                    options=options,
-                    warmup=warmup,
-                    iterations=iterations,
-                    limits=limits(
-                        memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit
-                    ),
-                )
-                for bundle in bundles
-            ]
+            profile_one = partial(
+                profile_workflow,
+                session,
+                warmup=warmup,
+                iterations=iterations,
+                limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
+            )
+            if len(runtimes) > 1:
+                results, more = profile_each(model, bundles, options, profile_one, progress)
+                refused += more
+            else:
+                results = [profile_one(bundle, options=options) for bundle in bundles]
     document = profile_document(*results)
+    if len(runtimes) > 1:
+        document["refused"] = [refusal_document(each) for each in refused]
     view = by or ("layer" if top else None)
     alone = len(results) == 1
     report = profile_report(results[0], view, top) if alone else profiles_report(results, view, top)
+    report = with_refusals(report, refused)
     if output:
         write_document(document, output)
     if export:

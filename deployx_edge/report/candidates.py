@@ -110,6 +110,10 @@ def _threads(row: CandidateRow) -> str:
     return str(row.options.threads) if row.device and row.options.threads else _NONE
 
 
+def _counted(threads: str) -> str:
+    return f"{threads} thread{'' if threads == '1' else 's'}"
+
+
 def _accuracy(score: Score | None) -> str:
     if score is None:
         return _NONE
@@ -141,7 +145,7 @@ def _notes(table: CandidateTable, chosen: Sequence[int]) -> list[Text]:
     for number in chosen:
         row = table.rows[number]
         for note in row.notes:
-            by_note.setdefault(note, []).append(f"{row.label}, {_threads(row)} threads")
+            by_note.setdefault(note, []).append(f"{row.label}, {_counted(_threads(row))}")
     lines = [Text(f"note: {'; '.join(rows)}: {note}") for note, rows in by_note.items()]
     return [*lines, *_cut_notes(table, len(table.rows) - len(chosen))]
 

@@ -67,7 +67,7 @@ def make_candidates(
     for each in tried:
         for options in wanted.options if each.value is not None else ():
             assert each.value is not None
-            named = _own_options(each.runtime, options)
+            named = own_options(each.runtime, options)
             candidates.append(
                 Candidate(
                     bundle=each.value.bundle,
@@ -142,7 +142,7 @@ def _check_named(wanted: Wanted) -> None:
                 check_options(runtime, [(name, value)])
 
 
-def _own_options(runtime: str, options: RunOptions) -> tuple[tuple[str, str], ...]:
+def own_options(runtime: str, options: RunOptions) -> tuple[tuple[str, str], ...]:
     """Of options that are of one runtime's own, those of this one."""
     facts = worker_facts(runtime)
     return tuple(item for item in options.named if facts.option(item[0]) is not None)

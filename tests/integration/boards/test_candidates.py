@@ -288,3 +288,16 @@ def test_none_supports_is_one_sentence_with_its_exit_code(tmp_path):
     last = failed.stderr.strip().splitlines()[-1]
     assert last.startswith("error: No runtime of those asked for supports t.onnx.")
     assert failed.stdout == ""
+
+
+def test_profiles_of_several_runtimes_stand_side_by_side(tmp_path):
+    onnx.save(KINDS["transformer"].make(), tmp_path / "t.onnx")
+    words = ["profile", "-d", "local:", "--threads", 1, "-n", 3, "--runtime", "ncnn,onnxruntime"]
+    found = document(*words, DIGITS, cwd=tmp_path)
+    both = [found["result"], *found["against"]]
+    assert [each["model"]["runtime"] for each in both] == ["ncnn", "onnxruntime"]
+    assert all(each["profile"]["layers"] for each in both) and found["refused"] == []
+    done = deployx(*words, "t.onnx", cwd=tmp_path)
+    assert "ncnn: no: " in done.stdout
+    refused = deployx(*words, DIGITS, "--against", DIGITS, cwd=tmp_path, code=2)
+    assert "several runtimes" in refused.stderr
