@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
     from deployx_edge.workflows.measure.bench import (
         BenchJob,
+        Candidate,
         bench,
         bench_device,
         compare_results,
@@ -78,6 +79,7 @@ _PLACES = {
     "bench": "workflows.measure.bench:bench",
     "bench_device": "workflows.measure.bench:bench_device",
     "BenchJob": "workflows.measure.bench:BenchJob",
+    "Candidate": "workflows.measure.bench:Candidate",
     "BenchPlan": "measurement.values:BenchPlan",
     "RunOptions": "measurement.values:RunOptions",
     "WorkerLimits": "measurement.values:WorkerLimits",

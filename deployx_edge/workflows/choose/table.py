@@ -20,6 +20,9 @@ from deployx_edge.workflows.choose.trying import Tried
 from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
 from deployx_edge.workflows.measure.jobs import Candidate
 
+# In place of a runtime, where a whole board is not available.
+_EVERY = "all"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
@@ -46,13 +49,12 @@ def table_rows(
     rows += [
         CandidateRow(
             device=failure.device,
-            runtime=failure.runtime,
+            runtime=failure.runtime or _EVERY,
             options=failure.options or RunOptions(),
             reason=failure.error,
             exit_code=failure.exit_code,
         )
         for failure in failures
-        if failure.runtime
     ]
     return [*rows, *map(_refused_row, refused)]
 

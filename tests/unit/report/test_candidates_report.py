@@ -18,6 +18,7 @@ from deployx_edge.measurement.standings import rounds_for
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.report.candidates import CandidateTable, candidates_document, candidates_report
 from deployx_edge.report.candidates_figure import draw_candidates
+from deployx_edge.workflows.choose.table import Scores, table_rows
 from deployx_edge.workflows.convert.options import BundleOptions
 from tests.unit.measurement.test_standings import error, row, score
 
@@ -172,3 +173,11 @@ def test_a_refusal_is_a_row_and_a_crash_ends_the_command():
 
     every = [failed(45), failed(37), failed(42), failed(33), failed(30, runtime="")]
     assert [each.exit_code for each in real_failures(every)] == [42, 33, 30]
+
+
+def test_a_board_that_is_not_available_is_a_row_too():
+    lost = FailedRun(device="phone", uri="", options=None, error="No route.", exit_code=30)
+    (found,) = table_rows([], [lost], [], [], None, Scores())
+    assert (found.device, found.reason, found.exit_code) == ("phone", "No route.", 30)
+    text = shown(table(row(), found))
+    assert "phone" in text and "no: No route." in text
