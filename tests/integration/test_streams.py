@@ -162,10 +162,10 @@ def test_the_source_and_a_bundle_run_step_after_step_here(
     x = noise(30)
     np.savez(tmp_path / "x.npz", x=x)
     for what in (source, *(bundle.folder for bundle in bundles.values())):
-        words = ("run", what, "-i", tmp_path / "x.npz", "--feed-back", "stateN=state")
-        deployx(*words, "--steps", 25, "--output", tmp_path / "out.npz")
-        with np.load(tmp_path / "out.npz") as file:
-            np.testing.assert_allclose(file["y"][:, 0], 2 * closed_form(x)[:25], atol=1e-5)
+        words = [str(tmp_path / "x.npz")]
+        found = run_anywhere(what, words, None, feed_back=_FEED, steps=25)
+        assert found.steps == 25
+        np.testing.assert_allclose(found.arrays["y"][:, 0], 2 * closed_form(x)[:25], atol=1e-5)
 
 
 def test_a_bench_runs_steps_and_says_so(tmp_path: Path, bundles: dict[str, Bundle]) -> None:
