@@ -65,6 +65,12 @@ _ROWS = (
         files=(ONNX_ROLE,),
         package="onnxruntime",
     ),
+    RuntimeFacts(
+        name="openvino",
+        title="OpenVINO",
+        files=(ONNX_ROLE,),
+        package="openvino",
+    ),
 )
 RUNTIMES = {row.name: row for row in _ROWS}
 # Where nobody says otherwise.

@@ -45,6 +45,7 @@ from deployx_edge.crossbuild.workers import (
 from deployx_edge.errors import BuildError
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import Target
+from deployx_edge.worker_facts import worker_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +143,7 @@ def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> B
         path,
         machine=plan.target.elf_machine,
         static=share.toolchain.static,
-        glibc=share.toolchain.glibc,
+        glibc=_newest_glibc(plan, share, name),
     )
     return BuiltFile(
         name=name.name,
@@ -155,6 +156,12 @@ def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> B
         libstdcxx=found.libstdcxx,
         needed=found.needed,
     )
+
+
+def _newest_glibc(plan: Plan, share: Share, name: BuiltName) -> str:
+    """The newest glibc that the file may need: a library may ask for more than what loads it."""
+    loads = bool(name.runtime) and bool(share.toolchain.glibc) and not plan.target.dynamic_workers
+    return worker_facts(name.runtime).glibc if loads else share.toolchain.glibc
 
 
 def _made(share: Share, name: BuiltName, packages: tuple[Package, ...]) -> Path:

@@ -101,11 +101,16 @@ def select(target: Target, options: BuildOptions) -> Selection:
 def _by_zig(
     target: Target, agent: Toolchain, workers: Toolchain
 ) -> tuple[tuple[str, Toolchain], ...]:
-    """Static workers by ``workers``; those that load a library for the glibc it asks for."""
+    """Static workers by ``workers``; those that load a library for the glibc that they may need.
+
+    Where they may need different ones, all are linked for the oldest: they run with any newer one,
+    and zig compiles its C++ library, which takes minutes, once.
+    """
     compilers = [(AGENT, agent)]
+    newest = {runtime: worker_facts(runtime).glibc for runtime in target.runtimes}
+    glibc = min(filter(None, newest.values()), key=_numbers, default="")
     for runtime in target.runtimes:
-        glibc = worker_facts(runtime).glibc
-        loads = bool(glibc) and workers.static
+        loads = bool(newest[runtime]) and workers.static
         compilers.append(
             (
                 worker_part(runtime),
@@ -115,6 +120,10 @@ def _by_zig(
             )
         )
     return tuple(compilers)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def _kind(target: Target, asked: str) -> tuple[str, str]:

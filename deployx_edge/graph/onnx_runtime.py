@@ -10,6 +10,9 @@ from typing import Any
 
 from deployx_edge.errors import ModelError
 
+# The distribution, which is one of the runtimes' too.
+PACKAGE = "onnxruntime"
+
 
 def open_model(
     model: bytes | str,
@@ -120,7 +123,7 @@ def version() -> str:
     """The version of ONNX Runtime, without importing it."""
     from importlib import metadata
 
-    return metadata.version("onnxruntime")
+    return metadata.version(PACKAGE)
 
 
 def refusal(name: str, error: Exception) -> ModelError:

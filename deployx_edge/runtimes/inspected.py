@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from deployx_edge.errors import MissingToolError, ModelError
 from deployx_edge.sources.onnx.canonical import CanonicalModel
+from deployx_edge.sources.onnx.file import OnnxSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +34,22 @@ class Inspected:
     refused: tuple[RefusedOperator, ...] = ()
     canonical: CanonicalModel | None = None
     passes: Mapping[str, int] = field(default_factory=dict)
+
+
+class Checker(Protocol):
+    """What can say of a model whether a runtime takes it (``Converter.check``)."""
+
+    def check(self, source: OnnxSource) -> None:
+        """ModelError where the runtime cannot have the model."""
+        ...
+
+
+def inspect_by_check(checker: Checker, source: OnnxSource) -> Inspected:
+    """Of a runtime that takes or refuses a model as a whole; its reason names the node."""
+    try:
+        checker.check(source)
+    except ModelError as error:
+        return Inspected(whole=error.message)
+    except MissingToolError as error:  # nobody can say; the other runtimes can
+        return Inspected(whole=str(error))
+    return Inspected(whole="")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from deployx_edge.runtimes.converter import ConvertedModel, Converter
     from deployx_edge.runtimes.inspected import Inspected
     from deployx_edge.runtimes.macs import LayerWork
+    from deployx_edge.runtimes.onnx_converter import OnnxConverter
     from deployx_edge.runtimes.quantizer import Quantizer
     from deployx_edge.runtimes.runner import Runner
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
@@ -26,9 +27,7 @@ def version() -> str:
 
 def converters() -> Mapping[str, Callable[[], Converter]]:
     """See ``Runtime``."""
-    from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
-
-    return {"canonical": OnnxRuntimeConverter}
+    return {"canonical": _converter}
 
 
 def make_runner() -> Runner:
@@ -40,22 +39,16 @@ def make_runner() -> Runner:
 
 def make_quantizer() -> Quantizer:
     """See ``Runtime``."""
-    from deployx_edge.runtimes.onnxruntime.quantizer import OnnxRuntimeQuantizer
+    from deployx_edge.runtimes.onnx_quantizer import OnnxQuantizer
 
-    return OnnxRuntimeQuantizer()
+    return OnnxQuantizer(_converter())
 
 
 def inspect(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
     """See ``Runtime``; it refuses a model as a whole, and its reason names the node."""
-    from deployx_edge.errors import ModelError
-    from deployx_edge.runtimes.inspected import Inspected
-    from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
+    from deployx_edge.runtimes.inspected import inspect_by_check
 
-    try:
-        OnnxRuntimeConverter().check(source)
-    except ModelError as error:
-        return Inspected(whole=error.message)
-    return Inspected(whole="")
+    return inspect_by_check(_converter(), source)
 
 
 def layer_works(
@@ -75,3 +68,9 @@ def files_of(model: Path) -> tuple[Path, ...]:
 def read_own(model: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedModel:
     """See ``files_of``."""
     raise UsageError(f"{model} is not a model in a form of ONNX Runtime's own.")
+
+
+def _converter() -> OnnxConverter:
+    from deployx_edge.runtimes.onnx_converter import OnnxConverter
+
+    return OnnxConverter(__name__.rpartition(".")[2])

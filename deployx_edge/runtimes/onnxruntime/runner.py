@@ -11,6 +11,7 @@ from deployx_edge.differences import WholeValues
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model, open_with_outputs, version
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
+from deployx_edge.runtimes.onnx_layers import onnx_producers, onnx_tensors
 from deployx_edge.runtimes.runner import (
     Arrays,
     Culprit,
@@ -84,16 +85,7 @@ class OnnxRuntimeRunner:
 
     def producers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Producer]:
         """See ``Runner``."""
-        import onnx
-
-        graph = onnx.load(model.path("onnx"), load_external_data=False).graph
-        wanted = set(names)
-        return {
-            name: Producer(layer=node.name or name, type=node.op_type, runtime_name=name)
-            for node in graph.node
-            for name in node.output
-            if name in wanted
-        }
+        return onnx_producers(model, names)
 
     def matched(self, model: ConvertedModel, source: OnnxSource) -> Mapping[str, Producer]:
         """See ``Runner``; all names survive."""
@@ -101,10 +93,7 @@ class OnnxRuntimeRunner:
 
     def tensors(self, model: ConvertedModel) -> tuple[str, ...]:
         """See ``Runner``."""
-        import onnx
-
-        graph = onnx.load(model.path("onnx"), load_external_data=False).graph
-        return tuple(name for node in graph.node for name in node.output if name)
+        return onnx_tensors(model)
 
     def name_of(self, tensor: str) -> str:
         """See ``Runner``."""

@@ -52,6 +52,12 @@ inline std::vector<Tensor> run_of(Model& model, const std::vector<Tensor>& input
   return std::move(outputs).value();
 }
 
+// Whether so many layers of the small net computed.
+inline bool has_computing_layers(std::size_t count) {
+  const Expected wanted = expected();
+  return wanted.fuses ? count >= wanted.computing_layers : count == wanted.computing_layers;
+}
+
 // Whether the failure is of this code and its text holds all of these.
 template <class T>
 bool fails(const Result<T>& result, FailureCode code, const std::vector<std::string>& texts) {

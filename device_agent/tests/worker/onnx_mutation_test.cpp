@@ -7,7 +7,7 @@
 #include <string>
 
 #include "tests/worker/loaded.h"
-#include "tests/worker/tested_onnxruntime.h"
+#include "tests/worker/tested_onnx.h"
 #include "tests/worker/worker_process.h"
 
 using namespace dx;

@@ -66,7 +66,8 @@ void describe(const ModelInfo& info, const BenchDone& done) {
 
 Status run_bare(Runtime& runtime, CommandLine line) {
   const std::string prepared = line.load.prepared_path;
-  const bool prepare = runtime.facts().prepares && access(prepared.c_str(), F_OK) != 0;
+  const bool prepare =
+      runtime.facts().prepares && !prepared.empty() && access(prepared.c_str(), F_OK) != 0;
   line.load.prepare = prepare;
   if (prepare) line.load.prepared_path += ".part";
   Silent silent;

@@ -87,7 +87,8 @@ class Runtime {
   // model has been loaded from it, and removes it otherwise. REQUIRES: facts().prepares; as load().
   virtual Status prepare(const Load& request, LoadListener& listener);
 
-  // Where the worker prepares, from `request.prepared_path`, which is there.
+  // Where the worker prepares, from `request.prepared_path`, which is there; where that is empty,
+  // from the model's files alone, and nothing is kept.
   // REQUIRES: settle_options() of the request's options succeeded.
   virtual Result<std::unique_ptr<Model>> load(const Load& request) = 0;
 };

@@ -3,13 +3,13 @@
 #include <chrono>
 #include <exception>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <utility>
 
 #include "common/text.h"
+#include "workers/core/cores.h"
+#include "workers/core/onnx_file.h"
 #include "workers/onnxruntime/elements.h"
-#include "workers/onnxruntime/inner_outputs.h"
 #include "workers/onnxruntime/onnx_model.h"
 #include "workers/onnxruntime/session_options.h"
 
@@ -43,7 +43,9 @@ Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request) {
                        " comes along as a file of role 'library'",
                    Phase::kLoad};
   }
-  if (Status status = check_options(request.options); !status) return status.failure();
+  if (Status status = check_on_processor("ONNX Runtime", request.options); !status) {
+    return status.failure();
+  }
   Result<const Library*> library = Library::open(library_file);
   if (!library) return library.failure();
   std::unique_ptr<OnnxModel> model(new OnnxModel(*library.value(), request));
@@ -144,7 +146,7 @@ Status OnnxModel::describe() {
   return {};
 }
 
-Result<OnnxModel::Port> OnnxModel::port_of(std::size_t index, bool is_input) const {
+Result<Port> OnnxModel::port_of(std::size_t index, bool is_input) const {
   const std::string what = "ONNX Runtime does not tell what the model takes";
   OrtSession* const session = session_.get();
   char* name = nullptr;
@@ -186,28 +188,15 @@ Result<OnnxModel::Port> OnnxModel::port_of(std::size_t index, bool is_input) con
 }
 
 Status OnnxModel::choose_outputs(const std::vector<std::string>& names) {
-  std::vector<Port> chosen;
-  for (const std::string& name : names) {
-    const auto found = std::find_if(outputs_.begin(), outputs_.end(),
-                                    [&name](const Port& port) { return port.name == name; });
-    if (found == outputs_.end()) {
-      std::vector<std::string> known;
-      for (const Port& port : outputs_) known.push_back(port.name);
-      return refuse("the model has no output '" + printable(name, 80) + "'; it has " +
-                    list_text(known));
-    }
-    chosen.push_back(*found);
-  }
-  if (!names.empty()) outputs_ = std::move(chosen);
+  if (Status status = choose_ports(outputs_, names); !status) return status;
   for (const Port& port : outputs_) {
     if (port.dtype.empty()) {
       return refuse("output '" + printable(port.name, 80) +
                     "' is not a tensor of numbers, which is all that can be read here");
     }
   }
-  const auto info = [](const Port& port) { return TensorInfo{port.name, port.dtype, port.dims}; };
-  std::transform(inputs_.begin(), inputs_.end(), std::back_inserter(info_.inputs), info);
-  std::transform(outputs_.begin(), outputs_.end(), std::back_inserter(info_.outputs), info);
+  info_.inputs = infos_of(inputs_);
+  info_.outputs = infos_of(outputs_);
   return {};
 }
 

@@ -1,6 +1,5 @@
 #include "workers/onnxruntime/onnx_model.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -19,23 +18,9 @@ Failure refuse(const std::string& message) {
   return {FailureCode::kRuntimeRefused, message, Phase::kUnspecified};
 }
 
-// What the model declares, for a person: open axes are '?'.
-std::string declared_text(const std::vector<std::int64_t>& dims) {
-  if (dims.empty()) return "a single value";
-  std::string text;
-  for (const std::int64_t dim : dims) {
-    text += (text.empty() ? "" : "x") + (dim < 0 ? std::string("?") : std::to_string(dim));
-  }
-  return text;
-}
-
 }  // namespace
 
 OnnxModel::~OnnxModel() { (void)end_profile(); }
-
-bool OnnxModel::Port::is_fixed() const {
-  return std::all_of(dims.begin(), dims.end(), [](std::int64_t dim) { return dim >= 0; });
-}
 
 // ---- inputs
 
@@ -43,21 +28,13 @@ Status OnnxModel::set_inputs(const std::vector<Tensor>& inputs) {
   (void)end_profile();  // Of a measurement that was cancelled.
   bound_.clear();
   samples_.clear();
-  if (inputs.size() != inputs_.size()) {
-    std::vector<std::string> names;
-    for (const Port& port : inputs_) names.push_back(port.name);
-    return refuse("the model takes " + std::to_string(inputs_.size()) + " inputs (" +
-                  list_text(names) + "), got " + std::to_string(inputs.size()));
-  }
-  Result<std::size_t> count = samples_of(inputs);
-  if (!count) return count.failure();
-  std::vector<Values> samples(count.value());
-  for (const Port& port : inputs_) {
-    Result<const Tensor*> tensor = tensor_for(port, inputs);
-    if (!tensor) return tensor.failure();
-    if (Status status = check(*tensor.value(), port); !status) return status;
+  Result<Fed> fed = fit_inputs(inputs_, inputs);
+  if (!fed) return fed.failure();
+  batched_ = fed.value().batched;
+  std::vector<Values> samples(fed.value().samples);
+  for (const Tensor* tensor : fed.value().tensors) {
     for (std::size_t i = 0; i < samples.size(); ++i) {
-      Result<Value> value = value_of(*tensor.value(), i);
+      Result<Value> value = value_of(*tensor, i);
       if (!value) return value.failure();
       samples[i].push_back(std::move(value).value());
     }
@@ -70,44 +47,6 @@ Status OnnxModel::set_inputs(const std::vector<Tensor>& inputs) {
   }
   bound_ = std::move(bound).value();
   return {};
-}
-
-Result<std::size_t> OnnxModel::samples_of(const std::vector<Tensor>& inputs) {
-  const bool batched = !inputs.empty() && inputs.front().batched;
-  const auto count_of = [](const Tensor& tensor) {
-    return tensor.dims.empty() ? std::int64_t{0} : tensor.dims.front();
-  };
-  for (const Tensor& tensor : inputs) {
-    const bool alike =
-        tensor.batched == batched &&
-        (!batched || (count_of(tensor) == count_of(inputs.front()) && count_of(tensor) > 0));
-    if (!alike) return refuse("all inputs must hold the same number of samples, at least one");
-  }
-  batched_ = batched;
-  return batched ? static_cast<std::size_t>(count_of(inputs.front())) : std::size_t{1};
-}
-
-Result<const Tensor*> OnnxModel::tensor_for(const Port& port,
-                                            const std::vector<Tensor>& inputs) const {
-  for (const Tensor& tensor : inputs) {
-    if (tensor.name == port.name) return &tensor;
-  }
-  return refuse("input '" + printable(port.name, 80) + "' is missing");
-}
-
-Status OnnxModel::check(const Tensor& tensor, const Port& port) const {
-  const std::string what = "input '" + printable(port.name, 80) + "': ";
-  if (tensor.dtype != port.dtype) {
-    return refuse(what + "the model takes " + port.dtype + ", got " + printable(tensor.dtype, 40));
-  }
-  const Dims dims(tensor.dims.begin() + (tensor.batched ? 1 : 0), tensor.dims.end());
-  bool fits = dims.size() == port.dims.size();
-  for (std::size_t i = 0; fits && i < dims.size(); ++i) {
-    fits = port.dims[i] < 0 || port.dims[i] == dims[i];
-  }
-  if (fits) return {};
-  return refuse(what + "the model takes " + declared_text(port.dims) + ", got " +
-                declared_text(dims));
 }
 
 Result<OnnxModel::Value> OnnxModel::value_of(const Tensor& tensor, std::size_t sample) const {
@@ -245,33 +184,19 @@ Result<Tensor> OnnxModel::tensor_of(const OrtValue* value, const std::string& na
 }
 
 Result<std::vector<Tensor>> OnnxModel::outputs() const {
-  std::vector<Tensor> all;
-  for (std::size_t sample = 0; sample < bound_.size(); ++sample) {
-    Result<Values> values = values_of(bound_[sample]);
+  Gathered gathered(batched_);
+  for (const Bound& bound : bound_) {
+    Result<Values> values = values_of(bound);
     if (!values) return values.failure();
+    std::vector<Tensor> sample;
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       Result<Tensor> tensor = tensor_of(values.value()[i].get(), outputs_[i].name);
       if (!tensor) return tensor.failure();
-      Tensor& one = tensor.value();
-      if (batched_) {
-        one.dims.insert(one.dims.begin(), 1);
-        one.batched = true;
-      }
-      if (sample == 0) {
-        all.push_back(std::move(one));
-        continue;
-      }
-      Tensor& whole = all[i];
-      if (!std::equal(whole.dims.begin() + 1, whole.dims.end(), one.dims.begin() + 1,
-                      one.dims.end())) {
-        return refuse("output '" + printable(one.name, 80) + "' has another shape in sample " +
-                      std::to_string(sample) + ": run the samples one by one");
-      }
-      ++whole.dims.front();
-      whole.data += one.data;
+      sample.push_back(std::move(tensor).value());
     }
+    if (Status status = gathered.add(std::move(sample)); !status) return status.failure();
   }
-  return all;
+  return std::move(gathered).take();
 }
 
 // ---- layer times

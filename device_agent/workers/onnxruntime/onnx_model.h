@@ -12,6 +12,7 @@
 #include "common/messages.h"
 #include "common/result.h"
 #include "onnxruntime_facts.h"
+#include "workers/core/ports.h"
 #include "workers/core/runtime.h"
 #include "workers/onnxruntime/library.h"
 
@@ -51,14 +52,6 @@ class OnnxModel : public Model {
   using Value = Owned<OrtValue>;
   using Values = std::vector<Value>;
 
-  struct Port {
-    std::string name;
-    std::string dtype;
-    Dims dims;  // -1: open
-
-    bool is_fixed() const;
-  };
-
   // One sample of the inputs, bound to a session.
   struct Bound {
     Owned<OrtIoBinding> binding;
@@ -81,9 +74,6 @@ class OnnxModel : public Model {
   Result<Port> port_of(std::size_t index, bool is_input) const;
   Status choose_outputs(const std::vector<std::string>& names);
 
-  Result<std::size_t> samples_of(const std::vector<Tensor>& inputs);
-  Result<const Tensor*> tensor_for(const Port& port, const std::vector<Tensor>& inputs) const;
-  Status check(const Tensor& tensor, const Port& port) const;
   Result<Value> value_of(const Tensor& tensor, std::size_t sample) const;
   Result<std::vector<Bound>> bind(OrtSession* session) const;
 

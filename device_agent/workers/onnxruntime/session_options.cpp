@@ -3,18 +3,10 @@
 #include <optional>
 
 #include "common/processors.h"
-#include "common/text.h"
 #include "workers/core/options.h"
-#include "workers/onnxruntime/cores.h"
 
 namespace dx {
 namespace {
-
-constexpr std::uint32_t kMostThreads = 1024;
-
-Failure refuse(const std::string& message) {
-  return {FailureCode::kOptionRefused, message, Phase::kLoad};
-}
 
 GraphOptimizationLevel level_of(const std::string& name) {
   if (name == "off") return ORT_DISABLE_ALL;
@@ -49,17 +41,6 @@ class Setter {
 };
 
 }  // namespace
-
-Status check_options(const RunOptions& request) {
-  if (request.accelerator != "cpu") {
-    return refuse("this ONNX Runtime computes on the cpu only, not on '" +
-                  printable(request.accelerator, 80) + "'");
-  }
-  if (request.threads > kMostThreads) {
-    return refuse("expected at most 1024 threads, got " + std::to_string(request.threads));
-  }
-  return bind_to_cores(request.cores);
-}
 
 Result<SessionOptions> make_session_options(const Library& library, const RunOptions& request,
                                             const std::string& profile_prefix) {

@@ -20,7 +20,4 @@ struct SessionOptions {
 Result<SessionOptions> make_session_options(const Library& library, const RunOptions& request,
                                             const std::string& profile_prefix);
 
-// Refuses what ONNX Runtime cannot do here, and binds this thread to the cores that were asked for.
-Status check_options(const RunOptions& request);
-
 }  // namespace dx

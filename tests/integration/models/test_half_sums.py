@@ -17,7 +17,7 @@ from deployx_edge.runtimes.converter import ConversionRequest, HalfOverflows
 from deployx_edge.runtimes.ncnn import winograd
 from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.ncnn.native.converter import NativeConverter
-from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
+from deployx_edge.runtimes.onnx_converter import OnnxConverter
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx.file import SourceTensor, read_onnx
@@ -152,14 +152,14 @@ def test_a_run_that_shows_what_is_inside_finds_them_as_well(tmp_path: Path) -> N
 
 def test_smaller_sums_keep_no_layer(tmp_path: Path) -> None:
     source = read_onnx(adding(tmp_path / "m.onnx"), {})
-    for converter in (NativeConverter(), OnnxRuntimeConverter()):
+    for converter in (NativeConverter(), OnnxConverter("onnxruntime")):
         found = converter.find_overflows(source, [image(10.0)], "fp16")
         assert found == HalfOverflows()
 
 
 def test_sums_of_a_file_for_onnx_runtime_are_found(tmp_path: Path) -> None:
     source, inputs = read_onnx(adding(tmp_path / "m.onnx"), {}), image(800.0)
-    converter = OnnxRuntimeConverter()
+    converter = OnnxConverter("onnxruntime")
     assert converter.find_overflows(source, [inputs], "fp32") == HalfOverflows()
     found = converter.find_overflows(source, [inputs], "fp16")
     products = {"conv", "conv3", "transposed", "gemm", "scaled", "matmul", "scores"}

@@ -21,6 +21,7 @@ from deployx_edge.progress import silent
 from deployx_edge.quantization.ppq import PpqModel, quantize_layers
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.quantization.values import PRESETS, QuantizationSettings, WeightLayout
+from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes import local_comparison
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, LayerScales
 from deployx_edge.runtimes.ncnn.files import read_param, read_table
@@ -171,12 +172,14 @@ def test_layers_stay_in_float_on_demand(tmp_path: Path, digits: Quantized) -> No
     assert not (tmp_path / "no").exists()
 
 
-def test_onnx_runtime_has_int8_too(tmp_path: Path) -> None:
-    options = replace(FAST, bundle=BundleOptions(runtime="onnxruntime"))
+@pytest.mark.parametrize("runtime", [row.name for row in RUNTIMES.values() if row.reads_onnx])
+def test_runtimes_that_read_onnx_have_int8_too(tmp_path: Path, runtime: str) -> None:
+    options = replace(FAST, bundle=BundleOptions(runtime=runtime))
     made = quantize(MODEL, CALIBRATION, tmp_path / "int8", options)
     graph = onnx.load(made.bundle.path("onnx")).graph
     kinds = {node.op_type for node in graph.node}
     assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= kinds
+    assert (made.report.runtime, made.bundle.runtime) == (runtime, runtime)
     assert [layer.mode for layer in made.report.layers] == ["calibrated"] * 5
     assert accuracy(made.bundle) > 0.94
     kept = replace(options, keep_float=("/classifier/Gemm",))

@@ -59,7 +59,7 @@ def reachable(*starts):
     seen, others, left = set(), set(), list(starts)
     while left:
         module = left.pop()
-        if module in seen or module.endswith(".quantizer"):  # no conversion asks for one
+        if module in seen or module.endswith("quantizer"):  # no conversion asks for one
             continue
         seen.add(module)
         for name in names_in(ast.parse(MODULES[module].read_text())):

@@ -1,4 +1,4 @@
-"""ONNX Runtime as a runtime of its own: its file is the canonical model."""
+"""The files of runtimes that read ONNX: the canonical model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge import __version__
 from deployx_edge.comparison import FP16_LARGEST
+from deployx_edge.distributions import installed_version
 from deployx_edge.errors import ModelError
+from deployx_edge.graph import onnx_runtime
+from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
     ConvertedModel,
@@ -17,7 +20,7 @@ from deployx_edge.runtimes.converter import (
     output_specs,
     refuse_unknown,
 )
-from deployx_edge.runtimes.onnxruntime.half_sums import graph_overflows
+from deployx_edge.runtimes.onnx_half_sums import graph_overflows
 from deployx_edge.sources.onnx.canonical import simplified
 from deployx_edge.sources.onnx.file import OnnxSource
 from deployx_edge.sources.onnx.foreign import refuse_foreign
@@ -33,26 +36,27 @@ _FLOAT32 = ("DequantizeLinear", "QuantizeLinear")
 _ONE_FILE = 2**31 - 2**20
 
 
-class OnnxRuntimeConverter:
-    """``Converter`` for ONNX Runtime: simplified, and with half floats where asked for.
+class OnnxConverter:
+    """``Converter`` for a runtime that reads ONNX: simplified, with half floats where asked for.
 
-    A quantized model (QDQ) passes as it is.
+    A quantized model (QDQ) passes as it is. ``halves_fp32`` see ``Converter``.
     """
 
-    runtime = "onnxruntime"
     keeps_names = True
-    halves_fp32 = False
     precisions = ("fp32", "fp16")
+
+    def __init__(self, runtime: str, *, halves_fp32: bool = False) -> None:
+        self.runtime = runtime
+        self.halves_fp32 = halves_fp32
 
     def versions(self) -> tuple[tuple[str, str], ...]:
         """The versions of what simplifies, halves and runs the model."""
-        from importlib import metadata
-
-        names = ("onnx", "onnxruntime")
-        return (("deployx-edge", __version__), *((name, metadata.version(name)) for name in names))
+        # What halves is ONNX Runtime's.
+        names = dict.fromkeys(("onnx", onnx_runtime.PACKAGE, find_runtime(self.runtime).package))
+        return (("deployx-edge", __version__), *((name, installed_version(name)) for name in names))
 
     def check(self, source: OnnxSource) -> None:
-        """Raise ModelError for an unknown operator; else ONNX Runtime says what it cannot load."""
+        """Raise ModelError for an unknown operator; else the runtime says what it cannot load."""
         refuse_foreign(source)
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
@@ -61,16 +65,18 @@ class OnnxRuntimeConverter:
 
         model = simplified(source)
         kept: tuple[KeptFloat, ...] = ()
-        if request.precision == "fp16":
+        if request.precision == "fp16" or self.halves_fp32:
             names = [node.name for node in model.graph.node]
             refuse_unknown(request.keep_float, names, remedy=_NAMES_REMEDY)
             kept = _kept_nodes(model, request)
+        if request.precision == "fp16":
             model = _halved(model, [item.layer for item in kept])
         if model.ByteSize() > _ONE_FILE:
             raise ModelError(
                 f"{source.path.name} is larger than one ONNX file may be (2 GB).",
                 remedy="Convert it with --precision fp16.",
             )
+        self.adapt(model, kept)
         path = request.folder / f"{source.path.stem}.onnx"
         onnx.save(model, path)
         return ConvertedModel(
@@ -85,10 +91,14 @@ class OnnxRuntimeConverter:
     def find_overflows(
         self, source: OnnxSource, inputs: Sequence[Mapping[str, NDArray[Any]]], precision: str
     ) -> HalfOverflows:
-        """See ``Converter``; a file in fp32 always runs so."""
-        if precision != "fp16" or not inputs:
+        """See ``Converter``."""
+        runs_in_halves = precision == "fp16" or self.halves_fp32
+        if not runs_in_halves or not inputs:
             return HalfOverflows()
         return graph_overflows(simplified(source), inputs, source.path)
+
+    def adapt(self, model: onnx.ModelProto, kept: Sequence[KeptFloat]) -> None:
+        """Write into the model what a runtime needs of it beyond what ONNX says; nothing here."""
 
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None are known."""

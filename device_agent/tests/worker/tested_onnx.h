@@ -1,4 +1,4 @@
-// Models for ONNX Runtime, with the library that the worker is built for.
+// Models for runtimes that read ONNX, with the libraries that their workers are built for.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace dx::test {
 
-// The request that loads a file of this content.
+// The request that loads a file of this content; each runtime has its own.
 Load load_onnx(const TemporaryFolder& folder, const std::string& model,
                const RunOptions& options = {});
 

@@ -1,8 +1,9 @@
-"""int8 for ONNX Runtime: the model with QuantizeLinear and DequantizeLinear nodes from PPQ."""
+"""int8 for runtimes that read ONNX: the model with QuantizeLinear and DequantizeLinear nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ from deployx_edge.errors import UsageError
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.quantization.ppq import PpqModel, PpqResult, quantize_with_nodes
 from deployx_edge.quantization.report import LayerReport, QuantizationReport, TensorCost
+from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, input_specs, output_specs
-from deployx_edge.runtimes.onnxruntime.converter import OnnxRuntimeConverter
+from deployx_edge.runtimes.onnx_converter import OnnxConverter
 from deployx_edge.runtimes.quantizer import (
     Int8Options,
     LayerQuantizer,
@@ -37,17 +39,20 @@ _RAISED_TO = (10, 13)  # which the model may change by, or not be converted to
 _WITH_WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-class OnnxRuntimeQuantizer:
-    """``Quantizer`` for ONNX Runtime."""
+class OnnxQuantizer:
+    """``Quantizer`` for a runtime that reads ONNX; PPQ puts the nodes in."""
 
     by_layer: LayerQuantizer | None = None
+
+    def __init__(self, converter: OnnxConverter) -> None:
+        self._converter = converter
 
     def quantize(
         self, material: Material, options: Int8Options, *, progress: Progress = silent
     ) -> QuantizedModel:
         """See ``Quantizer``.
 
-        ONNX Runtime's int8 kernels are compared with the same model run node by node in floats:
+        The runtime's int8 kernels are compared with the same model run node by node in floats:
         on some processors they saturate.
         """
         model = _raised(simplified(material.source), material)
@@ -57,20 +62,22 @@ class OnnxRuntimeQuantizer:
         result = _by_ppq(plain, material, options, progress)
         int8 = _written(result, material.folder)
         converted = ConvertedModel(
-            runtime=OnnxRuntimeConverter.runtime,
+            runtime=self._converter.runtime,
             precision="int8",
             files=(("onnx", int8.path),),
             inputs=input_specs(material.source),
             outputs=output_specs(material.outputs, material.source.channels_last),
         )
-        progress(Stage(text="Comparing int8 in ONNX Runtime with the same model in floats"))
+        title = find_runtime(self._converter.runtime).title
+        progress(Stage(text=f"Comparing int8 in {title} with the same model in floats"))
         verification = verify(converted, Reference(int8), material.inputs(), accept_unproven=True)
         progress(Stage(text="Measuring what it costs, layer by layer"))
+        report = _report(plain, int8, layers, result, material, options, progress)
         return QuantizedModel(
             model=converted,
             verification=verification,
-            report=_report(plain, int8, layers, result, material, options, progress),
-            tools=OnnxRuntimeConverter().versions(),
+            report=replace(report, runtime=self._converter.runtime),
+            tools=self._converter.versions(),
         )
 
 
@@ -141,7 +148,7 @@ def _report(
     costs = _costs(plain, int8, layers, material, progress)
     modes = _modes(_loaded(int8.path))
     return QuantizationReport(
-        runtime=OnnxRuntimeConverter.runtime,
+        runtime="",
         preset=options.preset,
         settings=options.settings,
         calibration=material.calibration,

@@ -1,9 +1,10 @@
-#include "workers/onnxruntime/cores.h"
+#include "workers/core/cores.h"
 
 #include <sched.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -12,9 +13,12 @@
 #include <vector>
 
 #include "common/processors.h"
+#include "common/text.h"
 
 namespace dx {
 namespace {
+
+constexpr std::uint32_t kMostThreads = 1024;
 
 Failure refuse(const std::string& message) {
   return {FailureCode::kOptionRefused, message, Phase::kLoad};
@@ -54,6 +58,17 @@ Status bind_to_cores(CoreSelection cores) {
     return refuse(std::string("the cores cannot be chosen: ") + std::strerror(errno));
   }
   return {};
+}
+
+Status check_on_processor(const std::string& title, const RunOptions& request) {
+  if (request.accelerator != "cpu") {
+    return refuse("this " + title + " computes on the cpu only, not on '" +
+                  printable(request.accelerator, 80) + "'");
+  }
+  if (request.threads > kMostThreads) {
+    return refuse("expected at most 1024 threads, got " + std::to_string(request.threads));
+  }
+  return bind_to_cores(request.cores);
 }
 
 }  // namespace dx

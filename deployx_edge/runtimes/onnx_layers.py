@@ -1,0 +1,35 @@
+"""The layers of a converted model that is ONNX, for the runners of runtimes that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deployx_edge.runtime import ONNX_ROLE
+from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.runner import Producer
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def onnx_producers(model: ConvertedModel, names: Sequence[str]) -> dict[str, Producer]:
+    """See ``Runner.producers``; tensors keep their names."""
+    wanted = set(names)
+    return {
+        name: Producer(layer=node.name or name, type=node.op_type, runtime_name=name)
+        for node in _graph(model).node
+        for name in node.output
+        if name in wanted
+    }
+
+
+def onnx_tensors(model: ConvertedModel) -> tuple[str, ...]:
+    """See ``Runner.tensors``."""
+    return tuple(name for node in _graph(model).node for name in node.output if name)
+
+
+def _graph(model: ConvertedModel) -> onnx.GraphProto:
+    import onnx
+
+    return onnx.load(model.path(ONNX_ROLE), load_external_data=False).graph
