@@ -16,6 +16,7 @@ from deployx_edge.errors import UsageError
 if TYPE_CHECKING:
     from deployx_edge.runtimes.converter import ConvertedModel, Converter
     from deployx_edge.runtimes.inspected import Inspected
+    from deployx_edge.runtimes.macs import LayerWork
     from deployx_edge.runtimes.quantizer import Quantizer
     from deployx_edge.runtimes.runner import Runner
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
@@ -56,6 +57,15 @@ def inspect(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
     from deployx_edge.runtimes.openvino.converter import OpenvinoConverter
 
     return inspect_by_check(OpenvinoConverter(), source)
+
+
+def layer_works(
+    model: ConvertedModel, outputs: Mapping[str, tuple[int, ...]]
+) -> Mapping[str, LayerWork]:
+    """See ``Runtime``."""
+    from deployx_edge.runtimes.openvino.layer_names import openvino_layer_works
+
+    return openvino_layer_works(model, outputs)
 
 
 def files_of(model: Path) -> tuple[Path, ...]:
