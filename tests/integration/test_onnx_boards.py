@@ -35,6 +35,12 @@ BOARDS = (
 
 READING_ONNX = tuple(row.name for row in RUNTIMES.values() if row.reads_onnx)
 EXAMPLES = ("digits", "detector", "segmenter")
+# Emulated, each load of these takes seconds: what runs of it without --all, by processor.
+SLOW_LOADS = {"openvino"}
+ENOUGH = {
+    "cortex-a53": {"digits", "int8"},
+    "cortex-a76": {"digits", "detector", "segmenter", "transformer", "open", "int8"},
+}
 # Those that tell the times of nodes inside a loop.
 TELL_INNER_NODES = {"onnxruntime"}
 
@@ -44,9 +50,18 @@ class Place:
     """A session with a board, and one runtime's bundles for it; ``examples`` with test images."""
 
     runtime: str
+    uri: str
+    whole: bool
     session: Session
     bundles: Mapping[str, Bundle]
     examples: Mapping[str, tuple[Bundle, np.ndarray]]
+
+    def want(self, name: str) -> None:
+        """Skip what is left to --all."""
+        _, is_emulated, processor = self.uri.partition("?cpu=")
+        is_slow = bool(is_emulated) and self.runtime in SLOW_LOADS
+        if is_slow and not self.whole and name not in ENOUGH[processor]:
+            pytest.skip(f"{name} in {self.runtime} on an emulated {processor}: --all has it")
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +123,18 @@ def board(
         device = Device(name="board", uri=sshd.uri, work_folder=folder, options=sshd.options())
     with open_session(device) as session:
         yield Place(
-            runtime=runtime, session=session, bundles=bundles[runtime], examples=examples[runtime]
+            runtime=runtime,
+            uri=uri,
+            whole=request.config.getoption("--all"),
+            session=session,
+            bundles=bundles[runtime],
+            examples=examples[runtime],
         )
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_outputs_are_those_of_this_computer(board: Place, name: str) -> None:
+    board.want(name)
     for inputs in KINDS[name].inputs:
         wanted = run_bundle_here(board.bundles[name], inputs)
         found = run(board.session, board.bundles[name], inputs)
@@ -132,6 +153,7 @@ def test_the_outputs_are_those_of_this_computer(board: Place, name: str) -> None
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_trained_examples_give_what_they_give_here(board: Place, name: str) -> None:
+    board.want(name)
     bundle, images = board.examples[name]
     inputs = {bundle.inputs[0].name: images}
     wanted, found = run_bundle_here(bundle, inputs), run(board.session, bundle, inputs)
@@ -142,6 +164,7 @@ def test_the_trained_examples_give_what_they_give_here(board: Place, name: str) 
 
 @pytest.mark.parametrize(("name", "precision"), [("cnn", "fp32"), ("int8", "int8")])
 def test_a_bench_and_a_profile_tell_what_ran(board: Place, name: str, precision: str) -> None:
+    board.want(name)
     plan = BenchPlan(warmup=1, iterations=8)
     (result,) = bench(board.session, board.bundles[name], plan=plan)
     assert len(result.bench.samples_ns) == 8
@@ -173,6 +196,7 @@ def test_an_axis_beyond_its_range_is_refused_before_the_board_is_asked(board: Pl
 
 
 def test_tensors_inside_are_those_of_this_computer(board: Place) -> None:
+    board.want("cnn")
     (inputs,) = KINDS["cnn"].inputs
     names = ("c2", "p3")
     found = run(board.session, board.bundles["cnn"], inputs, dump=names)
