@@ -34,9 +34,9 @@ struct Expected {
   std::string cut;                       // a part of the refusal of the cut net
   std::string wrong_option;              // NAME=VALUE with a value that the option does not take
   std::size_t computing_layers = 0;      // of the small net; the others only move data
-  bool fuses = false;                    // there may be more or less, as the processor has it
   std::vector<std::string> layer_names;  // in the order of a profile; none where fusion decides
   std::uint32_t element_bits = 32;       // of each layer's output; 0: the runtime tells no shapes
+  bool fuses = false;                    // there may be more or less, as the processor has it
 };
 Expected expected();
 
