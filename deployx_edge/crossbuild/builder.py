@@ -155,6 +155,7 @@ def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> B
         libc=found.libc,
         libstdcxx=found.libstdcxx,
         needed=found.needed,
+        options=_options(name),
     )
 
 
@@ -162,6 +163,12 @@ def _newest_glibc(plan: Plan, share: Share, name: BuiltName) -> str:
     """The newest glibc that the file may need: a library may ask for more than what loads it."""
     loads = bool(name.runtime) and bool(share.toolchain.glibc) and not plan.target.dynamic_workers
     return worker_facts(name.runtime).glibc if loads else share.toolchain.glibc
+
+
+def _options(name: BuiltName) -> tuple[str, ...]:
+    if name.role != "worker":
+        return ()
+    return tuple(option.name for option in worker_facts(name.runtime).options)
 
 
 def _made(share: Share, name: BuiltName, packages: tuple[Package, ...]) -> Path:

@@ -14,7 +14,7 @@ from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.files import SMALL, read_json
 from deployx_edge.resources import dist_folder
 
-SCHEMA = 2
+SCHEMA = 3
 BUILD_FILE = "build.json"
 _SETTLED_SECONDS = 2.0
 
@@ -24,7 +24,8 @@ class BuiltFile:
     """One executable of a build, or a shared library that travels with a worker.
 
     ``role`` is ``agent``, ``worker`` or ``library``; ``runtime`` the worker's runtime ("" for
-    the agent). ``libc``, ``libstdcxx`` and ``needed`` are as ``elf.Executable`` has them.
+    the agent). ``libc``, ``libstdcxx`` and ``needed`` are as ``elf.Executable`` has them;
+    ``options`` are a worker's, of its runtime's own (``--option``).
     """
 
     name: str
@@ -36,6 +37,7 @@ class BuiltFile:
     libc: str
     libstdcxx: str
     needed: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +127,10 @@ def read_build(folder: Path) -> Build:
         if document.pop("schema") != SCHEMA:
             raise BuildError(f"{path} is of another schema than {SCHEMA}.")
         files = tuple(
-            BuiltFile(**{**row, "needed": tuple(row["needed"])}) for row in document.pop("files")
+            BuiltFile(
+                **{**row, "needed": tuple(row["needed"]), "options": tuple(row["options"])}
+            )
+            for row in document.pop("files")
         )
         packages = tuple(document.pop("packages").items())
         build = Build(folder=folder, files=files, packages=packages, **document)

@@ -27,6 +27,7 @@ from deployx_edge.measurement.values import BenchPlan, RunOptions
 from deployx_edge.target import find_target, targets
 from deployx_edge.transport import open_transport
 from deployx_edge.transport.virtual.libraries import library_words
+from deployx_edge.worker_facts import worker_facts
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.measure.bench import bench, profile
@@ -71,6 +72,9 @@ def emulator(target):
 def test_what_is_built_is_what_was_promised(target_id):
     target, runtime = find_target(target_id), built(target_id)
     verify_files(runtime)
+    for worker in (file for file in runtime.files if file.role == "worker"):
+        facts = worker_facts(worker.runtime)
+        assert worker.options == tuple(option.name for option in facts.options)
     assert dict(runtime.packages)["ncnn"] == "1.0.20261020"
     assert dict(runtime.packages)["grpc"] == "1.51.1"
     assert "-O3" in runtime.flags

@@ -131,7 +131,7 @@ def test_names_outside_the_folder_are_refused(runtime, name):
 
 def test_the_file_says_what_a_person_looks_for(runtime):
     document = json.loads((runtime.folder / "build.json").read_text())
-    assert document["schema"] == 2
+    assert document["schema"] == 3
     assert document["packages"] == {"ncnn": "1.0.20261020"}
     assert document["files"][0]["sha256"] == runtime.agent_sha256
     assert "folder" not in document
