@@ -127,9 +127,7 @@ def read_build(folder: Path) -> Build:
         if document.pop("schema") != SCHEMA:
             raise BuildError(f"{path} is of another schema than {SCHEMA}.")
         files = tuple(
-            BuiltFile(
-                **{**row, "needed": tuple(row["needed"]), "options": tuple(row["options"])}
-            )
+            BuiltFile(**{**row, "needed": tuple(row["needed"]), "options": tuple(row["options"])})
             for row in document.pop("files")
         )
         packages = tuple(document.pop("packages").items())
