@@ -78,7 +78,7 @@ def test_help_has_an_example(words, tmp_path):
 
 
 def test_the_help_of_a_run_names_every_runtimes_options(tmp_path):
-    for command in ("bench", "profile", "run"):
+    for command in ("bench", "profile", "push-and-bench", "run"):
         text = " ".join(deployx(command, "--help", cwd=tmp_path).stdout.split())
         for runtime in worker_names():
             for option in worker_facts(runtime).options:
@@ -96,7 +96,7 @@ def test_the_help_of_a_run_names_every_runtimes_options(tmp_path):
 )
 def test_an_option_that_the_runtime_lacks_is_refused_before_a_board_is_asked(word, says, tmp_path):
     nowhere = "ssh:nobody@192.0.2.1"  # it would take long to find out that nobody answers there
-    for command in ("bench", "profile"):
+    for command in ("bench", "profile", "push-and-bench"):
         refused(
             *(command, DIGITS, "--device", nowhere, "--option", word),
             cwd=tmp_path,
