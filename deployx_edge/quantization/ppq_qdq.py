@@ -274,7 +274,9 @@ class _Writer:
         self._nodes.append(node)
 
     def _constant(self, name: str, array: NDArray[Any]) -> str:
-        tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        # Scales of whole tensors have no axis, which ``ascontiguousarray`` would give them: ONNX
+        # Runtime's QLinearAdd, which it makes of an Add on Arm, takes none with an axis.
+        tensor = numpy_helper.from_array(np.array(array, order="C"), name)
         self._model.graph.initializer.append(tensor)
         return name
 

@@ -60,7 +60,7 @@ class OnnxQuantizer:
         layers = _layers(_loaded(plain.path))
         check_layers(options.keep_float, list(layers))
         result = _by_ppq(plain, material, options, progress)
-        int8 = _written(result, material.folder)
+        int8 = self._written(result, material.folder)
         converted = ConvertedModel(
             runtime=self._converter.runtime,
             precision="int8",
@@ -79,6 +79,17 @@ class OnnxQuantizer:
             report=replace(report, runtime=self._converter.runtime),
             tools=self._converter.versions(),
         )
+
+    def _written(self, result: PpqResult, folder: Path) -> OnnxSource:
+        """What PPQ gave, as the runtime wants it."""
+        import onnx
+
+        assert result.exported is not None
+        model = onnx.load_from_string(result.exported)
+        self._converter.adapt(model, ())
+        path = folder / "int8.onnx"
+        onnx.save(model, path)
+        return read_onnx(path, {})
 
 
 def _raised(model: onnx.ModelProto, material: Material) -> onnx.ModelProto:
@@ -127,13 +138,6 @@ def _by_ppq(
         options.settings,
         PpqTold(progress),
     )
-
-
-def _written(result: PpqResult, folder: Path) -> OnnxSource:
-    assert result.exported is not None
-    path = folder / "int8.onnx"
-    path.write_bytes(result.exported)
-    return read_onnx(path, {})
 
 
 def _report(

@@ -5,6 +5,7 @@ Each was seen with OpenVINO 2026.4.1, and a test converts models with it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from deployx_edge.graph.links import opset_of
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _OVER_ROWS = ("Hardmax", "LogSoftmax", "Softmax")
 _ONE_AXIS_SINCE = 13  # the opset
+_SHIFT = 128  # from int8 to uint8
 
 
 def rewrite(model: onnx.ModelProto) -> None:
@@ -21,6 +23,7 @@ def rewrite(model: onnx.ModelProto) -> None:
     _drop_empty_inputs(model.graph)
     if opset_of(model) < _ONE_AXIS_SINCE:
         _flatten_softmaxes(model.graph)
+    _shift_to_unsigned(model.graph)
 
 
 def _drop_empty_inputs(graph: onnx.GraphProto) -> None:
@@ -53,3 +56,49 @@ def _flatten_softmaxes(graph: onnx.GraphProto) -> None:
         ]
     del graph.node[:]
     graph.node.extend(made)
+
+
+def _shift_to_unsigned(graph: onnx.GraphProto) -> None:
+    """Values quantized to int8 are quantized to uint8 instead, which restores the very same values.
+
+    Behind a Concat, or the activation of one, it loses the scale of int8: values of -5 ... 5 became
+    whole numbers. A tensor with other readers than DequantizeLinear stays.
+    """
+    import numpy as np
+    from onnx import numpy_helper
+
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    results = {value.name for value in graph.output}
+    for node in graph.node:
+        pair = [node, *readers.get(node.output[0], ())] if node.op_type == "QuantizeLinear" else []
+        if not pair or node.output[0] in results or not _is_signed_pair(pair, tensors):
+            continue
+        for each in pair:
+            name = f"{each.input[2]}/unsigned"
+            if name not in tensors:
+                zero = numpy_helper.to_array(tensors[each.input[2]]).astype(np.int16) + _SHIFT
+                tensors[name] = numpy_helper.from_array(np.array(zero, dtype=np.uint8), name)
+                graph.initializer.append(tensors[name])
+            each.input[2] = name
+        # By another name, as it holds other values than the source's.
+        node.output[0] = f"{node.output[0]}/unsigned"
+        for reader in pair[1:]:
+            reader.input[0] = node.output[0]
+
+
+def _is_signed_pair(
+    pair: Sequence[onnx.NodeProto], tensors: Mapping[str, onnx.TensorProto]
+) -> bool:
+    """Whether a QuantizeLinear and all that reads it have constant zero points of int8."""
+    from onnx import TensorProto
+
+    return all(
+        len(each.input) > 2
+        and each.input[2] in tensors
+        and tensors[each.input[2]].data_type == TensorProto.INT8
+        for each in pair
+    ) and all(each.op_type == "DequantizeLinear" for each in pair[1:])

@@ -8,10 +8,13 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from tests.integration.models.onnx_models import model, save
 from tests.integration.models.test_runtimes import wide_model
 
 ROOT = Path(__file__).parents[3]
@@ -84,3 +87,31 @@ def test_what_half_floats_cannot_hold_is_marked_for_the_worker(
     ]
     small = make_bundle(wide_model(tmp_path / "m.onnx", factor=3.0), tmp_path / "s", options)
     assert not onnx.load(small.path("onnx")).metadata_props
+
+
+@pytest.mark.parametrize("activation", ["Identity", "Relu", "Sigmoid"])
+def test_int8_behind_a_concat_keeps_its_scale(tmp_path: Path, activation: str) -> None:
+    """It gave whole numbers, which are within what int8 may be off by in networks."""
+    nodes = [
+        helper.make_node("Concat", ["a", "b"], ["joined"], axis=1),
+        helper.make_node(activation, ["joined"], ["x"]),
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "w_scale", "w_zero"], ["kernel"], axis=0),
+        helper.make_node("Conv", ["d", "kernel"], ["y"], "conv"),
+    ]
+    random = np.random.default_rng(0)
+    given = {
+        "scale": np.float32(0.0088),
+        "zero": np.int8(0),
+        "w": random.integers(-127, 128, (4, 8, 1, 1), dtype=np.int8),
+        "w_scale": np.full(4, 0.01, dtype=np.float32),
+        "w_zero": np.zeros(4, dtype=np.int8),
+    }
+    shape = (1, 4, 6, 6)
+    constants = [numpy_helper.from_array(np.array(array), name) for name, array in given.items()]
+    made = model(nodes, {"a": shape, "b": shape}, {"y": shape}, constants)
+    options = BundleOptions(runtime="openvino")
+    bundle = make_bundle(save(made, tmp_path / "m.onnx"), tmp_path / "b", options)
+    (check,) = bundle.provenance.verification.outputs
+    assert check.relative_error < 1e-3

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from deployx_edge.runtimes.openvino.converter import KEPT_FLOAT
 from deployx_edge.runtimes.openvino.rewriting import rewrite
@@ -54,6 +54,40 @@ def test_inputs_that_are_left_out_at_the_end_are_not_there() -> None:
     made = model([node], {"x": (1, 2, 4, 4)}, {"y": (1, 3, 6, 6)}, [weights("w", 2, 3, 3, 3)])
     rewrite(made)
     assert list(made.graph.node[0].input) == ["x", "w"]
+
+
+@pytest.mark.parametrize("zero", [-128, -3, 0, 127])
+def test_int8_becomes_uint8_with_the_same_values(zero: int) -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    given = [
+        numpy_helper.from_array(np.float32(0.1), "scale"),
+        numpy_helper.from_array(np.int8(zero), "zero"),
+    ]
+    made = model(nodes, {"x": (300,)}, {"y": (300,)}, given)
+    x = np.linspace(-30, 30, 300, dtype=np.float32)
+    wanted = run(made, x)
+    rewrite(made)
+    assert {node.input[2] for node in made.graph.node} == {"zero/unsigned"}
+    np.testing.assert_array_equal(run(made, x), wanted)
+
+
+def test_int8_that_others_read_stays() -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("Cast", ["q"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    given = [
+        numpy_helper.from_array(np.float32(0.1), "scale"),
+        numpy_helper.from_array(np.int8(0), "zero"),
+    ]
+    made = model(nodes, {"x": (3,)}, {"y": (3,)}, given)
+    before = made.SerializeToString()
+    rewrite(made)
+    assert made.SerializeToString() == before
 
 
 def test_the_worker_reads_the_mark_that_the_converter_writes() -> None:
