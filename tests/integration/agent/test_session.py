@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from deployx_edge.agent.client import PROTOCOL_VERSION
 from deployx_edge.agent.v1 import agent_pb2 as pb
 from tests.integration.agent.session import Session, failure_of
 from tests.integration.processes import children, is_alive, wait_until
@@ -48,7 +49,8 @@ def sessions_in(work):
 
 def test_the_version_line_is_as_documented(binaries):
     done = subprocess.run([binaries.agent, "--version"], capture_output=True, text=True)
-    assert re.fullmatch(r"dx-agent \d+\.\d+\.\S+ protocol 2 target linux-x64\n", done.stdout)
+    said = rf"dx-agent \d+\.\d+\.\S+ protocol {PROTOCOL_VERSION} target linux-x64\n"
+    assert re.fullmatch(said, done.stdout)
 
 
 @pytest.mark.parametrize("name", [*UNARY, *STREAMED, "Infer"])
@@ -85,7 +87,7 @@ def test_an_agent_without_a_proper_token_does_not_start(binaries, work, line):
 def test_a_host_of_another_version_is_refused_with_the_remedy(start):
     session = start()
     for version, protocol, found in (
-        ("0.0.1", 2, "the host of version '0.0.1' and protocol 2"),
+        ("0.0.1", PROTOCOL_VERSION, "the host of version '0.0.1' and protocol"),
         (None, 1, f"the host of version '{session.binaries.version}' and protocol 1"),
     ):
         with pytest.raises(grpc.RpcError) as caught:
@@ -93,13 +95,14 @@ def test_a_host_of_another_version_is_refused_with_the_remedy(start):
         failure = failure_of(caught.value)
         assert failure.code == pb.FAILURE_VERSION
         assert found in failure.message
-        agent = f"the agent is of version {session.binaries.version} and protocol 2"
-        assert agent in failure.message
+        agent = f"of version {session.binaries.version} and protocol {PROTOCOL_VERSION}"
+        assert f"the agent is {agent}" in failure.message
         assert "`deployx-edge build --target linux-x64`" in failure.message
     error = error_of(session, "Describe", session.metadata)
     assert failure_of(error).code == pb.FAILURE_VERSION
     reply = session.shake()
-    assert (reply.agent_version, reply.protocol_version) == (session.binaries.version, 2)
+    assert reply.agent_version == session.binaries.version
+    assert reply.protocol_version == PROTOCOL_VERSION
     assert reply.target_id == "linux-x64"
     assert session.call("Describe", pb.DescribeRequest()).machine == os.uname().machine
 
