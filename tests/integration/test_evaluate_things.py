@@ -299,7 +299,11 @@ def test_steps_from_yaml_and_a_described_data_set(detector: Path, tmp_path: Path
         (("--postprocess", BOXES, "--images", "."), 0, ""),
         (("--postprocess", BOXES, "--show"), 2, "--show opens the report"),
         (("--postprocess", BOXES, "--min", "map=0.99"), 13, "map on this computer is"),
-        (("--preprocess", "fit=letterbx"), 2, "fit is stretch or crop or letterbox, not"),
+        (
+            ("--preprocess", "fit=letterbx"),
+            2,
+            "letterbox or height or multiple, not",
+        ),
         (("--postprocess", "absent.yaml"), 2, "absent.yaml cannot be read as YAML"),
     ],
 )

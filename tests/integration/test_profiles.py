@@ -55,6 +55,9 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         yield session
 
 
+MULTIPLYING = ("ConvolutionBackpropData", "GroupConvolution", "Convolution", "LSTMSequence")
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", ["digits", "cnn", "products", "voice"])
 def test_the_layers_multiply_what_the_source_does(
@@ -72,7 +75,14 @@ def test_the_layers_multiply_what_the_source_does(
     bundle = make_bundle(path, options=BundleOptions(runtime=runtime, input_shapes=shapes))
     layers = profile(board, bundle, warmup=0, iterations=1).profile.layers
     known = [layer.macs for layer in layers if layer.macs is not None]
-    assert sum(known) == inspect_model(path, input_shapes=shapes).macs
+    wanted = inspect_model(path, input_shapes=shapes).macs
+    assert wanted is not None
+    # A runtime that gives layers names of its own leaves them unknown.
+    missing = wanted - sum(known)
+    assert missing >= 0
+    assert (missing > 0) == any(
+        layer.macs is None and layer.type in MULTIPLYING for layer in layers
+    )
 
 
 def test_a_profile_is_shown_by_type_and_beside_another(tmp_path: Path) -> None:
