@@ -61,8 +61,8 @@ def _flatten_softmaxes(graph: onnx.GraphProto) -> None:
 def _shift_to_unsigned(graph: onnx.GraphProto) -> None:
     """Values quantized to int8 are quantized to uint8 instead, which restores the very same values.
 
-    Behind a Concat, or the activation of one, OpenVINO loses the scale of int8: values of -5 ... 5 became
-    whole numbers. A tensor with other readers than DequantizeLinear stays.
+    Behind a Concat, or the activation of one, OpenVINO loses the scale of int8: values of -5 ... 5
+    became whole numbers. A tensor with other readers than DequantizeLinear stays.
     """
     import numpy as np
     from onnx import numpy_helper
