@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from deployx_edge.differences import WholeValues
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model, open_with_outputs, version
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
-from deployx_edge.runtimes.onnx_layers import onnx_producers, onnx_tensors
+from deployx_edge.runtimes.onnx_layers import OnnxNames, onnx_producers, onnx_tensors
 from deployx_edge.runtimes.runner import (
     Arrays,
     Culprit,
@@ -21,7 +21,6 @@ from deployx_edge.runtimes.runner import (
     check_arrays,
     take_nothing,
 )
-from deployx_edge.sources.onnx.file import OnnxSource
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -73,10 +72,8 @@ class _OpenOnnxModel:
         return self._sessions[names]
 
 
-class OnnxRuntimeRunner:
+class OnnxRuntimeRunner(OnnxNames):
     """ONNX Runtime on the CPU, in this process (see ``Runner``)."""
-
-    step_quantized: Collection[str] = ()
 
     @contextmanager
     def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
@@ -87,25 +84,9 @@ class OnnxRuntimeRunner:
         """See ``Runner``."""
         return onnx_producers(model, names)
 
-    def matched(self, model: ConvertedModel, source: OnnxSource) -> Mapping[str, Producer]:
-        """See ``Runner``; all names survive."""
-        return {}
-
     def tensors(self, model: ConvertedModel) -> tuple[str, ...]:
         """See ``Runner``."""
         return onnx_tensors(model)
-
-    def name_of(self, tensor: str) -> str:
-        """See ``Runner``."""
-        return tensor
-
-    def as_values(self, model: ConvertedModel, tensors: Arrays) -> dict[str, Array]:
-        """See ``Runner``; they are values."""
-        return dict(tensors)
-
-    def as_handed_on(self, model: ConvertedModel, tensors: Arrays) -> dict[str, Array]:
-        """See ``Runner``; quantized tensors have nodes of their own."""
-        return dict(tensors)
 
     def culprit(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> Culprit | None:
         """See ``Runner``: optimisations of the graph that change what the model computes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from deployx_edge.differences import WholeValues
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.runtime import ONNX_ROLE
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
-from deployx_edge.runtimes.onnx_layers import onnx_producers, onnx_tensors
+from deployx_edge.runtimes.onnx_layers import OnnxNames, onnx_producers, onnx_tensors
 from deployx_edge.runtimes.openvino import wheel
 from deployx_edge.runtimes.runner import (
     Arrays,
@@ -21,7 +21,6 @@ from deployx_edge.runtimes.runner import (
     check_arrays,
     take_nothing,
 )
-from deployx_edge.sources.onnx.file import OnnxSource
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -91,10 +90,8 @@ class _OpenOpenvinoModel:
         return self._compiled[names]
 
 
-class OpenvinoRunner:
+class OpenvinoRunner(OnnxNames):
     """OpenVINO on the CPU, in this process (see ``Runner``)."""
-
-    step_quantized: Collection[str] = ()
 
     @contextmanager
     def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
@@ -104,10 +101,6 @@ class OpenvinoRunner:
     def producers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Producer]:
         """See ``Runner``."""
         return onnx_producers(model, self._known(model, names))
-
-    def matched(self, model: ConvertedModel, source: OnnxSource) -> Mapping[str, Producer]:
-        """See ``Runner``; names survive."""
-        return {}
 
     def tensors(self, model: ConvertedModel) -> tuple[str, ...]:
         """See ``Runner``."""
@@ -121,18 +114,6 @@ class OpenvinoRunner:
             name for each in operations for port in each.outputs() for name in port.get_names()
         }
         return [name for name in names if name in there]
-
-    def name_of(self, tensor: str) -> str:
-        """See ``Runner``."""
-        return tensor
-
-    def as_values(self, model: ConvertedModel, tensors: Arrays) -> dict[str, Array]:
-        """See ``Runner``; they are values."""
-        return dict(tensors)
-
-    def as_handed_on(self, model: ConvertedModel, tensors: Arrays) -> dict[str, Array]:
-        """See ``Runner``; quantized tensors have nodes of their own."""
-        return dict(tensors)
 
     def culprit(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> Culprit | None:
         """See ``Runner``; what it does wrong cannot be told from what is written wrong."""
