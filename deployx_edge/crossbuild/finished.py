@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.files import SMALL, read_json
 from deployx_edge.resources import dist_folder
+from deployx_edge.scratch import beside
 
 SCHEMA = 3
 BUILD_FILE = "build.json"
+_HASHED_FILE = ".hashed.json"  # each file's hash and its stat at that time
 _SETTLED_SECONDS = 2.0
 
 
@@ -140,12 +142,24 @@ def read_build(folder: Path) -> Build:
 
 
 def verify_files(build: Build) -> None:
-    """Compare every file with its hash; BuildError names the first that differs."""
+    """Compare every file with its hash; BuildError names the first that differs.
+
+    A file that was found right is read anew only once its stat differs: three runtimes' libraries
+    take longer to read than all else that a warm command does.
+    """
+    known = _read_hashed(build.folder)
+    states = {}
     for file in build.files:
         path = build.folder / file.name
-        found = _known_hash(path) if path.is_file() else "nothing"
-        if found != file.sha256:
-            raise BuildError(f"{path} should have the sha256 {file.sha256}, but has {found}.")
+        state = _state_of(path)
+        if state is None or known.get(file.name) != [file.sha256, *state]:
+            found = "nothing" if state is None else hash_file(path)
+            if found != file.sha256:
+                raise BuildError(f"{path} should have the sha256 {file.sha256}, but has {found}.")
+        if state is not None and _is_settled(state):
+            states[file.name] = [file.sha256, *state]
+    if states != known:
+        _write_hashed(build.folder, states)
 
 
 def finished(target_id: str, fingerprint: str) -> Build | None:
@@ -166,21 +180,33 @@ def has_sizes(build: Build) -> bool:
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
 
-def _known_hash(path: Path) -> str:
-    """``hash_file``, read anew only where the file's stat differs from the last time.
-
-    Many boards at once ask for the same build, one after the other (``ensure_built``). The
-    kernel's times have ticks: what was just written may change and keep them.
-    """
+def _state_of(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written or replaced; None where there is no file."""
+    if not path.is_file():
+        return None
     stat = path.stat()
-    if time.time() - stat.st_ctime < _SETTLED_SECONDS:
-        return hash_file(path)
-    return _hash_of(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-@lru_cache(maxsize=64)
-def _hash_of(path: Path, state: tuple[int, ...]) -> str:
-    return hash_file(path)
+def _is_settled(state: tuple[int, ...]) -> bool:
+    """The kernel's times have ticks: what was just written may change and keep them."""
+    return time.time() - state[-1] / 1e9 >= _SETTLED_SECONDS
+
+
+def _read_hashed(folder: Path) -> dict[str, Any]:
+    try:
+        known = read_json(folder / _HASHED_FILE, most=SMALL)
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_hashed(folder: Path, states: dict[str, Any]) -> None:
+    path = folder / _HASHED_FILE
+    # A build may lie where this user writes nothing; its files are then read each time.
+    with suppress(OSError), beside(path) as part:
+        part.write_text(json.dumps(states), encoding="utf-8")
+        part.replace(path)
 
 
 def hash_file(path: Path) -> str:

@@ -39,6 +39,7 @@ HEAVY = {
     "deployx_edge.agent.client",
     "deployx_edge.crossbuild.builder",
     "deployx_edge.measurement.values",
+    "deployx_edge.processing.presets",
     "deployx_edge.runtimes",
     "deployx_edge.sources",
 }

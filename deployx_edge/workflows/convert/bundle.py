@@ -27,7 +27,6 @@ from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES, own_form_words, owne
 from deployx_edge.workflows.convert.bundle_key import bundle_key
 from deployx_edge.workflows.convert.models import OpenedModel, TorchOptions, open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
-from deployx_edge.workflows.convert.presets import open_shapes, show_steps
 from deployx_edge.workflows.locking import locked
 
 if TYPE_CHECKING:
@@ -82,6 +81,8 @@ def make_bundle(
                 f"package.module:factory), {own_form_words()}, or a bundle folder."
             )
         if chosen.like:
+            from deployx_edge.workflows.convert.presets import open_shapes
+
             shapes = open_shapes(chosen.like, opened.path, chosen.input_shapes, progress)
             chosen = replace(chosen, input_shapes=(*chosen.input_shapes, *shapes))
         own = owner_of(opened.path)
@@ -120,6 +121,8 @@ def _cached(model: OpenedModel, options: BundleOptions, progress: Progress) -> B
             try:
                 bundle = load_bundle(folder)
                 if options.like:
+                    from deployx_edge.workflows.convert.presets import show_steps
+
                     show_steps(options.like, bundle.preprocessing, progress)
                     show_steps(options.like, bundle.postprocessing, progress)
                 return bundle

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from deployx_edge.crossbuild import finished
 from deployx_edge.crossbuild.finished import (
     Build,
     BuiltFile,
@@ -104,6 +105,34 @@ def test_an_executable_that_is_altered_behind_a_first_look_is_named(runtime):
         verify_files(runtime)
     runtime.agent.write_bytes(content)
     verify_files(runtime)
+
+
+def test_what_was_found_right_is_read_again_only_once_it_changed(runtime, monkeypatch):
+    read = []
+    monkeypatch.setattr(finished, "_SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(
+        finished, "hash_file", lambda path: read.append(path.name) or hash_file(path)
+    )
+    verify_files(runtime)
+    assert read == [file.name for file in runtime.files]
+    read.clear()
+    verify_files(runtime)
+    assert read == []
+    runtime.agent.touch()
+    verify_files(runtime)
+    assert read == ["dx-agent"]
+    (runtime.folder / ".hashed.json").write_text("[]")
+    read.clear()
+    verify_files(runtime)
+    assert len(read) == len(runtime.files)
+
+
+def test_what_was_found_right_says_nothing_of_another_builds_file(runtime, monkeypatch):
+    monkeypatch.setattr(finished, "_SETTLED_SECONDS", 0.0)
+    verify_files(runtime)
+    first, *rest = runtime.files
+    with pytest.raises(BuildError, match=f"dx-agent should have the sha256 {'0' * 64}"):
+        verify_files(replace(runtime, files=(replace(first, sha256="0" * 64), *rest)))
 
 
 def test_a_missing_executable_is_named(runtime):
