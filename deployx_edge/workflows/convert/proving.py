@@ -31,7 +31,7 @@ from deployx_edge.runtimes.runner import run_converted
 from deployx_edge.runtimes.verification import verify
 from deployx_edge.sources.onnx.file import OnnxSource
 from deployx_edge.sources.onnx.value_ranges import ValueRanges, WideTensor
-from deployx_edge.sources.onnx.walk import GIANT_BYTES, SourceWalk
+from deployx_edge.sources.onnx.walk import SourceWalk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 # Where a run makes more bytes, comparing would cost more than converting: fewer inputs have to do.
 # Of the made-up ones normal and smooth noise, and something like an image.
-_MADE_UP = ((2**25, range(6)), (GIANT_BYTES, (1, 4, 5)))
+_HUGE_BYTES = 2**27
+_MADE_UP = ((2**25, range(6)), (_HUGE_BYTES, (1, 4, 5)))
 _FEWEST = (1, 5)
 _LARGE = 3
 # Of the made-up inputs, the last so many show what is inside.
@@ -65,7 +66,7 @@ class SourceRuns:
         places = next((places for most, places in _MADE_UP if size <= most), _FEWEST)
         made_up = structured_inputs(source.inputs, preprocessing, places=places)
         self._is_large = len(made_up) <= _LARGE
-        self._is_giant = size > GIANT_BYTES
+        self._is_huge = size > _HUGE_BYTES
         self.inputs: InputSets = (*samples, *made_up)
         self.samples = len(samples)
         self.ranges = ValueRanges()
@@ -78,7 +79,7 @@ class SourceRuns:
 
     def _watch_first(self, tensors: Mapping[str, Array]) -> None:
         self.ranges.take(tensors)
-        if self._is_giant:
+        if self._is_huge:
             numbers = {n: array for n, array in tensors.items() if array.dtype.kind in "biuf"}
             self.elements |= {name: kept_elements(each, KEPT) for name, each in numbers.items()}
 
@@ -91,9 +92,9 @@ class SourceRuns:
     def inner(self) -> frozenset[int]:
         """The places of the inputs on which all that is inside is compared.
 
-        Of giants that is one, which is looked at for what half floats cannot hold, too.
+        Of huge runs that is one, which is looked at for what half floats cannot hold, too.
         """
-        if self._is_giant:
+        if self._is_huge:
             return self.telling_places
         last = len(self.inputs) - _INNER
         return frozenset((*range(last, len(self.inputs)), *range(min(self.samples, 1))))

@@ -118,18 +118,19 @@ def test_an_output_that_only_rounding_moves_is_right(tmp_path: Path, gain: float
     make_bundle(save(large_logits(gain), tmp_path / "m.onnx"), tmp_path / "b")
 
 
-@pytest.fixture(params=[False, True], ids=["small", "giant"])
-def is_giant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether models are taken for such whose tensors are a gigabyte."""
-    if request.param:
+@pytest.fixture(params=["small", "huge", "giant"])
+def is_huge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether models are taken for such whose tensors are many megabytes, or a gigabyte."""
+    if request.param != "small":
         monkeypatch.setattr(proving, "_MADE_UP", ())
-        monkeypatch.setattr(proving, "GIANT_BYTES", 0)
+        monkeypatch.setattr(proving, "_HUGE_BYTES", 0)
+    if request.param == "giant":
         monkeypatch.setattr(walk, "GIANT_BYTES", 0)
-    return bool(request.param)
+    return bool(request.param != "small")
 
 
-def test_of_a_giant_the_source_runs_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_giant: bool
+def test_of_a_huge_run_there_are_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_huge: bool
 ) -> None:
     """Each run is compared; the first one, which tells what the outputs are, as well."""
     runs: list[int] = []
@@ -142,7 +143,7 @@ def test_of_a_giant_the_source_runs_twice(
     monkeypatch.setattr(SourceWalk, "tensors", counted)
     found = make_bundle(save(same_sums_twice(1.0), tmp_path / "m.onnx"), tmp_path / "b")
     verification = found.provenance.verification
-    assert verification.inputs == (2 if is_giant else 6)
+    assert verification.inputs == (2 if is_huge else 6)
     assert verification.intermediates is not None
     assert verification.intermediates.compared == 4
     assert verification.intermediates.unproven == 0
@@ -179,7 +180,7 @@ def test_what_is_wrong_still_shows(
     gain: float,
     what: str,
     factor: float,
-    is_giant: bool,
+    is_huge: bool,
 ) -> None:
     monkeypatch.setattr(ncnn_runtime, "converters", lambda: {"native": _Mutating})
     monkeypatch.setattr(_Mutating, "what", what)
@@ -191,7 +192,7 @@ def test_what_is_wrong_still_shows(
 
 @pytest.mark.parametrize("size", [1e-6, 1e-12])
 def test_a_tiny_tensor_that_is_wrong_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: float, is_giant: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: float, is_huge: bool
 ) -> None:
     """Its layer is off by 5 %, which no output can tell."""
 
