@@ -93,7 +93,7 @@ def quantize_layers(
     job = {"kind": "layers", "layers": {name: asdict(entry) for name, entry in layers.items()}}
     with _worked(model, samples, job, settings, progress) as (folder, result, seconds):
         return PpqResult(
-            layers=_layers(folder, layers, result["activation_steps"]),
+            layers=_layers(folder, layers, result["activation_scales"]),
             floats=_floats(folder, result["changed"]),
             exported=None,
             seconds=seconds,
@@ -206,17 +206,17 @@ def _result(folder: Path) -> dict[str, Any]:
 
 
 def _layers(
-    folder: Path, layouts: Mapping[str, WeightLayout], steps: Mapping[str, float]
+    folder: Path, layouts: Mapping[str, WeightLayout], activation_scales: Mapping[str, float]
 ) -> dict[str, QuantizedLayer]:
     import numpy as np
 
     with np.load(folder / "layers.npz") as file:
         return {
             name: QuantizedLayer(
-                codes=file[f"codes_{index}"],
-                weight_steps=file[f"steps_{index}"],
+                quantized=file[f"quantized_{index}"],
+                weight_scales=file[f"scales_{index}"],
                 axis=layout.axis,
-                activation_step=steps[name],
+                activation_scale=activation_scales[name],
                 bias=file[f"bias_{index}"] if f"bias_{index}" in file.files else None,
             )
             for index, (name, layout) in enumerate(layouts.items())

@@ -26,11 +26,11 @@ from esp_ppq.quantization.quantizer.base import BaseQuantizer
 from deployx_edge.quantization.ppq_operators import NodeError
 from deployx_edge.quantization.ppq_passes import Job
 
-_LARGEST_CODE = 127
+_INT8_LARGEST = 127
 
 
 class NcnnQuantizer(BaseQuantizer):  # type: ignore[misc]  # it has no types
-    """What ncnn's int8 layers do: one symmetric step for what goes in, one an output for weights.
+    """What ncnn's int8 layers do: one symmetric scale for what goes in, one an output for weights.
 
     PPQ's own for ncnn takes six bits for weights of 3x3 kernels, so that Winograd's sums do not
     overflow; here all have eight, and the native converter keeps Winograd from layers that could.
@@ -41,14 +41,14 @@ class NcnnQuantizer(BaseQuantizer):  # type: ignore[misc]  # it has no types
         self._layers = layers
 
     def init_quantize_config(self, operation: Any) -> OperationQuantizationConfig:
-        """Which tensors of a layer have steps, and how they are found."""
+        """Which tensors of a layer have scales, and how they are found."""
         config = self.create_default_quant_config(
             policy=self.quantize_policy,
             rounding=RoundingPolicy.ROUND_HALF_FAR_FORM_ZERO,
             op=operation,
             num_of_bits=8,
-            quant_max=_LARGEST_CODE,
-            quant_min=-_LARGEST_CODE,
+            quant_max=_INT8_LARGEST,
+            quant_min=-_INT8_LARGEST,
             observer_algorithm="percentile",
         )
         weight = config.input_quantization_config[1]
@@ -70,7 +70,7 @@ class NcnnQuantizer(BaseQuantizer):  # type: ignore[misc]  # it has no types
 
     @property
     def quantize_policy(self) -> QuantizationPolicy:
-        """Symmetric, one step a tensor."""
+        """Symmetric, one scale a tensor."""
         return QuantizationPolicy(
             QuantizationProperty.SYMMETRICAL
             + QuantizationProperty.LINEAR
@@ -78,15 +78,15 @@ class NcnnQuantizer(BaseQuantizer):  # type: ignore[misc]  # it has no types
         )
 
 
-class SharedSteps(QuantizationOptimizationPass):  # type: ignore[misc]
-    """Outputs of one group get the largest step among them, where the runtime has one a group."""
+class SharedScales(QuantizationOptimizationPass):  # type: ignore[misc]
+    """Outputs of one group get the largest scale among them, where the runtime has one a group."""
 
     def __init__(self, layers: dict[str, dict[str, Any]]) -> None:
-        super().__init__(name="Shared steps")
+        super().__init__(name="Shared scales")
         self._layers = layers
 
     def optimize(self, graph: Any, **others: Any) -> None:
-        """Write the shared steps."""
+        """Write the shared scales."""
         for name, layer in self._layers.items():
             if layer["per_output"] or layer["group"] == 1:
                 continue
@@ -113,12 +113,12 @@ def quantize_layers(job: Job, layers: dict[str, dict[str, Any]], folder: Path) -
     executor.load_graph(graph)
     job.teller.phase("Weights")
     job.run(ParameterQuantizePass(method=None))
-    job.run(SharedSteps(layers))
+    job.run(SharedScales(layers))
     job.calibrate()
     if job.tune():
-        job.run(SharedSteps(layers))
+        job.run(SharedScales(layers))
     job.correct_bias()
-    return {"activation_steps": _write(graph, layers, folder), "changed": changed}
+    return {"activation_scales": _write(graph, layers, folder), "changed": changed}
 
 
 def _parameters(graph: Any) -> dict[tuple[str, int], torch.Tensor]:
@@ -144,29 +144,29 @@ def _equalized(job: Job, folder: Path) -> list[tuple[str, int]]:
 
 
 def _write(graph: Any, layers: dict[str, dict[str, Any]], folder: Path) -> dict[str, float]:
-    """The layers' numbers into ``layers.npz``; the steps of what goes into them."""
+    """The layers' numbers into ``layers.npz``; the scales of what goes into them."""
     arrays = {}
-    steps = {}
+    scales = {}
     for index, (name, layer) in enumerate(layers.items()):
         operation = graph.operations[name]
         entering, weight = operation.config.input_quantization_config[:2]
         values = operation.inputs[1].value.detach()
-        weight_steps = weight.scale.detach().reshape(-1).abs()
-        arrays[f"codes_{index}"] = _codes(values, weight_steps, layer["axis"]).numpy()
-        arrays[f"steps_{index}"] = weight_steps.numpy()
+        weight_scales = weight.scale.detach().reshape(-1).abs()
+        arrays[f"quantized_{index}"] = _quantize(values, weight_scales, layer["axis"]).numpy()
+        arrays[f"scales_{index}"] = weight_scales.numpy()
         if operation.num_of_input > 2 and operation.inputs[2].is_parameter:
             arrays[f"bias_{index}"] = operation.inputs[2].value.detach().numpy()
-        steps[name] = abs(float(entering.scale.detach().reshape(-1)[0]))
-        if not math.isfinite(steps[name]):
+        scales[name] = abs(float(entering.scale.detach().reshape(-1)[0]))
+        if not math.isfinite(scales[name]):
             reason = "the calibration data leads to NaN or infinite values before it"
             raise NodeError(name, operation.type, reason)
     np.savez(folder / "layers.npz", **arrays)  # type: ignore[arg-type]
-    return steps
+    return scales
 
 
-def _codes(weight: torch.Tensor, steps: torch.Tensor, axis: int) -> torch.Tensor:
+def _quantize(weight: torch.Tensor, scales: torch.Tensor, axis: int) -> torch.Tensor:
     shape = [1] * weight.ndim
     shape[axis] = -1
-    scaled = weight / steps.reshape(shape)
+    scaled = weight / scales.reshape(shape)
     rounded = torch.sign(scaled) * torch.floor(scaled.abs() + 0.5)
-    return torch.clamp(rounded, -_LARGEST_CODE, _LARGEST_CODE).to(torch.int8)
+    return torch.clamp(rounded, -_INT8_LARGEST, _INT8_LARGEST).to(torch.int8)

@@ -137,10 +137,11 @@ def _find_scales(job: Job, quantizer: _Quantizer) -> None:
 
 
 def _make_room_for_biases(graph: Any) -> None:
-    """Widen the steps of weights by which a bias would not fit into 32 bits.
+    """Enlarge the scales of weights by which a bias would not fit into 32 bits.
 
-    ONNX Runtime keeps biases in steps of input times weight. Of a channel whose weights are 0, or
-    behind a tensor that is, that is next to nothing, and the bias would be cut in silence.
+    ONNX Runtime keeps biases in units of the input's scale times the weight's. Of a channel whose
+    weights are 0, or behind a tensor that is, that is next to nothing, and the bias would be cut
+    in silence.
     """
     for operation in graph.operations.values():
         if not isinstance(operation, QuantableOperation) or operation.num_of_input <= _BIAS_PLACE:
@@ -221,10 +222,10 @@ class _Writer:
 
     def _weight(self, node: onnx.NodeProto, place: int, value: torch.Tensor, config: Any) -> str:
         scale, zero, axis = _numbers(config)
-        codes = PPQLinearQuant_toInt(tensor=value.detach(), config=config).numpy()
+        quantized = PPQLinearQuant_toInt(tensor=value.detach(), config=config).numpy()
         base = f"{_PREFIX}/{node.name}/{place}"
         names = [
-            self._constant(f"{base}/codes", codes.astype(zero.dtype)),
+            self._constant(f"{base}/quantized", quantized.astype(zero.dtype)),
             self._constant(f"{base}/scale", scale),
             self._constant(f"{base}/zero", zero),
         ]
@@ -232,7 +233,7 @@ class _Writer:
         return f"{base}/restored"
 
     def _bias(self, node: onnx.NodeProto, place: int, value: torch.Tensor, config: Any) -> str:
-        """A bias in the steps of its layer's sums.
+        """A bias in the unit of its layer's sums.
 
         ONNX Runtime does so itself, also below opset 13, where it is not allowed to.
         """
@@ -240,14 +241,14 @@ class _Writer:
         scale = np.asarray(entering[0] * weight[0], dtype=np.float32)
         array = value.detach().numpy().astype(np.float64)
         limits = np.iinfo(np.int32)
-        codes = np.clip(np.rint(array / scale), limits.min, limits.max).astype(np.int32)
+        quantized = np.clip(np.rint(array / scale), limits.min, limits.max).astype(np.int32)
         base = f"{_PREFIX}/{node.name}/{place}"
         names = [
-            self._constant(f"{base}/codes", codes),
+            self._constant(f"{base}/quantized", quantized),
             self._constant(f"{base}/scale", scale),
             self._constant(f"{base}/zero", np.zeros(scale.shape, dtype=np.int32)),
         ]
-        self._add("DequantizeLinear", names, f"{base}/restored", codes.ndim - 1)
+        self._add("DequantizeLinear", names, f"{base}/restored", quantized.ndim - 1)
         return f"{base}/restored"
 
     def _pair(self, name: str, config: Any, result: str = "") -> str:
@@ -259,8 +260,8 @@ class _Writer:
         base = f"{_PREFIX}/{name}/{len(self._pairs)}"
         made = result or f"{base}/restored"
         numbers = [self._constant(f"{base}/scale", scale), self._constant(f"{base}/zero", zero)]
-        self._add("QuantizeLinear", [name, *numbers], f"{base}/codes", axis)
-        self._add("DequantizeLinear", [f"{base}/codes", *numbers], made, axis)
+        self._add("QuantizeLinear", [name, *numbers], f"{base}/quantized", axis)
+        self._add("DequantizeLinear", [f"{base}/quantized", *numbers], made, axis)
         self._pairs[key] = made
         # What is quantized so already stays as it is.
         self._pairs[made, scale.tobytes(), zero.tobytes()] = made
@@ -298,7 +299,8 @@ def _check_finite(operation: Any, config: Any) -> None:
 
 
 def _is_bias(operation: Any, place: int) -> bool:
-    """Whether it is added to sums of codes: what goes in may be quantized where it was made."""
+    """Whether it is added to sums of quantized values: what goes in may be quantized where it was
+    made."""
     return (
         place == _BIAS_PLACE
         and operation.type in _BIASED

@@ -29,14 +29,14 @@ class LayerReport:
     """A layer with weights: how it runs, and its output's cost (None where it has no name).
 
     ``mode`` is "calibrated", "run-time" (the scale of what goes in is found in each run) or
-    "float", for the ``reason``. ``activation_step`` is the value of one code.
+    "float", for the ``reason``. ``activation_scale`` is the value of one unit of int8.
     """
 
     layer: str
     type: str
     mode: str
     reason: str
-    activation_step: float | None
+    activation_scale: float | None
     cost: TensorCost | None
 
 

@@ -20,7 +20,7 @@ class QuantizationSettings:
     ``algorithm``: what becomes of a tensor's values over the calibration data, one of
     ALGORITHMS. ``equalize`` evens out channels over neighbouring layers first (Nagel et al.
     2019), ``correct_bias`` takes the mean error off the biases, ``tuning`` trains weights
-    against the float model block by block: "lsq" with the steps (Esser et al. 2020),
+    against the float model block by block: "lsq" with the scales (Esser et al. 2020),
     "adaround" only which way each weight is rounded; ``tuning_steps`` for each block. ``seed``
     is of whatever is random.
     """
@@ -55,24 +55,24 @@ class WeightLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizedLayer:
-    """A layer's numbers: a value is its code times the step.
+    """A layer's numbers: a value is its quantized value times the scale.
 
-    ``codes`` are the weights (int8, -127 … 127) in ONNX's shape, ``weight_steps`` one an output
-    along ``axis``; ``activation_step`` is that of what goes in, None where it is found at run
-    time. ``bias`` as it was corrected, None where there is none or it stayed.
+    ``quantized`` are the weights (int8, -127 … 127) in ONNX's shape, ``weight_scales`` one an
+    output along ``axis``; ``activation_scale`` is that of what goes in, None where it is found at
+    run time. ``bias`` as it was corrected, None where there is none or it stayed.
     """
 
-    codes: NDArray[Any]
-    weight_steps: NDArray[Any]
+    quantized: NDArray[Any]
+    weight_scales: NDArray[Any]
     axis: int
-    activation_step: float | None
+    activation_scale: float | None
     bias: NDArray[Any] | None
 
     def weights(self) -> NDArray[Any]:
-        """The weights that the codes stand for, float32."""
+        """The weights that the quantized values stand for, float32."""
         import numpy as np
 
-        shape = [1] * self.codes.ndim
+        shape = [1] * self.quantized.ndim
         shape[self.axis] = -1
-        steps = self.weight_steps.astype(np.float32).reshape(shape)
-        return self.codes.astype(np.float32) * steps
+        scales = self.weight_scales.astype(np.float32).reshape(shape)
+        return self.quantized.astype(np.float32) * scales

@@ -78,7 +78,7 @@ def bundle_table(bundle: Bundle) -> Table:
     for spec in bundle.outputs:
         table.add_row("output", _tensor(spec))
     for step in bundle.preprocessing:
-        table.add_row("picture", f"{step.input}: {step.width}x{step.height} {step.colour}")
+        table.add_row("image", f"{step.input}: {step.width}x{step.height} {step.colour}")
     table.add_row(
         "comparison",
         _STATUS[verification.status].format(

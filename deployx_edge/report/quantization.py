@@ -51,14 +51,14 @@ def quantization_report(
 
 def _layers(report: QuantizationReport) -> Table:
     table = Table(title=f"Layers, compared on {report.compared} samples")
-    for heading in ("layer", "type", "int8", "one code in", "SNR", "cosine"):
+    for heading in ("layer", "type", "int8", "input scale", "SNR", "cosine"):
         table.add_column(heading, justify="left" if heading in ("layer", "type") else "right")
     worst = {item.layer for item in report.worst(_WORST)}
     for item in report.layers:
         how = f"no: {item.reason}" if item.mode == "float" else item.mode
-        step = "" if item.activation_step is None else f"{item.activation_step:.4g}"
+        scale = "" if item.activation_scale is None else f"{item.activation_scale:.4g}"
         style = "bold" if item.layer in worst else None
-        table.add_row(item.layer, item.type, how, step, *_cost(item.cost), style=style)
+        table.add_row(item.layer, item.type, how, scale, *_cost(item.cost), style=style)
     return table
 
 

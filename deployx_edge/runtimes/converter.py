@@ -138,14 +138,14 @@ def _own_spec(tensor: SourceTensor, channels_last: Collection[str]) -> TensorSpe
 
 @dataclass(frozen=True, kw_only=True)
 class LayerScales:
-    """The steps between neighbouring codes of an int8 layer.
+    """The scales of an int8 layer: what one unit of its quantized values stands for.
 
-    ``weight_steps`` one an output. ``activation_step`` is that of what goes in; both None where
+    ``weight_scales`` one an output. ``activation_scale`` is that of what goes in; both None where
     the runtime finds it in each run, and the layer's weights are quantized when they are written.
     """
 
-    activation_step: float | None = None
-    weight_steps: NDArray[Any] | None = None
+    activation_scale: float | None = None
+    weight_scales: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,8 +109,8 @@ class LayersComparison:
                 waiting.update({key: part[key] for key in part if key in self._producers})
             return waiting.pop(name)
 
-        def take(blob: str, found: Values) -> None:
-            names = self._names[blob]
+        def take(runtime_name: str, found: Values) -> None:
+            names = self._names[runtime_name]
             array = found.whole() if len(names) > 1 else None
             for name in names:
                 values = found if array is None else WholeValues(array)

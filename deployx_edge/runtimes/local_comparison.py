@@ -1,8 +1,8 @@
 """Is each layer right for what it was given? Errors of earlier layers do not count.
 
-Where values are rounded to few codes, a difference in the last bit tips some over to the next
-code, and after a few layers two right computations differ by per cents. So each tensor is
-compared with what the reference makes of the tensors before it AS THE MODEL HAS THEM: all
+Where values are rounded to 8 bits, a difference in the last bit tips some over to the next
+quantized value, and after a few layers two right computations differ by per cents. So each tensor
+is compared with what the reference makes of the tensors before it AS THE MODEL HAS THEM: all
 tensors that kept their names become inputs of the reference, and what it computes from them
 is what it gives.
 
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from deployx_edge.model import Array
 
 _COMPUTED = "deployx-computed/"
-# A code more or less where a value lies on the border: right layers were measured at 0 to 2e-7, but
-# for depthwise ones on x86, whose reciprocal of the scale has 12 bits (``_mm_rcp_ps`` in
-# ``convolutiondepthwise_x86.cpp``), at 4e-3 where they hand on codes. A scale of one channel of 16
-# that is off by 10 % is at 2e-2.
+# One quantized value more or less where a value lies on the border: right layers were measured at
+# 0 to 2e-7, but for depthwise ones on x86, whose reciprocal of the scale has 12 bits
+# (``_mm_rcp_ps`` in ``convolutiondepthwise_x86.cpp``), at 4e-3 where they hand on quantized
+# values. A scale of one channel of 16 that is off by 10 % is at 2e-2.
 _LIMITS = Tolerance(relative=1e-2, slice=5e-2, rounding=1e-4, slice_rounding=2e-3, proof=1e-2)
 # Layers that quantize inside, at each step, are given bf16's.
 # Elements of a tensor that are kept of each input, and of all that is computed at once.
@@ -64,7 +64,7 @@ _ROUNDINGS = 32.0
 # Of layers in fp32, where outputs are beyond their limits: none of them may add to that but by
 # rounding. Right ones were measured at 4e-7 to 1e-5.
 ROUNDING_ONLY = Tolerance(relative=2e-5, slice=2e-4, rounding=3e-7, slice_rounding=1e-5, proof=1e-4)
-# Of outputs, once every layer was found right: what is left is how codes that tip over add up.
+# Of outputs, once every layer was found right: what is left is how values that tip over add up.
 END_TO_END = Tolerance(relative=1.0, slice=4.0, rounding=1e-2, slice_rounding=1e-1, proof=1e-2)
 
 

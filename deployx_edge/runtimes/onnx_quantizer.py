@@ -181,7 +181,7 @@ def _layers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
 
 
 def _modes(model: onnx.ModelProto) -> dict[str, str]:
-    """By node, whether its weights come out of codes."""
+    """By node, whether its weights are stored quantized."""
     makers = {name: node.op_type for node in model.graph.node for name in node.output}
     return {
         node.name: "calibrated" if makers.get(node.input[1]) == "DequantizeLinear" else "float"
@@ -220,7 +220,7 @@ def _layer_report(
         type=node.op_type,
         mode=mode,
         reason=reason if mode == "float" else "",
-        activation_step=None,
+        activation_scale=None,
         cost=costs.get(node.output[0]),
     )
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Reference:
     """The model in ONNX Runtime on this computer's CPU: what the result is measured by.
 
-    Every node runs by itself as it stands (see ``open_model``), so codes between Q and DQ nodes
-    are computed in floats.
+    Every node runs by itself as it stands (see ``open_model``), so quantized values between Q and
+    DQ nodes are computed in floats.
     """
 
     def __init__(self, source: OnnxSource, *, tensors: Sequence[str] = ()) -> None:

@@ -34,15 +34,15 @@ class Producer:
 Take = Callable[[str, Values], None]
 
 
-def take_nothing(blob: str, values: Values) -> None:
+def take_nothing(name: str, values: Values) -> None:
     """Takes nothing."""
 
 
 def take_into(found: dict[str, Array]) -> Take:
     """Puts the arrays there, by the runtime's names."""
 
-    def take(blob: str, values: Values) -> None:
-        found[blob] = values.whole()
+    def take(name: str, values: Values) -> None:
+        found[name] = values.whole()
 
     return take
 
@@ -59,12 +59,12 @@ class OpenModel(Protocol):
     def run(
         self,
         arrays: Arrays,
-        blobs: Sequence[str] = (),
+        inner: Sequence[str] = (),
         take: Take = take_nothing,
         *,
         measure: bool = False,
     ) -> dict[str, Array]:
-        """The model's outputs by name; ``take`` gets the ``blobs`` in the order of the layers.
+        """The model's outputs by name; ``take`` gets the ``inner`` in the order of the layers.
 
         Outputs have the source's shape where they fit it, else the runtime's own.
         """

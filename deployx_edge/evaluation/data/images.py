@@ -180,7 +180,7 @@ def unlabelled(path: Path, labels: Sequence[str], given: PictureInput) -> Pictur
     if not files:
         raise _no_pictures(path)
     return PictureSource(
-        kind="pictures",
+        kind="images",
         classes=tuple(labels),
         names=tuple(file.relative_to(path).as_posix() for file in files),
         labels=None,

@@ -1,10 +1,11 @@
 """What ncnn's int8 layers compute, as an ONNX model in floats.
 
 Before each such layer stands what quantizes and restores its input, and its weights are what
-their codes stand for. Sums of products of codes are whole numbers, and exact in ncnn; here they
-are floats, so that both agree but for the rounding of float32, and for codes that this tips over.
+their quantized values stand for. Sums of their products are whole numbers, and exact in ncnn; here
+they are floats, so that both agree but for the rounding of float32, and for values that this tips
+over.
 
-    x ── · 1/step ── round half away from 0 ── clip ±127 ── · step ── layer
+    x ── · 1/scale ── round half away from 0 ── clip ±127 ── · scale ── layer
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.runtimes.converter import LayerScales
-from deployx_edge.runtimes.ncnn.native.quantized import GEMM_BLOCK, RECURRENT, block_steps
+from deployx_edge.runtimes.ncnn.native.quantized import GEMM_BLOCK, RECURRENT, block_scales
 
 if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-_LARGEST_CODE = 127.0
+_INT8_LARGEST = 127.0
 _CLIP_WITH_INPUTS = 11  # the opset in which Clip's bounds became inputs
 _REDUCE_WITH_INPUTS = 18
 _PREFIX = "deployx-int8"
@@ -47,25 +48,26 @@ def with_parameters(
 def run_time_weights(operator: str, weight: NDArray[Any], *, axis: int) -> NDArray[Any]:
     """What a weight is after a layer with scales found at run time has quantized it.
 
-    Of a matrix each block of inputs of an output has a step; of recurrent weights (directions,
+    Of a matrix each block of inputs of an output has a scale; of recurrent weights (directions,
     rows, inputs) each row.
     """
     import numpy as np
 
     if operator in RECURRENT:
         rows = weight.reshape(-1, weight.shape[-1]).astype(np.float64)
-        steps = block_steps(rows, rows.shape[1])
-        return np.asarray(np.rint(rows / steps) * steps, dtype=np.float32).reshape(weight.shape)
+        scales = block_scales(rows, rows.shape[1])
+        return np.asarray(np.rint(rows / scales) * scales, dtype=np.float32).reshape(weight.shape)
     turned = np.moveaxis(weight, axis, 0)  # of a convolution of single pixels: (…, inputs, 1, 1)
     by_output = turned.reshape(len(turned), -1).astype(np.float64)
-    steps = np.repeat(block_steps(by_output, GEMM_BLOCK), GEMM_BLOCK, axis=1)
-    steps = steps[:, : by_output.shape[1]]
-    restored = np.asarray(np.rint(by_output / steps) * steps, dtype=np.float32)
+    scales = np.repeat(block_scales(by_output, GEMM_BLOCK), GEMM_BLOCK, axis=1)
+    scales = scales[:, : by_output.shape[1]]
+    restored = np.asarray(np.rint(by_output / scales) * scales, dtype=np.float32)
     return np.moveaxis(restored.reshape(turned.shape), 0, axis)
 
 
 def int8_reference(model: onnx.ModelProto, scales: Mapping[str, LayerScales]) -> onnx.ModelProto:
-    """A copy of ``model``, whose weights are restored codes, with what quantizes activations.
+    """A copy of ``model``, whose weights are quantized and restored, with what quantizes
+    activations.
 
     Recurrent layers quantize at each step, inside; there only the weights are as in ncnn.
     """
@@ -76,11 +78,11 @@ def int8_reference(model: onnx.ModelProto, scales: Mapping[str, LayerScales]) ->
     for node in made.graph.node:
         entry = scales.get(node.name)
         if entry is not None and node.op_type not in RECURRENT:
-            step = entry.activation_step
+            scale = entry.activation_scale
             quantized = (
                 builder.blocks(node.input[0], is_image=node.op_type == "Conv")
-                if step is None
-                else builder.steps(node.input[0], step)
+                if scale is None
+                else builder.by_scale(node.input[0], scale)
             )
             nodes.extend(builder.take())
             node.input[0] = quantized
@@ -94,11 +96,11 @@ def int8_reference(model: onnx.ModelProto, scales: Mapping[str, LayerScales]) ->
 @dataclass(frozen=True)
 class _Key:
     tensor: str
-    step: float | None
+    scale: float | None
 
 
 class _Builder:
-    """Nodes that quantize tensors and restore them, each tensor once a step."""
+    """Nodes that quantize tensors and restore them, each tensor once a scale."""
 
     def __init__(self, *, opset: int) -> None:
         self._opset = opset
@@ -111,12 +113,12 @@ class _Builder:
         nodes, self._nodes = self._nodes, []
         return nodes
 
-    def steps(self, tensor: str, step: float) -> str:
-        """Quantized by one step, as calibrated layers do."""
-        key = _Key(tensor, step)
+    def by_scale(self, tensor: str, scale: float) -> str:
+        """Quantized by one scale, as calibrated layers do."""
+        key = _Key(tensor, scale)
         if key not in self._made:
-            codes = self._codes(self._add("Mul", tensor, self._number(1.0 / step)))
-            self._made[key] = self._add("Mul", codes, self._number(step))
+            quantized = self._quantize(self._add("Mul", tensor, self._number(1.0 / scale)))
+            self._made[key] = self._add("Mul", quantized, self._number(scale))
         return self._made[key]
 
     def blocks(self, tensor: str, *, is_image: bool = False) -> str:
@@ -144,9 +146,11 @@ class _Builder:
         padded = self._add("Pad", rows, pads)
         inner = self._add("Reshape", padded, self._integers([-1, GEMM_BLOCK]))
         largest = self._add("Max", self._reduced(self._add("Abs", inner)), self._number(1e-30))
-        scale = self._add("Div", self._number(_LARGEST_CODE), largest)
-        codes = self._codes(self._add("Mul", inner, scale))
-        restored = self._add("Mul", codes, self._add("Div", largest, self._number(_LARGEST_CODE)))
+        scale = self._add("Div", self._number(_INT8_LARGEST), largest)
+        quantized = self._quantize(self._add("Mul", inner, scale))
+        restored = self._add(
+            "Mul", quantized, self._add("Div", largest, self._number(_INT8_LARGEST))
+        )
         wide = self._add("Add", length, missing)
         rows = self._add("Reshape", restored, self._add("Concat", minus_one, wide, axis=0))
         cut = self._add("Slice", rows, self._integers([0]), length, self._integers([1]))
@@ -157,16 +161,18 @@ class _Builder:
             return self._add("ReduceMax", tensor, self._integers([1]), keepdims=1)
         return self._add("ReduceMax", tensor, axes=[1], keepdims=1)
 
-    def _codes(self, scaled: str) -> str:
+    def _quantize(self, scaled: str) -> str:
         """floor(max(x, 0) + ½) − floor(max(−x, 0) + ½), which rounds half away from 0."""
         half = self._number(0.5)
         above = self._add("Floor", self._add("Add", self._add("Relu", scaled), half))
         negative = self._add("Relu", self._add("Neg", scaled))
         below = self._add("Floor", self._add("Add", negative, half))
-        codes = self._add("Sub", above, below)
+        quantized = self._add("Sub", above, below)
         if self._opset < _CLIP_WITH_INPUTS:
-            return self._add("Clip", codes, min=-_LARGEST_CODE, max=_LARGEST_CODE)
-        return self._add("Clip", codes, self._number(-_LARGEST_CODE), self._number(_LARGEST_CODE))
+            return self._add("Clip", quantized, min=-_INT8_LARGEST, max=_INT8_LARGEST)
+        return self._add(
+            "Clip", quantized, self._number(-_INT8_LARGEST), self._number(_INT8_LARGEST)
+        )
 
     def _add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         from onnx import helper

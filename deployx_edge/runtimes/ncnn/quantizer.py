@@ -122,7 +122,7 @@ class CalibratedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Model:
-    """The model with restored weights, what its int8 layers compute in floats, and the steps."""
+    """The model with restored weights, what its int8 layers compute in floats, and the scales."""
 
     weights: OnnxSource
     reference: OnnxSource
@@ -196,7 +196,7 @@ def int8_model(found: CalibratedModel, keep_float: Sequence[str], folder: Path) 
         if numbers.bias is not None:
             values[layer.node, 2] = numbers.bias
         scales[layer.node] = LayerScales(
-            activation_step=numbers.activation_step, weight_steps=numbers.weight_steps
+            activation_scale=numbers.activation_scale, weight_scales=numbers.weight_scales
         )
     restored = with_parameters(found.model, values)
     return Int8Model(
@@ -311,7 +311,7 @@ def _layer_report(
         type=layer.type,
         mode="float" if used is None else layer.mode,
         reason="kept in float on demand" if kept else layer.reason,
-        activation_step=None if used is None else used.activation_step,
+        activation_scale=None if used is None else used.activation_scale,
         cost=cost,
     )
 

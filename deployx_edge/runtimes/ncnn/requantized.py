@@ -1,6 +1,6 @@
-"""Blobs that hold codes: what int8 convolutions hand on to int8 convolutions in ncnn.
+"""Blobs that hold quantized values: what int8 convolutions hand on to int8 convolutions in ncnn.
 
-Whoever asks for such a blob gets codes, as floats; they become values by the scale of the layer
+Whoever asks for such a blob gets these, as floats; they become values by the scale of the layer
 that reads them, which is in the model's ``.table``.
 """
 
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from deployx_edge.model import Array
 
 _INT8_TERM, _HANDS_ON = 8, 100
-_LARGEST_CODE = 127
+_INT8_LARGEST = 127
 _CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
 
 
 def restored(scales: Mapping[str, float], blobs: Mapping[str, Array]) -> dict[str, Array]:
-    """The blobs with values in place of codes; ``scales`` are those of ``code_scales``."""
+    """The blobs with values in place of quantized ones; ``scales`` are those of
+    ``scales_of_quantized``."""
     return {
         name: array / scales[name] if name in scales else array for name, array in blobs.items()
     }
 
 
 def rounded(scales: Mapping[str, float], tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Tensors in floats, by the source's names, rounded where the model hands on codes."""
+    """Tensors in floats, by the source's names, rounded where the model hands on quantized ones."""
     return {
         name: _rounded(array, scales[readable(name)]) if readable(name) in scales else array
         for name, array in tensors.items()
@@ -40,12 +41,12 @@ def _rounded(values: Array, scale: float) -> Array:
     import numpy as np
 
     scaled = np.abs(values) * np.float32(scale)
-    codes = np.minimum(np.floor(scaled + 0.5), _LARGEST_CODE)
-    return np.asarray(np.sign(values) * codes / scale, dtype=np.float32)
+    quantized = np.minimum(np.floor(scaled + 0.5), _INT8_LARGEST)
+    return np.asarray(np.sign(values) * quantized / scale, dtype=np.float32)
 
 
-def code_scales(model: ConvertedModel) -> dict[str, float]:
-    """By blob that holds codes, how many codes make 1."""
+def scales_of_quantized(model: ConvertedModel) -> dict[str, float]:
+    """By blob that holds quantized values, how many of their units make 1."""
     files = dict(model.files)
     if "table" not in files:
         return {}

@@ -15,7 +15,7 @@ from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.ncnn.matching import match_by_weights
 from deployx_edge.runtimes.ncnn.native.names import readable
 from deployx_edge.runtimes.ncnn.native.quantized import RECURRENT
-from deployx_edge.runtimes.ncnn.requantized import code_scales, restored, rounded
+from deployx_edge.runtimes.ncnn.requantized import restored, rounded, scales_of_quantized
 from deployx_edge.runtimes.ncnn.wheel import NcnnModel, NcnnProcess, RuntimeArray, is_large
 from deployx_edge.runtimes.runner import Arrays, Culprit, OpenModel, Producer, Take, take_nothing
 from deployx_edge.sources.onnx.canonical import canonical
@@ -29,7 +29,7 @@ class _OpenNcnnModel:
     def __init__(self, model: ConvertedModel, process: NcnnProcess) -> None:
         self._model = model
         self._process = process
-        self._scales = code_scales(model)
+        self._scales = scales_of_quantized(model)
         tops = [top for layer in read_param(model.path("param")) for top in layer.tops]
         self._places = {top: place for place, top in enumerate(tops)}
         self.overflows: HalfOverflows | None = None
@@ -37,7 +37,7 @@ class _OpenNcnnModel:
     def run(
         self,
         arrays: Arrays,
-        blobs: Sequence[str] = (),
+        inner: Sequence[str] = (),
         take: Take = take_nothing,
         *,
         measure: bool = False,
@@ -46,19 +46,19 @@ class _OpenNcnnModel:
         outputs = [spec.runtime_name for spec in self._model.outputs]
         ready = to_runtime_arrays(self._model.inputs, arrays)
         kept: list[dict[str, Array]] = []
-        for sample in [ready] if blobs else _samples(ready):
+        for sample in [ready] if inner else _samples(ready):
             kept.append({})
-            wanted = self._in_order([*outputs, *blobs])
-            for blob, values in self._process.run(sample, wanted, measure=measure):
+            wanted = self._in_order([*outputs, *inner])
+            for name, values in self._process.run(sample, wanted, measure=measure):
                 shown = values
-                if blob in outputs:
-                    kept[-1][blob] = values.whole()
-                    shown = WholeValues(kept[-1][blob])
-                if blob not in blobs:
+                if name in outputs:
+                    kept[-1][name] = values.whole()
+                    shown = WholeValues(kept[-1][name])
+                if name not in inner:
                     continue
-                if blob in self._scales:
-                    shown = WholeValues(shown.whole() / self._scales[blob])
-                take(blob, shown)
+                if name in self._scales:
+                    shown = WholeValues(shown.whole() / self._scales[name])
+                take(name, shown)
         if measure and self._model.layers:
             self.overflows = self._process.overflows
         return {
@@ -66,8 +66,8 @@ class _OpenNcnnModel:
             for spec in self._model.outputs
         }
 
-    def _in_order(self, blobs: Sequence[str]) -> list[str]:
-        return sorted(dict.fromkeys(blobs), key=lambda blob: self._places.get(blob, -1))
+    def _in_order(self, inner: Sequence[str]) -> list[str]:
+        return sorted(dict.fromkeys(inner), key=lambda name: self._places.get(name, -1))
 
 
 class NcnnRunner:
@@ -109,11 +109,11 @@ class NcnnRunner:
 
     def as_values(self, model: ConvertedModel, tensors: Arrays) -> dict[str, Array]:
         """See ``Runner``."""
-        return restored(code_scales(model), tensors)
+        return restored(scales_of_quantized(model), tensors)
 
     def as_handed_on(self, model: ConvertedModel, tensors: Arrays) -> dict[str, Array]:
         """See ``Runner``."""
-        return rounded(code_scales(model), tensors)
+        return rounded(scales_of_quantized(model), tensors)
 
     def culprit(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> Culprit | None:
         """See ``Runner``; nothing is known of ncnn."""

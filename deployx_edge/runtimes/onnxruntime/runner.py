@@ -36,7 +36,7 @@ class _OpenOnnxModel:
     def run(
         self,
         arrays: Arrays,
-        blobs: Sequence[str] = (),
+        inner: Sequence[str] = (),
         take: Take = take_nothing,
         *,
         measure: bool = False,
@@ -48,15 +48,15 @@ class _OpenOnnxModel:
         """
         check_arrays(self._model.inputs, [arrays])
         outputs = self._tensors(arrays, [spec.name for spec in self._model.outputs])
-        if blobs:
-            for blob, array in self._tensors(arrays, blobs).items():
-                take(blob, WholeValues(array))
+        if inner:
+            for name, array in self._tensors(arrays, inner).items():
+                take(name, WholeValues(array))
         return outputs
 
-    def _tensors(self, arrays: Arrays, blobs: Sequence[str]) -> dict[str, Array]:
+    def _tensors(self, arrays: Arrays, wanted: Sequence[str]) -> dict[str, Array]:
         import numpy as np
 
-        names = list(dict.fromkeys(blobs))
+        names = list(dict.fromkeys(wanted))
         try:
             results = self._session(tuple(names)).run(names, dict(arrays))
         except Exception as error:  # its exceptions share no other base

@@ -37,7 +37,7 @@ class _OpenOpenvinoModel:
     def run(
         self,
         arrays: Arrays,
-        blobs: Sequence[str] = (),
+        inner: Sequence[str] = (),
         take: Take = take_nothing,
         *,
         measure: bool = False,
@@ -49,9 +49,9 @@ class _OpenOpenvinoModel:
         """
         check_arrays(self._model.inputs, [arrays])
         outputs = self._tensors(arrays, [spec.name for spec in self._model.outputs])
-        if blobs:
-            for blob, array in self._tensors(arrays, blobs).items():
-                take(blob, WholeValues(array))
+        if inner:
+            for name, array in self._tensors(arrays, inner).items():
+                take(name, WholeValues(array))
         return outputs
 
     def _tensors(self, arrays: Arrays, names: Sequence[str]) -> dict[str, Array]:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from deployx_edge.model import Array
 
 # ONNX's element types that round, the coarser first (TensorProto.BFLOAT16, .FLOAT16).
-# What rounds to codes of 8 bits.
-_TO_CODES = ("DynamicQuantizeLinear", "QuantizeLinear")
+# What rounds to 8 bits.
+_QUANTIZING = ("DynamicQuantizeLinear", "QuantizeLinear")
 _ROUNDING = {16: "bf16", 10: "fp16"}
 # Tensors of one part, where a node does not make more by itself.
 _MOST_BYTES = 2**26
@@ -94,10 +94,10 @@ class SourceWalk:
     def rounds_to(self) -> str:
         """The precision that the model itself rounds to inside: "fp32", "fp16", "bf16" or "int8".
 
-        Where a value lies between two codes the last bit decides, and the next code is a whole
-        step away.
+        Where a value lies between two quantized values the last bit decides, and the next one is a
+        whole unit away.
         """
-        if any(node.op_type in _TO_CODES for node in self._model.graph.node):
+        if any(node.op_type in _QUANTIZING for node in self._model.graph.node):
             return "int8"
         found = {each.tensor_type.elem_type for each in self._types.values()}
         found |= {tensor.data_type for tensor in self._model.graph.initializer}

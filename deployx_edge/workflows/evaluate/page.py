@@ -84,7 +84,7 @@ def _row(index: int, reason: str, data: Dataset, places: Sequence[Place]) -> Pic
         return None
     meaning = places[0].tally.meaning
     known = shown.target.boxes is not None or shown.target.mask is not None
-    what = "truth" if known else "picture"
+    what = "truth" if known else "image"
     pictures = [(what, _true_picture(meaning, shown.picture, shown.target))]
     for place in places:
         caption = place.name + _words(place.tally, index)

@@ -203,7 +203,7 @@ def _reference(
 
 
 def _bundle_side(model: ConvertedModel, opened: OpenModel) -> ReferenceSide:
-    """Another bundle on this computer; names are those of its blobs."""
+    """Another bundle on this computer; names are those that its runtime has."""
     names = load_runtime(model.runtime).make_runner().tensors(model)
 
     def tensors(arrays: Arrays) -> Iterator[Mapping[str, Array]]:
@@ -270,18 +270,18 @@ class _BoardModel:
     def run(
         self,
         arrays: Arrays,
-        blobs: Sequence[str] = (),
+        inner: Sequence[str] = (),
         take: Take = take_nothing,
         *,
         measure: bool = False,
     ) -> dict[str, Array]:
         """See ``OpenModel``."""
-        found = run(self._session, self._bundle, arrays, options=self._options, dump=blobs)
+        found = run(self._session, self._bundle, arrays, options=self._options, dump=inner)
         missed = broken_outputs(self._bundle, arrays, found)
         if missed:
             self.broken.append(not_finite_sentence(missed, self._board))
-        for blob in blobs:
-            take(blob, WholeValues(found[blob]))
+        for name in inner:
+            take(name, WholeValues(found[name]))
         return {spec.name: found[spec.name] for spec in self._bundle.outputs}
 
 

@@ -40,7 +40,7 @@ from tests.integration.models.operator_runner import Outcome
 
 # Of the largest value that the data leads to: layers before it have int8 weights by then.
 _STEP_TOLERANCE = 0.05
-_LARGEST_CODE = 127
+_INT8_LARGEST = 127
 _ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -95,10 +95,12 @@ def _wrong_layers(
             continue
         if layer is None or layer.mode == "float":
             wrong.append(f"{node} is not int8: {layer.reason if layer else 'it is gone'}")
-        elif layer.activation_step is not None:
+        elif layer.activation_scale is not None:
             largest = max(float(np.abs(each[tensor]).max()) for each in seen)
-            if not np.isclose(layer.activation_step * _LARGEST_CODE, largest, _STEP_TOLERANCE):
-                wrong.append(f"{node} takes {layer.activation_step * _LARGEST_CODE}, not {largest}")
+            if not np.isclose(layer.activation_scale * _INT8_LARGEST, largest, _STEP_TOLERANCE):
+                wrong.append(
+                    f"{node} takes {layer.activation_scale * _INT8_LARGEST}, not {largest}"
+                )
     return wrong
 
 

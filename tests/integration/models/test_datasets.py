@@ -145,7 +145,7 @@ def test_pictures_without_labels(tmp_path: Path) -> None:
         (tmp_path / task).mkdir()
         refused(tmp_path / task, f"holds no images. .*{words[9:]}", task=task)
     dataset = opened(tmp_path, labels=ANIMALS, labelled=False)
-    assert (dataset.kind, dataset.labels) == ("pictures", None)
+    assert (dataset.kind, dataset.labels) == ("images", None)
     assert labels_of(dataset) == {"a.png": None, "b.png": None}
     refused(tmp_path, "need classes, and these samples have none", labelled=False, per_class=1)
     assert len(opened(animals(tmp_path), labelled=False)) == 14

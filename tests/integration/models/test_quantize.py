@@ -96,8 +96,8 @@ def test_the_table_holds_the_scales_that_ppq_found(tmp_path: Path) -> None:
     table = read_table(made.bundle.path("table"))
     assert sorted(table) == sorted(layer.layer for layer in made.report.layers)
     for layer in made.report.layers:
-        assert layer.activation_step is not None
-        assert table[layer.layer].activation == pytest.approx(1 / layer.activation_step, rel=1e-6)
+        assert layer.activation_scale is not None
+        assert table[layer.layer].activation == pytest.approx(1 / layer.activation_scale, rel=1e-6)
     # Of the first layer's input the largest value is 1, so that one code is 1 / 127.
     assert max(float(arrays["image"].max()) for arrays in samples) == 1.0
     first = table["/features/features.0/Conv"]
@@ -257,7 +257,7 @@ def one_convolution(folder: Path, channels: int) -> tuple[OnnxSource, dict[str, 
         folder / "one.onnx",
     )
     step = np.full(16, 1 / 127, dtype=np.float32)
-    scales = {"conv": LayerScales(activation_step=1 / 127, weight_steps=step)}
+    scales = {"conv": LayerScales(activation_scale=1 / 127, weight_scales=step)}
     restored = {("conv", 1): values}
     return read_onnx(
         save(with_parameters(onnx.load(path), restored), folder / "restored.onnx"), {}
@@ -305,7 +305,7 @@ def test_a_wrong_scale_is_caught(tmp_path: Path) -> None:
     inputs = [{"x": np.random.default_rng(i).random((1, 8, 12, 12), np.float32)} for i in range(3)]
     made = emitted(source, scales, tmp_path / "right", (1, 16, 12, 12))
     assert local_comparison.verify_locally(made, right, inputs).worst_error < 1e-5
-    assert entry.weight_steps is not None
+    assert entry.weight_scales is not None
     content = made.path("bin").read_bytes()
     scale = np.float32(127.0).tobytes()
     where = content.index(scale)

@@ -14,7 +14,7 @@ from deployx_edge.errors import BundleError, ModelError
 from deployx_edge.quantization.report import calibration_hashes, too_few
 from deployx_edge.quantization.values import PRESETS, QuantizedLayer
 from deployx_edge.runtimes.ncnn.files import TableEntry, encode_weights, format_table, read_table
-from deployx_edge.runtimes.ncnn.native.quantized import block_steps
+from deployx_edge.runtimes.ncnn.native.quantized import block_scales
 
 SCALES = st.floats(min_value=np.float32(1e-6), max_value=np.float32(1e6), width=32)
 NAMES = st.from_regex(r"[A-Za-z0-9/._-]{1,30}", fullmatch=True)
@@ -62,16 +62,16 @@ def test_codes_stand_in_the_file_as_ncnn_reads_them() -> None:
 
 def test_blocks_of_inputs_have_steps_of_their_own() -> None:
     weights = np.array([[127.0, -1.0, 254.0], [0.0, 0.0, 12.7]])
-    np.testing.assert_allclose(block_steps(weights, 2), [[1.0, 2.0], [1.0, 0.1]])
+    np.testing.assert_allclose(block_scales(weights, 2), [[1.0, 2.0], [1.0, 0.1]])
 
 
-def test_a_layer_is_its_codes_times_the_steps() -> None:
-    codes = np.array([[1, 2, 3], [-4, 5, -6]], dtype=np.int8)
+def test_a_layer_is_its_quantized_values_times_the_scales() -> None:
+    quantized = np.array([[1, 2, 3], [-4, 5, -6]], dtype=np.int8)
     layer = QuantizedLayer(
-        codes=codes,
-        weight_steps=np.array([0.5, 1.0, 2.0]),
+        quantized=quantized,
+        weight_scales=np.array([0.5, 1.0, 2.0]),
         axis=1,
-        activation_step=0.1,
+        activation_scale=0.1,
         bias=None,
     )
     np.testing.assert_array_equal(layer.weights(), [[0.5, 2.0, 6.0], [-2.0, 5.0, -12.0]])

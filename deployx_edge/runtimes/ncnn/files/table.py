@@ -1,7 +1,8 @@
 """The text file ``.table``: the scales of a network's int8 layers, as ``ncnn2int8`` reads them.
 
 A line for the weights of each layer, ``NAME_param_0 SCALE …`` with one scale an output (or
-group), then a line for what goes into each, ``NAME SCALE``. A code is the value times the scale.
+group), then a line for what goes into each, ``NAME SCALE``. A quantized value is the value times
+this.
 """
 
 from __future__ import annotations

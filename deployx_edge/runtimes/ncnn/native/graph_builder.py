@@ -30,7 +30,7 @@ _ACTIVATION_PARAMS = 10
 class Weight:
     """An array that a layer reads from the ``.bin``; ``tagged`` where its type is stored too.
 
-    Of int8 the codes are stored, all else as floats.
+    Of int8 the quantized values are stored, all else as floats.
     """
 
     values: NDArray[Any]

@@ -2,8 +2,8 @@
 
 Convolution, ConvolutionDepthWise and InnerProduct take one scale for what goes in and one an
 output for their weights (``load_model`` in ``convolution.cpp`` and its neighbours); a
-convolution that only such convolutions read may hand on its codes instead of floats. Gemm, LSTM,
-GRU and RNN find the scale of what goes in at run time.
+convolution that only such convolutions read may hand on its quantized values instead of floats.
+Gemm, LSTM, GRU and RNN find the scale of what goes in at run time.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ RUN_TIME = ("Gemm", *RECURRENT)
 # The ids by which layers say that they are int8, and the value for each.
 _INT8_TERM = 8
 _TERMS = {"Convolution": 2, "ConvolutionDepthWise": 1, "InnerProduct": 2}
-_REQUANTIZED = 100  # added to the value where codes are handed on
+_REQUANTIZED = 100  # added to the value where quantized values are handed on
 # Gemm's quantize_term: 8 bits, a scale for each 64 inputs of an output (and of a row).
 _GEMM_TERM, _GEMM_BLOCKED = 18, 801
 GEMM_BLOCK = 64
-_LARGEST_CODE = 127
+_INT8_LARGEST = 127
 _PACK = 8  # channels that ncnn keeps together; groups of as many outputs come out as noise (x86)
 # Winograd's F(4, 3) sums 576 times what a convolution does, in 32 bits
 # (``convolution_3x3_winograd_int8.h``).
@@ -114,7 +114,8 @@ def quantized(
 ) -> list[BuiltLayer]:
     """With the layers of the nodes that ``scales`` names in int8.
 
-    Their weights must be what codes stand for already: multiples of a step of each output.
+    Their weights must be what quantized values stand for already: multiples of a scale of each
+    output.
     """
     positive = _positive(graph)
     nodes = {node.name: node for node in graph.nodes}
@@ -150,7 +151,7 @@ def table_of(layers: Sequence[BuiltLayer], scales: Mapping[str, LayerScales]) ->
 def requantized(
     layers: Sequence[BuiltLayer], scales: Mapping[str, LayerScales], outputs: Collection[str]
 ) -> list[BuiltLayer]:
-    """With codes handed on between int8 convolutions, directly or through a Split.
+    """With quantized values handed on between int8 convolutions, directly or through a Split.
 
     That changes no value: what the reader would make of the float is what it is given.
     """
@@ -161,37 +162,37 @@ def requantized(
     result = []
     for entry in layers:
         is_int8 = entry.node in scales and entry.layer.type in _CONVOLUTIONS
-        step = _handed_on(entry.layer.tops[0], readers, scales, outputs) if is_int8 else None
-        result.append(entry if step is None else _handing_on(entry, step))
+        scale = _handed_on(entry.layer.tops[0], readers, scales, outputs) if is_int8 else None
+        result.append(entry if scale is None else _handing_on(entry, scale))
     return result
 
 
 def _calibrated(entry: BuiltLayer, scales: LayerScales, *, is_positive: bool) -> BuiltLayer:
     import numpy as np
 
-    assert scales.activation_step is not None
-    assert scales.weight_steps is not None
+    assert scales.activation_scale is not None
+    assert scales.weight_scales is not None
     weight, *bias = entry.weights
-    steps = np.resize(scales.weight_steps, _outputs(entry.layer)).astype(np.float64)
-    by_output = weight.values.reshape(len(steps), -1).astype(np.float64)
-    codes = np.rint(by_output / steps[:, None])
-    assert np.abs(codes).max(initial=0) <= _LARGEST_CODE
-    by_scale = 1.0 / steps
+    units = np.resize(scales.weight_scales, _outputs(entry.layer)).astype(np.float64)
+    by_output = weight.values.reshape(len(units), -1).astype(np.float64)
+    quantized = np.rint(by_output / units[:, None])
+    assert np.abs(quantized).max(initial=0) <= _INT8_LARGEST
+    by_scale = 1.0 / units
     if entry.layer.type == "ConvolutionDepthWise":
         groups = int(dict(entry.layer.params).get(7, "1"))
         by_scale = by_scale.reshape(groups, -1)[:, 0]
     weights = (
-        Weight(values=codes.astype(np.int8).reshape(-1), tagged=True),
+        Weight(values=quantized.astype(np.int8).reshape(-1), tagged=True),
         *bias,
         Weight(values=by_scale),
-        Weight(values=np.array([1.0 / scales.activation_step])),
+        Weight(values=np.array([1.0 / scales.activation_scale])),
     )
     params = (*entry.layer.params, (_INT8_TERM, str(_TERMS[entry.layer.type])))
     return replace(
         entry,
         layer=replace(entry.layer, params=params),
         weights=weights,
-        no_winograd=_may_overflow(entry.layer, codes, is_positive=is_positive),
+        no_winograd=_may_overflow(entry.layer, quantized, is_positive=is_positive),
     )
 
 
@@ -199,8 +200,8 @@ def _outputs(layer: Layer) -> int:
     return int(dict(layer.params)[0])
 
 
-def _may_overflow(layer: Layer, codes: NDArray[Any], *, is_positive: bool) -> bool:
-    """Whether Winograd's sums could leave 32 bits for inputs of any codes.
+def _may_overflow(layer: Layer, quantized: NDArray[Any], *, is_positive: bool) -> bool:
+    """Whether Winograd's sums could leave 32 bits for inputs of any values.
 
     They would wrap and give wrong numbers without a word; ncnn's own tools cut such weights to
     six bits instead.
@@ -212,13 +213,13 @@ def _may_overflow(layer: Layer, codes: NDArray[Any], *, is_positive: bool) -> bo
     tall = [int(params.get(key, str(window[i]))) for i, key in enumerate((11, 12, 13))]
     if layer.type != "Convolution" or window != [3, 1, 1] or tall != [3, 1, 1]:
         return False
-    inputs = codes.shape[1] // 9
-    if max(inputs, len(codes)) <= _WINOGRAD_LEAST:
+    inputs = quantized.shape[1] // 9
+    if max(inputs, len(quantized)) <= _WINOGRAD_LEAST:
         return False
-    above = np.where(codes > 0, codes, 0).sum(axis=1)
-    below = -np.where(codes < 0, codes, 0).sum(axis=1)
+    above = np.where(quantized > 0, quantized, 0).sum(axis=1)
+    below = -np.where(quantized < 0, quantized, 0).sum(axis=1)
     most = np.maximum(above, below) if is_positive else above + below
-    return bool(most.max() * _LARGEST_CODE * _WINOGRAD_FACTOR >= _SUM_LIMIT)
+    return bool(most.max() * _INT8_LARGEST * _WINOGRAD_FACTOR >= _SUM_LIMIT)
 
 
 def _positive(graph: Graph) -> set[str]:
@@ -238,40 +239,41 @@ def _handed_on(
     scales: Mapping[str, LayerScales],
     outputs: Collection[str],
 ) -> float | None:
-    """The one step by which all readers of the blob take codes; None where some want floats."""
+    """The one scale by which all readers of the blob take quantized values; None where some want
+    floats."""
     if blob in outputs:
         return None
-    steps: set[float] = set()
+    found_scales: set[float] = set()
     for entry in readers.get(blob, ()):
         if entry.layer.type == "Split":
             inner = {_handed_on(top, readers, scales, outputs) for top in entry.layer.tops}
             if None in inner:
                 return None
-            steps.update(step for step in inner if step is not None)
+            found_scales.update(scale for scale in inner if scale is not None)
             continue
         found = scales.get(entry.node)
         if entry.layer.type not in _CONVOLUTIONS or found is None:
             return None
-        assert found.activation_step is not None
-        steps.add(found.activation_step)
-    return steps.pop() if len(steps) == 1 else None
+        assert found.activation_scale is not None
+        found_scales.add(found.activation_scale)
+    return found_scales.pop() if len(found_scales) == 1 else None
 
 
-def _handing_on(entry: BuiltLayer, step: float) -> BuiltLayer:
+def _handing_on(entry: BuiltLayer, handed: float) -> BuiltLayer:
     import numpy as np
 
     params = tuple(
         (key, str(int(value) + _REQUANTIZED) if key == _INT8_TERM else value)
         for key, value in entry.layer.params
     )
-    scale = Weight(values=np.array([1.0 / step]))
+    scale = Weight(values=np.array([1.0 / handed]))
     return replace(
         entry, layer=replace(entry.layer, params=params), weights=(*entry.weights, scale)
     )
 
 
-def block_steps(by_output: NDArray[Any], block: int) -> NDArray[Any]:
-    """The steps of (outputs, inputs) weights, one for each ``block`` inputs of an output."""
+def block_scales(by_output: NDArray[Any], block: int) -> NDArray[Any]:
+    """The scales of (outputs, inputs) weights, one for each ``block`` inputs of an output."""
     import numpy as np
 
     outputs, inputs = by_output.shape
@@ -279,7 +281,7 @@ def block_steps(by_output: NDArray[Any], block: int) -> NDArray[Any]:
     padded = np.zeros((outputs, count * block))
     padded[:, :inputs] = np.abs(by_output)
     largest = padded.reshape(outputs, count, block).max(axis=2)
-    return np.where(largest > 0, largest, _LARGEST_CODE) / _LARGEST_CODE
+    return np.where(largest > 0, largest, _INT8_LARGEST) / _INT8_LARGEST
 
 
 def _blocked_gemm(entry: BuiltLayer) -> BuiltLayer:
@@ -288,10 +290,10 @@ def _blocked_gemm(entry: BuiltLayer) -> BuiltLayer:
     weight, *bias = entry.weights
     params = dict(entry.layer.params)
     by_output = weight.values.reshape(int(params[8]), int(params[9])).astype(np.float64)
-    steps = block_steps(by_output, GEMM_BLOCK)
-    full = np.repeat(steps, GEMM_BLOCK, axis=1)[:, : by_output.shape[1]]
-    codes = np.rint(by_output / full).astype(np.int8)
-    weights = (Weight(values=codes.reshape(-1)), *bias, Weight(values=1.0 / steps))
+    by_block = block_scales(by_output, GEMM_BLOCK)
+    full = np.repeat(by_block, GEMM_BLOCK, axis=1)[:, : by_output.shape[1]]
+    quantized = np.rint(by_output / full).astype(np.int8)
+    weights = (Weight(values=quantized.reshape(-1)), *bias, Weight(values=1.0 / by_block))
     layer = replace(entry.layer, params=(*entry.layer.params, (_GEMM_TERM, str(_GEMM_BLOCKED))))
     return replace(entry, layer=layer, weights=weights)
 
@@ -307,9 +309,9 @@ def _recurrent(entry: BuiltLayer) -> BuiltLayer:
     scales = []
     for weight in (inputs, states):
         by_row = weight.values.reshape(rows, -1).astype(np.float64)
-        steps = block_steps(by_row, by_row.shape[1])
-        codes = np.rint(by_row / steps).astype(np.int8)
-        made.append(Weight(values=codes.reshape(-1), tagged=True))
-        scales.append(Weight(values=1.0 / steps))
+        by_block = block_scales(by_row, by_row.shape[1])
+        quantized = np.rint(by_row / by_block).astype(np.int8)
+        made.append(Weight(values=quantized.reshape(-1), tagged=True))
+        scales.append(Weight(values=1.0 / by_block))
     layer = replace(entry.layer, params=(*entry.layer.params, (_INT8_TERM, "2")))
     return replace(entry, layer=layer, weights=(made[0], bias, made[1], *scales))
