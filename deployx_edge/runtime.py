@@ -26,7 +26,8 @@ class RuntimeFacts:
     ``dtypes`` are the element types of inputs and outputs that it takes; none means all.
     ``fixed_shapes``: no axis stays open. ``single_samples``: on a board its tensors are float32
     and without the axis that counts samples. ``words``: tensors are named by words, each name once
-    among inputs and outputs. ``package`` is the distribution that runs it on this computer.
+    among inputs and outputs. ``package`` is the distribution that runs it on this computer,
+    ``extra`` the extra of ours that installs it ("" where ours itself does).
     """
 
     name: str
@@ -39,6 +40,7 @@ class RuntimeFacts:
     single_samples: bool = False
     words: bool = False
     package: str
+    extra: str = ""
 
     @property
     def reads_onnx(self) -> bool:
@@ -70,6 +72,7 @@ _ROWS = (
         title="OpenVINO",
         files=(ONNX_ROLE,),
         package="openvino",
+        extra="openvino",
     ),
 )
 RUNTIMES = {row.name: row for row in _ROWS}

@@ -7,7 +7,7 @@ from typing import Any
 from deployx_edge.cli import app
 
 _GROUPS = {"": app.COMMANDS, "devices ": app.DEVICES, "sources ": app.SOURCES}
-_GROUPS["sysroot "] = app.SYSROOT
+_GROUPS |= {"runtimes ": app.RUNTIMES, "sysroot ": app.SYSROOT}
 
 
 def whole_commands() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from deployx_edge import __version__
 from deployx_edge.cli import devices as devices_commands
+from deployx_edge.cli import runtimes as runtimes_commands
 from deployx_edge.cli import sources as sources_commands
 from deployx_edge.cli import sysroot as sysroot_commands
 from deployx_edge.cli.bench import bench
@@ -60,6 +61,11 @@ DEVICES: Mapping[str, _Function] = {
     "doctor": devices_commands.doctor,
     "release": devices_commands.release,
     "clean": devices_commands.clean,
+}
+RUNTIMES: Mapping[str, _Function] = {
+    "list": runtimes_commands.list_runtimes,
+    "doctor": runtimes_commands.doctor,
+    "install": runtimes_commands.install,
 }
 SOURCES: Mapping[str, _Function] = {
     "list": sources_commands.list_sources,
@@ -122,6 +128,10 @@ app = _typer(
     {**COMMANDS, **_HIDDEN},
 )
 app.add_typer(_typer("The boards that are known, and what they are.", DEVICES), name="devices")
+app.add_typer(
+    _typer("What models run in: what is there of it, and what was seen to work.", RUNTIMES),
+    name="runtimes",
+)
 app.add_typer(_typer("The source archives that builds need.", SOURCES), name="sources")
 app.add_typer(_typer("What linking for a board needs of it.", SYSROOT), name="sysroot")
 

@@ -14,8 +14,8 @@ def clean(
         list[str] | None,
         typer.Argument(
             metavar="[PART]...",
-            help="What to delete: bundles, virtual, dist, build, packages, sources; by default the "
-            "first three.",
+            help="What to delete: bundles, virtual, dist, build, packages, sources, environments; "
+            "by default the first three.",
         ),
     ] = None,
     device: Annotated[

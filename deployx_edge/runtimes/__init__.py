@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deployx_edge.runtimes.macs import LayerWork
     from deployx_edge.runtimes.quantizer import Quantizer
     from deployx_edge.runtimes.runner import Runner
+    from deployx_edge.runtimes.setup import Setup
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
 
@@ -27,6 +28,10 @@ class Runtime(Protocol):
 
     def version(self) -> str:
         """The version of its package on this computer."""
+        ...
+
+    def setup(self) -> Setup:
+        """What it needs on this computer, and how that is installed."""
         ...
 
     def converters(self) -> Mapping[str, Callable[[], Converter]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from deployx_edge.runtimes.macs import LayerWork
     from deployx_edge.runtimes.quantizer import Quantizer
     from deployx_edge.runtimes.runner import Runner
+    from deployx_edge.runtimes.setup import Setup
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
 
@@ -20,6 +21,13 @@ def version() -> str:
     from deployx_edge.runtimes.ncnn.wheel import version as of_wheel
 
     return of_wheel()
+
+
+def setup() -> Setup:
+    """See ``Runtime``."""
+    from deployx_edge.runtimes.setup import PackageSetup
+
+    return PackageSetup(__name__.rpartition(".")[2])
 
 
 def converters() -> Mapping[str, Callable[[], Converter]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deployx_edge.runtimes.onnx_converter import OnnxConverter
     from deployx_edge.runtimes.quantizer import Quantizer
     from deployx_edge.runtimes.runner import Runner
+    from deployx_edge.runtimes.setup import Setup
     from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
 
@@ -23,6 +24,13 @@ def version() -> str:
     from deployx_edge.graph.onnx_runtime import version as of_package
 
     return of_package()
+
+
+def setup() -> Setup:
+    """See ``Runtime``."""
+    from deployx_edge.runtimes.setup import PackageSetup
+
+    return PackageSetup(__name__.rpartition(".")[2])
 
 
 def converters() -> Mapping[str, Callable[[], Converter]]:

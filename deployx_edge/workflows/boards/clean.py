@@ -15,13 +15,14 @@ from deployx_edge.workflows.boards.crash_log import forget_incidents
 from deployx_edge.workflows.boards.lease import busy, lease_of, release
 
 # What each word frees, from the cheapest to make again to the dearest.
-PARTS = ("bundles", "virtual", "dist", "build", "packages", "sources")
+PARTS = ("bundles", "virtual", "dist", "build", "packages", "sources", "environments")
 _FOLDERS = {
     "bundles": ("bundles",),
     "virtual": ("virtual", "local"),
     "build": ("build",),
     "packages": ("conan", "zig"),
     "sources": ("sources",),
+    "environments": ("environments",),
 }
 
 

@@ -1,0 +1,50 @@
+"""What is said to have been seen, held against targets, tests and finished builds."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from deployx_edge.crossbuild.finished import read_build
+from deployx_edge.resources import dist_folder, host_target_id
+from deployx_edge.runtime import RUNTIMES
+from deployx_edge.seen import HERE, HOWS, all_seen, seen_of
+from deployx_edge.target import targets
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_each_place_of_a_runtime_has_one_row(runtime):
+    wanted = [HERE, *(id for id, target in targets().items() if runtime in target.runtimes)]
+    assert [row.place for row in seen_of(runtime)] == wanted
+
+
+def test_nothing_is_said_of_what_there_is_not():
+    assert {row.runtime for row in all_seen()} == set(RUNTIMES)
+
+
+@pytest.mark.parametrize("row", all_seen(), ids=lambda row: f"{row.runtime}-{row.place}")
+def test_a_row_is_backed_by_tests_that_know_the_place(row):
+    assert row.how in HOWS
+    assert row.what
+    if row.how == "not tried":
+        assert not row.test
+        return
+    text = (ROOT / row.test).read_text(encoding="utf-8")
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    assert any(function.name.startswith("test_") for function in functions)
+    # No test can have run on a processor that this computer has not.
+    if row.place not in (HERE, host_target_id()):
+        assert row.how != "run"
+        assert re.search(rf"{row.place}|in targets\(\)|list\(targets\(\)\)", text)
+
+
+@pytest.mark.parametrize("target_id", targets())
+def test_what_was_compiled_is_in_the_build(target_id):
+    if not (dist_folder(target_id) / "build.json").is_file():
+        pytest.skip(f"{target_id} is not built")
+    workers = {f.runtime for f in read_build(dist_folder(target_id)).files if f.role == "worker"}
+    rows = [row for row in all_seen() if row.place == target_id]
+    assert {row.runtime for row in rows if row.how != "not tried"} <= workers
