@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.processing.geometry import Geometry
+from deployx_edge.processing.preprocessing import opencv_bilinear
 from deployx_edge.processing.preprocessing.opening import open_picture, plain
 from deployx_edge.processing.preprocessing.placing import Placement, geometry_of, placement_of
 
@@ -131,18 +132,12 @@ def _scaled(
     box: tuple[float, float, float, float] | None = None,
 ) -> Picture:
     """The image, or the part of it in ``box``, in that size."""
+    import numpy as np
     from PIL import Image
 
     if mode == "opencv-bilinear":
-        left, top, right, bottom = box or (0.0, 0.0, float(picture.width), float(picture.height))
-        across, down = (right - left) / size[0], (bottom - top) / size[1]
-        # A transform looks at the two by two nearest pixels only, as cv2.INTER_LINEAR does.
-        return picture.transform(
-            size,
-            Image.Transform.AFFINE,
-            (across, 0.0, left, 0.0, down, top),
-            Image.Resampling.BILINEAR,
-        )
+        whole = (0.0, 0.0, float(picture.width), float(picture.height))
+        return Image.fromarray(opencv_bilinear.resize(np.asarray(picture), size, box or whole))
     method = {
         "nearest": Image.Resampling.NEAREST,
         "area": Image.Resampling.BOX,

@@ -149,6 +149,67 @@ def test_a_detector_finds_its_own_package_s_boxes(tmp_path: Path) -> None:
     assert total >= 4, "nothing was found, so nothing is shown"
 
 
+# What Ultralytics 8.4.190 finds with `YOLO("320n.onnx", task="detect").predict(image, imgsz=320,
+# rect=False)`: corners, score and class. It was tried with OpenCV 5.0 and ONNX Runtime 1.31.1.
+ULTRALYTICS = {
+    "square": ((173.244, 82.824, 274.025, 180.161, 0.81055, "FACE_FEMALE"),),
+    "tall": ((116.761, 57.736, 211.455, 162.977, 0.83675, "FACE_FEMALE"),),
+    "wide": ((173.201, 85.319, 274.531, 179.760, 0.81225, "FACE_FEMALE"),),
+    "odd": (
+        (168.689, 75.657, 265.392, 179.820, 0.80133, "FACE_FEMALE"),
+        (114.623, 305.428, 219.973, 400.985, 0.39070, "FEMALE_BREAST_COVERED"),
+    ),
+    "thin": ((37.075, 75.878, 131.529, 182.735, 0.82586, "FACE_FEMALE"),),
+    "tiny": ((29.015, 55.211, 121.951, 161.957, 0.84764, "FACE_FEMALE"),),
+    "two": (
+        (749.539, 82.371, 848.940, 178.538, 0.68454, "FACE_FEMALE"),
+        (171.126, 83.466, 270.910, 178.185, 0.46581, "FACE_FEMALE"),
+    ),
+    "large": ((336.468, 247.767, 552.792, 541.290, 0.75763, "FACE_FEMALE"),),
+}
+
+
+def pictures() -> dict[str, np.ndarray]:
+    """A photo and parts of it, of many proportions: enlarged, shrunk and padded on all sides."""
+    photo = data.astronaut()
+    return {
+        "square": photo,
+        "tall": photo[20:500, 60:400],
+        "wide": photo[0:300],
+        "odd": photo[3:404, 7:310],
+        "thin": photo[:, 140:330],
+        "tiny": photo[20:220, 150:320],
+        "two": np.concatenate([photo, photo[:, ::-1]], axis=1),
+        "large": photo.repeat(3, axis=0).repeat(2, axis=1),
+    }
+
+
+def test_boxes_are_ultralytics_own(tmp_path: Path) -> None:
+    """As its package finds them on the same images, to a hundredth of a pixel, and drawn there."""
+    (folder := tmp_path / "photos").mkdir()
+    for name, pixels in pictures().items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    drawn = tmp_path / "drawn"
+    done = deployx(
+        *("run", DETECTOR, "-i", folder, "--like", "yolov8", "--json", "--show-dir", drawn)
+    )
+    assert done.returncode == 0, done.stderr
+    found = {Path(each["name"]).stem: each["boxes"] for each in json.loads(done.stdout)["samples"]}
+    assert found.keys() == ULTRALYTICS.keys()
+    for name, wanted in ULTRALYTICS.items():
+        assert [box["label"] for box in found[name]] == [right[-1] for right in wanted]
+        for box, (*corners, score, _) in zip(found[name], wanted, strict=True):
+            assert [box[key] for key in ("x0", "y0", "x1", "y1")] == pytest.approx(
+                corners, abs=0.01
+            )
+            assert box["score"] == pytest.approx(score, abs=1e-4)
+    with Image.open(drawn / "square.png") as image:
+        changed = (np.asarray(image) != pictures()["square"]).any(axis=2)
+    x0, y0, x1, y1 = (round(corner) for corner in ULTRALYTICS["square"][0][:4])
+    for edge in (x0, x1):
+        assert changed[y0:y1, edge - 3 : edge + 4].any(axis=1).mean() > 0.9
+
+
 def page(width: int, height: int, *, angle: float = 0.0) -> np.ndarray:
     """A page with lines of text, black on white, turned about its middle by an angle."""
     canvas = Image.new("RGB", (width, height), "white")

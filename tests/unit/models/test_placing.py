@@ -53,8 +53,7 @@ def test_a_line_keeps_its_proportions_at_the_height(width: int, height: int) -> 
     wanted = np.zeros((1, 3, 48, 320), np.float32)
     wanted[0, :, :, :across] = (resized / 255 - 0.5) / 0.5
     found = array_of(pixels, step)
-    # A level of 255, as of opencv-bilinear in general; what is beside it is exact.
-    assert found == pytest.approx(wanted, abs=2.1 / 255)
+    assert found == pytest.approx(wanted, abs=1e-6)
     assert (found[..., across:] == 0).all()
     assert geometry_of(step, width, height).scale_x == pytest.approx(across / width)
 

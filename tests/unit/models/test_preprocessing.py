@@ -223,8 +223,11 @@ def test_values_are_pillows(mode: str, size: tuple[int, int]) -> None:
     [
         ("nearest", "INTER_NEAREST_EXACT", (224, 224), 0),
         ("nearest", "INTER_NEAREST_EXACT", (33, 21), 0),
-        ("opencv-bilinear", "INTER_LINEAR", (224, 224), 1),
-        ("opencv-bilinear", "INTER_LINEAR", (33, 21), 1),
+        ("opencv-bilinear", "INTER_LINEAR", (224, 224), 0),
+        ("opencv-bilinear", "INTER_LINEAR", (33, 21), 0),
+        ("opencv-bilinear", "INTER_LINEAR", (40, 50), 0),
+        ("opencv-bilinear", "INTER_LINEAR", (7, 120), 0),
+        ("opencv-bilinear", "INTER_LINEAR", (1, 1), 0),
         ("bilinear", "INTER_LINEAR", (224, 224), 1),
         ("area", "INTER_AREA", (50, 40), 1),
         ("area", "INTER_AREA", (25, 20), 1),
