@@ -66,7 +66,7 @@ class Tolerance:
 # Half precision resolves no variation below 1e-2 of the magnitude.
 #
 # int8 stands for what quantization may cost. Whether a runtime's int8 layers compute what their
-# scales say is found out layer by layer, by fp32's limits (``runtimes/local_comparison.py``).
+# scales say is found out layer by layer (``runtimes/local_comparison.py``, ``quantized_proof.py``).
 # "same" is never said of more than half floats may cost (2e-2 are 34 dB): what is further off and
 # within coarser limits is "rounded".
 TOLERANCES = {
@@ -138,6 +138,11 @@ class TensorComparison:
         self.name = name
         self._differences = Differences(kept=kept)
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+    @property
+    def sums(self) -> Differences:
+        """What was added up so far."""
+        return self._differences
 
     def know(self, kept: NDArray[Any]) -> None:
         """See ``Differences.know``."""

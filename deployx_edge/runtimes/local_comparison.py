@@ -12,7 +12,7 @@ is what it gives.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,19 +26,17 @@ from deployx_edge.comparison import (
 )
 from deployx_edge.differences import BEYOND, Differences, ratio
 from deployx_edge.errors import UsageError, VerificationError
-from deployx_edge.graph.onnx_runtime import open_model
-from deployx_edge.graph.subgraphs import tensors_read
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.cut_apart import CutApart, Form, own_values, tensor_forms
 from deployx_edge.runtimes.layerwise import intermediate_check
 from deployx_edge.runtimes.runner import (
     Arrays,
     OpenModel,
     Producer,
     open_converted,
-    take_into,
 )
-from deployx_edge.sources.onnx.file import OnnxSource, prepared, tensor_names
+from deployx_edge.sources.onnx.file import OnnxSource, tensor_names
 from deployx_edge.sources.onnx.walk import SourceWalk
 
 if TYPE_CHECKING:
@@ -46,7 +44,6 @@ if TYPE_CHECKING:
 
     from deployx_edge.model import Array
 
-_COMPUTED = "deployx-computed/"
 # One quantized value more or less where a value lies on the border: right layers were measured at
 # 0 to 2e-7, but for depthwise ones on x86, whose reciprocal of the scale has 12 bits
 # (``_mm_rcp_ps`` in ``convolutiondepthwise_x86.cpp``), at 4e-3 where they hand on quantized
@@ -80,12 +77,12 @@ def compare_locally(
     if not producers:
         raise UsageError("No tensor of the source kept its name in the converted model.")
     walk = SourceWalk(source)
-    like = _like(walk, producers, inputs[0])
-    apart = _CutApart(walk, like, tuple(like))
+    like = tensor_forms(walk, producers, inputs[0])
+    apart = CutApart(walk, like, tuple(like))
     comparisons = {name: TensorComparison(name) for name in like}
     with open_converted(model) as opened:
         for arrays in inputs:
-            own = _own_values(opened, producers, like, arrays)
+            own = own_values(opened, producers, like, arrays)
             computed = runner.as_handed_on(model, apart.run(arrays, own))
             for name, comparison in comparisons.items():
                 comparison.add(computed[name], own[name])
@@ -139,22 +136,21 @@ def check_alone(
     in the answer, as are those after a portion of them that holds one that is wrong.
     """
     found: dict[str, AloneCheck] = {}
-    like = _like(walk, producers, inputs[0]) if suspects else {}
+    like = tensor_forms(walk, producers, inputs[0]) if suspects else {}
     for names in _portions([name for name in suspects if name in like], like):
-        apart = _CutApart(walk, like, names)
+        apart = CutApart(walk, like, names)
         found.update(_check_portion(model, apart, producers, inputs, precision, limits))
         if not all(check.is_right for check in found.values()):
             break
     return found
 
 
-def _portions(
-    names: Sequence[str], like: Mapping[str, tuple[int, ...]]
-) -> Iterator[tuple[str, ...]]:
+def _portions(names: Sequence[str], like: Mapping[str, Form]) -> Iterator[tuple[str, ...]]:
     """The names in portions whose tensors fit into memory for all that is done with them."""
     portion: list[str] = []
     for name in names:
-        if portion and sum(math.prod(like[each]) for each in (*portion, name)) > _MOST_ELEMENTS:
+        elements = sum(math.prod(like[each].shape) for each in (*portion, name))
+        if portion and elements > _MOST_ELEMENTS:
             yield tuple(portion)
             portion = []
         portion.append(name)
@@ -164,7 +160,7 @@ def _portions(
 
 def _check_portion(
     model: OpenModel,
-    apart: _CutApart,
+    apart: CutApart,
     producers: Mapping[str, Producer],
     inputs: Sequence[Arrays],
     precision: str,
@@ -177,7 +173,7 @@ def _check_portion(
     errors = {name: Differences(kept=_KEPT) for name in apart.wanted}
     shaken = {name: Differences(kept=0) for name in apart.wanted}
     for arrays in inputs:
-        own = _own_values(model, producers, apart.like, arrays)
+        own = own_values(model, producers, apart.like, arrays)
         computed = apart.run(arrays, own)
         moved = apart.run(_shaken(arrays, unit, random), _shaken(own, unit, random))
         for name in apart.wanted:
@@ -226,89 +222,6 @@ def verify_locally(
             remedy=f"Keep it in float: --keep-float {wrong[0].layer}",
         )
     return intermediate_check(checks)
-
-
-def _like(
-    walk: SourceWalk, producers: Mapping[str, Producer], arrays: Arrays
-) -> dict[str, tuple[int, ...]]:
-    """The shapes that those of the source's tensors have which the model makes too."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def watch(tensors: Mapping[str, Array]) -> None:
-        for name, array in tensors.items():
-            if name in producers and array.dtype == "float32" and array.ndim:
-                shapes[name] = array.shape
-
-    walk.run(arrays, watch)
-    return {name: shapes[name] for name in producers if name in shapes}
-
-
-def _own_values(
-    model: OpenModel,
-    producers: Mapping[str, Producer],
-    like: Mapping[str, tuple[int, ...]],
-    arrays: Arrays,
-) -> dict[str, Array]:
-    """The model's own values of those tensors, in the source's shapes."""
-    found: dict[str, Array] = {}
-    model.run(arrays, [producers[name].runtime_name for name in like], take_into(found))
-    return {
-        name: found[producers[name].runtime_name].reshape(shape) for name, shape in like.items()
-    }
-
-
-class _CutApart:
-    """The source cut at tensors, which are read from inputs and computed under other names.
-
-    Only what leads to ``wanted`` is left. ``like`` are the shapes of those that are read or wanted.
-    """
-
-    def __init__(
-        self, walk: SourceWalk, like: Mapping[str, tuple[int, ...]], wanted: Sequence[str]
-    ) -> None:
-        from onnx import TensorProto, helper
-
-        model = prepared(walk.source)
-        graph = model.graph
-        needed = _needed(walk, like, wanted)
-        kept = [node for node in graph.node if needed.intersection(node.output)]
-        read = {name for node in kept for name in tensors_read(node)}
-        reads = [name for name in like if name in read]
-        self.wanted = tuple(wanted)
-        self.like = {name: like[name] for name in dict.fromkeys((*reads, *wanted))}
-        for node in kept:
-            for index, name in enumerate(node.output):
-                if name in like:
-                    node.output[index] = f"{_COMPUTED}{name}"
-        del graph.node[:]
-        graph.node.extend(kept)
-        del graph.output[:]
-        graph.output.extend(helper.make_empty_tensor_value_info(f"{_COMPUTED}{n}") for n in wanted)
-        graph.input.extend(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, like[name]) for name in reads
-        )
-        self._reads = reads
-        del graph.value_info[:]
-        self._session = open_model(bytes(model.SerializeToString()), folder=walk.source.data_folder)
-
-    def run(self, arrays: Arrays, own: Arrays) -> dict[str, Array]:
-        """What the source makes of ``own`` tensors and of the model's inputs."""
-        given = {**arrays, **{name: own[name] for name in self._reads}}
-        results = self._session.run([f"{_COMPUTED}{name}" for name in self.wanted], given)
-        return dict(zip(self.wanted, results, strict=True))
-
-
-def _needed(walk: SourceWalk, like: Collection[str], wanted: Sequence[str]) -> set[str]:
-    """The tensors that lead to ``wanted``, not looking before those in ``like``."""
-    needed: set[str] = set()
-    waiting = list(wanted)
-    while waiting:
-        name = waiting.pop()
-        if name in needed or name not in walk.makers:
-            continue
-        needed.add(name)
-        waiting.extend(each for each in tensors_read(walk.makers[name]) if each not in like)
-    return needed
 
 
 def _shaken(arrays: Arrays, unit: float, random: np.random.Generator) -> dict[str, Array]:

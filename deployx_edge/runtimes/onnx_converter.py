@@ -21,6 +21,7 @@ from deployx_edge.runtimes.converter import (
     refuse_unknown,
 )
 from deployx_edge.runtimes.onnx_half_sums import graph_overflows
+from deployx_edge.runtimes.onnx_scales import write_as_scalars
 from deployx_edge.sources.onnx.canonical import simplified
 from deployx_edge.sources.onnx.file import OnnxSource
 from deployx_edge.sources.onnx.foreign import refuse_foreign
@@ -76,6 +77,7 @@ class OnnxConverter:
                 f"{source.path.name} is larger than one ONNX file may be (2 GB).",
                 remedy="Convert it with --precision fp16.",
             )
+        write_as_scalars(model)
         self.adapt(model, kept)
         path = request.folder / f"{source.path.stem}.onnx"
         onnx.save(model, path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import OutputCheck, Verification
@@ -23,6 +24,7 @@ from deployx_edge.runtimes.layerwise import (
     source_side,
 )
 from deployx_edge.runtimes.local_comparison import ROUNDING_ONLY, AloneCheck, check_alone
+from deployx_edge.runtimes.quantized_proof import StepsComparison
 from deployx_edge.runtimes.runner import Arrays, OpenModel, open_converted
 from deployx_edge.runtimes.verification import SKIP, OutputsComparison
 from deployx_edge.sources.onnx.walk import SourceWalk, Watch, watch_nothing
@@ -46,6 +48,7 @@ class ProofRequest:
     ``known`` are outputs of the source that are known already, by place; ``elements`` those of its
     tensors inside that were kept then (see ``kept_elements``). ``watch`` is shown the
     source's tensors, ``progress`` how many of the inputs are done. ``doubts`` see ``verify``.
+    ``layer_remedy`` is what to do about a quantized layer that is wrong.
     """
 
     inputs: Sequence[Arrays]
@@ -57,6 +60,7 @@ class ProofRequest:
     progress: Callable[[int], None] = lambda done: None
     accept_unproven: bool = False
     doubts: Sequence[str] = ()
+    layer_remedy: str = SKIP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +72,13 @@ class Proof:
 
 
 def prove(model: ConvertedModel, walk: SourceWalk, request: ProofRequest) -> Proof:
-    """Compare the model with its source; VerificationError where it is not right."""
+    """Compare the model with its source; VerificationError where it is not right.
+
+    A source that rounds to quantized values is held against it layer by layer, in steps.
+    """
+    made = _QuantizedComparison if walk.rounds_to == "int8" else _Comparison
     with open_converted(model) as opened:
-        verification = _Comparison(model, opened, walk, request).verification()
+        verification = made(model, opened, walk, request).verification()
         return Proof(verification=verification, overflows=opened.overflows)
 
 
@@ -166,6 +174,48 @@ class _Comparison:
             replace(each, verdict="same") if each in differing and each.output in alone else each
             for each in checks
         )
+
+
+class _QuantizedComparison:
+    """See ``quantized_proof``: every layer first, then the outputs by what that has shown."""
+
+    def __init__(
+        self, model: ConvertedModel, opened: OpenModel, walk: SourceWalk, request: ProofRequest
+    ) -> None:
+        self._opened = opened
+        self._walk = walk
+        self._request = request
+        least = min(LEAST_INPUTS, len(request.inputs))
+        self._outputs = OutputsComparison(model, TOLERANCES["int8"], least=least)
+        self._steps = StepsComparison(model, opened, walk, request.elements)
+
+    def verification(self) -> Verification:
+        request = self._request
+        for place, arrays in enumerate(request.inputs):
+            request.progress(place)
+            wanted = self._wanted(place, arrays)
+            measure = place in request.telling
+            self._outputs.add(wanted, partial(self._opened.run, arrays, measure=measure))
+        inside = self._steps.check(request.layer_remedy)
+        outputs = self._judged()
+        if _differing(outputs):  # what rounding adds up to was seen on some of the inputs only
+            for place in {*range(len(request.inputs))} - {*request.inner}:
+                self._steps.add(request.inputs[place])
+            inside = self._steps.check(request.layer_remedy)
+            outputs = self._judged()
+        verification = self._outputs.verification(
+            outputs, accept_unproven=request.accept_unproven, doubts=request.doubts
+        )
+        return replace(verification, intermediates=inside)
+
+    def _judged(self) -> tuple[OutputCheck, ...]:
+        return self._outputs.checks(self._steps.output_limits(self._outputs.checks()))
+
+    def _wanted(self, place: int, arrays: Arrays) -> Mapping[str, Array]:
+        request = self._request
+        if place in request.inner:
+            return self._steps.add(arrays, request.watch)
+        return request.known.get(place) or self._walk.run(arrays, request.watch)
 
 
 def _differing(checks: Iterable[OutputCheck]) -> list[str]:

@@ -41,6 +41,7 @@ class OutputsComparison:
         self._model = model
         self._outputs = {spec.name: TensorComparison(spec.name) for spec in model.outputs}
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._limits_of: Mapping[str, Tolerance] = {}
         self._given = self._usable = 0
 
     def add(self, wanted: Mapping[str, Array], found: Callable[[], Mapping[str, Array]]) -> None:
@@ -59,22 +60,29 @@ class OutputsComparison:
         for name, comparison in self._outputs.items():
             comparison.add(wanted[name], arrays[name])
 
-    def checks(self) -> tuple[OutputCheck, ...]:
-        """What came of each output; VerificationError where too few inputs could be used."""
+    def checks(self, limits: Mapping[str, Tolerance] | None = None) -> tuple[OutputCheck, ...]:
+        """What came of each output; VerificationError where too few inputs could be used.
+
+        ``limits`` are those of single outputs where they have their own.
+        """
+        self._limits_of = limits or {}
         if self._usable < self._least:
             raise VerificationError(
                 f"The source model gives NaN or infinite values for {self._given - self._usable} "
                 f"of {self._given} test inputs, so that it cannot be compared with.",
                 remedy="Say what its input looks like with --preprocess. " + SKIP,
             )
-        return tuple(each.check(self.limits) for each in self._outputs.values())
+        return tuple(each.check(self._limits(name)) for name, each in self._outputs.items())
+
+    def _limits(self, output: str) -> Tolerance:
+        return self._limits_of.get(output, self.limits)
 
     def failure(self, check: OutputCheck, doubts: Sequence[str] = ()) -> VerificationError:
         """The error for an output that differs or proves nothing.
 
         ``doubts`` are operators to suspect first, named in it.
         """
-        what = self._outputs[check.output].describe(check, self.limits)
+        what = self._outputs[check.output].describe(check, self._limits(check.output))
         if check.verdict == "unproven":
             return VerificationError(
                 f"The converted model cannot be verified: {what}.",

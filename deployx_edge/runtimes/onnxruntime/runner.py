@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from deployx_edge.comparison import TOLERANCES, TensorComparison
+from deployx_edge.comparison import TOLERANCES, TensorComparison, coarser
 from deployx_edge.differences import WholeValues
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model, open_with_outputs, version
@@ -21,6 +21,8 @@ from deployx_edge.runtimes.runner import (
     check_arrays,
     take_nothing,
 )
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.sources.onnx.walk import SourceWalk
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -101,7 +103,7 @@ class OnnxRuntimeRunner(OnnxNames):
 
 
 def _is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]) -> bool:
-    """Whether they do so beyond the limits of its precision."""
+    """Whether they do so beyond the limits of its precision, or of int8 where it rounds to that."""
     names = [spec.name for spec in model.outputs]
     plain = open_model(str(model.path("onnx")))
     comparisons = [TensorComparison(name) for name in names]
@@ -110,5 +112,6 @@ def _is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]
         wanted, found = plain.run(names, dict(arrays)), opened.run(arrays)
         for comparison, array in zip(comparisons, wanted, strict=True):
             comparison.add(array, found[comparison.name])
-    limits = TOLERANCES[model.precision]
+    walk = SourceWalk(read_onnx(model.path("onnx"), {}))
+    limits = TOLERANCES[coarser(model.precision, walk.rounds_to)]
     return any(each.check(limits).verdict == "differs" for each in comparisons)

@@ -6,7 +6,7 @@ Each was seen with OpenVINO 2026.4.1, and a test converts models with it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge.graph.links import opset_of
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _OVER_ROWS = ("Hardmax", "LogSoftmax", "Softmax")
 _ONE_AXIS_SINCE = 13  # the opset
+_BY_ELEMENTS = {"Add", "Div", "Mul", "Sub"}
 _SHIFT = 128  # from int8 to uint8
 
 
@@ -23,6 +24,7 @@ def rewrite(model: onnx.ModelProto) -> None:
     _drop_empty_inputs(model.graph)
     if opset_of(model) < _ONE_AXIS_SINCE:
         _flatten_softmaxes(model.graph)
+    _restore_operands(model.graph)
     _shift_to_unsigned(model.graph)
 
 
@@ -56,6 +58,56 @@ def _flatten_softmaxes(graph: onnx.GraphProto) -> None:
         ]
     del graph.node[:]
     graph.node.extend(made)
+
+
+def _restore_operands(graph: onnx.GraphProto) -> None:
+    """Quantized constants that are added or multiplied become floats: it refuses them in int8.
+
+    c ── QuantizeLinear ── DequantizeLinear ── Add ┄   ⇒   c' ── Add ┄
+    """
+    from onnx import numpy_helper
+
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    readers: dict[str, set[str]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, set()).add(node.op_type)
+    for node in list(graph.node):
+        before = makers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        pair = [node] if before is None else [before, node]
+        if (
+            node.op_type == "DequantizeLinear"
+            and readers.get(node.output[0], {""}) <= _BY_ELEMENTS
+            and all(each.op_type.endswith("Linear") for each in pair)
+            and pair[0].input[0] in tensors
+            and all(name in tensors and not tensors[name].dims for name in _numbers(pair))
+        ):
+            names = [pair[0].input[0], *_numbers(pair)]
+            known = {name: numpy_helper.to_array(tensors[name]) for name in names}
+            restored = _restored(pair, known)
+            graph.initializer.append(numpy_helper.from_array(restored, node.output[0]))
+            graph.node.remove(node)
+
+
+def _numbers(pair: Sequence[onnx.NodeProto]) -> list[str]:
+    """Scales and zero points of nodes."""
+    return [name for node in pair for name in node.input[1:]]
+
+
+def _restored(pair: Sequence[onnx.NodeProto], known: Mapping[str, Any]) -> Any:
+    """What Q and DQ of one scale for the whole tensor, or DQ alone, make of a constant."""
+    import numpy as np
+
+    values = known[pair[0].input[0]]
+    if len(pair) > 1:
+        scale, *zero = (known[name] for name in pair[0].input[1:])
+        limits = np.iinfo(zero[0].dtype if zero else np.uint8)
+        shifted = np.rint(values / scale) + (zero[0].astype(np.float32) if zero else 0)
+        values = np.clip(shifted, limits.min, limits.max)
+    scale, *zero = (known[name] for name in pair[-1].input[1:])
+    counted = values.astype(np.float32) - (zero[0].astype(np.float32) if zero else 0)
+    return np.array(counted * scale, dtype=np.float32)
 
 
 def _shift_to_unsigned(graph: onnx.GraphProto) -> None:

@@ -204,14 +204,29 @@ class _Proofs:
                 replace(tensor, shape=at_sizes(tensor.shape, tensor.ranges, sizes))
                 for tensor in source.inputs
             ]
-            verify(
-                model,
-                self._runs.walk,
-                structured_inputs(tensors),
+            self._compare_at(structured_inputs(tensors), model)
+
+    def _compare_at(self, inputs: InputSets, model: ConvertedModel) -> None:
+        walk = self._runs.walk
+        if walk.rounds_to == "int8":
+            request = ProofRequest(
+                inputs=inputs,
+                inner=range(len(inputs))[-_INNER:],
+                telling=(),
+                known={},
                 accept_unproven=self._accept_unproven,
                 doubts=self._doubts,
-                limits=TOLERANCES[coarser(model.precision, self._runs.walk.rounds_to)],
             )
+            prove(model, walk, request)
+            return
+        verify(
+            model,
+            walk,
+            inputs,
+            accept_unproven=self._accept_unproven,
+            doubts=self._doubts,
+            limits=TOLERANCES[coarser(model.precision, walk.rounds_to)],
+        )
 
     def _prove(self, model: ConvertedModel) -> Verification:
         runs = self._runs
