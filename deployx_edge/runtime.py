@@ -26,8 +26,11 @@ class RuntimeFacts:
     ``dtypes`` are the element types of inputs and outputs that it takes; none means all.
     ``fixed_shapes``: no axis stays open. ``single_samples``: on a board its tensors are float32
     and without the axis that counts samples. ``words``: tensors are named by words, each name once
-    among inputs and outputs. ``package`` is the distribution that runs it on this computer,
-    ``extra`` the extra of ours that installs it ("" where ours itself does).
+    among inputs and outputs. ``package`` is the distribution that runs it on this computer, beside
+    ours, "" where it lies in an environment of its own; ``extra`` the extra of ours that installs
+    it ("" where ours itself does). ``socs`` are the chips that its files are made for, the usual
+    one first; none where they are for all.
+    ``simulated``: here it simulates the processor that boards have, so that times say nothing.
     """
 
     name: str
@@ -39,8 +42,10 @@ class RuntimeFacts:
     fixed_shapes: bool = False
     single_samples: bool = False
     words: bool = False
-    package: str
+    package: str = ""
     extra: str = ""
+    socs: tuple[str, ...] = ()
+    simulated: bool = False
 
     @property
     def reads_onnx(self) -> bool:
@@ -73,6 +78,15 @@ _ROWS = (
         files=(ONNX_ROLE,),
         package="openvino",
         extra="openvino",
+    ),
+    RuntimeFacts(
+        name="rknn",
+        title="RKNN",
+        files=("rknn", ONNX_ROLE),
+        dtypes=("float32",),
+        fixed_shapes=True,
+        socs=("rk3588", "rk3588s", "rk3576", "rk3566", "rk3568", "rk3562", "rv1126b", "rv1106"),
+        simulated=True,
     ),
 )
 RUNTIMES = {row.name: row for row in _ROWS}

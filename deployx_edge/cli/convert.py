@@ -21,6 +21,7 @@ from deployx_edge.cli.options import (
     RuntimesOption,
     SamplesOption,
     SettingsOption,
+    SocOption,
     one_runtime,
     runtime_words,
     torch_options,
@@ -86,6 +87,7 @@ def convert(
     model: ModelArgument,
     output: OutputOption,
     runtime: RuntimesOption = None,
+    soc: SocOption = None,
     precision: WeightsOption = None,
     input_shape: InputShapeOption = None,
     checkpoint: CheckpointOption = None,
@@ -126,6 +128,7 @@ def convert(
 
     options = BundleOptions(
         precision=precision,
+        soc=soc,
         input_shapes=tuple(input_shape or ()),
         preprocess=tuple(preprocess or ()),
         postprocess=tuple(postprocess or ()),

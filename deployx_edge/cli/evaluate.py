@@ -26,6 +26,7 @@ from deployx_edge.cli.options import (
     PrecisionOption,
     PreprocessOption,
     RuntimesOption,
+    SocOption,
     ThreadsOption,
     VerifyOption,
     WaitOption,
@@ -140,6 +141,7 @@ def evaluate(
     dataset: DatasetOption,
     device: DevicesOption = None,
     runtime: RuntimesOption = None,
+    soc: SocOption = None,
     reference: ReferenceOption = None,
     metric: MetricOption = None,
     output: OutputNameOption = None,
@@ -198,6 +200,7 @@ def evaluate(
     )
     options = EvaluationOptions(
         runtime=one_runtime(runtimes),
+        soc=soc,
         metrics=tuple(metric or ()),
         output=output,
         preprocess=tuple(preprocess or ()),
@@ -230,7 +233,7 @@ def evaluate(
             runtimes=runtimes,
             runs=runs,
             reference=reference,
-            bundle=BundleOptions(input_shapes=tuple(input_shape or ()), torch=torch),
+            bundle=BundleOptions(soc=soc, input_shapes=tuple(input_shape or ()), torch=torch),
             calibration=calibration,
             options=options,
         )

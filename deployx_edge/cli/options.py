@@ -239,6 +239,16 @@ RuntimesOption = Annotated[
         f"{DEFAULT_RUNTIME}, or that of a bundle.",
     ),
 ]
+_CHIPS = "; ".join(f"{row.name} has {', '.join(row.socs)}" for row in RUNTIMES.values() if row.socs)
+SocOption = Annotated[
+    str | None,
+    typer.Option(
+        "--soc",
+        metavar="CHIP",
+        help="The chip that files are made for, where a runtime makes them for one (the usual one "
+        f"first): {_CHIPS}.",
+    ),
+]
 RuntimeOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -27,6 +27,7 @@ from deployx_edge.cli.options import (
     RewriterOption,
     RuntimesOption,
     SettingsOption,
+    SocOption,
     VerifyOption,
     WaitOption,
     one_runtime,
@@ -64,6 +65,7 @@ def quantize(
     ],
     output: OutputOption,
     runtime: RuntimesOption = None,
+    soc: SocOption = None,
     count: Annotated[
         int, typer.Option("--count", min=1, help="The number of samples of it that are used.")
     ] = 128,
@@ -182,6 +184,7 @@ def quantize(
         keep_float=tuple(keep_float or ()),
         images=images,
         bundle=BundleOptions(
+            soc=soc,
             input_shapes=tuple(input_shape or ()),
             preprocess=tuple(preprocess or ()),
             postprocess=tuple(postprocess or ()),

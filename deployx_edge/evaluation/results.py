@@ -76,8 +76,9 @@ class Changed:
 class Accuracy:
     """What one place reached: a board, this computer, or the reference (no differences).
 
-    ``samples_per_second`` are from the first answer to the last; ``resumed`` samples were known
-    from an interrupted run. ``agreement`` is the mean over the samples of how far it says what
+    ``samples_per_second`` are from the first answer to the last, None where a simulator gave them;
+    ``resumed`` samples were known from an interrupted run. ``agreement`` is the mean over the
+    samples of how far it says what
     the reference says: the same class or not, the share of boxes that have a counterpart, the
     share of pixels of the same class. ``changed`` are the samples that differ, least alike first
     where that is not a yes or no. ``per_class`` is the first metric's; ``confusion`` holds all
@@ -88,7 +89,7 @@ class Accuracy:
     place: str
     precision: str
     figures: tuple[Figure, ...]
-    samples_per_second: float
+    samples_per_second: float | None
     resumed: int = 0
     not_finite: int = 0
     differences: tuple[Difference, ...] = ()

@@ -51,12 +51,17 @@ def evaluation_report(evaluation: Evaluation) -> Group:
     return Group(*parts)
 
 
+def shown_rate(rate: float | None) -> str:
+    """Samples a second, "" where they say nothing."""
+    return "" if rate is None else f"{rate:.1f}"
+
+
 def place_rows(place: Accuracy) -> list[tuple[str, ...]]:
     """A place's rows, one a metric, in the order of ``PLACE_HEADINGS``."""
     differences = {item.metric: item for item in place.differences}
     last = (
         "" if place.agreement is None else f"{place.agreement:.2%}",
-        f"{place.samples_per_second:.1f}",
+        shown_rate(place.samples_per_second),
     )
     if not place.figures:
         return [(place.place, place.precision, *[""] * 5, *last)]

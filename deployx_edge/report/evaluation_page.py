@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from deployx_edge.report.drawing import colour_of
-from deployx_edge.report.evaluation import shown_interval, shown_value
+from deployx_edge.report.evaluation import shown_interval, shown_rate, shown_value
 
 if TYPE_CHECKING:
     from deployx_edge.evaluation.results import Accuracy, Confusion, Evaluation
@@ -79,7 +79,7 @@ def _figures(places: Sequence[Accuracy]) -> str:
                     shown_value(difference.value, figure.unit, sign="+") if difference else "",
                     shown_interval(difference.interval) if difference else "",
                     "" if place.agreement is None else f"{place.agreement:.2%}",
-                    f"{place.samples_per_second:.1f}",
+                    shown_rate(place.samples_per_second),
                 )
             )
     heads = ("place", "precision", "metric", "value", "95 %", "minus reference", "95 %")

@@ -156,7 +156,8 @@ class ConversionRequest:
     ``precision`` is one of the converter's; ``wide`` are tensors of the source with values beyond
     what 16 bits hold, ``overflows`` what the converter found so itself, ``keep_float`` layers by
     their names: all of these stay fp32. ``scales`` names the nodes whose layers become int8
-    (``precision`` "int8"). ``folder`` is empty, and the caller's to delete.
+    (``precision`` "int8"). ``soc`` is the chip that the files are for, "" for the usual one.
+    ``folder`` is empty, and the caller's to delete.
     """
 
     outputs: tuple[SourceTensor, ...]
@@ -166,6 +167,7 @@ class ConversionRequest:
     overflows: HalfOverflows = field(default_factory=HalfOverflows)
     keep_float: tuple[str, ...] = ()
     scales: Mapping[str, LayerScales] = field(default_factory=dict)
+    soc: str = ""
 
 
 def refuse_unknown(names: Sequence[str], known: Sequence[str], *, remedy: str) -> None:

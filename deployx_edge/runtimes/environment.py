@@ -112,7 +112,7 @@ class Environment:
             _download(made, wheels, package, line)
         progress(Stage(text=f"Installing {len(pins)} packages"))
         of_those = ("--no-index", "--find-links", wheels)
-        _pip(made, "install", *of_those, *_AS_LISTED, "-r", self.requirements)
+        _pip(made, "install", "--no-compile", *of_those, *_AS_LISTED, "-r", self.requirements)
         links = self._borrow(made, progress)
         text = json.dumps({"name": self.name, "links": links}, indent=1)
         (made / _STATE).write_text(text + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge import __version__
@@ -10,7 +11,7 @@ from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.distributions import installed_version
 from deployx_edge.errors import ModelError
 from deployx_edge.graph import onnx_runtime
-from deployx_edge.runtime import find_runtime
+from deployx_edge.runtime import ONNX_ROLE, find_runtime
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
     ConvertedModel,
@@ -44,7 +45,7 @@ class OnnxConverter:
     """
 
     keeps_names = True
-    precisions = ("fp32", "fp16")
+    precisions: tuple[str, ...] = ("fp32", "fp16")
 
     def __init__(self, runtime: str, *, halves_fp32: bool = False) -> None:
         self.runtime = runtime
@@ -101,6 +102,10 @@ class OnnxConverter:
 
     def adapt(self, model: onnx.ModelProto, kept: Sequence[KeptFloat]) -> None:
         """Write into the model what a runtime needs of it beyond what ONNX says; nothing here."""
+
+    def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
+        """The files of an int8 model by role, made of the model with Q and DQ at ``path``."""
+        return ((ONNX_ROLE, path),)
 
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None are known."""

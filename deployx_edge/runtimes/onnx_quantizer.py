@@ -68,7 +68,7 @@ class OnnxQuantizer:
         converted = ConvertedModel(
             runtime=self._converter.runtime,
             precision="int8",
-            files=(("onnx", int8.path),),
+            files=self._converter.int8_files(int8.path, options.soc),
             inputs=input_specs(material.source),
             outputs=output_specs(material.outputs, material.source.channels_last),
         )

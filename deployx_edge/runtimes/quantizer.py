@@ -78,12 +78,16 @@ class PpqTold:
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Options:
-    """How an int8 model is made; ``preset`` is only told, ``keep_float`` names layers that stay."""
+    """How an int8 model is made; ``preset`` is only told, ``keep_float`` names layers that stay.
+
+    ``soc`` as in ``ConversionRequest``.
+    """
 
     settings: QuantizationSettings
     preset: str | None
     keep_float: tuple[str, ...]
     accept_unproven: bool
+    soc: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.runtimes import missing
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -77,3 +81,9 @@ def test_what_a_model_finds_is_run_as_it_is_written(tmp_path):
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {
         *("digit_3.png", "digit_5.png", "digit_8.png")
     }
+
+
+@pytest.mark.skipif(bool(missing("rknn")), reason=missing("rknn"))
+def test_rockchip_is_simulated_as_it_is_written(tmp_path):
+    assert run_commands("rockchip.md", tmp_path) == 6
+    assert (tmp_path / "digits-int8" / "digits_cnn.rknn").is_file()

@@ -14,7 +14,6 @@ from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import BenchPlan
-from deployx_edge.runtime import RUNTIMES
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.measure.bench import bench, profile
@@ -23,6 +22,7 @@ from tests.integration.board import Sshd
 from tests.integration.models.onnx_kinds import KINDS
 from tests.integration.models.onnx_models import save
 from tests.integration.test_examples import deployx
+from tests.runtimes import GENERAL
 
 # A processor without half floats and one with them.
 BOARDS = (
@@ -33,7 +33,7 @@ BOARDS = (
 )
 
 
-READING_ONNX = tuple(row.name for row in RUNTIMES.values() if row.reads_onnx)
+READING_ONNX = GENERAL
 EXAMPLES = ("digits", "detector", "segmenter")
 # Emulated, each load of these takes seconds: what runs of it without --all, by processor.
 SLOW_LOADS = {"openvino"}

@@ -12,11 +12,12 @@ import pytest
 from onnx import helper
 
 from deployx_edge import Device, Session, inspect_model, open_session, profile
-from deployx_edge.runtime import GENERAL_RUNTIME, RUNTIMES
+from deployx_edge.runtime import GENERAL_RUNTIME
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 from tests.integration.models.test_trained_models import packaged
 from tests.integration.test_examples import deployx
+from tests.runtimes import ON_PROCESSORS
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +59,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 MULTIPLYING = ("ConvolutionBackpropData", "GroupConvolution", "Convolution", "LSTMSequence")
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ON_PROCESSORS)
 @pytest.mark.parametrize("name", ["digits", "cnn", "products", "voice"])
 def test_the_layers_multiply_what_the_source_does(
     board: Session, tmp_path: Path, name: str, runtime: str

@@ -14,7 +14,6 @@ from deployx_edge.config import load_config
 from deployx_edge.errors import DeployxError
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.quantization.values import PRESETS
-from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.ncnn.files import read_table
 from deployx_edge.runtimes.runner import open_converted, take_into
@@ -26,6 +25,7 @@ from deployx_edge.workflows.measure.compare import compare
 from deployx_edge.workflows.measure.run import run
 from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
 from examples.shapes.drawing import draw_many
+from tests.runtimes import GENERAL
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DIGITS = EXAMPLES / "digits"
@@ -119,7 +119,7 @@ def test_the_detector_is_within_two_points_of_the_reference(detector: Example, d
     assert abs(place.figures[0].value - found.reference.figures[0].value) <= 0.02
 
 
-READERS = [row.name for row in RUNTIMES.values() if row.reads_onnx]
+READERS = GENERAL
 
 
 @pytest.mark.parametrize("runtime", READERS)

@@ -22,13 +22,14 @@ from deployx_edge.bundle import Bundle
 from deployx_edge.errors import AgentError, UsageError
 from deployx_edge.feed_back import parse_feed_back
 from deployx_edge.progress import Runs
-from deployx_edge.runtime import GENERAL_RUNTIME, RUNTIMES
+from deployx_edge.runtime import GENERAL_RUNTIME
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.run import run_anywhere
 from tests.integration.models.onnx_models import constant, model, save
 from tests.integration.models.test_trained_models import _CONTEXT, _SAMPLES, packaged, sound
 from tests.integration.processes import children
 from tests.integration.test_examples import deployx
+from tests.runtimes import ON_PROCESSORS
 
 _SIZE = 8
 _FEED = ("stateN=state",)
@@ -79,7 +80,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundles(source: Path) -> dict[str, Bundle]:
     return {
         name: make_bundle(source, source.parent / name, BundleOptions(runtime=name))
-        for name in RUNTIMES
+        for name in ON_PROCESSORS
     }
 
 
@@ -94,7 +95,7 @@ def noise(steps: int) -> np.ndarray:
     return np.random.default_rng(5).standard_normal((steps, 1, _SIZE)).astype(np.float32)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ON_PROCESSORS)
 def test_many_steps_follow_the_closed_form(
     board: Session, bundles: dict[str, Bundle], runtime: str
 ) -> None:
@@ -129,7 +130,7 @@ def voice_probabilities(path: Path, x: np.ndarray) -> np.ndarray:
     return np.stack(found)
 
 
-@pytest.fixture(scope="module", params=RUNTIMES)
+@pytest.fixture(scope="module", params=ON_PROCESSORS)
 def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     words = ("input:1x576", "state:2x1x128", "sr=16000")
     options = BundleOptions(runtime=request.param, input_shapes=words)
@@ -245,7 +246,7 @@ class StoppedError(Exception):
     pass
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ON_PROCESSORS)
 def test_a_stream_that_is_cancelled_leaves_the_board_usable(
     board: Session, bundles: dict[str, Bundle], runtime: str
 ) -> None:
@@ -266,7 +267,7 @@ def test_a_stream_that_is_cancelled_leaves_the_board_usable(
     assert found["y"][:, 0, 0].tolist() == [2.0, 3.0, 3.5]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ON_PROCESSORS)
 def test_a_worker_that_dies_in_mid_stream_is_an_error_and_the_next_stream_runs(
     board: Session, bundles: dict[str, Bundle], runtime: str
 ) -> None:
@@ -286,7 +287,7 @@ def test_a_worker_that_dies_in_mid_stream_is_an_error_and_the_next_stream_runs(
     assert found["y"][:, 0, 0].tolist() == [2.0, 3.0, 3.5]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ON_PROCESSORS)
 def test_a_loaded_model_takes_calls_with_one_worker(
     board: Session, bundles: dict[str, Bundle], runtime: str
 ) -> None:
@@ -307,7 +308,7 @@ def test_a_loaded_model_takes_calls_with_one_worker(
     assert worker not in children(board.agent_pid)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ON_PROCESSORS)
 def test_calls_of_a_loaded_model_are_steps_where_outputs_are_fed_back(
     board: Session, bundles: dict[str, Bundle], runtime: str
 ) -> None:

@@ -41,7 +41,7 @@ _PACKAGES = (
     "protobuf",
     "paramiko",
     "onnx",
-    *(row.package for row in RUNTIMES.values()),
+    *(row.package for row in RUNTIMES.values() if row.package),
     "numpy",
     "pillow",
 )

@@ -35,7 +35,7 @@ NO_PART_OF_CONVERSIONS = ("agent", "cli", "crossbuild", "evaluation", "quantizat
 TOOLS = (
     *("deployx-edge", "ml_dtypes", "numpy", "onnx", "onnx_ir", "onnxscript", "packaging"),
     *("pillow", "pnnx", "protobuf", "pyyaml", "torch"),
-    *(row.package for row in RUNTIMES.values()),
+    *(row.package for row in RUNTIMES.values() if row.package),
 )
 
 
@@ -63,7 +63,8 @@ def tool_versions() -> list[tuple[str, str]]:
 def code_digest(package: Path = PACKAGE) -> str:
     """Of the code that may take part in a conversion, as it was when this was first asked."""
     digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
+    # Of the packages in environments of their own, lists of versions say which they are.
+    for file in sorted([*package.rglob("*.py"), *package.rglob("requirements.txt")]):
         name = file.relative_to(package)
         if name.parts[0] not in NO_PART_OF_CONVERSIONS:
             digest.update(f"{name.as_posix()}\0".encode())

@@ -14,7 +14,7 @@ from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.progress import Progress, Stage, silent
-from deployx_edge.runtime import find_runtime, owner_of
+from deployx_edge.runtime import RUNTIMES, find_runtime, owner_of
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
 from deployx_edge.sources.onnx.broken_weights import refuse_broken_weights
@@ -66,6 +66,7 @@ def check_options(options: BundleOptions) -> None:
             f"The converter for {options.chosen_runtime} is {' or '.join(converters)}, "
             f"not '{options.converter}'."
         )
+    check_soc(options)
     if options.precision not in (None, *PRECISIONS):
         raise UsageError(f"The precision is {' or '.join(PRECISIONS)}, not '{options.precision}'.")
     converter = converter_for(options)
@@ -88,6 +89,23 @@ def check_options(options: BundleOptions) -> None:
         )
 
 
+def check_soc(options: BundleOptions) -> None:
+    """UsageError for a chip that the runtime's files are not made for."""
+    facts = find_runtime(options.chosen_runtime)
+    if options.soc is None or options.soc in facts.socs:
+        return
+    if not facts.socs:
+        having = [row.name for row in RUNTIMES.values() if row.socs]
+        raise UsageError(
+            f"Files for {facts.title} are for all chips, so that --soc says nothing.",
+            remedy=f"It is for the runtimes {', '.join(having)}.",
+        )
+    raise UsageError(
+        f"{facts.title} makes no files for '{options.soc}'.",
+        remedy=f"It makes them for {', '.join(facts.socs)}.",
+    )
+
+
 def converter_for(options: BundleOptions) -> Converter:
     """The converter that the options name."""
     converters = load_runtime(options.chosen_runtime).converters()
@@ -106,13 +124,14 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
     runs = SourceRuns(source, samples, preprocessing)
     outputs = source_outputs(source, runs.first)
     postprocessing = source_postprocessing(source, runs.first, options, progress)
-    precision = options.precision or "fp32"
+    precision = options.precision or converter.precisions[0]
     progress(Stage(text=f"Converting {source.path.name} to {options.chosen_runtime} ({precision})"))
     request = ConversionRequest(
         outputs=outputs,
         precision=precision,
         folder=work,
         keep_float=options.keep_float,
+        soc=options.soc or "",
     )
     if options.verify:
         converted, verification = convert_proven(

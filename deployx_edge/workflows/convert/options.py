@@ -15,7 +15,8 @@ class BundleOptions:
 
     ``runtime``: one of ``RUNTIMES``, None for the usual one or what the files already are for;
     ``converter`` one of its converters (None: the first).
-    ``precision``: "fp32", "fp16", "bf16", or None for fp32, or for what the files already are.
+    ``precision``: "fp32", "fp16", "bf16", or None for the converter's usual one (mostly fp32), or
+    for what the files already are. ``soc``: the chip that files are for, None for the usual one.
     ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes or another shape,
     ``NAME=16000`` for inputs with a fixed value, see ``model.parse_inputs``. ``preprocess`` and
     ``postprocess``: see ``preprocessing``; where empty, what the preset ``like`` proposes, or what
@@ -38,6 +39,7 @@ class BundleOptions:
     keep_float: tuple[str, ...] = ()
     name: str | None = None
     converter: str | None = None
+    soc: str | None = None
     torch: TorchOptions = field(default_factory=TorchOptions)
 
     @property

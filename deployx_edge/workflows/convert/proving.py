@@ -130,11 +130,11 @@ def convert_proven(
 ) -> tuple[ConvertedModel, Verification]:
     """Convert, and compare with the source; VerificationError where it is not right.
 
-    With fewer bits than fp32, the same conversion in fp32 first, where mistakes show that fewer
-    bits would hide.
+    With fewer bits than fp32, the same conversion in fp32 first, where the runtime has that:
+    mistakes show there that fewer bits would hide.
     """
     proofs = _Proofs(converter, runs, request.precision, accept_unproven, progress)
-    if request.precision != "fp32":
+    if request.precision != "fp32" and "fp32" in converter.precisions:
         progress(Stage(text="Comparing the same conversion in fp32"))
         proofs.converted(replace(request, precision="fp32", folder=request.folder / "fp32"))
     converted, verification = proofs.converted(request)

@@ -65,7 +65,7 @@ _SAVED = "outputs.json"
 class EvaluationOptions:
     """What is evaluated, and on what.
 
-    A source model is converted for ``runtime``, None for the usual one.
+    A source model is converted for ``runtime``, None for the usual one, and the chip ``soc``.
     ``metrics``: names as ``metric_by_name`` takes them; empty for the task's own (top1, map,
     miou). ``preprocess`` and ``postprocess`` are texts or YAML files as for ``convert``, or the
     values themselves, in place of what the bundle says, and ``like`` a preset for those that are
@@ -78,6 +78,7 @@ class EvaluationOptions:
     """
 
     runtime: str | None = None
+    soc: str | None = None
     metrics: tuple[str, ...] = ()
     output: str | None = None
     preprocess: tuple[str | PreProcessing, ...] = ()
@@ -194,6 +195,7 @@ def _case(
     preprocess = step_texts(options.preprocess)
     wanted = BundleOptions(
         runtime=options.runtime,
+        soc=options.soc,
         input_shapes=input_shapes,
         torch=torch,
         preprocess=() if model.is_dir() else preprocess,

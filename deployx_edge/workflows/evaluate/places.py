@@ -13,6 +13,7 @@ from deployx_edge.evaluation.data.datasets import Dataset
 from deployx_edge.evaluation.results import FailedPlace
 from deployx_edge.measurement.values import precision_warning
 from deployx_edge.progress import Progress
+from deployx_edge.runtime import find_runtime
 from deployx_edge.workflows.boards.several import run_on_devices
 from deployx_edge.workflows.convert.finiteness import is_finite_here
 from deployx_edge.workflows.evaluate.results import Place, Tally, precision_of
@@ -41,7 +42,7 @@ def run_places(
     """
     if len(devices) < 2:
         device = devices[0] if devices else None
-        place = _place(work, device, tally_of(device or "this computer"), progress)
+        place = _place(work, device, tally_of(device or _here(work)), progress)
         return Places(done=(place,), failed=(), data=work.data)
     config = load_config()
     # Each a value of its own, as the same device may be named twice.
@@ -77,6 +78,13 @@ def run_places(
     return Places(done=tuple(done), failed=tuple(failed), data=read)
 
 
+def _here(work: Work) -> str:
+    """This computer's name among places, which says where it only simulates a board's processor."""
+    parts = work.sequence.bundles if work.sequence is not None else (work.bundle,)
+    simulated = any(find_runtime(bundle.runtime).simulated for bundle in parts)
+    return "this computer (simulated)" if simulated else "this computer"
+
+
 def _place(work: Work, device: str | None, tally: Tally, progress: Progress) -> Place:
     ran = run_on(device, work, tally, progress)
     tally.finish()
@@ -87,7 +95,7 @@ def _place(work: Work, device: str | None, tally: Tally, progress: Progress) -> 
             tally.broken.clear()
     asked, stored = work.run.precision, work.bundle.precision
     return Place(
-        name=device or "this computer",
+        name=device or _here(work),
         precision=precision_of(work.bundle, asked, ran),
         tally=tally,
         rate=ran.rate,

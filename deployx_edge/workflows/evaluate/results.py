@@ -100,7 +100,7 @@ class Place:
     name: str
     precision: str
     tally: Tally
-    rate: float
+    rate: float | None
     resumed: int = 0
     warning: str | None = None
 

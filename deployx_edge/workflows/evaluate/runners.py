@@ -30,6 +30,7 @@ from deployx_edge.model import PreProcessing
 from deployx_edge.processing.preprocessing import write_content
 from deployx_edge.progress import Progress, Stage
 from deployx_edge.resources import cache_folder
+from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx.file import read_onnx
@@ -136,11 +137,11 @@ def reference_runner(
 class Ran:
     """How it went in one place.
 
-    ``rate`` in samples a second; ``resumed`` samples were known before; ``precisions`` are those
-    that the layers ran in, empty where no board told.
+    ``rate`` in samples a second, None where a simulator ran them; ``resumed`` samples were known
+    before; ``precisions`` are those that the layers ran in, empty where no board told.
     """
 
-    rate: float
+    rate: float | None
     resumed: int = 0
     precisions: tuple[PrecisionCount, ...] = ()
 
@@ -153,8 +154,11 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
     """
     data = work.data
     if device is None:
-        progress(Stage(text=f"Running {len(data)} samples in {work.bundle.runtime}"))
-        return Ran(rate=feed(_here(work), taker, len(data), progress))
+        facts = find_runtime(work.bundle.runtime)
+        where = f"the simulator of {facts.title}" if facts.simulated else facts.name
+        progress(Stage(text=f"Running {len(data)} samples in {where}"))
+        rate = feed(_here(work), taker, len(data), progress)
+        return Ran(rate=None if facts.simulated else rate)
     journal = _Journal(work, device)
     for outputs, sample in zip(journal.replayed(), data, strict=False):
         taker.take(sample, outputs)

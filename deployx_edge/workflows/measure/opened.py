@@ -14,6 +14,7 @@ from deployx_edge.model import (
     parse_inputs,
 )
 from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.runner import check_arrays
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
 from deployx_edge.worker_facts import check_options
@@ -86,6 +87,7 @@ def _opened_bundle(request: RunRequest, bundle: Bundle, progress: Progress) -> O
     def answers(samples: Iterable[Arrays]) -> Iterator[RunAnswer]:
         if request.device is None:
             progress(Stage(text=f"Running {bundle.name} in {bundle.runtime} on this computer"))
+            emulated.append(find_runtime(bundle.runtime).simulated)
             yield from bundle_answers(bundle, samples, request.dump)
             return
         with session_for(request, progress) as session:

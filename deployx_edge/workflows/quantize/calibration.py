@@ -67,6 +67,7 @@ class QuantizeOptions:
             preset=self.preset,
             keep_float=self.keep_float,
             accept_unproven=self.bundle.accept_unproven,
+            soc=self.bundle.soc or "",
         )
 
 

@@ -10,6 +10,7 @@ from deployx_edge.progress import Progress, silent
 from deployx_edge.quantization.report import write_report
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.quantizer import QuantizedModel
+from deployx_edge.workflows.convert.conversion import check_soc
 from deployx_edge.workflows.convert.kept_float import kept_notes
 from deployx_edge.workflows.convert.models import exported_by
 from deployx_edge.workflows.quantize.bundle_source import resolve
@@ -41,6 +42,7 @@ def quantize(
     what their scales say.
     """
     model, chosen = resolve(model, options or QuantizeOptions())
+    check_soc(chosen.bundle)
     quantizer = load_runtime(chosen.bundle.chosen_runtime).make_quantizer()
     check_output(output.absolute())
     with open_calibration(model, calibration, chosen, progress=progress) as opened:

@@ -7,19 +7,16 @@ import pytest
 
 from deployx_edge.device import Device
 from deployx_edge.measurement.values import BenchPlan
-from deployx_edge.resources import host_target_id
-from deployx_edge.runtime import RUNTIMES
-from deployx_edge.target import find_target
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.bench import bench, profile
 from deployx_edge.workflows.measure.run import run, run_bundle_here
 from tests.integration.test_cli import DIGITS
+from tests.runtimes import ON_BOARDS, here
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", here(ON_BOARDS))
 def test_a_runtime_measures_and_computes_the_digits(runtime: str) -> None:
-    assert runtime in find_target(host_target_id()).runtimes
     bundle = make_bundle(DIGITS, options=BundleOptions(runtime=runtime))
     image = {"image": np.random.default_rng(0).random((2, 1, 8, 8), dtype=np.float32)}
     with open_session(Device(name="here", uri="local:")) as session:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge.runtime import RUNTIMES
 from tests.integration.models.architecture_runner import Outcome, run_all
 from tests.integration.models.architecture_table import PAGE, read_page
 from tests.integration.models.architectures import all_architectures, find_architecture
+from tests.runtimes import GENERAL
 from tests.sampling import sampled
 
 LEAST = 50
@@ -70,7 +70,7 @@ def test_what_the_page_says_is_true(
     assert outcomes[name].verdict == page[name][1], outcomes[name].detail
 
 
-@pytest.mark.parametrize("runtime", [row.name for row in RUNTIMES.values() if row.reads_onnx])
+@pytest.mark.parametrize("runtime", GENERAL)
 def test_some_are_right_in_every_runtime_that_takes_onnx(
     runtime: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.errors import ModelError, VerificationError
-from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConversionRequest
 from deployx_edge.runtimes.reference import Reference
@@ -19,6 +18,7 @@ from deployx_edge.sources.onnx.file import SourceTensor, read_onnx
 from tests.integration.models.operator_cases import all_cases
 from tests.integration.models.operator_runner import inputs_of
 from tests.integration.models.operators.case import Case
+from tests.runtimes import GENERAL
 from tests.sampling import sampled
 
 # So many of two thousand without --all.
@@ -50,7 +50,6 @@ REFUSED = {
         *("resize/GridSample-3d", "resize/half_pixel_symmetric", "shuffle/Col2Im-1d"),
     }
 }
-_WHOLE = [row.name for row in RUNTIMES.values() if row.reads_onnx]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -62,7 +61,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 CASES = {case.name: case for case in all_cases()}
 
 
-@pytest.mark.parametrize("runtime", _WHOLE)
+@pytest.mark.parametrize("runtime", GENERAL)
 def test_a_case_comes_out_as_its_source(runtime: str, name: str, tmp_path: Path) -> None:
     if name in BROKEN | REFUSED.get(runtime, set()):
         with pytest.raises((ModelError, VerificationError)):

@@ -15,6 +15,7 @@ from deployx_edge.workflows.measure.compare import compare
 from deployx_edge.workflows.measure.run import run_anywhere
 from tests.commands import whole_commands
 from tests.integration.test_examples import deployx
+from tests.runtimes import here
 
 DIGITS = Path("examples/digits/digits_cnn.onnx").resolve()
 OTHER = next(name for name in RUNTIMES if name != DEFAULT_RUNTIME)
@@ -30,7 +31,7 @@ def test_each_command_that_takes_a_model_has_it(words: str) -> None:
     assert "--runtime" in {name for option in options for name in option.opts}
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", here())
 def test_a_model_is_converted_for_it(runtime: str, tmp_path: Path) -> None:
     made = make_bundle(DIGITS, tmp_path / "b", BundleOptions(runtime=runtime))
     assert made.runtime == runtime
@@ -50,7 +51,7 @@ def test_one_that_does_not_exist_is_refused_with_the_nearest(tmp_path: Path) -> 
     assert "There is no runtime 'onnxruntimes'. Did you mean onnxruntime?" in failed.stderr
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", here())
 def test_a_model_runs_here_as_the_runtime_has_it(runtime: str) -> None:
     found = run_anywhere(DIGITS, ["examples/digits/digits_test.npz"], None, runtime=runtime)
     source = run_anywhere(DIGITS, ["examples/digits/digits_test.npz"], None)

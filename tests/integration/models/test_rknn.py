@@ -1,0 +1,169 @@
+"""Rockchip's NPUs without a board: the real toolkit converts, and its simulator computes."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from deployx_edge.errors import DeployxError, MissingToolError, ModelError, UsageError
+from deployx_edge.runtime import RUNTIMES
+from deployx_edge.runtimes.rknn import toolkit
+from deployx_edge.runtimes.rknn.socs import INT8_ONLY, PLATFORMS
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.inspect import inspect_model
+from deployx_edge.workflows.measure.compare import compare
+from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
+from tests.integration.models.onnx_models import model, save, weights
+from tests.integration.test_examples import deployx
+from tests.runtimes import missing
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "digits"
+DIGITS, TEST = EXAMPLES / "digits_cnn.onnx", EXAMPLES / "digits_test.npz"
+CALIBRATION = EXAMPLES / "digits_calibration.npz"
+NAME = "rknn"
+LACKING = missing(NAME)
+needs_toolkit = pytest.mark.skipif(bool(LACKING), reason=LACKING)
+OPTIONS = BundleOptions(runtime=NAME)
+
+
+@pytest.fixture(scope="module")
+def int8(tmp_path_factory):
+    """The digits in int8, with PPQ's scales."""
+    folder = tmp_path_factory.mktemp("int8") / "bundle"
+    return quantize(DIGITS, CALIBRATION, folder, QuantizeOptions(bundle=OPTIONS)).bundle
+
+
+@needs_toolkit
+def test_the_digits_are_right_in_half_floats_layer_by_layer(tmp_path):
+    made = make_bundle(DIGITS, tmp_path / "b", OPTIONS)
+    assert (made.precision, [file.role for file in made.files]) == ("fp16", ["rknn", "onnx"])
+    assert made.path("rknn").read_bytes().startswith(b"RKNN")
+    proof = made.provenance.verification
+    assert proof.status == "passed"
+    assert proof.intermediates.compared == 11
+    assert dict(made.provenance.tools)[toolkit.PACKAGE] == toolkit.version()
+
+
+@needs_toolkit
+def test_the_simulator_is_within_a_point_of_the_reference(int8):
+    """In half floats, and of the int8 bundle; docs/rockchip.md does it by one command."""
+    for words, precision in (
+        ([str(DIGITS), "--runtime", NAME], "fp16"),
+        ([str(int8.folder), "--reference", str(DIGITS)], "int8"),
+    ):
+        check_evaluation(words, precision)
+
+
+def check_evaluation(words, precision):
+    done = deployx("evaluate", *words, "--dataset", str(TEST), "--json")
+    found = json.loads(done.stdout)
+    (place,) = found["places"]
+    assert (place["place"], place["precision"]) == ("this computer (simulated)", precision)
+    assert place["samples_per_second"] is None
+    assert abs(place["figures"][0]["value"] - found["reference"]["figures"][0]["value"]) <= 0.01
+
+
+@needs_toolkit
+def test_the_first_layer_that_differs_is_found(int8, tmp_path):
+    """A layer of the source has other weights than the bundle was made from."""
+    found = compare(DIGITS, int8.folder)
+    assert len(found.layers) == 11
+    assert all(layer.check.verdict != "differs" for layer in found.layers)
+    changed = onnx.load(DIGITS)
+    (tensor,) = (t for t in changed.graph.initializer if t.name == "features.3.weight")
+    tensor.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(tensor), tensor.name))
+    found = compare(save(changed, tmp_path / "changed.onnx"), int8.folder)
+    first = next(layer for layer in found.layers if layer.check.verdict == "differs")
+    assert first.layer == "/features/features.3/Conv"
+
+
+@needs_toolkit
+def test_each_chip_gets_its_file(int8, tmp_path):
+    assert set(RUNTIMES[NAME].socs) == set(PLATFORMS)
+    made = {}
+    with toolkit.open_toolkit("digits") as process:
+        for chip in sorted(set(PLATFORMS.values())):
+            path = tmp_path / f"{chip}.rknn"
+            onnx_path = str(int8.path("onnx"))
+            process.ask({"do": "convert", "onnx": onnx_path, "soc": chip, "rknn": str(path)})
+            made[chip] = path.read_bytes()
+    for chip, content in made.items():
+        assert content.startswith(b"RKNN")
+        assert chip.encode() in content
+
+
+@needs_toolkit
+def test_what_a_chip_or_the_toolkit_cannot_is_one_sentence(tmp_path):
+    with pytest.raises(UsageError, match=f"NPU of {INT8_ONLY[0]} has no half floats"):
+        make_bundle(DIGITS, tmp_path / "b", BundleOptions(runtime=NAME, soc=INT8_ONLY[0]))
+    with pytest.raises(UsageError, match="makes no files for 'rk9999'") as caught:
+        make_bundle(DIGITS, tmp_path / "b", BundleOptions(runtime=NAME, soc="rk9999"))
+    assert "rk3588" in caught.value.remedy
+    with pytest.raises(UsageError, match="cannot stay fp32"):
+        options = BundleOptions(runtime=NAME, keep_float=("/classifier/Gemm",), precision="fp16")
+        make_bundle(DIGITS, tmp_path / "b", options)
+    same = {"auto_pad": "SAME_LOWER", "group": 4}
+    nodes = [helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", **same)]
+    shapes = {"x": (1, 4, 9)}, {"y": (1, 4, 9)}
+    path = save(model(nodes, *shapes, [weights("w", 4, 1, 3)]), tmp_path / "up.onnx")
+    with pytest.raises(ModelError, match=r"rknn-toolkit2 2\.5\.0 refuses up\.onnx: \w+") as refused:
+        make_bundle(path, tmp_path / "b", OPTIONS)
+    assert "Traceback" not in refused.value.message
+    assert not (tmp_path / "b").exists()
+    assert "refuses up.onnx" in inspect_model(path, runtime=NAME).refused[NAME]
+
+
+@needs_toolkit
+def test_newer_opsets_are_lowered(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"], name="product"),
+        helper.make_node("Tanh", ["p"], ["y"], name="tanh"),
+    ]
+    shapes = {"x": (3, 5)}, {"y": (3, 4)}
+    newest = model(nodes, *shapes, [weights("w", 5, 4)], opset=21, ir_version=10)
+    made = make_bundle(save(newest, tmp_path / "new.onnx"), tmp_path / "b", OPTIONS)
+    assert made.provenance.verification.status == "passed"
+    assert made.outputs[0].shape == (3, 4)
+
+
+@needs_toolkit
+def test_a_toolkit_that_dies_or_hangs_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    with toolkit.open_toolkit("m.onnx") as process:
+        os.kill(process._child.pid, signal.SIGKILL)
+        with pytest.raises(DeployxError, match=r"exit code -9"):
+            process.ask({"do": "open", "onnx": "m.onnx", "soc": "rk3588", "alone": False})
+    monkeypatch.setattr(toolkit, "LONGEST", 0.2)
+    with toolkit.open_toolkit("m.onnx") as process:
+        os.kill(process._child.pid, signal.SIGSTOP)
+        with pytest.raises(DeployxError, match=r"was ended after 0 s in its phase"):
+            process.ask({"do": "open", "onnx": "m.onnx", "soc": "rk3588", "alone": False})
+        assert process._child.returncode == -signal.SIGKILL
+
+
+def test_without_the_toolkit_the_command_that_gets_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path / "cache"))
+    for story in (
+        lambda: make_bundle(DIGITS, tmp_path / "b", OPTIONS),
+        lambda: quantize(DIGITS, CALIBRATION, tmp_path / "b", QuantizeOptions(bundle=OPTIONS)),
+    ):
+        with pytest.raises(MissingToolError, match="not installed") as caught:
+            story()
+        assert caught.value.remedy == f"Install it with: deployx-edge runtimes install {NAME}"
+    assert not (tmp_path / "b").exists()
+    assert "not installed" in inspect_model(DIGITS, runtime=NAME).refused[NAME]
+
+
+def test_the_list_of_packages_is_exact(monkeypatch):
+    lines = toolkit.ENVIRONMENT.requirements.read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert len(pins) > 10
+    assert all("==" in line and " --hash=sha256:" in line for line in pins)
+    assert toolkit.ENVIRONMENT.version_of(toolkit.PACKAGE) == "2.5.0"
+    assert np.__version__ != toolkit.ENVIRONMENT.version_of("numpy")
+    assert str(sys.prefix) not in str(toolkit.ENVIRONMENT.folder)
