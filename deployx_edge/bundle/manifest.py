@@ -48,6 +48,7 @@ STATUSES = ("passed", "accepted", "skipped", "no-reference")
 
 _MANY = 4096
 _LONGEST_INPUT = 65536
+_LONGEST_OPERATOR = 64
 _LARGEST = 2**53 - 1  # JSON numbers are whole up to here everywhere
 _NAME = r"[A-Za-z0-9._-]{1,128}"
 _SHA256 = r"[0-9a-f]{64}"
@@ -124,12 +125,14 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
         "outputs": [_listed(spec) for spec in bundle.outputs],
         "preprocessing": [listed_preprocessing(step) for step in bundle.preprocessing],
         "postprocessing": [listed_postprocessing(step) for step in bundle.postprocessing],
+        # Written only where there are any, so that other bundles stay what they were.
+        **({"operators": list(bundle.operators)} if bundle.operators else {}),
         "provenance": {
             "tools": dict(provenance.tools),
             "source_file": provenance.source_file,
             "source_sha256": provenance.source_sha256,
             "notes": list(provenance.notes),
-            # Written only where there are any, so that other bundles stay what they were.
+            # As above.
             **({"fixed_inputs": list(provenance.fixed_inputs)} if provenance.fixed_inputs else {}),
             "verification": _listed_verification(provenance.verification),
         },
@@ -164,6 +167,7 @@ def _read_bundle(reader: ObjectReader, folder: Path) -> Bundle:
         preprocessing=reader.objects("preprocessing", _MANY, read_preprocessing),
         postprocessing=reader.objects("postprocessing", _MANY, read_postprocessing),
         provenance=reader.object("provenance", _read_provenance),
+        operators=reader.optional_texts("operators", _MANY, length=_LONGEST_OPERATOR),
     )
 
 

@@ -108,7 +108,8 @@ class Bundle:
     """A model that is ready for its runtime.
 
     ``folder`` is where it lies; the rest is what ``bundle.json`` says. ``precision`` is
-    the element type of the stored weights ("fp32", "fp16", "int8").
+    the element type of the stored weights ("fp32", "fp16", "int8"). ``operators`` are those of our
+    own (``ops/``) that its worker must have.
     """
 
     folder: Path
@@ -121,6 +122,7 @@ class Bundle:
     preprocessing: tuple[PreProcessing, ...]
     postprocessing: tuple[PostProcessing, ...]
     provenance: Provenance
+    operators: tuple[str, ...] = ()
 
     def input_requests(self) -> dict[str, InputRequest]:
         """What the source is read with to be what the bundle holds, by input name."""

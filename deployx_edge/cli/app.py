@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from deployx_edge import __version__
 from deployx_edge.cli import devices as devices_commands
+from deployx_edge.cli import op as op_commands
 from deployx_edge.cli import runtimes as runtimes_commands
 from deployx_edge.cli import sources as sources_commands
 from deployx_edge.cli import sysroot as sysroot_commands
@@ -71,6 +72,11 @@ SOURCES: Mapping[str, _Function] = {
     "list": sources_commands.list_sources,
     "fetch": sources_commands.fetch,
     "add": sources_commands.add,
+}
+OPERATORS: Mapping[str, _Function] = {
+    "list": op_commands.list_operators,
+    "test": op_commands.test,
+    "doctor": op_commands.doctor,
 }
 SYSROOT: Mapping[str, _Function] = {"pull": sysroot_commands.pull}
 # Its name before there was a choice of runtimes.
@@ -133,6 +139,7 @@ app.add_typer(
     name="runtimes",
 )
 app.add_typer(_typer("The source archives that builds need.", SOURCES), name="sources")
+app.add_typer(_typer("Operators that runtimes lack and we have.", OPERATORS), name="op")
 app.add_typer(_typer("What linking for a board needs of it.", SYSROOT), name="sysroot")
 
 

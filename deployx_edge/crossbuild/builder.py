@@ -43,6 +43,7 @@ from deployx_edge.crossbuild.workers import (
     worker_part,
 )
 from deployx_edge.errors import BuildError
+from deployx_edge.operator_facts import all_operators
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import Target
 from deployx_edge.worker_facts import worker_facts
@@ -156,6 +157,7 @@ def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> B
         libstdcxx=found.libstdcxx,
         needed=found.needed,
         options=_options(name),
+        operators=_operators(name),
     )
 
 
@@ -169,6 +171,12 @@ def _options(name: BuiltName) -> tuple[str, ...]:
     if name.role != "worker":
         return ()
     return tuple(option.name for option in worker_facts(name.runtime).options)
+
+
+def _operators(name: BuiltName) -> tuple[str, ...]:
+    if name.role != "worker":
+        return ()
+    return tuple(f.name for f in all_operators().values() if name.runtime in f.runtimes)
 
 
 def _made(share: Share, name: BuiltName, packages: tuple[Package, ...]) -> Path:

@@ -10,9 +10,12 @@ from deployx_edge import __version__
 from deployx_edge.crossbuild.selection import Selection
 from deployx_edge.crossbuild.sysroot import SYSROOT_FILE
 from deployx_edge.crossbuild.toolchain import Toolchain
+from deployx_edge.operator_facts import operators_folder
 from deployx_edge.resources import data_folder
 from deployx_edge.target import Target
 
+# Of an operator's folder all else is read by Python.
+_OPERATOR_SUFFIXES = (".cpp", ".h", ".toml")
 # Folders of device_agent/ and recipes/ that end in no executable.
 _NOT_BUILT = ("tests", "test_package", "__pycache__")
 
@@ -27,19 +30,27 @@ def packages_fingerprint(toolchain: Toolchain, parts: tuple[str, ...]) -> str:
 
 
 def build_fingerprint(target: Target, selection: Selection) -> str:
-    """Covers the packages, the agent's sources, the target's row, the sysroot and our version."""
+    """Covers the packages, the sources of agent and operators, the target's row, the sysroot and
+    our version."""
     packages = " ".join(packages_fingerprint(*share) for share in selection.shares())
     if selection.sysroot is not None:
         packages += " " + hash_tree(selection.sysroot.folder / SYSROOT_FILE)
     tree = hash_tree(data_folder("device_agent"))
-    return hashlib.sha256(f"{__version__} {target} {packages} {tree}".encode()).hexdigest()
+    operators = hash_tree(operators_folder(), suffixes=_OPERATOR_SUFFIXES)
+    words = f"{__version__} {target} {packages} {tree} {operators}"
+    return hashlib.sha256(words.encode()).hexdigest()
 
 
-def hash_tree(*roots: Path) -> str:
-    """Covers names and contents of all files below the roots but tests and hidden ones."""
+def hash_tree(*roots: Path, suffixes: tuple[str, ...] = ()) -> str:
+    """Covers names and contents of all files below the roots but tests and hidden ones.
+
+    Of files with one of the ``suffixes`` alone, where some are given.
+    """
     digest = hashlib.sha256()
     for root in roots:
         for path in _files(root):
+            if suffixes and path.suffix not in suffixes:
+                continue
             name = path.relative_to(root.parent).as_posix()
             digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

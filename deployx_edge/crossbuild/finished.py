@@ -18,6 +18,7 @@ from deployx_edge.scratch import beside
 SCHEMA = 3
 BUILD_FILE = "build.json"
 _HASHED_FILE = ".hashed.json"  # each file's hash and its stat at that time
+_LISTS = ("needed", "options", "operators")
 _SETTLED_SECONDS = 2.0
 
 
@@ -27,7 +28,8 @@ class BuiltFile:
 
     ``role`` is ``agent``, ``worker`` or ``library``; ``runtime`` the worker's runtime ("" for
     the agent). ``libc``, ``libstdcxx`` and ``needed`` are as ``elf.Executable`` has them;
-    ``options`` are a worker's, of its runtime's own (``--option``).
+    ``options`` are a worker's, of its runtime's own (``--option``), ``operators`` those of ours
+    (``ops/``) that it has.
     """
 
     name: str
@@ -40,6 +42,7 @@ class BuiltFile:
     libstdcxx: str
     needed: tuple[str, ...]
     options: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,10 @@ class Build:
         """That runtime's worker and its libraries; UsageError where none was built."""
         return self._find("worker", runtime), *self.libraries(runtime)
 
+    def operators(self, runtime: str) -> tuple[str, ...]:
+        """The operators of ours that that runtime's worker has."""
+        return self._find("worker", runtime).operators
+
     def _find(self, role: str, runtime: str) -> BuiltFile:
         for file in self.files:
             if file.role == role and file.runtime == runtime:
@@ -129,7 +136,7 @@ def read_build(folder: Path) -> Build:
         if document.pop("schema") != SCHEMA:
             raise BuildError(f"{path} is of another schema than {SCHEMA}.")
         files = tuple(
-            BuiltFile(**{**row, "needed": tuple(row["needed"]), "options": tuple(row["options"])})
+            BuiltFile(**{**row, **{name: tuple(row.get(name, ())) for name in _LISTS}})
             for row in document.pop("files")
         )
         packages = tuple(document.pop("packages").items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from deployx_edge.crossbuild.sources import Archive, needed_archives
 from deployx_edge.crossbuild.sysroot import cmake_options
 from deployx_edge.crossbuild.toolchain import Toolchain, library_commands, zig_toolchain
 from deployx_edge.crossbuild.workers import AGENT, all_parts, worker_part
+from deployx_edge.operator_facts import all_operators, operators_folder
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
 
@@ -86,8 +88,9 @@ def plan_build(target: Target, options: BuildOptions) -> Plan:
     """Find compiler, tools and code generators, and decide on every command.
 
     Raises MissingToolError where something is not installed, UsageError for a toolchain
-    that does not exist.
+    that does not exist, BuildError for a broken ``op.toml``.
     """
+    all_operators()  # a broken one is named before a compiler meets it
     selection = select(target, options)
     folder = build_folder(target, selection.agent)
     generators, compile_generators = _generators(options.jobs)
@@ -170,6 +173,8 @@ def _compile_commands(
         "-DCMAKE_BUILD_TYPE=Release",
         f"-DDX_VERSION={__version__}",
         f"-DDX_TARGET_ID={target.id}",
+        f"-DPython3_EXECUTABLE={sys.executable}",
+        f"-DDX_OPERATORS={operators_folder()}",
         *(generating if agent else ()),
         *(f"-DDX_BUILD_{part.upper()}={_switch(part in parts)}" for part in all_parts()),
         "-DDX_BUILD_TESTS=OFF",

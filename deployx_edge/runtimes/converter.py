@@ -68,8 +68,8 @@ class ConvertedModel:
 
     ``files`` are (role, path); ``kept_float`` are the layers that stay fp32 where the rest has
     fewer bits, and why. ``layers`` are there where the sums inside them can be looked at while the
-    model runs: of ncnn in fp32, each reading blobs that no other does. Nothing is said yet about
-    whether they compute the same.
+    model runs: of ncnn in fp32, each reading blobs that no other does. ``operators`` are those of
+    our own (``ops/``) that run in it. Nothing is said yet about whether they compute the same.
     """
 
     runtime: str
@@ -79,6 +79,7 @@ class ConvertedModel:
     outputs: tuple[TensorSpec, ...]
     kept_float: tuple[KeptFloat, ...] = ()
     layers: tuple[StoredLayer, ...] = ()
+    operators: tuple[str, ...] = ()
 
     def path(self, role: str) -> Path:
         """The file of that role."""

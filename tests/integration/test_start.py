@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge.cli.app import COMMANDS, DEVICES, RUNTIMES, SOURCES, SYSROOT
+from deployx_edge.cli.app import COMMANDS, DEVICES, OPERATORS, RUNTIMES, SOURCES, SYSROOT
 
 # Loaded by the process itself and by what reads the command line (typer and its two helpers).
 LIBRARIES = {"annotated_doc", "shellingham", "typer"}
@@ -117,7 +117,7 @@ def test_help_loads_the_listed_modules_only(tmp_path):
     found = loaded(tmp_path, "--help")
     commands = {f"deployx_edge.cli.{module}" for module in ("app", "phases")} | {
         function.__module__
-        for group in (COMMANDS, DEVICES, RUNTIMES, SOURCES, SYSROOT)
+        for group in (COMMANDS, DEVICES, OPERATORS, RUNTIMES, SOURCES, SYSROOT)
         for function in group.values()
     }
     helpers = {f"deployx_edge.cli.{each}" for each in ("bench_comparison", "ending", "options")}

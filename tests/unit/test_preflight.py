@@ -8,7 +8,13 @@ import pytest
 
 from deployx_edge.crossbuild.finished import Build, BuiltFile
 from deployx_edge.device import Device
-from deployx_edge.errors import AgentError, MissingToolError, UnfitDeviceError, UsageError
+from deployx_edge.errors import (
+    AgentError,
+    BuildError,
+    MissingToolError,
+    UnfitDeviceError,
+    UsageError,
+)
 from deployx_edge.target import find_target
 from deployx_edge.transport.adb.android import read_facts
 from deployx_edge.workflows.boards.lease import LeaseEntry, busy, owner, parse_entry
@@ -199,3 +205,19 @@ def test_the_way_to_a_board_in_use_can_be_typed_as_it_stands():
     refusal = busy(Device(name="Ann's pi", uri="ssh:pi"), holder)
     words = shlex.split(refusal.remedy.partition("end that run: ")[2])
     assert words == ["deployx-edge", "devices", "release", "Ann's pi", "--force"]
+
+
+def test_a_build_that_lacks_an_operator_is_named_with_the_command(tmp_path):
+    bundle = replace(written(tmp_path), operators=("top_k",))
+    build = built()
+    worker = replace(build.files[1], operators=("gather_elements", "top_k"))
+    check_fit(board(), replace(build, files=(build.files[0], worker)), bundle, device="pi")
+    with pytest.raises(
+        BuildError, match=r"in the build of linux-arm64 has no operator top_k"
+    ) as found:
+        check_fit(board(), build, bundle, device="pi")
+    assert found.value.remedy == "Run 'deployx-edge build --target linux-arm64'."
+    foreign = replace(bundle, operators=("my_shift",))
+    with pytest.raises(BuildError, match="has no operator my_shift") as found:
+        check_fit(board(), build, foreign, device="pi")
+    assert "ops/my_shift" in found.value.remedy

@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
+from deployx_edge.operator_facts import operator_of_layer
 from deployx_edge.runtimes.converter import HalfOverflows, StoredLayer
-from deployx_edge.runtimes.ncnn.files import encode_weights, format_param
+from deployx_edge.runtimes.ncnn.files import Layer, encode_weights, format_param
+from deployx_edge.runtimes.ncnn.native.graph_builder import sizes_of
 from deployx_edge.runtimes.ncnn.wheel import NcnnDiedError, NcnnModel, NcnnProcess, is_large
 
 if TYPE_CHECKING:
@@ -37,21 +40,13 @@ def half_overflows(
     """What these layers of an fp32 network would overflow in half floats.
 
     Every blob is read by one layer at most. Each of ``runs`` maps all input blobs to arrays in
-    ncnn's dimensions. Raises ModelError where ncnn cannot run the network.
+    ncnn's dimensions. Layers of our own are no part of it: what they make is found in a run of the
+    whole and given. Raises ModelError where ncnn cannot run the network.
     """
+    if any(operator_of_layer(entry.layer.type) for entry in layers):
+        layers, runs = _without_own(layers, runs)
     with tempfile.TemporaryDirectory(prefix="deployx-edge-halves-") as name:
-        model = NcnnModel(
-            param=Path(name) / "model.param",
-            bin=Path(name) / "model.bin",
-            precision="fp32",
-            is_large=any(is_large(sum(a.size for a in arrays.values())) for arrays in runs),
-            layers=stored_layers(layers),
-        )
-        model.param.write_text(format_param([entry.layer for entry in layers]), encoding="utf-8")
-        with model.bin.open("wb") as stream:
-            for entry in layers:
-                for weight in entry.weights:
-                    stream.write(encode_weights(weight.values, "fp32", tagged=weight.tagged))
+        model = _written(layers, runs, Path(name))
         try:
             with NcnnProcess(model) as process:
                 for arrays in runs:
@@ -66,6 +61,53 @@ def half_overflows(
             raise ModelError(
                 f"The largest sums inside the model cannot be measured: {error.message}"
             ) from error
+
+
+def _written(
+    layers: Sequence[BuiltLayer], runs: Sequence[Mapping[str, Array]], folder: Path
+) -> NcnnModel:
+    model = NcnnModel(
+        param=folder / "model.param",
+        bin=folder / "model.bin",
+        precision="fp32",
+        is_large=any(is_large(sum(a.size for a in arrays.values())) for arrays in runs),
+        layers=stored_layers(layers),
+    )
+    model.param.write_text(format_param([entry.layer for entry in layers]), encoding="utf-8")
+    with model.bin.open("wb") as stream:
+        for entry in layers:
+            for weight in entry.weights:
+                stream.write(encode_weights(weight.values, "fp32", tagged=weight.tagged))
+    return model
+
+
+def _without_own(
+    layers: Sequence[BuiltLayer], runs: Sequence[Mapping[str, Array]]
+) -> tuple[list[BuiltLayer], list[Mapping[str, Array]]]:
+    """The layers with inputs in the place of those of our own, and the runs with their values."""
+    own = [entry for entry in layers if operator_of_layer(entry.layer.type)]
+    tops = [top for entry in own for top in entry.layer.tops]
+    given: list[Mapping[str, Array]] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="deployx-edge-halves-") as name,
+        NcnnProcess(_written(layers, runs, Path(name))) as process,
+    ):
+        for arrays in runs:
+            ready = {blob: (array, False) for blob, array in arrays.items()}
+            made = {blob: values.whole() for blob, values in process.run(ready, tops)}
+            given.append({**arrays, **made})
+    shapes = {top: given[0][top].shape for top in tops}
+    left: list[BuiltLayer] = []
+    for entry in layers:
+        if entry not in own:
+            left.append(entry)
+            continue
+        for top in entry.layer.tops:
+            sizes = sizes_of(tuple(shapes[top]))
+            params = tuple((key, str(value)) for key, value in sorted(sizes.items()))
+            layer = Layer(type="Input", name=top, bottoms=(), tops=(top,), params=params)
+            left.append(replace(entry, layer=layer))
+    return left, given
 
 
 def stored_layers(layers: Sequence[BuiltLayer]) -> tuple[StoredLayer, ...]:

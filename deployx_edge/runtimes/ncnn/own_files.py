@@ -8,6 +8,7 @@ from pathlib import Path
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape, too_large
+from deployx_edge.operator_facts import operator_of_layer
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.ncnn.files import Layer, read_param, stored_precision
 from deployx_edge.runtimes.ncnn.wheel import NcnnModel, run_ncnn, unknown_layers
@@ -62,6 +63,7 @@ def read_pair(param: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedMo
         files=(("param", param), ("bin", bin_file)),
         inputs=inputs,
         outputs=tuple(_spec(blob, array.shape) for blob, array in run.runs[0].items()),
+        operators=tuple(sorted({operator_of_layer(layer.type) for layer in layers} - {""})),
     )
 
 

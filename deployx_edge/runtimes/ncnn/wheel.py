@@ -1,4 +1,8 @@
-"""ncnn on this computer: running models in the Python wheel."""
+"""ncnn on this computer: running models in the Python wheel, or in our own worker.
+
+The wheel lacks the layers of our own (``ops/``); models that have some run in the worker that
+boards of this computer's kind run.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from deployx_edge.errors import DeployxError, ModelError
+from deployx_edge.errors import DeployxError, MissingToolError, ModelError
+from deployx_edge.operator_facts import all_operators, operator_of_layer
 from deployx_edge.process import Child, kill_group, spawn
 from deployx_edge.processors import free_cores
+from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.runtimes.converter import HalfOverflows, StoredLayer
 from deployx_edge.runtimes.ncnn.files import Layer
 
@@ -33,14 +39,19 @@ RuntimeArray = tuple["Array", bool]
 _LARGE_INPUT = 2**21
 # Tensors come in pieces of this size instead of 64 KiB, each of which costs a change of process.
 _PIPE_BYTES = 2**20
+_LACKS = "this build of the worker has no operator"  # ncnn/param_file.cpp says so
+_BUILD = f"Run 'deployx-edge build --target {host_target_id()}'."
 _LONGEST_RUN = 1800.0  # seconds; a run of seconds is slow, this is a hang
 
 
 def unknown_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Those layers whose type this ncnn does not have."""
+    """Those layers whose type neither this ncnn nor ``ops/`` has."""
     import ncnn
 
-    return tuple(layer for layer in layers if ncnn.layer_to_index(layer.type) < 0)
+    known = {facts.layer_type for facts in all_operators().values()}
+    return tuple(
+        layer for layer in layers if layer.type not in known and ncnn.layer_to_index(layer.type) < 0
+    )
 
 
 def version() -> str:
@@ -88,14 +99,15 @@ class NcnnDiedError(ModelError):
 
 
 class NcnnProcess:
-    """A model that is loaded in ncnn's wheel, in a process of its own; a context manager."""
+    """A model that is loaded in ncnn's wheel, or in our worker, in a process of its own; a context
+    manager."""
 
     def __init__(self, model: NcnnModel) -> None:
         """Start the process; ModelError where ncnn refuses the files or dies of them."""
         self._model = model
         self._phase = ""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
-        self._child = _start_child(self._errors)
+        self._child = _start_child(self._errors, _program(model.param))
         self.inputs: tuple[str, ...] = ()
         self.outputs: tuple[str, ...] = ()
         # What half floats could not hold in the runs that were measured.
@@ -107,12 +119,12 @@ class NcnnProcess:
                 "param": str(self._model.param.absolute()),
                 "bin": str(self._model.bin.absolute()),
                 "precision": self._model.precision,
-                "is_large": self._model.is_large,
+                "is_large": int(self._model.is_large),
                 "threads": min(4, free_cores()),
                 "layers": [vars(layer) for layer in self._model.layers],
             }
             with self._watched():
-                self._send(json.dumps(job).encode() + b"\n")
+                self._send(_line(job))
                 loaded = self._answer()
         except BaseException:
             self.close()
@@ -150,12 +162,11 @@ class NcnnProcess:
             for blob, (array, batched) in arrays.items()
         }
         entries = [
-            {"blob": blob, "shape": array.shape, "batched": batched}
+            {"blob": blob, "shape": array.shape, "batched": int(batched)}
             for blob, (array, batched) in ready.items()
         ]
         with self._watched():
-            request = {"inputs": entries, "blobs": list(blobs), "measure": measure}
-            self._send(json.dumps(request).encode() + b"\n")
+            self._send(_line({"inputs": entries, "blobs": list(blobs), "measure": int(measure)}))
             for array, _ in ready.values():
                 self._send(array.data)
             while "done" not in (answer := self._answer()):
@@ -197,7 +208,7 @@ class NcnnProcess:
             answer: dict[str, Any] = json.loads(line)
             if "error" in answer:
                 tail = self._tail() or "no reason given"
-                raise ModelError(f"{answer['error']} ({self._model.param.name}): {tail}.")
+                raise _refusal(f"{answer['error']} ({self._model.param.name}): {tail}.")
             if "phase" not in answer:
                 return answer
             self._phase = answer["phase"]
@@ -210,7 +221,7 @@ class NcnnProcess:
     def _death(self) -> DeployxError:
         tail, code = self._tail(), self._child.returncode
         if not self._phase:  # it died before it came to the model
-            return DeployxError(f"ncnn's Python wheel could not be started: {tail}")
+            return DeployxError(f"ncnn could not be started here: {tail}")
         return NcnnDiedError(
             f"ncnn died of {_cause(code)} on {self._model.param.name} "
             f"in its phase '{self._phase}': {tail or 'it left no message'}."
@@ -283,11 +294,43 @@ def _read_into(stream: IO[bytes] | None, view: memoryview) -> bool:
     return True
 
 
-def _start_child(errors: IO[bytes]) -> Child:
+def _program(param: Path) -> tuple[str, ...]:
+    """What runs the model: the wheel, or where it has layers of our own the worker.
+
+    MissingToolError where that is not built.
+    """
+    with contextlib.suppress(OSError), param.open(encoding="utf-8", errors="replace") as lines:
+        # Who cannot be read is refused by ncnn.
+        names = {operator_of_layer(line.partition(" ")[0]) for line in lines} - {""}
+        if names:
+            worker = dist_folder(host_target_id()) / "dx-worker-ncnn"
+            if not worker.is_file():
+                raise MissingToolError(
+                    f"The model has operators of our own ({', '.join(sorted(names))}), which run "
+                    f"in the worker for {host_target_id()}, and that is not built.",
+                    remedy=_BUILD,
+                )
+            return str(worker), "--blobs"
+    return sys.executable, "-m", "deployx_edge.runtimes.ncnn.wheel_process"
+
+
+def _refusal(text: str) -> DeployxError:
+    """The error for what ncnn said; an older worker lacks what ``ops/`` has."""
+    if _LACKS in text:
+        return MissingToolError(text, remedy=_BUILD)
+    return ModelError(text)
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    """As both programs read it: no truth values, and text as it is."""
+    return json.dumps(message, ensure_ascii=False).encode() + b"\n"
+
+
+def _start_child(errors: IO[bytes], program: Sequence[str]) -> Child:
     package_parent = str(Path(__file__).resolve().parents[3])
     paths = [package_parent, os.environ.get("PYTHONPATH", "")]
     child = spawn(
-        [sys.executable, "-m", "deployx_edge.runtimes.ncnn.wheel_process"],
+        program,
         env={
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             # On a busy computer threads that wait by turning round keep those off that have work.

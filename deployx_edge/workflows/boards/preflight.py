@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.crossbuild.finished import Build, BuiltFile
-from deployx_edge.errors import MissingToolError, UnfitDeviceError, UsageError
+from deployx_edge.errors import BuildError, MissingToolError, UnfitDeviceError, UsageError
 from deployx_edge.measurement.values import BoardDescription
+from deployx_edge.operator_facts import all_operators
 from deployx_edge.target import Target, find_target, targets
 from deployx_edge.transport.adb.android import AndroidFacts
 from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY, missing_libraries
@@ -26,10 +27,12 @@ _NEEDED_GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
 def check_fit(board: BoardDescription, build: Build, bundle: Bundle, *, device: str) -> None:
     """UnfitDeviceError, with both sides named, where the board cannot run the bundle.
 
-    UsageError where the target has no worker for the bundle's runtime. What the board
-    does not tell (an emulated one has no memory of its own) is not held against it.
+    UsageError where the target has no worker for the bundle's runtime, BuildError where that lacks
+    an operator of ours. What the board does not tell (an emulated one has no memory of its own) is
+    not held against it.
     """
     _check_runtime(find_target(build.target_id), bundle, device)
+    _check_operators(build, bundle, device)
     files = build.of_worker(bundle.runtime)
     misfits = (libc_misfit(board, file) for file in files)
     complaint = next(filter(None, misfits), None) or _memory_misfit(board, bundle)
@@ -48,6 +51,20 @@ def _check_runtime(target: Target, bundle: Bundle, device: str) -> None:
         f"{', '.join(target.runtimes)}, not {bundle.runtime}.",
         remedy=f"Convert it with --runtime {target.runtimes[0]}."
         + (f" {bundle.runtime} runs on {', '.join(having)}." if having else ""),
+    )
+
+
+def _check_operators(build: Build, bundle: Bundle, device: str) -> None:
+    missing = sorted(set(bundle.operators) - set(build.operators(bundle.runtime)))
+    if not missing:
+        return
+    unknown = [name for name in missing if name not in all_operators()]
+    raise BuildError(
+        f"{bundle.name} cannot run on {device}: the worker for {bundle.runtime} in the build of "
+        f"{build.target_id} has no operator {', '.join(missing)}.",
+        remedy=f"Bring the folder ops/{unknown[0]} of whoever made the bundle, then build."
+        if unknown
+        else f"Run 'deployx-edge build --target {build.target_id}'.",
     )
 
 

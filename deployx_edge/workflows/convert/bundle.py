@@ -172,6 +172,7 @@ def write_made(made: Made, model: OpenedModel, output: Path, name: str | None) -
             verification=made.verification,
             fixed_inputs=model.fixed_inputs,
         ),
+        operators=made.model.operators,
     )
     return write_bundle(bundle, {named: path for _, path, named in files}, output)
 

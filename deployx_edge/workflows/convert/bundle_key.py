@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from deployx_edge.bundle import SCHEMA, sha256_of
 from deployx_edge.distributions import installed_version
 from deployx_edge.model import parse_inputs
+from deployx_edge.operator_facts import operators_folder
 from deployx_edge.resources import cache_folder
 from deployx_edge.runtime import RUNTIMES, owner_of
 from deployx_edge.runtimes import load_runtime
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from deployx_edge.workflows.convert.models import OpenedModel
     from deployx_edge.workflows.convert.options import BundleOptions
 
+OPERATOR_SUFFIXES = (".cpp", ".h", ".py", ".toml")
 PACKAGE = Path(__file__).resolve().parents[2]
 # The parts of this package that no conversion imports; whatever else there is, counts.
 NO_PART_OF_CONVERSIONS = ("agent", "cli", "crossbuild", "evaluation", "quantization", "transport")
 # The distributions that conversions import or run.
 TOOLS = (
     *("deployx-edge", "ml_dtypes", "numpy", "onnx", "onnx_ir", "onnxscript", "packaging"),
-    *("pillow", "pnnx", "protobuf", "pyyaml", "torch"),
+    *("pillow", "pnnx", "protobuf", "pyyaml", "tomli", "torch"),
     *(row.package for row in RUNTIMES.values() if row.package),
 )
 
@@ -49,6 +51,7 @@ def bundle_key(model: OpenedModel, options: BundleOptions) -> str:
         "samples": [(str(file), sha256_of(file)) for file in _sample_files(options.samples)],
         "tools": tool_versions(),
         "code": code_digest(),
+        "operators": operators_digest(),
     }
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -68,6 +71,17 @@ def code_digest(package: Path = PACKAGE) -> str:
         name = file.relative_to(package)
         if name.parts[0] not in NO_PART_OF_CONVERSIONS:
             digest.update(f"{name.as_posix()}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def operators_digest() -> str:
+    """Of the operators of our own: what models with some become, and what runs them here."""
+    digest = hashlib.sha256()
+    folder = operators_folder()
+    for file in sorted(folder.glob("*/*")):
+        if file.suffix in OPERATOR_SUFFIXES and not file.name.startswith("test_"):
+            digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -209,6 +209,7 @@ def read_converted(bundle: Bundle) -> ConvertedModel:
         files=tuple((file.role, bundle.path(file.role)) for file in bundle.files),
         inputs=bundle.inputs,
         outputs=bundle.outputs,
+        operators=bundle.operators,
     )
 
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "tests/worker/test_model.h"
-#include "workers/onnxruntime/json.h"
+#include "workers/core/json.h"
 #include "workers/onnxruntime/profile_file.h"
 
 using namespace dx;

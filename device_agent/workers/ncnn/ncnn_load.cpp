@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "workers/ncnn/ncnn_model.h"
 #include "workers/ncnn/ncnn_options.h"
+#include "workers/ncnn/operator.h"
 #include "workers/ncnn/tensor_mats.h"
 #include "workers/ncnn/weight_reader.h"
 
@@ -20,8 +21,6 @@ namespace {
 Failure refuse(const std::string& message) {
   return {FailureCode::kRuntimeRefused, message, Phase::kLoad};
 }
-
-bool knows_layer_type(const std::string& type) { return ncnn::layer_to_index(type.c_str()) >= 0; }
 
 std::string with_code(const std::string& what, int code) {
   return what + " (code " + std::to_string(code) + "; the worker's log says where)";
@@ -70,6 +69,7 @@ Status NcnnModel::load_files(const std::string& param, const std::string& bin) {
   WeightReader reader(bin);
   if (!reader.is_open()) return refuse(bin + ": the .bin cannot be opened");
 
+  register_operators(net_);
   const auto start = std::chrono::steady_clock::now();
   if (const int code = net_.load_param(param.c_str()); code != 0) {
     return refuse(with_code(param + ": ncnn refused the .param", code));

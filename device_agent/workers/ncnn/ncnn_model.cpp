@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "workers/ncnn/operator.h"
 #include "workers/ncnn/tensor_mats.h"
 
 namespace dx {
@@ -32,6 +33,7 @@ std::int64_t nanoseconds_since(Clock::time_point start) {
 Failure refuse(const std::string& message) { return {FailureCode::kRuntimeRefused, message, {}}; }
 
 Failure ncnn_failed(const std::string& where, int code) {
+  if (const char* const complaint = take_complaint()) return refuse(where + ": " + complaint);
   return refuse("ncnn failed in " + where + " with code " + std::to_string(code) +
                 (code == -100 ? " (no memory, or a shape that the layer cannot take)" : "") +
                 ": check the dims of the inputs");

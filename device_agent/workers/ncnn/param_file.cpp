@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "workers/ncnn/operator.h"
 
 namespace dx {
 namespace {
@@ -102,6 +103,11 @@ Result<ParamFile> read_param_file(const std::string& path,
     const std::string number = std::to_string(file.layers.size() + 1);
     if (!layer) return refuse(path, "layer " + number + " cannot be read: " + printable(line, 80));
     if (!knows_layer_type(layer->type)) {
+      if (is_operator_type(layer->type)) {
+        return refuse(path, "this build of the worker has no operator '" +
+                                printable(layer->type.substr(3), 80) + "' (layer '" +
+                                printable(layer->name, 80) + "')");
+      }
       return refuse(path, "this build of ncnn has no layer of type '" + printable(layer->type, 80) +
                               "' (layer '" + printable(layer->name, 80) + "')");
     }

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "common/tensors.h"
+#include "workers/core/json.h"
 #include "workers/onnxruntime/elements.h"
-#include "workers/onnxruntime/json.h"
 
 namespace dx {
 namespace {

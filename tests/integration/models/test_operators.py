@@ -56,8 +56,6 @@ REFUSED = {
     "binary/Where-computed",
     "reduce/ArgMax",
     "reduce/ArgMin",
-    "reduce/TopK",
-    "reshape/Cast-integer",
     # Powers of negative numbers by exponents that differ: ncnn takes logarithms.
     "binary/Pow-negative-channel",
     # More than ncnn's four dimensions.

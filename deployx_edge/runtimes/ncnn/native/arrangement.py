@@ -17,6 +17,7 @@ from deployx_edge.runtimes.ncnn.native.axes import (
 )
 from deployx_edge.runtimes.ncnn.native.graph import Node, RefusedError
 from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter, sizes_of
+from deployx_edge.runtimes.ncnn.native.kinds import TRUTH, WHOLE
 from deployx_edge.runtimes.ncnn.native.permutation import (
     MAX_BLOCKS,
     moves_to,
@@ -26,6 +27,7 @@ from deployx_edge.runtimes.ncnn.native.permutation import (
 from deployx_edge.runtimes.ncnn.native.table import writes
 
 _PAD_MODES = {"constant": 0, "edge": 1, "reflect": 2}
+_TRUNCATION = 19  # of UnaryOp
 _FLOATS = (1, 10, 11, 16)  # TensorProto.FLOAT, FLOAT16, DOUBLE, BFLOAT16
 
 
@@ -38,9 +40,18 @@ def view(builder: GraphBuilder, node: Node) -> None:
 
 @writes("Cast")
 def cast(builder: GraphBuilder, node: Node) -> None:
-    """Between floats nothing happens; integers and truth values ncnn does not have."""
-    if node.integer("to", 1) not in _FLOATS:
-        raise RefusedError("it makes integers or truth values, which ncnn does not have")
+    """Whole numbers are cut off floats; from whole numbers, and between floats, nothing happens."""
+    graph = builder.graph
+    source, made = graph.kinds.get(node.input(0), ""), graph.kinds.get(node.outputs[0], "")
+    if made == TRUTH and source != TRUTH:
+        raise RefusedError("it makes truth values of numbers")
+    if made == WHOLE and not source:
+        bottom = builder.take(node.input(0))
+        dims = builder.dims(node.input(0))
+        builder.add("UnaryOp", node, (bottom,), {node.outputs[0]: dims}, {0: _TRUNCATION})
+        return
+    if not made and node.integer("to", 1) not in _FLOATS:
+        raise RefusedError("it makes values that are neither floats nor whole numbers")
     builder.view(node.outputs[0], node.input(0))
 
 

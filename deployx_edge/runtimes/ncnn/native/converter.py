@@ -122,6 +122,7 @@ class NativeConverter:
             outputs=_specs(source, request.outputs, emitted.blobs, is_batch=is_batch),
             kept_float=emitted.kept_float,
             layers=emitted.stored,
+            operators=emitted.operators,
         )
 
     def examine(self, source: OnnxSource, request: ConversionRequest) -> Examined:

@@ -62,7 +62,6 @@ _HIGHEST_POWER = 32  # by products; more would be more layers than it is worth
 @writes("Add", "Sub", "Mul", "Div", "Pow")
 def binary(builder: GraphBuilder, node: Node) -> None:
     """BinaryOp of two operands, or of one and a number."""
-    _refuse_integers(builder, node)
     _binary(builder, node, node.input(0), node.input(1))
 
 
@@ -296,11 +295,3 @@ def _number(builder: GraphBuilder, tensor: str) -> float | None:
     if values is None or not values.size or (values != values.reshape(-1)[0]).any():
         return None
     return float(values.reshape(-1)[0])
-
-
-def _refuse_integers(builder: GraphBuilder, node: Node) -> None:
-    """Integers that are computed would be floats in ncnn, and divide as such."""
-    for tensor in node.inputs:
-        values: NDArray[Any] | None = builder.graph.constants.get(tensor)
-        if values is not None and values.dtype.kind in "iu" and node.operator != "Pow":
-            raise RefusedError("it computes with integers, which ncnn does not have")

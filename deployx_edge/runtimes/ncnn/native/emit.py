@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from deployx_edge.graph.links import OWN_DOMAINS
+from deployx_edge.operator_facts import OperatorFacts, find_operator, operator_of_layer
 from deployx_edge.runtimes.converter import HalfOverflows, KeptFloat, LayerScales, StoredLayer
 from deployx_edge.runtimes.ncnn.files import Layer, encode_weights, format_param
 from deployx_edge.runtimes.ncnn.half_sums import stored_layers
@@ -31,7 +33,9 @@ from deployx_edge.runtimes.ncnn.native import (  # noqa: F401
 from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
 from deployx_edge.runtimes.ncnn.native.graph_builder import BuiltLayer, GraphBuilder
 from deployx_edge.runtimes.ncnn.native.heads import joined_heads
+from deployx_edge.runtimes.ncnn.native.kinds import EXACT
 from deployx_edge.runtimes.ncnn.native.names import Names
+from deployx_edge.runtimes.ncnn.native.own import write_own
 from deployx_edge.runtimes.ncnn.native.quantized import (
     QuantizableLayer,
     quantizable,
@@ -39,7 +43,7 @@ from deployx_edge.runtimes.ncnn.native.quantized import (
     requantized,
     table_of,
 )
-from deployx_edge.runtimes.ncnn.native.table import TABLE
+from deployx_edge.runtimes.ncnn.native.table import TABLE, Writer
 from deployx_edge.runtimes.ncnn.native.wide import (
     fenced,
     has_wide_weights,
@@ -67,7 +71,7 @@ class Emitted:
 
     ``blobs`` maps the graph's inputs and outputs to ncnn's blobs; ``layers`` are the names that a
     layer can be kept fp32 by, ``kept_float`` those that stay so in a model of 16 bits; ``table``
-    are the scales of int8 layers. ``stored`` see ``ConvertedModel.layers``.
+    are the scales of int8 layers. ``stored`` and ``operators`` see ``ConvertedModel``.
     """
 
     param: str
@@ -78,6 +82,7 @@ class Emitted:
     kept_float: tuple[KeptFloat, ...] = ()
     table: str = ""
     stored: tuple[StoredLayer, ...] = ()
+    operators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +122,8 @@ def emit(
     layers = quantized(layers, scales or {}, graph)
     table = table_of(layers, scales or {})
     joined = joined_heads(layers, outputs.values())
-    is_plain = precision == "fp32" and len(joined) == len(layers)
+    operators = {operator_of_layer(entry.layer.type) for entry in layers} - {""}
+    is_plain = precision == "fp32" and len(joined) == len(layers) and not operators
     layers = split_shared(joined, outputs.values(), names)
     layers = fenced(requantized(layers, scales or {}, outputs.values()), names)
     stored = "fp32" if precision == "int8" else precision
@@ -134,6 +140,7 @@ def emit(
         kept_float=reasons(layers, found),
         table=table,
         stored=stored_layers(layers) if is_plain else (),
+        operators=tuple(sorted(operators)),
     )
 
 
@@ -159,6 +166,7 @@ def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
         builder.input(tensor)
     refusals = []
     lost: set[str] = set()
+    whole = graph.kinds.keys() - graph.constants.keys()
     for node in graph.nodes:
         if lost.intersection(node.inputs):
             # Its shapes are not known for the reason that was given already.
@@ -167,10 +175,14 @@ def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
         before, absorbed = len(builder.layers), set(builder.absorbed)
         try:
             _write(builder, node)
-            is_wide = touches(graph, node, builder.absorbed - absorbed, wide)
+            taken = builder.absorbed - absorbed
+            is_wide = touches(graph, node, taken, wide)
             has_weights = any(has_wide_weights(entry) for entry in builder.layers[before:])
-            if precision != "bf16" and (is_wide or has_weights):
-                why = "values" if is_wide else "weights"
+            why = "values" if is_wide else "weights" if has_weights else ""
+            why = why if precision != "bf16" else ""
+            # Whole numbers are exact in fp32 alone.
+            why = "whole" if touches(graph, node, taken, whole) else why
+            if why:
                 builder.layers[before:] = [replace(e, float32=why) for e in builder.layers[before:]]
         except RefusedError as refused:
             refusals.append(Refusal(operator=node.operator, node=node.name, reason=str(refused)))
@@ -194,20 +206,44 @@ def _drafted(graph: Graph, precision: str, wide: Collection[str]) -> _Drafted:
 def _write(builder: GraphBuilder, node: Node) -> None:
     if node.name in builder.absorbed:
         return
+    own = find_operator(node.domain, node.operator)
     reason = impossible(node.operator, node.domain)
-    if reason:
+    if reason and own is None:
         raise RefusedError(reason)
-    writer = TABLE.get(node.operator)
-    if writer is None:
+    writer = TABLE.get(node.operator) if node.domain in OWN_DOMAINS else None
+    if writer is None and own is None:
         raise RefusedError("the operator is not in the table of what ncnn can run")
     for tensor in (*node.inputs, *node.outputs):
         if tensor not in builder.graph.constants and 0 in builder.graph.shapes.get(tensor, ()):
             raise RefusedError(f"its tensor '{tensor}' is empty, which no blob of ncnn is")
     try:
-        writer(builder, node)
+        _write_by(writer, own, builder, node)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # Constants in a form that its writer was not made for: the node is named, not a defect.
         raise RefusedError(f"{UNFORESEEN} ({' '.join(str(error).split())})") from error
+
+
+def _write_by(
+    writer: Writer | None, own: OperatorFacts | None, builder: GraphBuilder, node: Node
+) -> None:
+    """By ncnn's own layers where these can, else by the operator of our own."""
+    if writer is None:
+        assert own is not None
+        write_own(builder, node, own)
+        return
+    graph = builder.graph
+    try:
+        computed = [name for name in node.inputs if name not in graph.constants]
+        if node.operator not in EXACT and any(name in graph.kinds for name in computed):
+            raise RefusedError("it computes with whole numbers or truth values, which are floats")
+        writer(builder, node)
+    except RefusedError as refused:
+        if own is None:
+            raise
+        try:
+            write_own(builder, node, own)
+        except RefusedError:
+            raise refused from None
 
 
 def used_only(layers: list[BuiltLayer], outputs: Iterable[str]) -> list[BuiltLayer]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from deployx_edge.runtimes.ncnn.native.kinds import find_kinds, kind_of_type
 
 if TYPE_CHECKING:
     import onnx
@@ -51,7 +53,10 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """Nodes in an order in which they can run, the shapes of all tensors, the constants."""
+    """Nodes in an order in which they can run, the shapes of all tensors, the constants.
+
+    ``kinds`` are those of tensors that hold no floats (see ``kinds.py``).
+    """
 
     opset: int
     nodes: tuple[Node, ...]
@@ -60,6 +65,7 @@ class Graph:
     shapes: Mapping[str, tuple[int, ...]]
     constants: Mapping[str, NDArray[Any]]
     consumers: Mapping[str, tuple[Node, ...]]
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         """The tensor's shape; refuses where it could not be told before a run."""
@@ -128,6 +134,9 @@ def read_graph(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) ->
         shapes=shapes,
         constants=constants,
         consumers=_consumers(nodes),
+        kinds=find_kinds(
+            model, {name: kind_of_type(str(array.dtype)) for name, array in constants.items()}
+        ),
     )
 
 

@@ -53,6 +53,9 @@ def kept_float(
     for entry in layers:
         layer = entry.layer
         why = entry.float32
+        if why == "whole":
+            marked.append(entry)
+            continue
         if layer.name in overflows.sums and entry.node not in int8:
             why = why or "sums"
         if any(blob in overflows.tensors for blob in (*layer.bottoms, *layer.tops)):
@@ -89,7 +92,7 @@ def reasons(layers: Sequence[BuiltLayer], overflows: HalfOverflows) -> tuple[Kep
 def masked(entry: BuiltLayer) -> Layer:
     """The layer, with the mask where it stays fp32 or may not go by Winograd's way."""
     mask = _NO_FP16_ARITHMETIC | _NO_FP16_STORAGE if entry.float32 else 0
-    mask |= _NO_BF16_STORAGE if entry.float32 == "asked" else 0
+    mask |= _NO_BF16_STORAGE if entry.float32 in ("asked", "whole") else 0
     mask |= _NO_WINOGRAD if entry.no_winograd else 0
     if not mask:
         return entry.layer

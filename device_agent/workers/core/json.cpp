@@ -1,4 +1,4 @@
-#include "workers/onnxruntime/json.h"
+#include "workers/core/json.h"
 
 namespace dx {
 namespace {

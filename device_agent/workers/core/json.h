@@ -1,4 +1,4 @@
-// The little of JSON that a profile's events hold.
+// The little of JSON that profiles and requests hold.
 #pragma once
 
 #include <optional>

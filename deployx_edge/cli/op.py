@@ -1,0 +1,79 @@
+"""``deployx-edge op``: operators of our own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deployx_edge.cli.options import JsonOption, OptionalDeviceOption
+
+
+def list_operators(json: JsonOption = False) -> None:
+    """Show the operators of our own: names in models, runtimes, and which builds have them.
+
+    Example: deployx-edge op list
+    """
+    from dataclasses import asdict
+
+    from deployx_edge.cli.console import print_json, print_report
+    from deployx_edge.report.operators import operators_table
+    from deployx_edge.workflows.operators.listing import list_rows
+
+    rows = list_rows()
+    if json:
+        print_json({"kind": "operators", "operators": [asdict(row) for row in rows]})
+    else:
+        print_report(operators_table(rows))
+
+
+def test(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Operators to test; without any, all.", metavar="[NAME]…"),
+    ] = None,
+    device: OptionalDeviceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Hold each runtime's results against the reference, here and on a board.
+
+    Exit code 12 where a result is wrong.
+
+    Example: deployx-edge op test top_k --device virtual:linux-arm64
+    """
+    from dataclasses import asdict
+
+    from deployx_edge.cli.console import print_json, print_report, show_progress
+    from deployx_edge.report.operators import outcomes_table
+    from deployx_edge.workflows.operators.testing import check_operators
+
+    with show_progress() as progress:
+        outcomes = check_operators(names or (), device, progress)
+    if json:
+        print_json({"kind": "operator-test", "outcomes": [asdict(each) for each in outcomes]})
+    else:
+        print_report(outcomes_table(outcomes))
+    if any(each.verdict != "right" for each in outcomes):
+        raise typer.Exit(12)
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Say whether every operator's folder is whole, and which builds lack which of them.
+
+    Exit code 4 when something is missing.
+
+    Example: deployx-edge op doctor
+    """
+    from dataclasses import asdict
+
+    from deployx_edge.cli.console import print_json, print_report
+    from deployx_edge.report.doctor import doctor_table
+    from deployx_edge.workflows.operators.listing import examine_operators
+
+    checks = examine_operators()
+    if json:
+        print_json({"kind": "operator-doctor", "checks": [asdict(each) for each in checks]})
+    else:
+        print_report(doctor_table(checks))
+    if any(each.needed and not each.present for each in checks):
+        raise typer.Exit(4)

@@ -1,0 +1,275 @@
+"""What each operator of our own says of itself in ``ops/<name>/op.toml``.
+
+A folder is an operator; its name is the wiring. The C++ of its kernels is compiled with the same
+file, so that host and board know one list of attributes with one set of defaults.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.files import SMALL, read_text
+from deployx_edge.resources import data_folder
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FACTS_FILE = "op.toml"
+# Each is a file ops/<name>/<runtime>.cpp.
+KERNEL_SUFFIX = ".cpp"
+LAYER_PREFIX = "dx."
+ATTRIBUTE_TYPES = ("int", "float", "ints", "floats", "choice")
+ELEMENT_TYPES = ("T", "float32", "int64", "int32", "bool")
+MOST_INPUTS = 10
+MOST_ATTRIBUTES = 20
+_FOLDER = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_DOMAIN = re.compile(r"([A-Za-z_][A-Za-z0-9_.]{0,63})?")
+_MEMBERS = {"operator", "domain", "opset", "aliases", "runtimes", "source"}
+_TABLES = {"inputs", "outputs", "attributes"}
+_PORT_MEMBERS = {"name", "type", "optional"}
+_ATTRIBUTE_MEMBERS = {"name", "type", "default", "values"}
+_ONNX_DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortFact:
+    """An input or output; ports of the ``type`` "T" have one element type, whatever it is."""
+
+    name: str
+    type: str
+    optional: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeFact:
+    """An attribute; ``default`` holds if a node leaves it out (None: then it has no value).
+
+    A choice is a string, one of ``values``.
+    """
+
+    name: str
+    type: str
+    values: tuple[str, ...]
+    default: int | float | str | tuple[int | float, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorFacts:
+    """An operator: its ``folder``, its ``names`` in models as (domain, operator), the first is its
+    own; the first ``opset`` of its domain that means this; the ``runtimes`` that have a kernel, and
+    where it is defined (``source``)."""
+
+    folder: Path
+    names: tuple[tuple[str, str], ...]
+    opset: int
+    runtimes: tuple[str, ...]
+    source: str
+    inputs: tuple[PortFact, ...]
+    outputs: tuple[PortFact, ...]
+    attributes: tuple[AttributeFact, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which is that of the operator everywhere here."""
+        return self.folder.name
+
+    @property
+    def title(self) -> str:
+        """As models write it: "TopK", "mmdeploy::NMSRotated"."""
+        domain, operator = self.names[0]
+        return f"{domain}::{operator}" if domain else operator
+
+    @property
+    def layer_type(self) -> str:
+        """The type of its layers in ncnn's files."""
+        return f"{LAYER_PREFIX}{self.name}"
+
+
+def operators_folder() -> Path:
+    """Where the operators of this project lie."""
+    return data_folder("ops")
+
+
+@cache
+def all_operators() -> Mapping[str, OperatorFacts]:
+    """Every operator by its folder's name; BuildError where a file is broken or two are one."""
+    paths = sorted(operators_folder().glob(f"*/{FACTS_FILE}"))
+    found = {path.parent.name: read_operator(path) for path in paths}
+    owners: dict[tuple[str, str], str] = {}
+    for facts in found.values():
+        for name in facts.names:
+            if name in owners:
+                raise BuildError(
+                    f"The operators in {owners[name]} and {facts.name} are both called "
+                    f"'{'::'.join(name).removeprefix('::')}'.",
+                    remedy=f"Take the name out of one {FACTS_FILE}.",
+                )
+            owners[name] = facts.name
+    return found
+
+
+def find_operator(domain: str, operator: str) -> OperatorFacts | None:
+    """The operator that models call so; None if there is none."""
+    wanted = ("" if domain in _ONNX_DOMAINS else domain, operator)
+    return next((facts for facts in all_operators().values() if wanted in facts.names), None)
+
+
+def operator_of_layer(type: str) -> str:
+    """The name of the operator that layers of that type are; "" for ncnn's own."""
+    return type.removeprefix(LAYER_PREFIX) if type.startswith(LAYER_PREFIX) else ""
+
+
+def operator_named(name: str) -> OperatorFacts:
+    """The operator of that folder, or that models call so; UsageError if there is none."""
+    known = all_operators()
+    for facts in known.values():
+        if name == facts.name or name in ["::".join(n).removeprefix("::") for n in facts.names]:
+            return facts
+    near = difflib.get_close_matches(name, known)
+    question = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UsageError(
+        f"There is no operator '{name}' in {operators_folder()}.{question}",
+        remedy="`deployx-edge op list` shows them all.",
+    )
+
+
+def read_operator(path: Path) -> OperatorFacts:
+    """Read one ``op.toml``; BuildError says what is wrong with it."""
+    try:
+        document = tomllib.loads(read_text(path, most=SMALL))
+        facts = _facts(path.parent, document)
+        _check_files(facts)
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{path} cannot be used: {error}.") from error
+    return facts
+
+
+def _facts(folder: Path, document: Mapping[str, Any]) -> OperatorFacts:
+    unknown = sorted(set(document) - _MEMBERS - _TABLES)
+    _require(not unknown, f'it has an unknown member "{"".join(unknown[:1])}"')
+    _require(
+        _FOLDER.fullmatch(folder.name) is not None,
+        f"the folder's name '{folder.name}' is not of lower case letters, digits and _",
+    )
+    own = f"{document.get('domain', '')}::{document.get('operator')}"
+    aliases = document.get("aliases", [])
+    opset = document.get("opset", 1)
+    runtimes = _texts(document, "runtimes")
+    source = document.get("source")
+    _require(type(opset) is int and opset >= 1, '"opset" is not a positive whole number')
+    _require(isinstance(source, str) and bool(source), '"source" does not say where it is defined')
+    _require(isinstance(aliases, list), '"aliases" is not a list of names like "mmcv::Name"')
+    facts = OperatorFacts(
+        folder=folder,
+        names=tuple(_name(text) for text in (own, *aliases)),
+        opset=opset,
+        runtimes=runtimes,
+        source=str(source),
+        inputs=tuple(_port(each) for each in _tables(document, "inputs", MOST_INPUTS)),
+        outputs=tuple(_port(each) for each in _tables(document, "outputs", MOST_INPUTS)),
+        attributes=tuple(
+            _attribute(each) for each in _tables(document, "attributes", MOST_ATTRIBUTES)
+        ),
+    )
+    _require(bool(facts.inputs) and bool(facts.outputs), "it has no [[inputs]] or no [[outputs]]")
+    for kind, items in (("input", facts.inputs), ("attribute", facts.attributes)):
+        names = [item.name for item in items]
+        _require(len(set(names)) == len(names), f"an {kind} is listed twice")
+    return facts
+
+
+def _check_files(facts: OperatorFacts) -> None:
+    """``runtimes`` and the files beside must be the same."""
+    files = {path.stem for path in facts.folder.glob(f"*{KERNEL_SUFFIX}")}
+    stray = sorted(files - set(facts.runtimes))
+    missing = sorted(set(facts.runtimes) - files)
+    _require(
+        not stray, f'"runtimes" does not name {"".join(stray[:1])}, which has a file beside it'
+    )
+    _require(
+        not missing,
+        f'"runtimes" names {"".join(missing[:1])}, but there is no {"".join(missing[:1])}.cpp',
+    )
+
+
+def _name(text: Any) -> tuple[str, str]:
+    domain, separator, operator = str(text).rpartition("::")
+    sound = (
+        isinstance(text, str)
+        and bool(separator)
+        and _DOMAIN.fullmatch(domain) is not None
+        and _WORD.fullmatch(operator) is not None
+    )
+    _require(sound, f"'{text}' is not a domain and an operator like \"mmcv::Name\"")
+    return domain, operator
+
+
+def _port(table: Mapping[str, Any]) -> PortFact:
+    _members(table, _PORT_MEMBERS, "an input or output")
+    name, kind, optional = table.get("name"), table.get("type"), table.get("optional", False)
+    _require(
+        isinstance(name, str) and _WORD.fullmatch(name) is not None,
+        "an input or output has no name",
+    )
+    _require(kind in ELEMENT_TYPES, f'"type" of {name} is none of {", ".join(ELEMENT_TYPES)}')
+    _require(isinstance(optional, bool), f'"optional" of {name} is neither true nor false')
+    return PortFact(name=str(name), type=str(kind), optional=optional)
+
+
+def _attribute(table: Mapping[str, Any]) -> AttributeFact:
+    _members(table, _ATTRIBUTE_MEMBERS, "an attribute")
+    name, kind, default = table.get("name"), table.get("type"), table.get("default")
+    _require(
+        isinstance(name, str) and _WORD.fullmatch(name) is not None, "an attribute has no name"
+    )
+    _require(kind in ATTRIBUTE_TYPES, f'"type" of {name} is none of {", ".join(ATTRIBUTE_TYPES)}')
+    values = _texts(table, "values")
+    _require((kind == "choice") == bool(values), f'only a choice has "values"; see {name}')
+    fits: bool = {
+        "int": lambda: type(default) is int,
+        "float": lambda: type(default) in (int, float),
+        "ints": lambda: isinstance(default, list) and all(type(each) is int for each in default),
+        "floats": lambda: (
+            isinstance(default, list) and all(type(each) in (int, float) for each in default)
+        ),
+        "choice": lambda: default in values,
+    }[str(kind)]()
+    _require(default is None or fits, f'"default" of {name} is not of the type {kind}')
+    held = tuple(default) if isinstance(default, list) else default
+    return AttributeFact(name=str(name), type=str(kind), values=values, default=held)
+
+
+def _tables(document: Mapping[str, Any], name: str, most: int) -> Sequence[Mapping[str, Any]]:
+    found = document.get(name, [])
+    sound = isinstance(found, list) and all(isinstance(each, dict) for each in found)
+    _require(sound, f"[[{name}]] is not a list of tables")
+    _require(len(found) <= most, f"it has more than {most} {name}")
+    return list(found)
+
+
+def _members(table: Mapping[str, Any], known: set[str], what: str) -> None:
+    unknown = sorted(set(table) - known)
+    _require(not unknown, f'{what} has an unknown member "{"".join(unknown[:1])}"')
+
+
+def _texts(document: Mapping[str, Any], member: str) -> tuple[str, ...]:
+    values = document.get(member, [])
+    sound = isinstance(values, list) and all(isinstance(each, str) and each for each in values)
+    _require(sound, f'"{member}" is not a list of texts')
+    return tuple(values)
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise ValueError(problem)

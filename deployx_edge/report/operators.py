@@ -1,0 +1,69 @@
+"""Operators of our own, and what came of their tests, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rich.table import Table
+from rich.text import Text
+
+
+class _Row(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def built(self) -> tuple[tuple[str, tuple[str, ...]], ...]: ...
+    @property
+    def cases(self) -> int: ...
+
+
+class _Outcome(Protocol):
+    @property
+    def operator(self) -> str: ...
+    @property
+    def case(self) -> str: ...
+    @property
+    def runtime(self) -> str: ...
+    @property
+    def place(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def error(self) -> float | None: ...
+
+
+def operators_table(rows: Sequence[_Row]) -> Table:
+    """One row an operator and runtime."""
+    table = Table(title="operators")
+    for heading in ("operator", "in models", "runtime", "built for", "cases"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        for runtime, targets in row.built or (("", ()),):
+            there = ", ".join(targets) or "nothing yet"
+            table.add_row(row.name, ", ".join(row.names), runtime or "–", there, str(row.cases))
+    return table
+
+
+def outcomes_table(outcomes: Sequence[_Outcome]) -> Table:
+    """One row for an operator in a runtime at a place; a case that is not right has its own."""
+    table = Table(title="operators beside their references")
+    for heading in ("operator", "runtime", "place", "right", "largest error", "what is wrong"):
+        table.add_column(heading, overflow="fold")
+    groups: dict[tuple[str, str, str], list[_Outcome]] = {}
+    for each in outcomes:
+        groups.setdefault((each.operator, each.runtime, each.place), []).append(each)
+    for (operator, runtime, place), found in groups.items():
+        right = [each for each in found if each.verdict == "right"]
+        worst = max((each.error or 0.0 for each in right), default=0.0)
+        style = "green" if len(right) == len(found) else "red"
+        count = Text(f"{len(right)} of {len(found)}", style)
+        table.add_row(operator, runtime, place, count, f"{worst:.1e}", "")
+        for each in found:
+            if each.verdict != "right":
+                table.add_row("", "", "", "", "", f"{each.case}: {each.detail}")
+    return table

@@ -1,0 +1,1 @@
+"""Operators of our own (``ops/``): their cases, and every runtime held against the reference."""

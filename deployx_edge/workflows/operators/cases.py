@@ -1,0 +1,149 @@
+"""Cases of an operator, as the ``test_*.py`` of its folder writes them.
+
+A case is a node in a model. Whole numbers and truth values that are computed come in as floats and
+are cast within the model, and go out likewise, as not every runtime has them at its borders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from deployx_edge.operator_facts import OperatorFacts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_IR_VERSION = 10
+_DEFAULT_OPSET = 19
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fed:
+    """An input that is computed: these values come in when the model runs."""
+
+    values: NDArray[Any]
+
+
+# A shape stands for normally distributed floats of that shape, which are fed; an array is a
+# constant of the model; None is left out.
+Operand = tuple[int, ...] | Fed | Any | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One node: its ``inputs`` in order, its ``attributes``, and which of its names it has.
+
+    ``operator`` is "" for the first name of op.toml, ``outputs`` 0 for all of them. ``tolerance``
+    is how far a value may be off, as a share of the output's largest.
+    """
+
+    name: str
+    inputs: tuple[Operand, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    operator: str = ""
+    opset: int = _DEFAULT_OPSET
+    outputs: int = 0
+    tolerance: float = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltCase:
+    """A case's part of a model: what its inputs are ``fed`` with by name, the names of its
+    ``outputs``, and the ``values`` of its node's inputs, by which a reference is called."""
+
+    case: Case
+    fed: Mapping[str, NDArray[Any]]
+    outputs: tuple[str, ...]
+    values: tuple[NDArray[Any] | None, ...]
+
+
+def build_cases(
+    facts: OperatorFacts, cases: Sequence[Case]
+) -> tuple[onnx.ModelProto, tuple[BuiltCase, ...]]:
+    """One model of the cases, which are of one opset; operands are seeded by the case's name."""
+    from onnx import TensorProto, helper
+
+    parts = [_Part(facts, case, f"case{index}_") for index, case in enumerate(cases)]
+    inputs = {name: array for part in parts for name, array in part.fed.items()}
+    graph = helper.make_graph(
+        [node for part in parts for node in part.nodes],
+        "cases",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, a.shape) for n, a in inputs.items()],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            for part in parts
+            for name in part.outputs
+        ],
+        [tensor for part in parts for tensor in part.constants],
+    )
+    domains = sorted({node.domain for node in graph.node} - {""})
+    imports = [helper.make_opsetid("", cases[0].opset)]
+    imports += [helper.make_opsetid(domain, 1) for domain in domains]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=_IR_VERSION)
+    built = tuple(
+        BuiltCase(case=case, fed=part.fed, outputs=part.outputs, values=tuple(part.values))
+        for case, part in zip(cases, parts, strict=True)
+    )
+    return model, built
+
+
+class _Part:
+    """The nodes of one case; all its names begin with ``prefix``."""
+
+    def __init__(self, facts: OperatorFacts, case: Case, prefix: str) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.fed: dict[str, NDArray[Any]] = {}
+        self.values: list[NDArray[Any] | None] = []
+        self._prefix = prefix
+        random = np.random.default_rng(list(f"{facts.name}/{case.name}".encode()))
+        names = [self._enter(place, each, random) for place, each in enumerate(case.inputs)]
+        count = case.outputs or len(facts.outputs)
+        made = [f"{prefix}made{place}" for place in range(count)]
+        domain, operator = _name(facts, case)
+        node = f"{prefix}{operator}"
+        attributes = dict(case.attributes)
+        self.nodes.append(
+            helper.make_node(operator, names, made, node, domain=domain, **attributes)
+        )
+        self.outputs = tuple(f"{prefix}y{place}" for place in range(count))
+        for source, output in zip(made, self.outputs, strict=True):
+            self.nodes.append(self._cast(source, output, np.dtype(np.float32)))
+
+    def _enter(self, place: int, operand: Operand, random: np.random.Generator) -> str:
+        """The name of that input of the node."""
+        name = f"{self._prefix}x{place}"
+        if operand is None:
+            self.values.append(None)
+            return ""
+        if isinstance(operand, tuple):
+            operand = Fed(values=random.standard_normal(operand).astype(np.float32))
+        if not isinstance(operand, Fed):
+            array = np.asarray(operand)
+            self.values.append(array)
+            self.constants.append(numpy_helper.from_array(array, name))
+            return name
+        self.values.append(operand.values)
+        self.fed[name] = operand.values.astype(np.float32)
+        if operand.values.dtype == np.float32:
+            return name
+        self.nodes.append(self._cast(name, f"{name}_cast", operand.values.dtype))
+        return f"{name}_cast"
+
+    @staticmethod
+    def _cast(source: str, made: str, dtype: np.dtype[Any]) -> onnx.NodeProto:
+        to = helper.np_dtype_to_tensor_dtype(dtype)
+        return helper.make_node("Cast", [source], [made], f"{made}/cast", to=to)
+
+
+def _name(facts: OperatorFacts, case: Case) -> tuple[str, str]:
+    if not case.operator:
+        return facts.names[0]
+    domain, _, operator = case.operator.rpartition("::")
+    return domain, operator

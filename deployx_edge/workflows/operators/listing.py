@@ -1,0 +1,106 @@
+"""What operators of our own there are, which builds have them, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deployx_edge.crossbuild.finished import Build
+from deployx_edge.errors import BuildError, DeployxError
+from deployx_edge.operator_facts import OperatorFacts, all_operators, operators_folder
+from deployx_edge.target import targets
+from deployx_edge.workflows.boards.doctor import Check
+from deployx_edge.workflows.build.built import listed
+from deployx_edge.workflows.operators.testing import cases_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorRow:
+    """An operator: its ``names`` in models, and for each of its ``runtimes`` the targets whose
+    build has it (``built``); ``cases`` is how many its tests hold."""
+
+    name: str
+    names: tuple[str, ...]
+    runtimes: tuple[str, ...]
+    built: tuple[tuple[str, tuple[str, ...]], ...]
+    cases: int
+    source: str
+
+
+def list_rows() -> tuple[OperatorRow, ...]:
+    """Every operator; BuildError where a folder is broken."""
+    builds = _builds()
+    return tuple(
+        OperatorRow(
+            name=facts.name,
+            names=tuple("::".join(name).removeprefix("::") for name in facts.names),
+            runtimes=facts.runtimes,
+            built=tuple(
+                (
+                    runtime,
+                    tuple(b.target_id for b in builds if facts.name in _operators(b, runtime)),
+                )
+                for runtime in facts.runtimes
+            ),
+            cases=len(cases_of(facts)),
+            source=facts.source,
+        )
+        for facts in all_operators().values()
+    )
+
+
+def examine_operators() -> tuple[Check, ...]:
+    """Whether each folder is whole, and whether each build has what the folders hold."""
+    try:
+        known = all_operators()
+    except BuildError as error:
+        return (_check(str(operators_folder()), "", error.message, remedy=error.remedy),)
+    return (*(_folder(facts) for facts in known.values()), *_missing())
+
+
+def _folder(facts: OperatorFacts) -> Check:
+    try:
+        count = len(cases_of(facts))
+    except DeployxError as error:
+        return _check(facts.name, "", error.message, remedy=error.remedy)
+    kernels = ", ".join(facts.runtimes) or "no kernel"
+    return _check(facts.name, f"{facts.title}: {kernels}, {count} cases")
+
+
+def _missing() -> Iterator[Check]:
+    for build in _builds():
+        for runtime in targets()[build.target_id].runtimes:
+            wanted = {f.name for f in all_operators().values() if runtime in f.runtimes}
+            lacking = sorted(wanted - set(_operators(build, runtime)))
+            command = f"deployx-edge build --target {build.target_id}"
+            if lacking:
+                text = f"its worker for {runtime} lacks {', '.join(lacking)}"
+                yield _check(build.target_id, "", text, remedy=command, group="build")
+            elif wanted:
+                text = f"its worker for {runtime} has all {len(wanted)}"
+                yield _check(build.target_id, text, group="build")
+
+
+def _check(
+    name: str, found: str, missing: str = "", *, remedy: str = "", group: str = "operator"
+) -> Check:
+    return Check(
+        group=group,
+        name=name,
+        present=not missing,
+        needed=True,
+        found=found or missing,
+        remedy=remedy,
+    )
+
+
+def _builds() -> list[Build]:
+    """What lies in ``dist/``."""
+    found = (listed(target) for target in targets().values())
+    return [build for build in found if build is not None]
+
+
+def _operators(build: Build, runtime: str) -> tuple[str, ...]:
+    return next(
+        (f.operators for f in build.files if f.role == "worker" and f.runtime == runtime), ()
+    )

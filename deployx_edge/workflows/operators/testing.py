@@ -1,0 +1,235 @@
+"""Every runtime of an operator beside its reference, on this computer and on boards."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from deployx_edge.errors import DeployxError, UsageError
+from deployx_edge.graph.onnx_runtime import open_model, refusal
+from deployx_edge.operator_facts import OperatorFacts, all_operators, operator_named
+from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.runtimes.runner import open_converted
+from deployx_edge.workflows.boards.devices import chosen_devices
+from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.conversion import read_converted
+from deployx_edge.workflows.operators.cases import BuiltCase, Case, build_cases
+
+if TYPE_CHECKING:
+    import onnx
+    from numpy.typing import NDArray
+
+    from deployx_edge.bundle import Bundle
+
+    Arrays = Mapping[str, NDArray[Any]]
+
+HERE = "this computer"
+_TESTS = "test_*.py"
+_REFERENCE = "reference.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a case in a runtime at a place.
+
+    ``verdict``: "right", "wrong" (``error``, as a share of the output's largest value, is then more
+    than its ``tolerance``) or "failed"; ``detail`` says why.
+    """
+
+    operator: str
+    case: str
+    runtime: str
+    place: str
+    verdict: str
+    detail: str
+    error: float | None
+
+
+def cases_of(facts: OperatorFacts) -> tuple[Case, ...]:
+    """The cases that the operator's own tests list (``CASES``); UsageError where there are none."""
+    found: list[Case] = []
+    for path in sorted(facts.folder.glob(_TESTS)):
+        found += getattr(_load(path), "CASES", ())
+    if not found:
+        raise UsageError(
+            f"The operator {facts.name} has no tests: no {_TESTS} in {facts.folder} lists CASES.",
+            remedy="docs/adding-an-op.md shows how they are written.",
+        )
+    return tuple(found)
+
+
+def check_operators(
+    names: Sequence[str], device: str | None, progress: Progress = silent
+) -> tuple[Outcome, ...]:
+    """These operators, or all, on this computer and, where some are named, on boards."""
+    chosen = [operator_named(name) for name in names] or list(all_operators().values())
+    outcomes: list[Outcome] = []
+    for facts in chosen:
+        progress(Stage(text=f"Testing {facts.name} on {HERE}"))
+        outcomes += check_operator(facts)
+    if device is None:
+        return tuple(outcomes)
+    for board in chosen_devices(device, everyone=False):
+        with open_session(board, purpose="op test", progress=progress) as session:
+            for facts in chosen:
+                able = [each for each in facts.runtimes if each in session.target.runtimes]
+                progress(Stage(text=f"Testing {facts.name} on {board.name}"))
+                outcomes += check_operator(replace(facts, runtimes=tuple(able)), session=session)
+    return tuple(outcomes)
+
+
+def check_operator(
+    facts: OperatorFacts,
+    *,
+    session: Session | None = None,
+    cases: Sequence[Case] = (),
+    progress: Callable[[Outcome], None] = lambda outcome: None,
+) -> tuple[Outcome, ...]:
+    """Hold each runtime's results for each case against the reference's.
+
+    On the board of ``session`` where there is one, else on this computer. What goes wrong is an
+    outcome, not an error. Cases run together in one model; where that does not run, each alone.
+    """
+    chosen = cases or cases_of(facts)
+    outcomes: list[Outcome] = []
+    for runtime in facts.runtimes:
+        for opset in dict.fromkeys(case.opset for case in chosen):
+            alike = [case for case in chosen if case.opset == opset]
+            run = _Run(facts=facts, runtime=runtime, session=session)
+            for outcome in run.check(alike):
+                progress(outcome)
+                outcomes.append(outcome)
+    return tuple(outcomes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """Cases of one operator in one runtime at one place."""
+
+    facts: OperatorFacts
+    runtime: str
+    session: Session | None
+
+    @property
+    def place(self) -> str:
+        return HERE if self.session is None else self.session.device.name
+
+    def check(self, cases: Sequence[Case]) -> Iterator[Outcome]:
+        try:
+            yield from self._together(cases)
+        except DeployxError as error:
+            if len(cases) == 1:
+                yield self._outcome(cases[0], "failed", str(error))
+                return
+            for case in cases:
+                yield from self.check([case])
+
+    def _together(self, cases: Sequence[Case]) -> list[Outcome]:
+        import onnx
+
+        model, built = build_cases(self.facts, cases)
+        wanted = _reference_outputs(self.facts, model, built)
+        with tempfile.TemporaryDirectory(prefix="deployx-edge-operator-") as name:
+            path = Path(name) / "cases.onnx"
+            onnx.save(model, path)
+            options = BundleOptions(runtime=self.runtime, verify=False)
+            bundle = make_bundle(path, Path(name) / "bundle", options)
+            fed = {key: array for part in built for key, array in part.fed.items()}
+            found = _run(bundle, fed, self.session)
+        return [
+            self._judge(part.case, right, [found[output] for output in part.outputs])
+            for part, right in zip(built, wanted, strict=True)
+        ]
+
+    def _judge(
+        self, case: Case, wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]
+    ) -> Outcome:
+        error, detail = _difference(wanted, found)
+        verdict = "right" if error <= case.tolerance and not detail else "wrong"
+        if verdict == "wrong":
+            detail = detail or f"off by {error:.1e} of the largest value"
+        return self._outcome(case, verdict, detail, error)
+
+    def _outcome(
+        self, case: Case, verdict: str, detail: str, error: float | None = None
+    ) -> Outcome:
+        return Outcome(
+            operator=self.facts.name,
+            case=case.name,
+            runtime=self.runtime,
+            place=self.place,
+            verdict=verdict,
+            detail=detail,
+            error=error,
+        )
+
+
+def _reference_outputs(
+    facts: OperatorFacts, model: onnx.ModelProto, built: Sequence[BuiltCase]
+) -> list[list[NDArray[Any]]]:
+    """What the definition gives: ``reference.py`` where it has a function of that name, else ONNX
+    Runtime."""
+    import numpy as np
+
+    path = facts.folder / _REFERENCE
+    module = _load(path) if path.is_file() else None
+    if module is not None and hasattr(module, "reference"):
+        defaults = {each.name: each.default for each in facts.attributes}
+        results = [
+            module.reference(*part.values, **{**defaults, **part.case.attributes}) for part in built
+        ]
+        lists = [each if isinstance(each, tuple) else (each,) for each in results]
+        return [[np.asarray(array, dtype=np.float32) for array in each] for each in lists]
+    fed = {key: array for part in built for key, array in part.fed.items()}
+    try:
+        session = open_model(model.SerializeToString())
+        names = [name for part in built for name in part.outputs]
+        arrays = dict(zip(names, session.run(names, fed), strict=True))
+    except Exception as error:  # its exceptions share no other base
+        raise refusal(f"a case of {facts.name}", error) from error
+    return [[arrays[name] for name in part.outputs] for part in built]
+
+
+def _run(bundle: Bundle, fed: Arrays, session: Session | None) -> Arrays:
+    if session is None:
+        with open_converted(read_converted(bundle)) as opened:
+            return opened.run(fed)
+    with session.loaded(bundle) as model:
+        return model(fed)
+
+
+def _difference(wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> tuple[float, str]:
+    """The largest error as a share of its output's largest value, and what else is wrong."""
+    import numpy as np
+
+    worst = 0.0
+    for index, (first, second) in enumerate(zip(wanted, found, strict=True)):
+        if first.size != second.size:
+            return math.inf, f"output {index} is {second.shape} instead of {first.shape}"
+        values = second.reshape(first.shape)
+        finite = np.isfinite(first)
+        if not np.array_equal(first[~finite], values[~finite], equal_nan=True):
+            return math.inf, f"output {index} is not finite in other places"
+        error = np.abs(values[finite] - first[finite]).max(initial=0.0)
+        worst = max(worst, float(error / max(np.abs(first[finite]).max(initial=0.0), 1e-6)))
+    return worst, ""
+
+
+def _load(path: Path) -> ModuleType:
+    """A Python file of an operator's folder, by its path."""
+    name = f"deployx_operator_{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file raises
+        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}.") from error
+    return module

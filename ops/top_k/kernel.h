@@ -1,0 +1,90 @@
+// The K largest, or smallest, values along an axis; of equal ones the first comes first.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "operators/operator.h"
+
+namespace dx::op::top_k {
+
+class Kernel {
+ public:
+  explicit Kernel(const Attributes& attributes)
+      : axis_(attributes.integer("axis")), largest_(attributes.integer("largest") != 0) {}
+
+  const char* run(Call& call) const {
+    const Tensor& x = call.input(0);
+    const std::int64_t axis = positive_axis(axis_, x.shape.size());
+    if (axis < 0) return "its input has no such axis";
+    const auto place = static_cast<std::size_t>(axis);
+    const std::int64_t size = x.shape[place];
+    const float wanted = elements(call.input(1).shape) == 1 ? call.input(1).data[0] : 0.0F;
+    if (!(wanted >= 1.0F && wanted <= static_cast<float>(size))) {
+      return "its K is not between 1 and the size of the axis";
+    }
+    const auto k = static_cast<std::int64_t>(wanted);
+    Shape shape = x.shape;
+    shape[place] = k;
+    float* const values = call.output(0, shape);
+    float* const indices = call.output(1, shape);
+    const std::int64_t room = k * static_cast<std::int64_t>(sizeof(Entry) / sizeof(float));
+    float* const memory = call.scratch(static_cast<std::size_t>(room * call.threads()));
+    if (values == nullptr || indices == nullptr || memory == nullptr) return kNoMemory;
+
+    const std::int64_t inner = elements(x.shape, place + 1, x.shape.size());
+    const std::int64_t outer = elements(x.shape, 0, place);
+    call.parallel(outer * inner, [&](std::int64_t row, int thread) {
+      const std::int64_t first = row / inner * size * inner + row % inner;
+      const std::int64_t to = row / inner * k * inner + row % inner;
+      auto* const heap = reinterpret_cast<Entry*>(memory + room * thread);
+      if (largest_) {
+        select<true>(x.data + first, inner, size, heap, k);
+      } else {
+        select<false>(x.data + first, inner, size, heap, k);
+      }
+      for (std::int64_t i = 0; i < k; ++i) {
+        values[to + i * inner] = heap[i].value;
+        indices[to + i * inner] = static_cast<float>(heap[i].index);
+      }
+    });
+    return nullptr;
+  }
+
+ private:
+  struct Entry {
+    float value;
+    std::int32_t index;
+  };
+
+  // Whether a comes before b in the result.
+  template <bool kLargest>
+  static bool before(const Entry& a, const Entry& b) {
+    if (a.value != b.value) return kLargest ? a.value > b.value : a.value < b.value;
+    return a.index < b.index;
+  }
+
+  // The first K in the result's order. The heap's top is the last of those that are kept, so most
+  // values cost one comparison; one that is equal comes later and stays out.
+  template <bool kLargest>
+  static void select(const float* from, std::int64_t stride, std::int64_t size, Entry* heap,
+                     std::int64_t k) {
+    for (std::int64_t i = 0; i < k; ++i) {
+      heap[i] = {from[i * stride], static_cast<std::int32_t>(i)};
+    }
+    std::make_heap(heap, heap + k, before<kLargest>);
+    for (std::int64_t i = k; i < size; ++i) {
+      const float value = from[i * stride];
+      if (kLargest ? !(value > heap[0].value) : !(value < heap[0].value)) continue;
+      std::pop_heap(heap, heap + k, before<kLargest>);
+      heap[k - 1] = {value, static_cast<std::int32_t>(i)};
+      std::push_heap(heap, heap + k, before<kLargest>);
+    }
+    std::sort_heap(heap, heap + k, before<kLargest>);
+  }
+
+  std::int64_t axis_;
+  bool largest_;
+};
+
+}  // namespace dx::op::top_k

@@ -1,0 +1,149 @@
+"""What folders of operators say of themselves, and what is wrong with one that is broken."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deployx_edge import operator_facts
+from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.operator_facts import (
+    all_operators,
+    find_operator,
+    operator_named,
+    operator_of_layer,
+    read_operator,
+)
+
+FACTS = """
+operator = "Shift"
+domain = "my"
+opset = 1
+aliases = ["their::Shift"]
+runtimes = ["ncnn"]
+source = "https://example.org"
+
+[[inputs]]
+name = "x"
+type = "T"
+
+[[inputs]]
+name = "mask"
+type = "bool"
+optional = true
+
+[[outputs]]
+name = "y"
+type = "T"
+
+[[attributes]]
+name = "by"
+type = "float"
+default = 1
+
+[[attributes]]
+name = "mode"
+type = "choice"
+values = ["up", "down"]
+default = "down"
+
+[[attributes]]
+name = "axes"
+type = "ints"
+"""
+
+
+def write(folder: Path, text: str = FACTS, files: tuple[str, ...] = ("ncnn.cpp",)) -> Path:
+    folder.mkdir(parents=True)
+    for name in files:
+        (folder / name).write_text("")
+    (folder / "op.toml").write_text(text)
+    return folder / "op.toml"
+
+
+def test_facts_are_read(tmp_path: Path) -> None:
+    facts = read_operator(write(tmp_path / "shift"))
+    assert (facts.name, facts.title, facts.layer_type) == ("shift", "my::Shift", "dx.shift")
+    assert facts.names == (("my", "Shift"), ("their", "Shift"))
+    assert [(port.name, port.type, port.optional) for port in facts.inputs] == [
+        ("x", "T", False),
+        ("mask", "bool", True),
+    ]
+    assert [(each.name, each.default) for each in facts.attributes] == [
+        ("by", 1),
+        ("mode", "down"),
+        ("axes", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('operator = "Shift"', 'operator = "a b"', "'my::a b' is not a domain and an operator"),
+        ("opset = 1", "opset = 0", '"opset" is not a positive whole number'),
+        ('source = "https://example.org"', "", '"source" does not say where it is defined'),
+        ('aliases = ["their::Shift"]', 'aliases = ["Shift"]', "'Shift' is not a domain and"),
+        ('runtimes = ["ncnn"]', "runtimes = []", '"runtimes" does not name ncnn, which has a file'),
+        ('["ncnn"]', '["ncnn", "other"]', '"runtimes" names other, but there is no other.cpp'),
+        ('type = "bool"', 'type = "string"', '"type" of mask is none of T, float32'),
+        ("default = 1", 'default = "1"', '"default" of by is not of the type float'),
+        ('default = "down"', 'default = "left"', '"default" of mode is not of the type choice'),
+        ('type = "ints"', 'type = "ints"\nvalues = ["a"]', 'only a choice has "values"; see axes'),
+        ('name = "axes"', 'name = "by"', "an attribute is listed twice"),
+        ("opset = 1", 'opset = 1\nversion = "2"', 'it has an unknown member "version"'),
+        ("optional = true", "optinal = true", 'an unknown member "optinal"'),
+        ("[[outputs]]", "[[inputs]]", "it has no [[inputs]] or no [[outputs]]"),
+        ("[[outputs]]", "[[outputs]", "cannot be used"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in FACTS
+    path = write(tmp_path / "shift", FACTS.replace(old, new))
+    with pytest.raises(BuildError, match=re.escape(says)) as raised:
+        read_operator(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_folder_has_a_name_that_is_a_word(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="'My-Shift' is not of lower case letters"):
+        read_operator(write(tmp_path / "My-Shift"))
+
+
+@pytest.fixture
+def operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of operators in the place of the project's."""
+    monkeypatch.setattr(operator_facts, "operators_folder", lambda: tmp_path)
+    all_operators.cache_clear()
+    yield tmp_path
+    all_operators.cache_clear()
+
+
+def test_operators_are_found_by_what_models_call_them(operators: Path) -> None:
+    write(operators / "shift")
+    write(operators / "turn", FACTS.replace("Shift", "Turn").replace('"my"', '""'))
+    assert list(all_operators()) == ["shift", "turn"]
+    for domain, operator, name in (
+        ("my", "Shift", "shift"),
+        ("their", "Shift", "shift"),
+        ("", "Turn", "turn"),
+        ("ai.onnx", "Turn", "turn"),
+    ):
+        found = find_operator(domain, operator)
+        assert found is not None and found.name == name
+    assert find_operator("", "Shift") is None
+    assert operator_named("their::Turn").name == operator_named("turn").name == "turn"
+    with pytest.raises(UsageError, match=r"no operator 'shfit' .* Did you mean shift"):
+        operator_named("shfit")
+
+
+def test_two_operators_of_one_name_are_refused(operators: Path) -> None:
+    write(operators / "shift")
+    write(operators / "turn", FACTS.replace('"Shift"', '"Turn"'))
+    with pytest.raises(BuildError, match="in shift and turn are both called 'their::Shift'"):
+        all_operators()
+
+
+def test_layers_name_their_operator() -> None:
+    assert operator_of_layer("dx.top_k") == "top_k"
+    assert operator_of_layer("Convolution") == ""
+    assert {"top_k", "gather_elements", "deform_conv"} <= set(all_operators())
