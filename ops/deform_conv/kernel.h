@@ -2,8 +2,10 @@
 // read where its offset leads, between pixels by bilinear interpolation, 0 beyond the image.
 //
 // The values of all windows become the columns of a matrix, which the weights are multiplied with.
+// Channels of one offset group read at the same places, which are found once.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -26,14 +28,27 @@ class Kernel {
     if (const char* complaint = measure(call, s)) return complaint;
     float* const output = call.output(0, {s.images, s.outputs, s.out_h, s.out_w});
     const std::int64_t rows = s.channels * s.window;
+    const std::int64_t tap_rows = offset_groups_ * s.window;
+    const std::int64_t floats_a_tap = static_cast<std::int64_t>(sizeof(Tap) / sizeof(float));
     float* const columns = call.scratch(static_cast<std::size_t>(rows * s.places));
-    if (output == nullptr || columns == nullptr) return kNoMemory;
+    float* const memory =
+        call.scratch(static_cast<std::size_t>(tap_rows * s.places * floats_a_tap));
+    if (output == nullptr || columns == nullptr || memory == nullptr) return kNoMemory;
+    auto* const taps = reinterpret_cast<Tap*>(memory);
     const float* const weights = call.input(1).data;
     const std::int64_t group_rows = rows / groups_;
     const std::int64_t group_outputs = s.outputs / groups_;
+    const std::int64_t group_channels = s.channels / offset_groups_;
     for (std::int64_t image = 0; image < s.images; ++image) {
+      call.parallel(tap_rows, [&](std::int64_t row, int) {
+        find_taps(call, s, image * tap_rows + row, row % s.window, taps + row * s.places);
+      });
+      const float* const pixels = call.input(0).data + image * s.channels * s.height * s.width;
       call.parallel(rows, [&](std::int64_t row, int) {
-        fill_row(call, s, image, row, columns + row * s.places);
+        const std::int64_t channel = row / s.window;
+        const std::int64_t tap_row = channel / group_channels * s.window + row % s.window;
+        read_row(pixels + channel * s.height * s.width, taps + tap_row * s.places, s.places,
+                 columns + row * s.places);
       });
       float* const to = output + image * s.outputs * s.places;
       for (std::int64_t group = 0; group < groups_; ++group) {
@@ -54,6 +69,12 @@ class Kernel {
     std::int64_t places;  // of windows
   };
 
+  // The four pixels around a place, and by what each counts; outside the image by nothing.
+  struct Tap {
+    std::array<std::int32_t, 4> offsets;
+    std::array<float, 4> weights;
+  };
+
   const char* measure(const Call& call, Sizes& s) const {
     const Shape& x = call.input(0).shape;
     const Shape& w = call.input(1).shape;
@@ -72,6 +93,7 @@ class Kernel {
     const bool size_fits = s.out_h == output_size(s.height, s.kernel_h, 0) &&
                            s.out_w == output_size(s.width, s.kernel_w, 1);
     if (!fits || !offsets_fit || !size_fits) return "the shapes of its inputs do not fit";
+    if (s.height * s.width > INT32_MAX) return "its input is too large";
     if (call.has(3) && call.input(3).shape != Shape{s.outputs}) return "its bias does not fit";
     if (call.has(4) &&
         call.input(4).shape != Shape{x[0], offset_groups_ * s.window, s.out_h, s.out_w}) {
@@ -85,18 +107,12 @@ class Kernel {
     return (size + pads_[axis] + pads_[axis + 2] - reach) / strides_[axis] + 1;
   }
 
-  // What one value of the window reads at all places.
-  void fill_row(const Call& call, const Sizes& s, std::int64_t image, std::int64_t row,
-                float* to) const {
-    const std::int64_t channel = row / s.window;
-    const std::int64_t value = row % s.window;
-    const std::int64_t group = channel / (s.channels / offset_groups_);
-    const std::int64_t plane = (image * offset_groups_ + group) * s.window + value;
+  // Where one value of the window lies at all places; ``plane`` counts all of them before it.
+  void find_taps(const Call& call, const Sizes& s, std::int64_t plane, std::int64_t value,
+                 Tap* taps) const {
     const float* const offset_h = call.input(2).data + 2 * plane * s.places;
     const float* const offset_w = offset_h + s.places;
     const float* const mask = call.has(4) ? call.input(4).data + plane * s.places : nullptr;
-    const float* const pixels =
-        call.input(0).data + (image * s.channels + channel) * s.height * s.width;
     const std::int64_t first_h = value / s.kernel_w * dilations_[0] - pads_[0];
     const std::int64_t first_w = value % s.kernel_w * dilations_[1] - pads_[1];
     std::int64_t place = 0;
@@ -104,32 +120,40 @@ class Kernel {
       const auto base_h = static_cast<float>(h * strides_[0] + first_h);
       for (std::int64_t w = 0; w < s.out_w; ++w, ++place) {
         const auto base_w = static_cast<float>(w * strides_[1] + first_w);
-        const float found = read(pixels, s, base_h + offset_h[place], base_w + offset_w[place]);
-        to[place] = mask == nullptr ? found : found * mask[place];
+        taps[place] = tap(s, base_h + offset_h[place], base_w + offset_w[place],
+                          mask == nullptr ? 1.0F : mask[place]);
       }
     }
   }
 
-  static float read(const float* pixels, const Sizes& s, float h, float w) {
+  static Tap tap(const Sizes& s, float h, float w, float share) {
+    Tap tap = {};
     const auto height = static_cast<float>(s.height);
     const auto width = static_cast<float>(s.width);
-    if (!(h > -1.0F && h < height && w > -1.0F && w < width)) return 0.0F;
+    if (!(h > -1.0F && h < height && w > -1.0F && w < width)) return tap;
     const float floor_h = std::floor(h);
     const float floor_w = std::floor(w);
     const auto top = static_cast<std::int64_t>(floor_h);
     const auto left = static_cast<std::int64_t>(floor_w);
-    const float down = h - floor_h;
-    const float right = w - floor_w;
-    const float* const corner = pixels + top * s.width + left;
-    const bool has_top = top >= 0;
-    const bool has_left = left >= 0;
-    const bool has_bottom = top + 1 < s.height;
-    const bool has_right = left + 1 < s.width;
-    const float a = has_top && has_left ? corner[0] : 0.0F;
-    const float b = has_top && has_right ? corner[1] : 0.0F;
-    const float c = has_bottom && has_left ? corner[s.width] : 0.0F;
-    const float d = has_bottom && has_right ? corner[s.width + 1] : 0.0F;
-    return (1 - down) * ((1 - right) * a + right * b) + down * ((1 - right) * c + right * d);
+    const std::array<float, 2> rows = {share * (1 - (h - floor_h)), share * (h - floor_h)};
+    const std::array<float, 2> columns = {1 - (w - floor_w), w - floor_w};
+    for (std::size_t i = 0; i < 4; ++i) {
+      const std::int64_t row = top + static_cast<std::int64_t>(i / 2);
+      const std::int64_t column = left + static_cast<std::int64_t>(i % 2);
+      if (row < 0 || row >= s.height || column < 0 || column >= s.width) continue;
+      tap.offsets[i] = static_cast<std::int32_t>(row * s.width + column);
+      tap.weights[i] = rows[i / 2] * columns[i % 2];
+    }
+    return tap;
+  }
+
+  static void read_row(const float* pixels, const Tap* taps, std::int64_t places, float* to) {
+    for (std::int64_t place = 0; place < places; ++place) {
+      const Tap& tap = taps[place];
+      to[place] = tap.weights[0] * pixels[tap.offsets[0]] +
+                  tap.weights[1] * pixels[tap.offsets[1]] +
+                  tap.weights[2] * pixels[tap.offsets[2]] + tap.weights[3] * pixels[tap.offsets[3]];
+    }
   }
 
   static void add_bias(Call& call, const Sizes& s, float* output) {

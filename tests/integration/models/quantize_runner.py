@@ -25,6 +25,7 @@ import onnx
 
 from deployx_edge.differences import WholeValues
 from deployx_edge.errors import DeployxError, ModelError
+from deployx_edge.operator_facts import operator_of_layer
 from deployx_edge.quantization import ppq, ppq_child
 from deployx_edge.quantization.values import PRESETS
 from deployx_edge.runtimes.converter import HalfOverflows
@@ -179,9 +180,20 @@ class _NcnnHere(ncnn_runs.NcnnProcess):
                 yield blob, WholeValues(wheel_process.extracted(extractor, blob).copy())
 
 
+_IN_PROCESS_OF_ITS_OWN = ncnn_runs.NcnnProcess
+
+
+def _opened(model: ncnn_runs.NcnnModel) -> ncnn_runs.NcnnProcess:
+    """What is not here: layers of our own, which the wheel lacks."""
+    lines = model.param.read_text(encoding="utf-8").splitlines()
+    if any(operator_of_layer(line.partition(" ")[0]) for line in lines):
+        return _IN_PROCESS_OF_ITS_OWN(model)
+    return _NcnnHere(model)
+
+
 def main(file: Path, runtime: str, names: Path) -> None:
     ppq.run_child = _quantized_here
-    ncnn_runs.NcnnProcess = runner.NcnnProcess = _NcnnHere
+    ncnn_runs.NcnnProcess = runner.NcnnProcess = _opened
     wanted = json.loads(names.read_text(encoding="utf-8"))
     cases = {case.name: case for case in all_cases()}
     with file.open("a", encoding="utf-8") as log:

@@ -33,21 +33,11 @@ REFUSED = {
             "3d-depthwise",
         )
     ),
-    # ncnn's pooling has no dilation, and no norm.
+    # ncnn's pooling has no dilation.
     "pool/MaxPool-dilated",
     "pool/AveragePool-dilated",
-    "pool/LpPool",
-    "pool/LpPool-1-pads",
-    "pool/LpPool-3",
     # ncnn has no such layer.
     "binary/Mod",
-    *(
-        f"softmax/Hardmax-{word}"
-        for word in ("9--1", "4x9--1", "1x5x7--1", "1x6x5x7--1", "1x16x5x8--1", "2x3x4x5--1")
-    ),
-    "softmax/Hardmax-default",
-    "softmax/Hardmax-5d",
-    "softmax/Hardmax-5d-batch",
     # Truth values and integers, which ncnn does not have.
     *(
         f"binary/{operator}"
@@ -81,8 +71,6 @@ REFUSED = {
     # Forms that ncnn's resizing and sampling do not have.
     "resize/18-keep-ratio",
     "resize/crop",
-    "resize/GridSample-computed-reflected",
-    "resize/GridSample-computed-nearest",
     # Forms that ncnn's recurrent layers do not have.
     *(
         f"recurrent/{form}"
