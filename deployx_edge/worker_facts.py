@@ -149,6 +149,11 @@ def check_option_words(named: Iterable[tuple[str, str]]) -> None:
             check_options(having[0], [(name, value)])
 
 
+def has_option(runtime: str, name: str) -> bool:
+    """Whether the runtime has that option; False for one that no board has a worker for."""
+    return runtime in worker_names() and worker_facts(runtime).option(name) is not None
+
+
 def options_text() -> str:
     """Every runtime's options with what they take, for a help text."""
     texts = []

@@ -8,6 +8,7 @@ from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.worker_facts import (
     check_option_words,
     check_options,
+    has_option,
     options_text,
     read_worker_facts,
     worker_facts,
@@ -140,3 +141,9 @@ def test_the_help_names_every_option():
     for name in worker_names():
         for option in worker_facts(name).options:
             assert f"{option.name} ({option.expects})" in text
+
+
+def test_a_runtime_that_no_board_has_is_one_without_options():
+    assert has_option("onnxruntime", "spinning")
+    assert not has_option("onnxruntime", "not_one")
+    assert not has_option("not-a-runtime", "spinning")

@@ -10,7 +10,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import DEFAULT_RUNTIME, find_runtime, owner_of
-from deployx_edge.worker_facts import check_options, worker_facts
+from deployx_edge.worker_facts import check_options, has_option
 from deployx_edge.workflows.choose.inputs import write_calibration
 from deployx_edge.workflows.choose.trying import Tried, try_each
 from deployx_edge.workflows.convert.bundle import make_bundle
@@ -137,12 +137,11 @@ def _check_named(wanted: Wanted) -> None:
     """UsageError for an option of a runtime that is not among those asked for."""
     for options in wanted.options:
         for name, value in options.named:
-            having = [r for r in wanted.runtimes if worker_facts(r).option(name) is not None]
+            having = [r for r in wanted.runtimes if has_option(r, name)]
             for runtime in having or wanted.runtimes[:1]:
                 check_options(runtime, [(name, value)])
 
 
 def own_options(runtime: str, options: RunOptions) -> tuple[tuple[str, str], ...]:
     """Of options that are of one runtime's own, those of this one."""
-    facts = worker_facts(runtime)
-    return tuple(item for item in options.named if facts.option(item[0]) is not None)
+    return tuple(item for item in options.named if has_option(runtime, item[0]))

@@ -12,9 +12,11 @@ import pytest
 from onnx import helper, numpy_helper
 
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError, UsageError
+from deployx_edge.measurement.values import RunOptions
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes.rknn import toolkit
 from deployx_edge.runtimes.rknn.socs import INT8_ONLY, PLATFORMS
+from deployx_edge.workflows.choose.candidates import Wanted, make_candidates
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.inspect import inspect_model
 from deployx_edge.workflows.measure.compare import compare
@@ -130,6 +132,18 @@ def test_newer_opsets_are_lowered(tmp_path):
     made = make_bundle(save(newest, tmp_path / "new.onnx"), tmp_path / "b", OPTIONS)
     assert made.provenance.verification.status == "passed"
     assert made.outputs[0].shape == (3, 4)
+
+
+@needs_toolkit
+def test_a_table_of_runtimes_goes_on_though_no_board_runs_it(tmp_path):
+    named = RunOptions(named=(("spinning", "off"),))
+    wanted = Wanted(
+        model=DIGITS, runtimes=("onnxruntime", NAME), precisions=("fp16",), options=(named,)
+    )
+    candidates, refused = make_candidates(wanted, tmp_path)
+    assert [each.bundle.runtime for each in candidates] == ["onnxruntime", NAME]
+    assert [each.options.named for each in candidates] == [named.named, ()]
+    assert not refused
 
 
 @needs_toolkit
