@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from deployx_edge.errors import MissingToolError, ModelError
 from deployx_edge.operator_facts import OperatorFacts, all_operators
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.runtimes.runner import open_converted
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.boards.devices import chosen_devices
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.operators.testing import cases_of, check_operator
+from tests.integration.models.onnx_models import model, save
 
 
 @pytest.mark.parametrize("facts", all_operators().values(), ids=lambda facts: facts.name)
@@ -13,3 +27,112 @@ def test_every_case_is_as_the_reference(facts: OperatorFacts) -> None:
     outcomes = check_operator(facts)
     assert len(outcomes) == len(cases_of(facts)) * len(facts.runtimes) > 0
     assert [each for each in outcomes if each.verdict != "right"] == []
+
+
+def detector_head() -> onnx.ModelProto:
+    """As RT-DETR ends: the best of all places by score, their boxes, those above a threshold."""
+    random = np.random.default_rng(5)
+    constants = {
+        "w": (random.standard_normal((16, 3, 3, 3)) * 0.3).astype(np.float32),
+        "classes": (random.standard_normal((16, 5)) * 0.3).astype(np.float32),
+        "box": (random.standard_normal((16, 4)) * 0.3).astype(np.float32),
+        "rows": np.asarray([1, 16, -1]),
+        "count": np.asarray([20]),
+        "last": np.asarray([-1]),
+        "fourfold": np.asarray([1, 1, 4]),
+        "least": np.asarray(0.5, dtype=np.float32),
+        "none": np.asarray(0, dtype=np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["features"], "stem", pads=[1] * 4),
+        helper.make_node("Reshape", ["features", "rows"], ["flat"], "flat"),
+        helper.make_node("Transpose", ["flat"], ["places"], "places", perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["places", "classes"], ["each"], "scores"),
+        helper.make_node("MatMul", ["places", "box"], ["all"], "boxes"),
+        helper.make_node("ReduceMax", ["each"], ["score"], "best", axes=[-1], keepdims=0),
+        helper.make_node("TopK", ["score", "count"], ["scores", "index"], "top", axis=1),
+        helper.make_node("Unsqueeze", ["index", "last"], ["column"], "column"),
+        helper.make_node("Tile", ["column", "fourfold"], ["chosen"], "chosen"),
+        helper.make_node("GatherElements", ["all", "chosen"], ["found"], "gather", axis=1),
+        helper.make_node("Greater", ["scores", "least"], ["kept"], "kept"),
+        helper.make_node("Unsqueeze", ["kept", "last"], ["keeps"], "keeps"),
+        helper.make_node("Where", ["keeps", "found", "none"], ["boxes"], "where"),
+    ]
+    return model(
+        nodes,
+        {"x": (1, 3, 48, 48)},
+        {"boxes": (1, 20, 4), "scores": (1, 20)},
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+        opset=13,
+    )
+
+
+def test_a_detector_whose_head_chooses_boxes_runs_whole_on_a_board(tmp_path: Path) -> None:
+    path = save(detector_head(), tmp_path / "head.onnx")
+    bundle = make_bundle(path, tmp_path / "bundle")
+    assert bundle.operators == ("gather_elements", "greater", "top_k", "where")
+    assert bundle.provenance.verification.status == "passed"
+    values = np.random.default_rng(6).standard_normal((1, 3, 48, 48)).astype(np.float32)
+    wanted = Reference(read_onnx(path, {})).run({"x": values})
+    (board,) = chosen_devices("local:", everyone=False)
+    with open_session(board) as session, session.loaded(bundle) as loaded:
+        found = loaded({"x": values})
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_indices_are_exact_where_the_rest_has_16_bits(tmp_path: Path, precision: str) -> None:
+    """Half floats hold whole numbers up to 2048, bfloat16 up to 256."""
+    nodes = [
+        helper.make_node("TopK", ["x", "count"], ["values", "index"], "top", axis=1),
+        helper.make_node("Add", ["index", "more"], ["next"], "next"),
+        helper.make_node("Reshape", ["next", "rows"], ["grid"], "grid"),
+        helper.make_node("Transpose", ["grid"], ["turned"], "turned", perm=[0, 2, 1]),
+        helper.make_node("Reshape", ["turned", "flat"], ["chosen"], "chosen"),
+        helper.make_node("GatherElements", ["x", "chosen"], ["y"], "gather", axis=1),
+    ]
+    constants = {
+        "count": np.asarray([8]),
+        "more": np.asarray([1]),
+        "rows": np.asarray([1, 4, 2]),
+        "flat": np.asarray([1, 8]),
+    }
+    made = model(
+        nodes,
+        {"x": (1, 6001)},
+        {"y": (1, 8)},
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    path = save(made, tmp_path / "m.onnx")
+    options = BundleOptions(precision=precision, verify=False)
+    bundle = make_bundle(path, tmp_path / "bundle", options)
+    values = np.random.default_rng(7).random((1, 6001)).astype(np.float32)
+    values[0, 211:6000:777] = 2.0 ** np.arange(8, 0, -1)  # that no format rounds
+    wanted = Reference(read_onnx(path, {})).run({"x": values})
+    with open_converted(read_converted(bundle)) as opened:
+        found = opened.run({"x": values})
+    np.testing.assert_allclose(found["y"], wanted["y"], rtol=1e-2)
+    assert np.array_equal(wanted["y"].reshape(2, 4).T.reshape(-1), values[0, 212::777])
+
+
+def test_without_a_build_the_command_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOYX_EDGE_DIST", str(tmp_path / "nothing"))
+    path = save(detector_head(), tmp_path / "head.onnx")
+    with pytest.raises(MissingToolError, match=r"operators of our own \(gather_elements, gre") as e:
+        make_bundle(path, tmp_path / "bundle")
+    assert "deployx-edge build --target" in e.value.remedy
+
+
+def test_a_name_of_another_domain_leads_to_the_operator_of_ours(tmp_path: Path) -> None:
+    made = model(
+        [helper.make_node("TopK", ["x"], ["y"], "top", domain="theirs")],
+        {"x": (1, 6)},
+        {"y": (1, 6)},
+    )
+    made.opset_import.append(helper.make_opsetid("theirs", 1))
+    with pytest.raises(ModelError, match="of the domain 'theirs'") as found:
+        make_bundle(save(made, tmp_path / "m.onnx"), tmp_path / "bundle")
+    assert '"aliases" in ops/top_k/op.toml' in found.value.remedy

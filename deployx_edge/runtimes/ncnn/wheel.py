@@ -106,8 +106,9 @@ class NcnnProcess:
         """Start the process; ModelError where ncnn refuses the files or dies of them."""
         self._model = model
         self._phase = ""
+        program = _program(model.param)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
-        self._child = _start_child(self._errors, _program(model.param))
+        self._child = _start_child(self._errors, program)
         self.inputs: tuple[str, ...] = ()
         self.outputs: tuple[str, ...] = ()
         # What half floats could not hold in the runs that were measured.

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from deployx_edge.operator_facts import find_operator
 from deployx_edge.runtimes.ncnn.native.table import TABLE
 from tests.integration.models.operator_cases import all_cases
 from tests.integration.models.operator_runner import Outcome, run_all
@@ -72,7 +73,10 @@ def support_text(outcomes: Mapping[str, Outcome], quantized: Mapping[str, int]) 
         reasons[operator].add(_general(reason.partition("; ")[0]))
     for operator in right:
         if operator not in TABLE and operator not in ("Constant", "Shape"):
-            reasons[operator].add("rewritten or folded before")
+            own = find_operator("", operator) is not None
+            reasons[operator].add(
+                "an operator of our own (ops/)" if own else "rewritten or folded before"
+            )
     rows = [
         f"| {operator} | {right[operator]} | {quantized.get(operator, 0)} | {refused[operator]} | "
         f"{'; '.join(sorted(reasons[operator]))} |"

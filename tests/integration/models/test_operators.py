@@ -38,14 +38,6 @@ REFUSED = {
     "pool/AveragePool-dilated",
     # ncnn has no such layer.
     "binary/Mod",
-    # Truth values and integers, which ncnn does not have.
-    *(
-        f"binary/{operator}"
-        for operator in ("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual")
-    ),
-    "binary/Where-computed",
-    "reduce/ArgMax",
-    "reduce/ArgMin",
     # Powers of negative numbers by exponents that differ: ncnn takes logarithms.
     "binary/Pow-negative-channel",
     # More than ncnn's four dimensions.

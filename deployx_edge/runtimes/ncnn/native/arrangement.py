@@ -27,7 +27,7 @@ from deployx_edge.runtimes.ncnn.native.permutation import (
 from deployx_edge.runtimes.ncnn.native.table import writes
 
 _PAD_MODES = {"constant": 0, "edge": 1, "reflect": 2}
-_TRUNCATION = 19  # of UnaryOp
+_ABS, _TRUNCATION, _SIGN = 0, 19, 20  # of UnaryOp
 _FLOATS = (1, 10, 11, 16)  # TensorProto.FLOAT, FLOAT16, DOUBLE, BFLOAT16
 
 
@@ -40,11 +40,15 @@ def view(builder: GraphBuilder, node: Node) -> None:
 
 @writes("Cast")
 def cast(builder: GraphBuilder, node: Node) -> None:
-    """Whole numbers are cut off floats; from whole numbers, and between floats, nothing happens."""
+    """Whole numbers are cut off floats, truth values are whether a number is not 0; from whole
+    numbers, and between floats, nothing happens."""
     graph = builder.graph
     source, made = graph.kinds.get(node.input(0), ""), graph.kinds.get(node.outputs[0], "")
     if made == TRUTH and source != TRUTH:
-        raise RefusedError("it makes truth values of numbers")
+        signs = builder.step("UnaryOp", node, (builder.take(node.input(0)),), {0: _SIGN})
+        dims = builder.dims(node.input(0))
+        builder.add("UnaryOp", node, (signs,), {node.outputs[0]: dims}, {0: _ABS})
+        return
     if made == WHOLE and not source:
         bottom = builder.take(node.input(0))
         dims = builder.dims(node.input(0))

@@ -1,0 +1,40 @@
+// How the scattering operators put an update onto what is there.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "operators/operator.h"
+
+namespace dx::op {
+
+// The places of op.toml's values of the attribute "reduction".
+enum class Reduction : std::int64_t { kNone, kAdd, kMul, kMin, kMax };
+
+inline void put(float& there, float update, Reduction reduction) {
+  switch (reduction) {
+    case Reduction::kAdd:
+      there += update;
+      break;
+    case Reduction::kMul:
+      there *= update;
+      break;
+    case Reduction::kMin:
+      there = std::min(there, update);
+      break;
+    case Reduction::kMax:
+      there = std::max(there, update);
+      break;
+    default:
+      there = update;
+  }
+}
+
+// A float as an index below size, counted from the end where it is negative; -1 beyond the axis.
+inline std::int64_t index_of(float value, std::int64_t size) {
+  const auto limit = static_cast<float>(size);
+  if (value < 0) value += limit;
+  return value >= 0 && value < limit ? static_cast<std::int64_t>(value) : -1;
+}
+
+}  // namespace dx::op

@@ -1,0 +1,16 @@
+// Both, of truth values.
+#pragma once
+
+#include <array>
+
+#include "operators/elementwise.h"
+
+namespace dx::op::logical_and {
+
+struct Function {
+  static float of(const std::array<float, 2>& v) { return v[0] != 0 && v[1] != 0 ? 1.0F : 0.0F; }
+};
+
+using Kernel = Elementwise<2, Function>;
+
+}  // namespace dx::op::logical_and

@@ -1,0 +1,16 @@
+// The other truth value.
+#pragma once
+
+#include <array>
+
+#include "operators/elementwise.h"
+
+namespace dx::op::logical_not {
+
+struct Function {
+  static float of(const std::array<float, 1>& v) { return v[0] != 0 ? 0.0F : 1.0F; }
+};
+
+using Kernel = Elementwise<1, Function>;
+
+}  // namespace dx::op::logical_not
