@@ -24,7 +24,8 @@ class RuntimeFacts:
     has, ``extra_files`` those that it may have; ``own_suffix`` ends the name of its own model
     files ("" where it reads ONNX).
     ``dtypes`` are the element types of inputs and outputs that it takes; none means all.
-    ``fixed_shapes``: no axis stays open. ``single_samples``: on a board its tensors are float32
+    ``fixed_shapes``: no axis stays open. ``half_floats``: floats are computed in half floats, also
+    those of an fp32 file. ``single_samples``: on a board its tensors are float32
     and without the axis that counts samples. ``words``: tensors are named by words, each name once
     among inputs and outputs. ``package`` is the distribution that runs it on this computer, beside
     ours, "" where it lies in an environment of its own; ``extra`` the extra of ours that installs
@@ -40,6 +41,7 @@ class RuntimeFacts:
     own_suffix: str = ""
     dtypes: tuple[str, ...] = ()
     fixed_shapes: bool = False
+    half_floats: bool = False
     single_samples: bool = False
     words: bool = False
     package: str = ""
@@ -78,6 +80,17 @@ _ROWS = (
         files=(ONNX_ROLE,),
         package="openvino",
         extra="openvino",
+    ),
+    RuntimeFacts(
+        name="qnn",
+        title="QNN",
+        files=(ONNX_ROLE,),
+        dtypes=("float32", "float16", "int8", "uint8", "int16", "uint16", "int32", "int64", "bool"),
+        fixed_shapes=True,
+        half_floats=True,
+        package="onnxruntime-qnn",
+        extra="qnn",
+        simulated=True,
     ),
     RuntimeFacts(
         name="rknn",

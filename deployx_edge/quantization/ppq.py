@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError
 from deployx_edge.process import run_lines
 from deployx_edge.quantization.ppq_telling import PHASE, SHARE
-from deployx_edge.quantization.values import QuantizationSettings, QuantizedLayer, WeightLayout
+from deployx_edge.quantization.values import (
+    USUAL_FORM,
+    NodeForm,
+    QuantizationSettings,
+    QuantizedLayer,
+    WeightLayout,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -108,9 +114,11 @@ def quantize_with_nodes(
     keep_float: Sequence[str],
     settings: QuantizationSettings,
     progress: PpqProgress,
+    form: NodeForm = USUAL_FORM,
 ) -> PpqResult:
     """The model with QuantizeLinear and DequantizeLinear nodes (see ``quantize_layers``)."""
-    job = {"kind": "nodes", "layers": {}, "keep_float": list(keep_float)}
+    nodes = {"keep_float": list(keep_float), "form": asdict(form)}
+    job = {"kind": "nodes", "layers": {}, **nodes}
     with _worked(model, samples, job, settings, progress) as (folder, result, seconds):
         return PpqResult(
             layers={},

@@ -31,6 +31,7 @@ from deployx_edge.quantization.ppq_passes import CountingExecutor, Job, Samples,
 from deployx_edge.quantization.ppq_qdq import quantize_with_nodes
 from deployx_edge.quantization.ppq_telling import Teller
 from deployx_edge.quantization.ppq_view import view_of
+from deployx_edge.quantization.values import NodeForm
 
 # Of the float model, node by node, against ONNX Runtime's whole.
 _FLOAT_TOLERANCE = 1e-3
@@ -102,7 +103,8 @@ def _work(folder: Path, teller: Teller) -> dict[str, Any]:
     if job["kind"] == "layers":
         result = quantize_layers(made, job["layers"], folder)
     else:
-        result = quantize_with_nodes(made, job["keep_float"], model, folder)
+        form = NodeForm(**job["form"])
+        result = quantize_with_nodes(made, job["keep_float"], form, model, folder)
     return {**result, "foreign": operators.foreign, "peak_bytes": _peak_bytes()}
 
 

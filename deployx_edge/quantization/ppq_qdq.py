@@ -16,7 +16,12 @@ import numpy as np
 import onnx
 import torch
 from esp_ppq.api import QuantizationSettingFactory, dispatch_graph
-from esp_ppq.core import QuantizationProperty, QuantizationStates, TargetPlatform
+from esp_ppq.core import (
+    QuantizationPolicy,
+    QuantizationProperty,
+    QuantizationStates,
+    TargetPlatform,
+)
 from esp_ppq.IR import QuantableOperation
 from esp_ppq.quantization.optim import (
     LayerwiseEqualizationPass,
@@ -33,22 +38,39 @@ from onnx import helper, numpy_helper
 
 from deployx_edge.quantization.ppq_operators import NodeError
 from deployx_edge.quantization.ppq_passes import Job
+from deployx_edge.quantization.values import NodeForm
 
 _AXES_SINCE = 13  # the opset in which Q and DQ take a scale for each channel
 _MICROSOFT = "com.microsoft"  # whose Q and DQ always did
 _BIASED, _BIAS_PLACE = ("Conv", "ConvTranspose", "Gemm"), 2
 _BIAS_LIMIT = 2.0**30  # half of what 32 bits hold: sums of products are added to it
 _PREFIX = "deployx-int8"
+_WHOLE = QuantizationProperty.LINEAR + QuantizationProperty.PER_TENSOR
+_SIGNED = QuantizationPolicy(QuantizationProperty.SYMMETRICAL + _WHOLE)
+_UNSIGNED = QuantizationPolicy(QuantizationProperty.ASYMMETRICAL + _WHOLE)
 
 
 class _Quantizer(OnnxruntimeQuantizer):  # type: ignore[misc]  # it has no types
     """PPQ's own, for float tensors only, and with an output's scale for each output of Gemm."""
+
+    def __init__(self, graph: Any, form: NodeForm) -> None:
+        super().__init__(graph=graph)
+        self._form = form
+        if form.unsigned:
+            self._quant_min, self._quant_max = 0, 255
+
+    @property
+    def quantize_policy(self) -> QuantizationPolicy:
+        """Of what lies between layers."""
+        return _UNSIGNED if self._form.unsigned else _SIGNED
 
     def init_quantize_config(self, operation: Any) -> Any:
         config = super().init_quantize_config(operation)
         if operation.type == "Gemm":
             is_turned = operation.attributes.get("transB", 0)
             config.input_quantization_config[1].channel_axis = 0 if is_turned else 1
+        if operation.type in _BIASED and operation.type not in self._form.per_output:
+            config.input_quantization_config[1].policy = _SIGNED
         tensors = [*operation.inputs, *operation.outputs]
         configs = [*config.input_quantization_config, *config.output_quantization_config]
         for entry, tensor in zip(configs, tensors, strict=True):
@@ -64,7 +86,7 @@ def _is_float(tensor: Any) -> bool:
 
 
 def quantize_with_nodes(
-    job: Job, keep_float: Sequence[str], model: onnx.ModelProto, folder: Path
+    job: Job, keep_float: Sequence[str], form: NodeForm, model: onnx.ModelProto, folder: Path
 ) -> dict[str, Any]:
     """Write ``exported.onnx``: ``model`` in int8, but for those nodes and what PPQ errs at."""
     graph, executor = job.graph, job.executor
@@ -72,7 +94,7 @@ def quantize_with_nodes(
         job.teller.phase("Equalizing")
         job.run(LayerwiseEqualizationPass(iterations=10, value_threshold=0.5, optimize_level=1))
     _dispatch(graph, {*keep_float, *job.foreign})
-    quantizer = _Quantizer(graph=graph)
+    quantizer = _Quantizer(graph, form)
     executor.load_graph(graph)
     executor.tracing_operation_meta(inputs=next(iter(job.samples)))
     for name, operation in list(graph.operations.items()):
@@ -81,7 +103,7 @@ def quantize_with_nodes(
         else:
             operation.platform = TargetPlatform.FP32
     executor.load_graph(graph)
-    _find_scales(job, quantizer)
+    _find_scales(job, quantizer, form)
     _make_room_for_biases(graph)
     job.teller.phase("Writing the model")
     onnx.save(_Writer(model).written(graph), folder / "exported.onnx")
@@ -109,14 +131,14 @@ def _dispatch(graph: Any, in_float: set[str]) -> None:
         )
 
 
-def _find_scales(job: Job, quantizer: _Quantizer) -> None:
+def _find_scales(job: Job, quantizer: _Quantizer, form: NodeForm) -> None:
     fusion = QuantizationSettingFactory.default_setting().fusion_setting
     job.teller.phase("Weights")
     job.run(
         QuantizeFusionPass(
             fuse_activation=fusion.fuse_activation,
             fuse_passive_op=fusion.fuse_passive_op,
-            activation_type=quantizer.activation_fusion_types,
+            activation_type=quantizer.activation_fusion_types & set(form.fused),
         )
     )
     job.run(QuantizeSimplifyPass())

@@ -33,6 +33,23 @@ class QuantizationSettings:
     seed: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class NodeForm:
+    """How a runtime's int8 kernels want QuantizeLinear and DequantizeLinear nodes placed.
+
+    ``fused`` are the activations that are computed together with the layer before them, with no
+    pair in between; ``per_output`` the layers whose weights have a scale for each output, others
+    have one for all. ``unsigned``: what lies between layers is uint8 with a zero point, so that
+    values of one sign have all codes; else int8 around 0.
+    """
+
+    fused: tuple[str, ...] = ("Relu", "Clip", "Sigmoid", "Swish", "Mish", "LeakyRelu")
+    per_output: tuple[str, ...] = ("Conv", "ConvTranspose", "Gemm")
+    unsigned: bool = False
+
+
+USUAL_FORM = NodeForm()
+
 PRESETS: Mapping[str, QuantizationSettings] = {
     "fast": QuantizationSettings(algorithm="minmax"),
     "balanced": QuantizationSettings(algorithm="mse", correct_bias=True),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
+from deployx_edge.runtime import find_runtime
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
 if TYPE_CHECKING:
@@ -80,6 +81,12 @@ class ConvertedModel:
     kept_float: tuple[KeptFloat, ...] = ()
     layers: tuple[StoredLayer, ...] = ()
     operators: tuple[str, ...] = ()
+
+    @property
+    def rounds_to(self) -> str:
+        """The precision that it is computed in, whose limits hold for what it gives."""
+        is_rounded = self.precision == "fp32" and find_runtime(self.runtime).half_floats
+        return "fp16" if is_rounded else self.precision
 
     def path(self, role: str) -> Path:
         """The file of that role."""

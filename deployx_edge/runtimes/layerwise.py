@@ -151,7 +151,7 @@ def compare_layers(
     with nullcontext(opened) if opened else open_converted(model) as runner:
         for arrays in inputs:
             comparison.add(reference.tensors(arrays), runner, arrays)
-    return comparison.checks(TOLERANCES[precision or model.precision])
+    return comparison.checks(TOLERANCES[precision or model.rounds_to])
 
 
 def intermediate_check(

@@ -12,6 +12,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.quantization.ppq import PpqModel, PpqResult, quantize_with_nodes
 from deployx_edge.quantization.report import LayerReport, QuantizationReport, TensorCost
+from deployx_edge.quantization.values import USUAL_FORM, NodeForm
 from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, input_specs, output_specs
 from deployx_edge.runtimes.onnx_converter import OnnxConverter
@@ -47,8 +48,9 @@ class OnnxQuantizer:
 
     by_layer: LayerQuantizer | None = None
 
-    def __init__(self, converter: OnnxConverter) -> None:
+    def __init__(self, converter: OnnxConverter, form: NodeForm = USUAL_FORM) -> None:
         self._converter = converter
+        self._form = form
 
     def quantize(
         self, material: Material, options: Int8Options, *, progress: Progress = silent
@@ -62,7 +64,7 @@ class OnnxQuantizer:
         plain = save_source(model, material.folder, material.name)
         layers = _layers(_loaded(plain.path))
         check_layers(options.keep_float, list(layers))
-        result = _by_ppq(plain, material, options, progress)
+        result = _by_ppq(plain, material, options, self._form, progress)
         written = _exported(result, material.folder)
         int8 = self._adapted(written, material.folder)
         converted = ConvertedModel(
@@ -148,7 +150,11 @@ def _is_close(first: Any, second: Any) -> bool:
 
 
 def _by_ppq(
-    plain: OnnxSource, material: Material, options: Int8Options, progress: Progress
+    plain: OnnxSource,
+    material: Material,
+    options: Int8Options,
+    form: NodeForm,
+    progress: Progress,
 ) -> PpqResult:
     model = PpqModel(
         model=_loaded(plain.path),
@@ -161,6 +167,7 @@ def _by_ppq(
         (*options.keep_float, *_wrong_pools(model.model)),
         options.settings,
         PpqTold(progress),
+        form,
     )
 
 

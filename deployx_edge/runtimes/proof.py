@@ -90,7 +90,7 @@ class _Comparison:
         self._opened = opened
         self._walk = walk
         self._request = request
-        self._precision = coarser(model.precision, walk.rounds_to)
+        self._precision = coarser(model.rounds_to, walk.rounds_to)
         self._limits = TOLERANCES[self._precision]
         least = min(LEAST_INPUTS, len(request.inputs))  # of huge models there are two
         self._outputs = OutputsComparison(model, self._limits, least=least)

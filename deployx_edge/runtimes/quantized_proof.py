@@ -18,6 +18,7 @@ from deployx_edge.bundle import IntermediateCheck, OutputCheck
 from deployx_edge.comparison import TOLERANCES, LayerCheck, TensorComparison, Tolerance
 from deployx_edge.differences import Differences, ratio
 from deployx_edge.errors import VerificationError
+from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.cut_apart import CutApart, Form, own_values, tensors_needed
@@ -61,6 +62,8 @@ class StepsComparison:
         self._opened = opened
         self._walk = walk
         self._precision = model.precision
+        # Half floats hold no value of a quantized tensor to the last bit.
+        self._floats = "fp16" if find_runtime(model.runtime).half_floats else "fp32"
         self._elements = elements
         self._inputs: list[Arrays] = []
         points = find_points(walk)
@@ -111,7 +114,8 @@ class StepsComparison:
         self._apart = CutApart(self._walk, self._like, tuple(self._like), between)
         for name in self._like:
             point = self._points[name]
-            quantized = _Steps(name, point, is_exact=self._precision == "fp32" or self._is_int8())
+            is_exact = self._floats == "fp32" and self._precision in ("fp32", "int8")
+            quantized = _Steps(name, point, is_exact=is_exact)
             plain = TensorComparison(name, kept=KEPT)
             self._tensors[name] = plain if point.step is None else quantized
             if name in self._elements:
@@ -123,7 +127,7 @@ class StepsComparison:
 
     def check(self, remedy: str) -> IntermediateCheck:
         """What came of all points; VerificationError for the first layer that is wrong."""
-        limits = TOLERANCES["fp32" if self._is_int8() else self._precision]
+        limits = TOLERANCES[self._floats if self._is_int8() else self._precision]
         checks = [
             LayerCheck(
                 layer=self._points[name].maker.name or name,
@@ -168,7 +172,7 @@ class StepsComparison:
         suspects = [name for name in names if self._may_add_up(name)]
         producers = {name: self._producers[name] for name in self._like}
         return check_alone(
-            self._opened, self._walk, producers, suspects, self._inputs, "fp32", limits
+            self._opened, self._walk, producers, suspects, self._inputs, self._floats, limits
         )
 
     def _may_add_up(self, name: str) -> bool:

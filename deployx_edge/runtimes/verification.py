@@ -35,9 +35,9 @@ class OutputsComparison:
     def __init__(
         self, model: ConvertedModel, limits: Tolerance | None = None, *, least: int = LEAST_INPUTS
     ) -> None:
-        """``limits`` None are those of the model's precision; ``least`` how many inputs count."""
+        """``limits`` None are those of what it rounds to; ``least`` how many inputs count."""
         self._least = least
-        self.limits = limits or TOLERANCES[model.precision]
+        self.limits = limits or TOLERANCES[model.rounds_to]
         self._model = model
         self._outputs = {spec.name: TensorComparison(spec.name) for spec in model.outputs}
         self._shapes: dict[str, tuple[int, ...]] = {}

@@ -76,6 +76,12 @@ def test_quantizing_goes_as_it_is_written(tmp_path):
     assert (tmp_path / "digits-searched" / "bundle.json").is_file()
 
 
+@pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))
+def test_an_npu_is_emulated_as_it_is_written(tmp_path):
+    assert run_commands("qualcomm.md", tmp_path) == 4
+    assert (tmp_path / "digits-npu" / "bundle.json").is_file()
+
+
 def test_what_a_model_finds_is_run_as_it_is_written(tmp_path):
     assert run_commands("run.md", tmp_path) == 2
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {

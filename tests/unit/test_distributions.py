@@ -10,7 +10,11 @@ from deployx_edge.workflows.convert.bundle_key import TOOLS
 
 @pytest.mark.parametrize("name", [*TOOLS, "ziglang"])
 def test_a_version_is_the_one_that_the_package_says(name):
-    assert installed_version(name) == metadata.version(name)
+    try:
+        wanted = metadata.version(name)
+    except metadata.PackageNotFoundError:  # of a runtime that is not here
+        wanted = ""
+    assert installed_version(name) == wanted
 
 
 def test_spelling_old_installers_and_what_is_not_there(tmp_path, monkeypatch):

@@ -25,7 +25,8 @@ from deployx_edge.operator_facts import operator_of_layer
 from deployx_edge.runtimes.converter import HalfOverflows, StoredLayer
 from deployx_edge.runtimes.ncnn.files import Layer, encode_weights, format_param
 from deployx_edge.runtimes.ncnn.native.graph_builder import sizes_of
-from deployx_edge.runtimes.ncnn.wheel import NcnnDiedError, NcnnModel, NcnnProcess, is_large
+from deployx_edge.runtimes.ncnn.wheel import NcnnModel, NcnnProcess, is_large
+from deployx_edge.runtimes.runner_process import RuntimeDiedError
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -54,7 +55,7 @@ def half_overflows(
                     for _ in process.run(given, (), measure=True):
                         pass
                 return process.overflows
-        except NcnnDiedError:
+        except RuntimeDiedError:
             # It dies of the network: it will again, where that is told with its phase.
             return HalfOverflows()
         except ModelError as error:

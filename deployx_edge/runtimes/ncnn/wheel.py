@@ -7,26 +7,20 @@ boards of this computer's kind run.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import math
-import os
-import signal
 import sys
-import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError
 from deployx_edge.operator_facts import all_operators, operator_of_layer
-from deployx_edge.process import Child, kill_group, spawn
 from deployx_edge.processors import free_cores
 from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.runtimes.converter import HalfOverflows, StoredLayer
 from deployx_edge.runtimes.ncnn.files import Layer
+from deployx_edge.runtimes.runner_process import PIPE_BYTES, RunnerProcess
 
 if TYPE_CHECKING:
     from deployx_edge.differences import Values
@@ -37,11 +31,13 @@ RuntimeArray = tuple["Array", bool]
 
 # Full HD in three colours has 6 million.
 _LARGE_INPUT = 2**21
-# Tensors come in pieces of this size instead of 64 KiB, each of which costs a change of process.
-_PIPE_BYTES = 2**20
 _LACKS = "this build of the worker has no operator"  # ncnn/param_file.cpp says so
 _BUILD = f"Run 'deployx-edge build --target {host_target_id()}'."
-_LONGEST_RUN = 1800.0  # seconds; a run of seconds is slow, this is a hang
+_ENVIRONMENT = {
+    # On a busy computer threads that wait by turning round keep those off that have work.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
 def unknown_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
@@ -94,10 +90,6 @@ class NcnnRuns:
     runs: tuple[Mapping[str, Array], ...]
 
 
-class NcnnDiedError(ModelError):
-    """ncnn died of a model."""
-
-
 class NcnnProcess:
     """A model that is loaded in ncnn's wheel, or in our worker, in a process of its own; a context
     manager."""
@@ -105,10 +97,8 @@ class NcnnProcess:
     def __init__(self, model: NcnnModel) -> None:
         """Start the process; ModelError where ncnn refuses the files or dies of them."""
         self._model = model
-        self._phase = ""
         program = _program(model.param)
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
-        self._child = _start_child(self._errors, program)
+        self._process = RunnerProcess(program, "ncnn", model.param.name, _ENVIRONMENT, _refusal)
         self.inputs: tuple[str, ...] = ()
         self.outputs: tuple[str, ...] = ()
         # What half floats could not hold in the runs that were measured.
@@ -124,9 +114,9 @@ class NcnnProcess:
                 "threads": min(4, free_cores()),
                 "layers": [vars(layer) for layer in self._model.layers],
             }
-            with self._watched():
-                self._send(_line(job))
-                loaded = self._answer()
+            with self._process.watched():
+                self._process.ask(job)
+                loaded = self._process.answer()
         except BaseException:
             self.close()
             raise
@@ -138,10 +128,7 @@ class NcnnProcess:
 
     def close(self) -> None:
         """End the process."""
-        for stream in (self._child.stdin, self._child.stdout, self._errors):
-            with contextlib.suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
-        kill_group(self._child)
+        self._process.close()
 
     def run(
         self, arrays: Mapping[str, RuntimeArray], blobs: Sequence[str], *, measure: bool = False
@@ -166,67 +153,17 @@ class NcnnProcess:
             {"blob": blob, "shape": array.shape, "batched": int(batched)}
             for blob, (array, batched) in ready.items()
         ]
-        with self._watched():
-            self._send(_line({"inputs": entries, "blobs": list(blobs), "measure": int(measure)}))
-            for array, _ in ready.values():
-                self._send(array.data)
-            while "done" not in (answer := self._answer()):
-                values = _Arriving(tuple(answer["shape"]), self._fill)
+        with self._process.watched():
+            # As both programs read it: no truth values.
+            request = {"inputs": entries, "blobs": list(blobs), "measure": int(measure)}
+            self._process.ask(request, *(array for array, _ in ready.values()))
+            while "done" not in (answer := self._process.answer()):
+                values = _Arriving(tuple(answer["shape"]), self._process.fill)
                 yield answer["blob"], values
                 values.skip()
             self.overflows = HalfOverflows(
                 tensors=answer.get("tensors", {}), sums=answer.get("sums", {})
             )
-
-    def _fill(self, array: Array) -> None:
-        """With what comes next."""
-        if array.size and not _read_into(self._child.stdout, array.data.cast("B")):
-            raise self._death()
-
-    @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
-        """A run that takes far too long is a hang, and is ended."""
-        watch = threading.Timer(_LONGEST_RUN, kill_group, [self._child])
-        watch.daemon = True
-        watch.start()
-        try:
-            yield
-        finally:
-            watch.cancel()
-
-    def _send(self, data: bytes | memoryview) -> None:
-        assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # the answer tells what it died of
-            self._child.stdin.write(data)
-            self._child.stdin.flush()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._child.stdout is not None
-        while True:
-            line = self._child.stdout.readline()
-            if not line.endswith(b"\n"):
-                raise self._death()
-            answer: dict[str, Any] = json.loads(line)
-            if "error" in answer:
-                tail = self._tail() or "no reason given"
-                raise _refusal(f"{answer['error']} ({self._model.param.name}): {tail}.")
-            if "phase" not in answer:
-                return answer
-            self._phase = answer["phase"]
-
-    def _tail(self) -> str:
-        self._child.wait()
-        self._errors.seek(0)
-        return " ".join(self._errors.read().decode(errors="replace").split())[-300:]
-
-    def _death(self) -> DeployxError:
-        tail, code = self._tail(), self._child.returncode
-        if not self._phase:  # it died before it came to the model
-            return DeployxError(f"ncnn could not be started here: {tail}")
-        return NcnnDiedError(
-            f"ncnn died of {_cause(code)} on {self._model.param.name} "
-            f"in its phase '{self._phase}': {tail or 'it left no message'}."
-        )
 
 
 class _Arriving:
@@ -259,7 +196,7 @@ class _Arriving:
     def skip(self) -> None:
         """Past what nobody took."""
         while self._left:
-            self.next(min(self._left, _PIPE_BYTES))
+            self.next(min(self._left, PIPE_BYTES))
 
 
 def run_ncnn(
@@ -282,17 +219,6 @@ def run_ncnn(
                 for arrays in runs
             ),
         )
-
-
-def _read_into(stream: IO[bytes] | None, view: memoryview) -> bool:
-    """Fill the view; False where the stream ends before."""
-    assert stream is not None
-    while view:
-        count = stream.readinto(view)  # type: ignore[attr-defined]
-        if not count:
-            return False
-        view = view[count:]
-    return True
 
 
 def _program(param: Path) -> tuple[str, ...]:
@@ -320,36 +246,3 @@ def _refusal(text: str) -> DeployxError:
     if _LACKS in text:
         return MissingToolError(text, remedy=_BUILD)
     return ModelError(text)
-
-
-def _line(message: Mapping[str, Any]) -> bytes:
-    """As both programs read it: no truth values, and text as it is."""
-    return json.dumps(message, ensure_ascii=False).encode() + b"\n"
-
-
-def _start_child(errors: IO[bytes], program: Sequence[str]) -> Child:
-    package_parent = str(Path(__file__).resolve().parents[3])
-    paths = [package_parent, os.environ.get("PYTHONPATH", "")]
-    child = spawn(
-        program,
-        env={
-            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-            # On a busy computer threads that wait by turning round keep those off that have work.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "OPENBLAS_NUM_THREADS": "1",
-        },
-        errors=errors,
-    )
-    if hasattr(fcntl, "F_SETPIPE_SZ") and child.stdout is not None:
-        with contextlib.suppress(OSError):  # above what the system allows
-            fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    return child
-
-
-def _cause(returncode: int) -> str:
-    if returncode >= 0:
-        return f"an error (exit code {returncode})"
-    try:
-        return signal.Signals(-returncode).name
-    except ValueError:
-        return f"signal {-returncode}"

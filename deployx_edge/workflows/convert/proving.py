@@ -225,7 +225,7 @@ class _Proofs:
             inputs,
             accept_unproven=self._accept_unproven,
             doubts=self._doubts,
-            limits=TOLERANCES[coarser(model.precision, walk.rounds_to)],
+            limits=TOLERANCES[coarser(model.rounds_to, walk.rounds_to)],
         )
 
     def _prove(self, model: ConvertedModel) -> Verification:

@@ -236,7 +236,7 @@ def _place(
     progress: Progress,
 ) -> Iterator[_Place]:
     if device is None:
-        yield _Place(model=None, precision=bundle.precision)
+        yield _Place(model=None, precision=read_converted(bundle).rounds_to)
         return
     board, purpose = load_config().find_device(device), f"compare {bundle.name}"
     with open_session(

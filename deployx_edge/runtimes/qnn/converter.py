@@ -1,0 +1,78 @@
+"""The files for QNN: the canonical ONNX model, checked by Qualcomm's emulator."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, KeptFloat
+from deployx_edge.runtimes.onnx_converter import OnnxConverter
+from deployx_edge.runtimes.qnn.provider import QnnProcess, version
+from deployx_edge.runtimes.qnn.rewriting import rewrite
+from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, find_soc
+from deployx_edge.sources.onnx.canonical import simplified
+from deployx_edge.sources.onnx.file import OnnxSource
+
+if TYPE_CHECKING:
+    import onnx
+
+_NAMED = 5  # of the layers with values beyond half floats
+
+
+class QnnConverter(OnnxConverter):
+    """``Converter`` for QNN, which computes all floats in half floats."""
+
+    def __init__(self) -> None:
+        super().__init__(__package__.rpartition(".")[2], halves_fp32=True)
+
+    def check(self, source: OnnxSource) -> None:
+        """Raise ModelError for an open axis, or a node that QNN leaves to the processor."""
+        import onnx
+
+        version()
+        super().check(source)
+        _refuse_open_axes(source)
+        with tempfile.TemporaryDirectory(prefix="deployx-edge-qnn-") as folder:
+            path = Path(folder) / f"{source.path.stem}.onnx"
+            onnx.save(simplified(source), path)
+            with QnnProcess(path, find_soc(DEFAULT_SOC)):
+                pass
+
+    def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
+        """See ``Converter``; ModelError where half floats cannot hold what is computed."""
+        if request.keep_float:
+            raise UsageError(
+                f"QNN cannot keep {', '.join(request.keep_float)} in fp32: an HTP computes half "
+                "floats and whole numbers.",
+                remedy="Give these layers to another runtime with --partition.",
+            )
+        made = super().convert(source, request)
+        if made.kept_float:
+            names = [f"'{item.layer}'" for item in made.kept_float]
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            raise ModelError(
+                f"{source.path.name} has values beyond what half floats hold at "
+                f"{', '.join(names[:_NAMED])}{more}, and an HTP computes no other floats.",
+                remedy="Quantize it (deployx-edge quantize), scale these values down, or give "
+                "these layers to another runtime with --partition.",
+            )
+        return made
+
+    def adapt(self, model: onnx.ModelProto, kept: Sequence[KeptFloat]) -> None:
+        """See ``OnnxConverter``."""
+        rewrite(model)
+
+
+def _refuse_open_axes(source: OnnxSource) -> None:
+    for tensor in source.inputs:
+        if tensor.ranges:
+            raise ModelError(
+                f"The input '{tensor.name}' of {source.path.name} has an open axis; shapes in QNN "
+                "are fixed.",
+                remedy=f"Give it one size: --input {tensor.name}:"
+                + "x".join(map(str, tensor.shape))
+                + ".",
+            )

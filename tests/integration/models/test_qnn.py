@@ -1,0 +1,183 @@
+"""QNN on this computer: Qualcomm's emulator as the runner, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from PIL import Image
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.quantization.values import PRESETS
+from deployx_edge.runtimes.qnn.provider import QnnProcess
+from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, find_soc
+from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
+from deployx_edge.workflows.convert.inspect import inspect_model
+from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.measure.compare import compare
+from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
+from examples.shapes.drawing import draw_many
+from tests.integration.models.onnx_models import model, save, weights
+from tests.integration.models.test_openvino import deployx
+from tests.integration.models.test_runtimes import wide_model
+from tests.runtimes import missing
+
+pytestmark = pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))
+EXAMPLES = Path("examples").resolve()
+DIGITS = EXAMPLES / "digits" / "digits_cnn.onnx"
+CALIBRATION = EXAMPLES / "digits" / "digits_calibration.npz"
+QNN = BundleOptions(runtime="qnn")
+FAST = QuantizeOptions(count=32, preset="fast", settings=PRESETS["fast"], bundle=QNN)
+BOXES = "detection,labels=circle|square|triangle"
+MASKS = "segmentation,labels=ground|circle|square|triangle"
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return quantize(DIGITS, CALIBRATION, tmp_path_factory.mktemp("digits") / "int8", FAST).bundle
+
+
+def difference(bundle: Bundle, reference: Path, data: Path, **words: object) -> float:
+    """By how much the emulator is better than the source in ONNX Runtime, of the first metric."""
+    chosen = replace(EvaluationOptions(), **words)  # type: ignore[arg-type]
+    found = evaluate(bundle.folder, data, [], reference=reference, options=chosen)
+    assert found.reference is not None
+    return found.places[0].figures[0].value - found.reference.figures[0].value
+
+
+def test_digits_in_int8_are_as_accurate_as_the_reference(digits: Bundle) -> None:
+    assert digits.precision == "int8"
+    (check,) = digits.provenance.verification.outputs
+    assert check.verdict in ("same", "rounded")
+    assert abs(difference(digits, DIGITS, EXAMPLES / "digits" / "digits_test.npz")) <= 0.01
+
+
+def source_of(name: str, side: int, folder: Path) -> Path:
+    """One of the networks that see shapes, as ONNX."""
+    options = BundleOptions(
+        runtime="onnxruntime",
+        input_shapes=(f"image:1x3x{side}x{side}",),
+        torch=TorchOptions(checkpoint=EXAMPLES / name / f"{name}.pt"),
+    )
+    return make_bundle(Path(f"examples.{name}.model:{name}"), folder / name, options).path("onnx")
+
+
+def test_a_segmenter_in_int8_is_as_accurate_as_the_reference(tmp_path: Path) -> None:
+    source = source_of("segmenter", 96, tmp_path)
+    for index, picture in enumerate(draw_many(1, 16, 96)):
+        Image.fromarray(picture.pixels).save(tmp_path / f"{index}.png")
+    bundle = replace(QNN, preprocess=("std=255",), postprocess=(MASKS,))
+    made = quantize(source, tmp_path, tmp_path / "int8", replace(FAST, count=16, bundle=bundle))
+    data = EXAMPLES / "segmenter" / "shapes_test.npz"
+    assert difference(made.bundle, source, data, limit=8) >= -0.01
+
+
+def test_a_detector_in_half_floats_is_as_accurate_as_the_reference(tmp_path: Path) -> None:
+    """So many tensors inside are asked for that the HTP gives them in portions."""
+    source = source_of("detector", 128, tmp_path)
+    options = replace(QNN, precision="fp16", preprocess=("std=255",), postprocess=(BOXES,))
+    bundle = make_bundle(source, tmp_path / "fp16", options)
+    inside = bundle.provenance.verification.intermediates
+    assert inside is not None
+    assert inside.compared > 80
+    data = EXAMPLES / "detector" / "shapes_test.npz"
+    assert difference(bundle, source, data, limit=8) >= -0.01
+
+
+def test_floats_are_half_floats_whatever_the_file_holds(tmp_path: Path) -> None:
+    for precision in ("fp32", "fp16"):
+        options = replace(QNN, precision=precision)
+        bundle = make_bundle(DIGITS, tmp_path / precision, options)
+        (check,) = bundle.provenance.verification.outputs
+        assert check.verdict == "same"
+        assert 1e-4 < check.relative_error < 2e-2  # fp32 alone is at 1e-6
+
+
+def test_the_first_layer_that_differs_is_found(digits: Bundle, tmp_path: Path) -> None:
+    assert all(item.check.verdict != "differs" for item in compare(DIGITS, digits.folder).layers)
+    damaged = onnx.load(digits.path("onnx"))
+    (scale,) = (
+        tensor
+        for tensor in damaged.graph.initializer
+        if tensor.name.endswith("/features/features.6/Conv/1/scale")
+    )
+    scale.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(scale) * 2, scale.name))
+    made = make_bundle(save(damaged, tmp_path / "damaged.onnx"), tmp_path / "b", QNN)
+    found = compare(DIGITS, made.folder)
+    first = next(item for item in found.layers if item.check.verdict == "differs")
+    assert "/features.8/" in first.check.output
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A convolution, and a node that no HTP runs."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "conv", pads=[1] * 4),
+        helper.make_node("Det", ["a"], ["d"], "determinant"),
+        helper.make_node("Atan", ["a"], ["y"], "angle"),
+    ]
+    made = model(
+        nodes, {"x": (1, 3, 8, 8)}, {"d": (1, 4), "y": (1, 4, 8, 8)}, [weights("w", 4, 3, 3, 3)]
+    )
+    return save(made, tmp_path_factory.mktemp("refused") / "refused.onnx")
+
+
+def test_a_node_that_would_run_on_the_processor_is_refused_by_name(
+    refused: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"Det \(node 'determinant'\)") as caught:
+        make_bundle(refused, tmp_path / "b", QNN)
+    assert "--partition" in caught.value.remedy
+    assert not (tmp_path / "b").exists()
+    found = inspect_model(refused, runtime="qnn")
+    named = {use.operator: use.refused["qnn"] for use in found.operators}
+    assert named["Det"]
+    assert not named["Conv"]
+
+
+def test_values_beyond_half_floats_and_open_axes_are_refused(tmp_path: Path) -> None:
+    for precision in ("fp32", "fp16"):
+        options = replace(QNN, precision=precision)
+        with pytest.raises(ModelError, match=r"beyond what half floats hold at 'grow', 'middle'"):
+            make_bundle(wide_model(tmp_path / "wide.onnx"), tmp_path / "b", options)
+    with pytest.raises(UsageError, match="cannot keep grow in fp32"):
+        small = wide_model(tmp_path / "small.onnx", factor=3.0)
+        make_bundle(small, tmp_path / "b", replace(QNN, keep_float=("grow",)))
+    nodes = [helper.make_node("Relu", ["x"], ["y"], "relu")]
+    path = save(model(nodes, {"x": ("N", 4)}, {"y": ("N", 4)}), tmp_path / "open.onnx")
+    with pytest.raises(ModelError, match=r"'x' of open.onnx has an open axis"):
+        make_bundle(path, tmp_path / "b", replace(QNN, input_shapes=("x:{1..8}x4",)))
+
+
+def test_too_little_to_calibrate_on_is_refused(tmp_path: Path) -> None:
+    with np.load(CALIBRATION) as file:
+        few = {name: array[:3] for name, array in file.items()}
+    np.savez(tmp_path / "few.npz", **few)
+    with pytest.raises(UsageError, match="3"):
+        quantize(DIGITS, tmp_path / "few.npz", tmp_path / "b", FAST)
+
+
+def test_a_conversion_leaves_nothing_behind_and_prints_nothing_else(tmp_path: Path) -> None:
+    """Qualcomm's library writes to standard output, which is for results."""
+    words = ("convert", str(DIGITS), "--runtime", "qnn", "-o", "made", "--json")
+    done = deployx(tmp_path, None, *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("{")
+    assert "LIBNATIVE" not in done.stdout + done.stderr
+    assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
+
+
+def test_a_process_that_dies_is_told_with_its_model(digits: Bundle) -> None:
+    with QnnProcess(digits.path("onnx"), find_soc(DEFAULT_SOC)) as process:
+        image = {"image": np.zeros((1, 1, 8, 8), dtype=np.float32)}
+        assert process.run(image, ["scores"])["scores"].shape == (1, 10)
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(ModelError, match=r"QNN died of SIGKILL on .*\.onnx"):
+            process.run(image, ["scores"])
