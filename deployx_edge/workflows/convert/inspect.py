@@ -61,9 +61,18 @@ def inspect_model(
             raise UsageError(f"{model} is not an .onnx file nor one of PyTorch's models.")
         shapes = stated_shapes(opened.path, input_shapes, progress)
         requests = parse_inputs((*input_shapes, *shapes))
-        wanted = (*([runtime] if runtime is not None else []), *runtimes) or RUNTIMES
+        wanted = (*([runtime] if runtime is not None else []), *runtimes) or _ready()
         names = [find_runtime(name).name for name in wanted]
         return _inspected(opened.path, names, requests, samples, progress)
+
+
+def _ready() -> list[str]:
+    """The runtimes that this computer has all of: nobody can ask another about a model."""
+    return [
+        name
+        for name in RUNTIMES
+        if all(need.present for need in load_runtime(name).setup().needs())
+    ]
 
 
 def _inspected(
