@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +14,20 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from deployx_edge.device import Device
 from deployx_edge.errors import MissingToolError, ModelError
-from deployx_edge.operator_facts import OperatorFacts, all_operators
+from deployx_edge.operator_facts import OperatorFacts, all_operators, read_operator
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx.file import read_onnx
-from deployx_edge.workflows.boards.devices import chosen_devices
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.conversion import read_converted
+from deployx_edge.workflows.operators.cases import build_cases
 from deployx_edge.workflows.operators.testing import cases_of, check_operator
 from tests.integration.models.onnx_models import model, save
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("facts", all_operators().values(), ids=lambda facts: facts.name)
@@ -74,7 +82,7 @@ def test_a_detector_whose_head_chooses_boxes_runs_whole_on_a_board(tmp_path: Pat
     assert bundle.provenance.verification.status == "passed"
     values = np.random.default_rng(6).standard_normal((1, 3, 48, 48)).astype(np.float32)
     wanted = Reference(read_onnx(path, {})).run({"x": values})
-    (board,) = chosen_devices("local:", everyone=False)
+    board = Device(name="here", uri="local:", work_folder=str(tmp_path / "work"))
     with open_session(board) as session, session.loaded(bundle) as loaded:
         found = loaded({"x": values})
     for name, array in wanted.items():
@@ -136,3 +144,73 @@ def test_a_name_of_another_domain_leads_to_the_operator_of_ours(tmp_path: Path) 
     with pytest.raises(ModelError, match="of the domain 'theirs'") as found:
         make_bundle(save(made, tmp_path / "m.onnx"), tmp_path / "bundle")
     assert '"aliases" in ops/top_k/op.toml' in found.value.remedy
+
+
+def test_the_page_makes_an_operator_step_by_step(tmp_path: Path) -> None:
+    """Its files are whole, its kernel compiles, and its reference gives what its cases want."""
+    page = (ROOT / "docs" / "adding-an-op.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```\w+\n(?:#|//) (ops/my_shift/\S+)\n(.*?)```", page, re.S)
+    assert [Path(name).name for name, _ in blocks] == [
+        *("op.toml", "kernel.h", "ncnn.cpp", "reference.py", "test_my_shift.py"),
+    ]
+    for name, text in blocks:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    facts = read_operator(tmp_path / "ops" / "my_shift" / "op.toml")
+    script = ROOT / "device_agent" / "cmake" / "operator_facts.py"
+    headers = tmp_path / "headers"
+    subprocess.run([sys.executable, script, tmp_path / "ops", headers], check=True)
+    sources = f'#include "my_shift/kernel.h"\n#include "my_shift_facts.h"\n{MAIN}'
+    (tmp_path / "main.cpp").write_text(sources, encoding="utf-8")
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("g++ is not installed")
+    words = [compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror"]
+    words += ["-I", tmp_path / "ops", "-I", headers, "-I", ROOT / "device_agent"]
+    words += [tmp_path / "main.cpp", ROOT / "device_agent/operators/operator.cpp"]
+    subprocess.run([*map(str, words), "-o", str(tmp_path / "main")], check=True)
+    done = subprocess.run([tmp_path / "main"], check=True, capture_output=True, text=True)
+    assert done.stdout == "2 1 3.5 "  # 1, 0 and 2.5, shifted by the default
+    cases = cases_of(facts)
+    assert [case.name for case in cases] == ["plain", "down"]
+    _, built = build_cases(facts, cases)
+    reference = runpy.run_path(str(tmp_path / "ops/my_shift/reference.py"))["reference"]
+    assert np.array_equal(reference(*built[1].values, by=-2.5), built[1].values[0] - 2.5)
+
+
+# Runs the kernel on three values: a call with one thread and nothing else.
+MAIN = r"""
+#include <cstdio>
+
+class OneCall : public dx::op::Call {
+ public:
+  bool has(std::size_t) const override { return true; }
+  const dx::op::Tensor& input(std::size_t) const override { return input_; }
+  float* output(std::size_t, const dx::op::Shape&) override { return output_; }
+  float* scratch(std::size_t) override { return nullptr; }
+  int threads() const override { return 1; }
+  bool multiply(const float*, const float*, float*, std::int64_t, std::int64_t,
+                std::int64_t) override {
+    return false;
+  }
+  const float* made() const { return output_; }
+
+ protected:
+  void loop(std::int64_t count, Body body, void* context) override {
+    for (std::int64_t i = 0; i < count; ++i) body(context, i, 0);
+  }
+
+ private:
+  float values_[3] = {1, 0, 2.5};
+  float output_[3] = {};
+  dx::op::Tensor input_{values_, {1, 3}};
+};
+
+int main() {
+  OneCall call;
+  const dx::op::my_shift::Kernel kernel{dx::op::Attributes(dx::op::my_shift::kFacts)};
+  if (kernel.run(call) != nullptr) return 1;
+  for (int i = 0; i < 3; ++i) std::printf("%g ", static_cast<double>(call.made()[i]));
+}
+"""

@@ -98,10 +98,10 @@ def _wrong_layers(
             wrong.append(f"{node} is not int8: {layer.reason if layer else 'it is gone'}")
         elif layer.activation_scale is not None:
             largest = max(float(np.abs(each[tensor]).max()) for each in seen)
-            if not np.isclose(layer.activation_scale * _INT8_LARGEST, largest, _STEP_TOLERANCE):
-                wrong.append(
-                    f"{node} takes {layer.activation_scale * _INT8_LARGEST}, not {largest}"
-                )
+            taken = layer.activation_scale * _INT8_LARGEST
+            # Of nothing but zeros any scale is right.
+            if largest and not np.isclose(taken, largest, _STEP_TOLERANCE):
+                wrong.append(f"{node} takes {taken}, not {largest}")
     return wrong
 
 
