@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -92,6 +92,43 @@ def check_fed(feed: FeedBack, given: StepInput, array: NDArray[Any]) -> None:
     """UsageError where what a step gave is not what the input takes in the next one."""
     if str(array.dtype) != given.dtype or not _fits(given, array.shape):
         raise _unfit(feed, given, str(array.dtype), array.shape)
+    for entry in given.ranges:
+        if array.shape[entry.axis] > entry.maximum:
+            raise UsageError(
+                f"The output '{feed.output}' ({format_shape(array.shape)}) has grown beyond the "
+                f"{entry.maximum} that the input '{feed.input}', which it is fed back to, may have "
+                f"along axis {entry.axis}.",
+                remedy=_remedy(feed),
+            )
+
+
+def check_growth(
+    feeds: Sequence[FeedBack],
+    inputs: Sequence[StepInput],
+    outputs: Sequence[StepOutput],
+    steps: int | None,
+    starts: Mapping[str, tuple[int, ...]] | None = None,
+) -> None:
+    """UsageError where what is fed back grows beyond the largest size of an open axis.
+
+    Each step adds what the model's own shapes say. ``starts`` are shapes of inputs in the first
+    step where they are not the model's; ``steps`` None is a number that nobody knows before.
+    REQUIRES: ``check_feed_back``.
+    """
+    takes = {spec.name: spec for spec in inputs}
+    gives = {spec.name: spec for spec in outputs}
+    for feed in feeds:
+        given, shape = takes[feed.input], gives[feed.output].shape
+        start = (starts or {}).get(feed.input, given.shape)
+        if shape is None:
+            continue
+        for entry in given.ranges:
+            grown = shape[entry.axis] - given.shape[entry.axis]
+            if grown <= 0:
+                continue
+            most = (entry.maximum - start[entry.axis]) // grown + 1
+            if steps is None or steps > most:
+                raise _outgrown(feed, entry, grown, most, steps)
 
 
 def omitted(
@@ -126,6 +163,26 @@ def _fits(given: StepInput, shape: tuple[int, ...] | None) -> bool:
     return len(shape) == len(given.shape) and all(
         axis in still_open or found == size
         for axis, (found, size) in enumerate(zip(shape, given.shape, strict=True))
+    )
+
+
+def _outgrown(
+    feed: FeedBack, entry: AxisRange, grown: int, most: int, steps: int | None
+) -> UsageError:
+    many = "an unknown number of steps" if steps is None else f"{steps} steps"
+    return UsageError(
+        f"--feed-back {feed.text}: the input '{feed.input}' grows by {grown} along axis "
+        f"{entry.axis} in each step, which may be {entry.maximum} at most: there is room for "
+        f"{max(most, 0)} steps, and {many} were asked for.",
+        remedy=_remedy(feed)
+        + (" Say how many by --iterations in place of --seconds." if steps is None else ""),
+    )
+
+
+def _remedy(feed: FeedBack) -> str:
+    return (
+        "Run fewer steps, or convert the model with a larger maximum for that axis: "
+        f"--input {feed.input}:…{{1..MAXIMUM}}…"
     )
 
 

@@ -23,6 +23,7 @@ from deployx_edge.cli.options import (
     SettingsOption,
     SocOption,
     one_runtime,
+    precision_words,
     runtime_words,
     torch_options,
 )
@@ -36,7 +37,10 @@ OutputOption = Annotated[
 ]
 WeightsOption = Annotated[
     str | None,
-    typer.Option("--precision", help="The precision of the stored weights: fp32, fp16 or bf16."),
+    typer.Option(
+        "--precision",
+        help="The precision of the stored weights: fp32, fp16 or bf16; several as fp32,fp16.",
+    ),
 ]
 PreprocessOption = Annotated[
     list[str] | None,
@@ -110,7 +114,7 @@ def convert(
 ) -> None:
     """Turn a model into a bundle: a runtime's files, compared with the source, and a manifest.
 
-    With several runtimes each gets a folder of its name in the output.
+    With several runtimes or precisions each gets a folder of its name in the output.
 
     Example: deployx-edge convert examples/digits/digits_cnn.onnx -o digits --precision fp16
     """
@@ -127,7 +131,6 @@ def convert(
     from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 
     options = BundleOptions(
-        precision=precision,
         soc=soc,
         input_shapes=tuple(input_shape or ()),
         preprocess=tuple(preprocess or ()),
@@ -141,12 +144,14 @@ def convert(
         converter=converter,
         torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings, accept_frozen),
     )
-    runtimes = runtime_words(runtime)
-    if len(runtimes) > 1:
+    runtimes, precisions = runtime_words(runtime), precision_words(precision)
+    if len(runtimes) > 1 or len(precisions) > 1:
         refuse_partition(partition)
-        convert_each(model, output, runtimes, options, json)
+        convert_each(model, output, runtimes, precisions, options, json)
         return
-    options = replace(options, runtime=one_runtime(runtimes))
+    options = replace(
+        options, runtime=one_runtime(runtimes), precision=precisions[0] if precisions else None
+    )
     with show_progress() as progress:
         if partition:
             from deployx_edge.workflows.convert.partition import make_sequence

@@ -363,6 +363,11 @@ def runtime_words(text: str | None) -> tuple[str, ...]:
     return () if text is None else tuple(_words(text, "--runtime"))
 
 
+def precision_words(text: str | None) -> tuple[str, ...]:
+    """The precisions that were asked for, each once; none where nobody said."""
+    return () if text is None else tuple(_words(text, "--precision"))
+
+
 def one_runtime(names: tuple[str, ...]) -> str | None:
     """The only one of them, or None where nobody said."""
     return names[0] if names else None

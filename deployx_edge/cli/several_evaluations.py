@@ -73,15 +73,17 @@ class EvaluateRequest:
         )
 
     def run(self, folder: Path, progress: Progress) -> list[Tried[Evaluation]]:
-        """Every candidate on every device; int8 bundles are written into ``folder``."""
+        """Every candidate on every device; the empty ``folder`` is for what is needed meanwhile."""
         from deployx_edge.workflows.choose.candidates import make_one
         from deployx_edge.workflows.choose.trying import try_each
         from deployx_edge.workflows.evaluate.evaluate import evaluate
+        from deployx_edge.workflows.evaluate.kept_reference import KeptReference
 
         wanted, source = self.wanted, self.reference or self.model
         beside = None if source.is_dir() else source
         # What a preset proposes stands in the bundle that is made.
         like = self.options.like if self.model.is_dir() else None
+        kept = KeptReference(folder)
 
         def one(runtime: str, precision: str) -> Evaluation:
             made = make_one(wanted, runtime, precision, folder, progress)
@@ -93,6 +95,7 @@ class EvaluateRequest:
                 reference=beside,
                 torch=self.bundle.torch if beside is not None else None,
                 options=replace(self.options, runtime=None, run=run, like=like),
+                kept=kept,
                 progress=progress,
             )
 

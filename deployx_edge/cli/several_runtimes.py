@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from deployx_edge.bundle import Bundle
     from deployx_edge.progress import Progress
     from deployx_edge.quantization.report import Sensitivity
     from deployx_edge.workflows.convert.options import BundleOptions
@@ -22,31 +23,44 @@ def refuse_partition(partition: Sequence[str] | None) -> None:
     """UsageError: a cut names the runtimes of its parts itself."""
     if partition:
         raise UsageError(
-            "--partition makes one sequence, and there are several runtimes.",
+            "--partition makes one sequence, and there are several runtimes or precisions.",
             remedy="Name the runtime of each part: --partition TENSOR=RUNTIME.",
         )
 
 
 def convert_each(
-    model: Path, output: Path, runtimes: Sequence[str], options: BundleOptions, json: bool
+    model: Path,
+    output: Path,
+    runtimes: Sequence[str],
+    precisions: Sequence[str],
+    options: BundleOptions,
+    json: bool,
 ) -> None:
-    """A bundle for each runtime, in a folder of its name in ``output``."""
+    """A bundle for each runtime and precision, in a folder of its name in ``output``.
+
+    The name is the runtime's, followed by the precision where there are several of these.
+    """
     from dataclasses import replace
 
     from deployx_edge.cli.console import print_json, print_report, show_progress
     from deployx_edge.report.several import BundleRow, bundles_document, bundles_table
+    from deployx_edge.workflows.choose.candidates import usual_runtime
     from deployx_edge.workflows.choose.trying import check_parent, try_each
     from deployx_edge.workflows.convert.bundle import make_bundle
 
     check_parent(output)
+
+    def make(runtime: str, precision: str) -> Bundle:
+        name = runtime if len(precisions) < 2 else f"{runtime}-{precision}"
+        stored = replace(options, runtime=runtime, precision=precision)
+        return make_bundle(model, output / name, stored, progress=progress)
+
     with show_progress() as progress:
         tried = try_each(
             model,
-            runtimes,
-            [options.precision or "fp32"],
-            lambda runtime, _: make_bundle(
-                model, output / runtime, replace(options, runtime=runtime), progress=progress
-            ),
+            runtimes or [usual_runtime(model)],
+            precisions or ["fp32"],
+            make,
             progress,
         )
     rows = [BundleRow.of(each.runtime, each.precision, each.value, each.error) for each in tried]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deployx_edge.sources.onnx.file import read_onnx
 from tests.runtimes import missing
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,24 @@ def test_accuracy_is_measured_as_it_is_written(tmp_path):
 def test_runs_are_compared_as_it_is_written(tmp_path):
     assert run_commands("comparing-runs.md", tmp_path) == 4
     assert (tmp_path / "before.json").is_file()
+
+
+def test_runtimes_are_held_side_by_side_as_it_is_written(tmp_path):
+    assert run_commands("which-runtime.md", tmp_path) == 2
+    made = {path.name for path in (tmp_path / "both").iterdir()}
+    runtimes, precisions = ("ncnn", "onnxruntime"), ("fp32", "fp16")
+    assert made == {f"{name}-{each}" for name in runtimes for each in precisions}
+
+
+def test_the_detector_becomes_an_onnx_file_by_one_command(tmp_path):
+    page = (ROOT / "examples/detector/README.md").read_text()
+    command = next(line for line in page.splitlines() if line.startswith("python -m examples."))
+    words = [sys.executable, *shlex.split(command)[1:]]
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    source = read_onnx(tmp_path / "detector.onnx", {})
+    assert [(each.name, each.shape) for each in source.inputs] == [("image", (1, 3, 128, 128))]
+    assert source.output_names == ("boxes", "scores")
 
 
 def test_quantizing_goes_as_it_is_written(tmp_path):

@@ -237,6 +237,27 @@ def test_a_cache_grows_where_its_axis_is_open_and_is_refused_elsewhere(
     found = run_model(board, bundle, {"x": x}, feed_back=["cacheN=cache"])
     np.testing.assert_allclose(found["y"][:, 0], np.cumsum(x[:, 0, 0], axis=0), atol=1e-4)
     assert found["cacheN"].shape == (1, 1, 21, 4)
+    # The first step takes 1, and the 64th the 64 that there may be at most.
+    longer = np.zeros((65, 1, 1, 4), dtype=np.float32)
+    said = r"'cache' grows by 1 along axis 1.*may be 64 at most.*room for 64 steps, and 65"
+    assert len(run_model(board, bundle, {"x": longer[:64]}, feed_back=["cacheN=cache"])["y"]) == 64
+    with pytest.raises(UsageError, match=said):
+        run_model(board, bundle, {"x": longer}, feed_back=["cacheN=cache"])
+    given = {"x": longer[:3], "cache": np.zeros((1, 63, 4), dtype=np.float32)}
+    with pytest.raises(UsageError, match="room for 2 steps, and 3"):
+        run_model(board, bundle, given, feed_back=["cacheN=cache"])
+    np.savez(tmp_path / "longer.npz", x=longer)
+    words = [str(tmp_path / "longer.npz"), "cache:1x{1..64}x4"]
+    with pytest.raises(UsageError, match=r"'cacheN' \(1x65x4\) has grown beyond the 64"):
+        run_anywhere(path, words, None, feed_back=["cacheN=cache"])
+    with board.loaded(bundle, feed_back=["cacheN=cache"]) as loaded:
+        loaded({"x": longer[0], "cache": np.zeros((1, 64, 4), dtype=np.float32)})
+        with pytest.raises(UsageError, match="room for 1 steps, and 2"):
+            loaded({"x": longer[0]})
+    feeds = parse_feed_back(["cacheN=cache"])
+    for plan in (BenchPlan(feed_back=feeds), BenchPlan(iterations=0, seconds=1, feed_back=feeds)):
+        with pytest.raises(UsageError, match="'cache' grows by 1"):
+            BenchJob(bundle=bundle, plan=plan)
     fixed = make_bundle(path, tmp_path / "fixed", replace(options, input_shapes=("cache:1x5x4",)))
     with pytest.raises(UsageError, match=r"'cacheN' \(1x6x4 float32\).*'cache' \(1x5x4 float32\)"):
         run_model(board, fixed, {"x": x}, feed_back=["cacheN=cache"])

@@ -13,7 +13,7 @@ from deployx_edge.agent.messages import FedTensor
 from deployx_edge.bundle import Bundle
 from deployx_edge.bundle.tensors import from_board_array, to_board_arrays
 from deployx_edge.errors import DeployxError, UsageError
-from deployx_edge.feed_back import FeedBack, check_feed_back, omitted, parse_feed_back
+from deployx_edge.feed_back import FeedBack, check_feed_back, check_growth, omitted, parse_feed_back
 from deployx_edge.measurement.values import RunOptions, WorkerLimits
 from deployx_edge.model import TensorSpec, at_sizes
 from deployx_edge.workflows.boards.fed_tensors import board_tensors, fed_tensors
@@ -46,6 +46,8 @@ class LoadedModel:
         self._replies: Iterator[Inference] = iter(())
         self._has_state = False
         self._has_failed = False
+        self._starts: dict[str, tuple[int, ...]] = {}
+        self._steps = 0
 
     def __call__(self, inputs: Mapping[str, numpy.ndarray]) -> Arrays:
         """The outputs for ``inputs``, both named and shaped like the source model's.
@@ -88,11 +90,21 @@ class LoadedModel:
             for feed in self._feeds:
                 given.setdefault(feed.input, _zeros(known[feed.input]))
             to_board_arrays(self._bundle, given)
+        self._check_growth(given)
         tensors = board_tensors(self._bundle, given)
         self._has_failed = True
         (found,) = self._ask([tensors])
         self._has_state, self._has_failed = True, False
         return found
+
+    def _check_growth(self, given: Arrays) -> None:
+        """UsageError for a step for which the state has become too large."""
+        starts = {f.input: given[f.input].shape for f in self._feeds if f.input in given}
+        if starts:
+            self._starts, self._steps = starts, 0
+        bundle = self._bundle
+        check_growth(self._feeds, bundle.inputs, bundle.outputs, self._steps + 1, self._starts)
+        self._steps += 1
 
     def _ask(self, requests: Sequence[Sequence[InputTensor]]) -> list[Arrays]:
         """The answers to ``requests``, which are all on their way before the first of them."""

@@ -16,8 +16,8 @@ from deployx_edge.workflows.choose.trying import Tried, try_each
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.measure.jobs import Candidate
+from deployx_edge.workflows.quantize.cached import quantize_once
 from deployx_edge.workflows.quantize.calibration import QuantizeOptions
-from deployx_edge.workflows.quantize.quantize import quantize
 
 QUANTIZED = "int8"
 MADE_UP_NOTE = (
@@ -59,7 +59,7 @@ def make_candidates(
 ) -> tuple[list[Candidate], list[Tried[Made]]]:
     """What can be run, in the order of runtimes and precisions, and what was refused.
 
-    int8 bundles are written into the empty ``folder``. Raises ModelError, which names each
+    The empty ``folder`` is for what the cache cannot hold. Raises ModelError, which names each
     runtime with its reason, where nothing is left.
     """
     tried = make_bundles(wanted, folder, progress=progress)
@@ -129,8 +129,8 @@ def _quantize(wanted: Wanted, runtime: str, folder: Path, progress: Progress) ->
             write_calibration(wanted.model, wanted.bundle, calibration)
     options = QuantizeOptions(bundle=replace(wanted.bundle, runtime=runtime), images=wanted.images)
     output = folder / f"{runtime}-{QUANTIZED}"
-    found = quantize(wanted.model, calibration, output, options, progress=progress)
-    return Made(bundle=found.bundle, notes=notes)
+    found = quantize_once(wanted.model, calibration, output, options, progress=progress)
+    return Made(bundle=found, notes=notes)
 
 
 def _check_named(wanted: Wanted) -> None:

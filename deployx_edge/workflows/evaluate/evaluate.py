@@ -18,7 +18,7 @@ from deployx_edge.bundle import (
 )
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.datasets import Dataset, open_dataset
-from deployx_edge.evaluation.metrics.average_precision import MOST_BOXES, BoxLedger
+from deployx_edge.evaluation.metrics.average_precision import BoxLedger
 from deployx_edge.evaluation.metrics.metrics import (
     Metric,
     check_fits,
@@ -35,7 +35,6 @@ from deployx_edge.processing.steps import (
     step_texts,
 )
 from deployx_edge.progress import Progress, Stage, silent
-from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.convert.finiteness import samples_sentence
 from deployx_edge.workflows.convert.presets import image_steps, output_steps
@@ -44,12 +43,14 @@ from deployx_edge.workflows.evaluate.files import (
     check_format,
     write_predictions,
 )
+from deployx_edge.workflows.evaluate.kept_reference import KeptReference
 from deployx_edge.workflows.evaluate.meanings import (
     chosen_step,
     meaning_of,
     measured_labels,
     task_of,
 )
+from deployx_edge.workflows.evaluate.notes import curve_note, overlap
 from deployx_edge.workflows.evaluate.page import PAGE, write_page
 from deployx_edge.workflows.evaluate.places import Places, run_places
 from deployx_edge.workflows.evaluate.predictions import Meaning
@@ -108,6 +109,7 @@ def evaluate(
     input_shapes: Sequence[str] = (),
     torch: TorchOptions | None = None,
     options: EvaluationOptions | None = None,
+    kept: KeptReference | None = None,
     progress: Progress = silent,
     progress_of: Callable[[str], Progress] | None = None,
 ) -> Evaluation:
@@ -116,7 +118,8 @@ def evaluate(
     Several devices run at once, each told of to its own ``progress_of`` where that is given;
     what fails on one of them is in ``failures``, and the others go on. With one it is raised.
 
-    ``model`` is a bundle, or a source of which one is made; a source is its own reference.
+    ``model`` is a bundle, or a source of which one is made; a source is its own reference, which
+    is run once for all evaluations that are given the same ``kept``.
     A link that breaks is opened again and goes on behind the last answered sample; so does a
     command that was interrupted. Raises UsageError where data and model do not fit.
     """
@@ -129,7 +132,7 @@ def evaluate(
     with _tallies(case, chosen) as tally_of:
         beside = None
         if source is not None:
-            beside = _reference(case, source, torch, tally_of("reference"), progress)
+            beside = _beside(case, source, torch, tally_of, kept, progress)
         tell = progress_of or (lambda device: progress)
         ran = run_places(_work(case, chosen), devices, tally_of, progress, tell)
         progress(Stage(text="Working out figures"))
@@ -319,6 +322,27 @@ class _TallyMaker:
             shutil.rmtree(self._saved)
 
 
+def _beside(
+    case: _Case,
+    source: Path,
+    torch: TorchOptions,
+    tally_of: _TallyMaker,
+    kept: KeptReference | None,
+    progress: Progress,
+) -> Place:
+    """The reference's place, new or kept."""
+    if kept is None:
+        return _reference(case, source, torch, tally_of("reference"), progress)
+
+    def make(path: Path) -> Place:
+        tally = Tally(case.metrics(), case.meaning, path, None)
+        return _reference(case, source, torch, tally, progress)
+
+    bundle = case.bundle
+    shapes = [(spec.name, spec.shape) for spec in (*bundle.inputs, *bundle.outputs)]
+    return kept.place((source, case.meaning, case.preprocessing, shapes), make)
+
+
 def _reference(
     case: _Case, source: Path, torch: TorchOptions, tally: Tally, progress: Progress
 ) -> Place:
@@ -357,47 +381,14 @@ def _evaluation(
         skipped=data.skipped,
         notes=(
             *data.notes,
-            *_overlap(case.bundle, data),
-            *_curve_note(case.meaning, [metric.name for metric in case.metrics()]),
+            *overlap(case.bundle, data),
+            *curve_note(case.meaning, [metric.name for metric in case.metrics()]),
             *(f"{place.name}: {place.warning}" for place in ran.done if place.warning),
             *(samples_sentence(p.not_finite, p.place) for p in places if p.not_finite),
         ),
         reference=None if reference is None else accuracy_of(reference, None, data, seed),
         places=places,
         failures=ran.failed,
-    )
-
-
-def _overlap(bundle: Bundle, data: Dataset) -> tuple[str, ...]:
-    """A warning where the bundle was calibrated on samples that it is measured on."""
-    if not any(file.role == "quantization" for file in bundle.files):
-        return ()
-    shared = calibration_hashes(bundle.path("quantization")) & data.content_hashes()
-    if not shared:
-        return ()
-    return (
-        f"The bundle was calibrated on {len(shared)} of these samples (by their content): its "
-        "accuracy on them says less about others.",
-    )
-
-
-def _curve_note(meaning: Meaning, names: Sequence[str]) -> tuple[str, ...]:
-    """Where figures are of other boxes than the deployment shows."""
-    told = " and ".join(name for name in names if name in ("map", "map50"))
-    score, boxes = meaning.curve_score, meaning.step.boxes if meaning.step is not None else None
-    if not told or score is None or boxes is None:
-        return ()
-    if boxes.format == "rows":
-        return (
-            f"{told}: the model suppresses its boxes itself, so that the curve ends with the "
-            "lowest score that it gives.",
-        )
-    if boxes.score <= score and boxes.most >= MOST_BOXES:
-        return ()
-    return (
-        f"{told}: of boxes with a score of at least {score:g} and {MOST_BOXES} an image, as COCO "
-        f"counts; the post-processing keeps {boxes.most} from {boxes.score:g} on, and agreement, "
-        "images and csv files are of those.",
     )
 
 

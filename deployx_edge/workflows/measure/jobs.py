@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError, UsageError
-from deployx_edge.feed_back import check_feed_back
+from deployx_edge.feed_back import check_feed_back, check_growth
 from deployx_edge.measurement.comparisons import RepeatedRuns
 from deployx_edge.measurement.values import BenchPlan, BenchResult, RunOptions, WorkerLimits
 from deployx_edge.worker_facts import check_options
@@ -74,6 +74,9 @@ class BenchJob:
         for each in (each for group in self.groups for each in group):
             bundle = each.bundle
             check_feed_back(self.plan.feed_back, bundle.inputs, bundle.outputs)
+            plan = self.plan
+            steps = plan.warmup + plan.iterations if plan.iterations else None
+            check_growth(plan.feed_back, bundle.inputs, bundle.outputs, steps)
             check_options(bundle.runtime, each.options.named)
 
     @property

@@ -13,7 +13,14 @@ from deployx_edge.agent.client import InputTensor
 from deployx_edge.bundle import Bundle
 from deployx_edge.bundle.tensors import from_board_array
 from deployx_edge.errors import UsageError
-from deployx_edge.feed_back import FeedBack, StepInput, check_fed, check_feed_back, omitted
+from deployx_edge.feed_back import (
+    FeedBack,
+    StepInput,
+    check_fed,
+    check_feed_back,
+    check_growth,
+    omitted,
+)
 from deployx_edge.measurement.values import RunOptions, WorkerLimits
 from deployx_edge.model import at_sizes, format_shape
 from deployx_edge.progress import Progress, Runs, Stage, silent
@@ -127,7 +134,7 @@ def run_steps(
     """
     chosen = options or RunOptions()
     check_options(bundle.runtime, chosen.named)
-    check_feed_back(stream.feeds, bundle.inputs, bundle.outputs)
+    _check_stream(stream, bundle)
     names = [spec.name for spec in bundle.outputs]
     staying = _staying(bundle, stream)
     told = fed_tensors(bundle, stream.feeds)
@@ -159,10 +166,17 @@ def run_steps_here(
     bundle: Bundle, stream: Stream, *, precision: str | None = None, progress: Progress = silent
 ) -> Arrays:
     """Like ``run_steps``, by the runtime's Python package on this computer."""
-    check_feed_back(stream.feeds, bundle.inputs, bundle.outputs)
+    _check_stream(stream, bundle)
     model = read_converted(bundle)
     with open_converted(replace(model, precision=precision or model.precision)) as opened:
         return _walk(stream, opened.run, [spec.name for spec in bundle.outputs], progress)
+
+
+def _check_stream(stream: Stream, bundle: Bundle) -> None:
+    """UsageError where outputs cannot be fed back for so many steps."""
+    check_feed_back(stream.feeds, bundle.inputs, bundle.outputs)
+    starts = {name: array.shape for name, array in stream.at(0).items()}
+    check_growth(stream.feeds, bundle.inputs, bundle.outputs, stream.steps, starts)
 
 
 def run_source_steps(source: OnnxSource, stream: Stream, progress: Progress = silent) -> Arrays:

@@ -113,6 +113,8 @@ def test_evaluate_has_a_row_for_each_on_the_same_samples(tmp_path: Path) -> None
         assert evaluation["places"][0]["agreement"] > 0.97
         digests.add(evaluation["dataset_sha256"])
     assert len(digests) == 1
+    again = deployx(*words, *BOTH, "--precision", "fp32,bf16").stderr
+    assert again.count("samples in ONNX Runtime") == 1, "the source was run for each of them"
     assert "cannot be told apart: their intervals overlap" in found["standings"][0]
 
 
