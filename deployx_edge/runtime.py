@@ -14,6 +14,8 @@ from deployx_edge.errors import UsageError
 
 # The role of a file that is a model in ONNX.
 ONNX_ROLE = "onnx"
+# In an ONNX file's metadata: the chip that it is for, or what is beside it.
+SOC_KEY = "deployx.soc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,30 @@ _ROWS = (
         half_floats=True,
         package="onnxruntime-qnn",
         extra="qnn",
+        socs=(
+            "sm8550",
+            "sm8350",
+            "sm7325",
+            "sc8280x",
+            "qcs6490",
+            "sa8295",
+            "sm8450",
+            "sm8475",
+            "sm7450",
+            "sxr2230p",
+            "sm7475",
+            "qcs8550",
+            "sc8380xp",
+            "sm7550",
+            "sm7675",
+            "sm8635",
+            "sm8650",
+            "qcs8300",
+            "sm8750",
+            "sxr2330p",
+            "sm8850",
+            "sc8480xp",
+        ),
         simulated=True,
     ),
     RuntimeFacts(

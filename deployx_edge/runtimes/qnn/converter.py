@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.runtime import ONNX_ROLE, SOC_KEY
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, KeptFloat
 from deployx_edge.runtimes.onnx_converter import OnnxConverter
 from deployx_edge.runtimes.qnn.provider import QnnProcess, version
@@ -49,6 +50,13 @@ class QnnConverter(OnnxConverter):
                 "floats and whole numbers.",
                 remedy="Give these layers to another runtime with --partition.",
             )
+        soc = find_soc(request.soc or DEFAULT_SOC)
+        if not soc.floats:
+            raise UsageError(
+                f"The NPU of {soc.name} (HTP V{soc.architecture}) has no floats: its models are "
+                "int8.",
+                remedy=f"deployx-edge quantize … --runtime {self.runtime} --soc {soc.name}",
+            )
         made = super().convert(source, request)
         if made.kept_float:
             names = [f"'{item.layer}'" for item in made.kept_float]
@@ -59,11 +67,28 @@ class QnnConverter(OnnxConverter):
                 remedy="Quantize it (deployx-edge quantize), scale these values down, or give "
                 "these layers to another runtime with --partition.",
             )
+        _mark(made.path(ONNX_ROLE), request.soc)
         return made
+
+    def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
+        """See ``OnnxConverter``."""
+        _mark(path, soc)
+        return super().int8_files(path, soc)
 
     def adapt(self, model: onnx.ModelProto, kept: Sequence[KeptFloat]) -> None:
         """See ``OnnxConverter``."""
         rewrite(model)
+
+
+def _mark(path: Path, soc: str) -> None:
+    """Write into the file which chip it is for; nothing for the usual one."""
+    import onnx
+
+    if not soc:
+        return
+    model = onnx.load(path)
+    model.metadata_props.add(key=SOC_KEY, value=soc)
+    onnx.save(model, path)
 
 
 def _refuse_open_axes(source: OnnxSource) -> None:

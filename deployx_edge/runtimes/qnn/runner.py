@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from deployx_edge.differences import WholeValues
-from deployx_edge.runtime import ONNX_ROLE
+from deployx_edge.runtime import ONNX_ROLE, SOC_KEY
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.macs import onnx_graph
 from deployx_edge.runtimes.onnx_layers import OnnxNames, onnx_producers, onnx_tensors
 from deployx_edge.runtimes.qnn.provider import QnnProcess, RefusedError
-from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, find_soc
+from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, Soc, find_soc
 from deployx_edge.runtimes.runner import (
     Arrays,
     Culprit,
@@ -79,7 +79,7 @@ class QnnRunner(OnnxNames):
     @contextmanager
     def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
         """See ``Runner``."""
-        with QnnProcess(model.path(ONNX_ROLE), find_soc(DEFAULT_SOC)) as process:
+        with QnnProcess(model.path(ONNX_ROLE), _soc_of(model)) as process:
             yield _OpenQnnModel(model, process)
 
     def producers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Producer]:
@@ -95,6 +95,14 @@ class QnnRunner(OnnxNames):
     def culprit(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> Culprit | None:
         """See ``Runner``; what it does wrong cannot be told from what is written wrong."""
         return None
+
+
+def _soc_of(model: ConvertedModel) -> Soc:
+    """The chip that its file was made for."""
+    import onnx
+
+    properties = onnx.load(model.path(ONNX_ROLE), load_external_data=False).metadata_props
+    return find_soc(next((e.value for e in properties if e.key == SOC_KEY), DEFAULT_SOC))
 
 
 def _given(model: ConvertedModel) -> set[str]:

@@ -11,7 +11,7 @@ from deployx_edge import __version__
 from deployx_edge.distributions import installed_version
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.graph.links import opset_of
-from deployx_edge.runtime import ONNX_ROLE
+from deployx_edge.runtime import ONNX_ROLE, SOC_KEY
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
     ConvertedModel,
@@ -21,7 +21,7 @@ from deployx_edge.runtimes.converter import (
 )
 from deployx_edge.runtimes.onnx_converter import OnnxConverter
 from deployx_edge.runtimes.rknn import toolkit
-from deployx_edge.runtimes.rknn.socs import INT8_ONLY, PLATFORMS, SOC_KEY
+from deployx_edge.runtimes.rknn.socs import INT8_ONLY, PLATFORMS
 from deployx_edge.sources.onnx.canonical import simplified
 from deployx_edge.sources.onnx.file import OnnxSource
 

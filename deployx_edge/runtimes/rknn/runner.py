@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from deployx_edge.differences import WholeValues
-from deployx_edge.runtime import ONNX_ROLE
+from deployx_edge.runtime import ONNX_ROLE, SOC_KEY
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.onnx_layers import OnnxNames, onnx_producers, onnx_tensors
 from deployx_edge.runtimes.rknn import toolkit
-from deployx_edge.runtimes.rknn.socs import PLATFORMS, SOC_KEY
+from deployx_edge.runtimes.rknn.socs import PLATFORMS
 from deployx_edge.runtimes.runner import (
     Arrays,
     Culprit,

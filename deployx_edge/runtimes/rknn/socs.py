@@ -15,5 +15,3 @@ PLATFORMS = {
 }
 # Their NPUs have no half floats: models are int8.
 INT8_ONLY = ("rv1106",)
-# In the ONNX file's metadata: the chip that the files beside it are for.
-SOC_KEY = "deployx.soc"

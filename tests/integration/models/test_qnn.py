@@ -59,6 +59,18 @@ def test_digits_in_int8_are_as_accurate_as_the_reference(digits: Bundle) -> None
     assert abs(difference(digits, DIGITS, EXAMPLES / "digits" / "digits_test.npz")) <= 0.01
 
 
+def test_a_chip_without_floats_has_int8_and_nothing_else(tmp_path: Path) -> None:
+    """Every layer is int8 there: one that was left in half floats would be refused."""
+    chip = replace(QNN, soc="qcs6490")
+    made = quantize(DIGITS, CALIBRATION, tmp_path / "int8", replace(FAST, bundle=chip)).bundle
+    assert abs(difference(made, DIGITS, EXAMPLES / "digits" / "digits_test.npz")) <= 0.01
+    with pytest.raises(UsageError, match=r"NPU of qcs6490 \(HTP V68\) has no floats") as caught:
+        make_bundle(DIGITS, tmp_path / "b", chip)
+    assert "quantize … --runtime qnn --soc qcs6490" in caught.value.remedy
+    with pytest.raises(UsageError, match="no files for 'sm9999'"):
+        make_bundle(DIGITS, tmp_path / "b", replace(QNN, soc="sm9999"))
+
+
 def source_of(name: str, side: int, folder: Path) -> Path:
     """One of the networks that see shapes, as ONNX."""
     options = BundleOptions(

@@ -9,6 +9,7 @@ from onnx import helper, numpy_helper
 
 from deployx_edge.errors import UsageError
 from deployx_edge.graph.onnx_runtime import open_model
+from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes.qnn.rewriting import rewrite
 from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, SOCS, find_soc
 
@@ -66,6 +67,23 @@ def test_a_pair_before_what_cuts_values_off_changes_none(activation: str, zero: 
     assert len(np.unique(wanted)) > 4
 
 
+@pytest.mark.parametrize("moves", ["Flatten", "Transpose", "MaxPool"])
+def test_what_only_moves_values_hands_them_on_quantized(moves: str) -> None:
+    model = quantized("Relu", {"s": np.float32(0.011), "z": np.uint8(77)})
+    model.graph.node[-1].output[0] = "values"
+    made = {"kernel_shape": [2, 2]} if moves == "MaxPool" else {}
+    model.graph.node.append(helper.make_node(moves, ["values"], ["moved"], "moves", **made))
+    model.graph.node.append(helper.make_node("Neg", ["moved"], ["y"], "behind"))
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    x = np.random.default_rng(2).standard_normal(SHAPE).astype(np.float32)
+    (wanted,) = open_model(model.SerializeToString()).run(["y"], {"x": x})
+    rewrite(model)
+    makers = {name: node for node in model.graph.node for name in node.output}
+    assert makers["moved"].op_type == "DequantizeLinear"
+    (found,) = open_model(model.SerializeToString()).run(["y"], {"x": x})
+    assert np.array_equal(found, wanted)
+
+
 def test_what_is_not_quantized_behind_stays_as_it_is() -> None:
     model = quantized("Relu", {"s": np.float32(0.011), "z": np.uint8(3)})
     del model.graph.node[5:]
@@ -79,6 +97,8 @@ def test_socs_are_known_by_name_with_what_their_htp_computes() -> None:
     assert (find_soc("sm8550").number, find_soc("sm8550").architecture) == (43, 73)
     assert not find_soc("qcs6490").floats
     assert find_soc(DEFAULT_SOC).floats
+    assert RUNTIMES["qnn"].socs[0] == DEFAULT_SOC
+    assert set(RUNTIMES["qnn"].socs) == set(SOCS)
     numbers = [soc.number for soc in SOCS.values()]
     assert len(numbers) == len(set(numbers))
     with pytest.raises(UsageError, match=r"no SoC 'sm8555'. Did you mean sm8550") as caught:
