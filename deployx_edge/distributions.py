@@ -10,20 +10,30 @@ import sys
 from functools import cache
 from pathlib import Path
 
+# Where only the package itself tells its version.
+_TOLD = "?"
+
 
 def installed_version(name: str) -> str:
     """Of a package by the name that it is installed by; "" where it is not."""
-    return _versions(tuple(sys.path)).get(_plain(name)) or _told_version(name)
+    version = _versions(tuple(sys.path)).get(_plain(name))
+    return _told_version(name) if version == _TOLD else version or ""
 
 
 @cache
 def _versions(folders: tuple[str, ...]) -> dict[str, str]:
-    """As the names of the packages' folders tell them: NAME-VERSION.dist-info."""
+    """As the names of the packages' folders tell them: NAME-VERSION.dist-info.
+
+    ``_TOLD`` for those that old installers left, whose folders are not called so.
+    """
     found: dict[str, str] = {}
     for folder in folders:
+        for place in Path(folder).glob("*.egg-info"):
+            found.setdefault(_plain(place.stem.partition("-")[0]), _TOLD)
         for place in Path(folder).glob("*.dist-info"):
             name, _, version = place.stem.partition("-")
-            found.setdefault(_plain(name), version)
+            if found.get(_plain(name), _TOLD) == _TOLD:
+                found[_plain(name)] = version
     return found
 
 

@@ -34,6 +34,9 @@ class RuntimeFacts:
     it ("" where ours itself does). ``socs`` are the chips that its files are made for, the usual
     one first; none where they are for all.
     ``simulated``: here it simulates the processor that boards have, so that times say nothing.
+    ``runs_here`` is False where only boards run it: what its file says is then computed by
+    ``package`` here, to hold it against the source. ``checker`` is a distribution that can say
+    here whether the runtime takes a model ("": what runs it says so).
     """
 
     name: str
@@ -50,6 +53,8 @@ class RuntimeFacts:
     extra: str = ""
     socs: tuple[str, ...] = ()
     simulated: bool = False
+    runs_here: bool = True
+    checker: str = ""
 
     @property
     def reads_onnx(self) -> bool:
@@ -126,6 +131,15 @@ _ROWS = (
         fixed_shapes=True,
         socs=("rk3588", "rk3588s", "rk3576", "rk3566", "rk3568", "rk3562", "rv1126b", "rv1106"),
         simulated=True,
+    ),
+    RuntimeFacts(
+        name="tensorrt",
+        title="TensorRT",
+        files=(ONNX_ROLE,),
+        package="onnxruntime",
+        extra="tensorrt",
+        runs_here=False,
+        checker="tensorrt-rtx-cu12-bindings",
     ),
 )
 RUNTIMES = {row.name: row for row in _ROWS}

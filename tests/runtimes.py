@@ -12,11 +12,13 @@ from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.target import find_target
 
+# Those that this computer runs itself, or simulates.
+RUN_HERE = tuple(row.name for row in RUNTIMES.values() if row.runs_here)
 # They read ONNX and take whatever it says: every element type, open axes, every operator.
 GENERAL = tuple(
     row.name
     for row in RUNTIMES.values()
-    if row.reads_onnx and not row.dtypes and not row.fixed_shapes
+    if row.reads_onnx and row.runs_here and not row.dtypes and not row.fixed_shapes
 )
 # What runs on any processor, here and on boards.
 ON_PROCESSORS = (DEFAULT_RUNTIME, *GENERAL)
@@ -30,7 +32,7 @@ def missing(name: str) -> str:
     return ", ".join(f"{need.name} ({need.found}; {need.remedy})" for need in lacking)
 
 
-def here(names: Iterable[str] = RUNTIMES) -> list[Any]:
+def here(names: Iterable[str] = RUN_HERE) -> list[Any]:
     """The runtimes as parameters of a test, which is skipped where one lacks something."""
     return [
         pytest.param(name, marks=pytest.mark.skipif(bool(missing(name)), reason=missing(name)))

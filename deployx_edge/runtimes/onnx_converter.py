@@ -24,7 +24,7 @@ from deployx_edge.runtimes.converter import (
 from deployx_edge.runtimes.onnx_half_sums import graph_overflows
 from deployx_edge.runtimes.onnx_scales import write_as_scalars
 from deployx_edge.sources.onnx.canonical import simplified
-from deployx_edge.sources.onnx.file import OnnxSource
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 from deployx_edge.sources.onnx.foreign import refuse_foreign
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ class OnnxConverter:
             kept = _kept_nodes(model, request)
         if request.precision == "fp16":
             model = _halved(model, [item.layer for item in kept])
-        if model.ByteSize() > _ONE_FILE:
+        if not fits_one_file(model):
             raise ModelError(
                 f"{source.path.name} is larger than one ONNX file may be (2 GB).",
                 remedy="Convert it with --precision fp16.",
             )
         write_as_scalars(model)
-        self.adapt(model, kept)
+        self.adapt(model, kept, source.inputs)
         path = request.folder / f"{source.path.stem}.onnx"
         onnx.save(model, path)
         return ConvertedModel(
@@ -100,7 +100,9 @@ class OnnxConverter:
             return HalfOverflows()
         return graph_overflows(simplified(source), inputs, source.path)
 
-    def adapt(self, model: onnx.ModelProto, kept: Sequence[KeptFloat]) -> None:
+    def adapt(
+        self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
+    ) -> None:
         """Write into the model what a runtime needs of it beyond what ONNX says; nothing here."""
 
     def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
@@ -110,6 +112,11 @@ class OnnxConverter:
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None are known."""
         return ()
+
+
+def fits_one_file(model: onnx.ModelProto) -> bool:
+    """Whether the model can be one file, weights and all."""
+    return model.ByteSize() <= _ONE_FILE
 
 
 def _kept_nodes(model: onnx.ModelProto, request: ConversionRequest) -> tuple[KeptFloat, ...]:

@@ -66,7 +66,7 @@ class OnnxQuantizer:
         check_layers(options.keep_float, list(layers))
         result = _by_ppq(plain, material, options, self._form, progress)
         written = _exported(result, material.folder)
-        int8 = self._adapted(written, material.folder)
+        int8 = self._adapted(written, material)
         converted = ConvertedModel(
             runtime=self._converter.runtime,
             precision="int8",
@@ -86,13 +86,13 @@ class OnnxQuantizer:
             tools=self._converter.versions(),
         )
 
-    def _adapted(self, written: OnnxSource, folder: Path) -> OnnxSource:
+    def _adapted(self, written: OnnxSource, material: Material) -> OnnxSource:
         """The int8 model as the runtime wants it."""
         import onnx
 
         model = _loaded(written.path)
-        self._converter.adapt(model, ())
-        path = folder / "int8.onnx"
+        self._converter.adapt(model, (), material.source.inputs)
+        path = material.folder / "int8.onnx"
         onnx.save(model, path)
         return read_onnx(path, {})
 

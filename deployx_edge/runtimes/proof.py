@@ -25,7 +25,7 @@ from deployx_edge.runtimes.layerwise import (
 )
 from deployx_edge.runtimes.local_comparison import ROUNDING_ONLY, AloneCheck, check_alone
 from deployx_edge.runtimes.quantized_proof import StepsComparison
-from deployx_edge.runtimes.runner import Arrays, OpenModel, open_converted
+from deployx_edge.runtimes.runner import Arrays, OpenModel, open_for_proof
 from deployx_edge.runtimes.verification import SKIP, OutputsComparison
 from deployx_edge.sources.onnx.walk import SourceWalk, Watch, watch_nothing
 
@@ -77,7 +77,7 @@ def prove(model: ConvertedModel, walk: SourceWalk, request: ProofRequest) -> Pro
     A source that rounds to quantized values is held against it layer by layer, in steps.
     """
     made = _QuantizedComparison if walk.rounds_to == "int8" else _Comparison
-    with open_converted(model) as opened:
+    with open_for_proof(model) as opened:
         verification = made(model, opened, walk, request).verification()
         return Proof(verification=verification, overflows=opened.overflows)
 

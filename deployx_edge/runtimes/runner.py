@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from deployx_edge.differences import Values
 from deployx_edge.errors import UsageError
 from deployx_edge.model import TensorSpec
+from deployx_edge.runtime import RUNTIMES, find_runtime
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.sources.onnx.file import OnnxSource
@@ -121,13 +122,36 @@ class Runner(Protocol):
 
 
 def run_converted(model: ConvertedModel, inputs: Sequence[Arrays]) -> tuple[dict[str, Array], ...]:
-    """The converted model's outputs by name for each set of inputs (see ``OpenModel``)."""
-    with open_converted(model) as opened:
+    """The converted model's outputs by name for each set of inputs (see ``OpenModel``).
+
+    Those that its file stands for, as with ``open_for_proof``.
+    """
+    with open_for_proof(model) as opened:
         return tuple(opened.run(arrays) for arrays in inputs)
 
 
 def open_converted(model: ConvertedModel) -> AbstractContextManager[OpenModel]:
-    """The converted model, loaded on this computer."""
+    """The converted model, loaded in its runtime on this computer.
+
+    UsageError for a runtime that only boards have: what something else computes is not its result.
+    """
+    facts = find_runtime(model.runtime)
+    if not facts.runs_here:
+        other = next(row.name for row in RUNTIMES.values() if row.reads_onnx and row.runs_here)
+        raise UsageError(
+            f"{facts.title} does not run on this computer, so what it gives is known on a board "
+            "only.",
+            remedy="Name a board with --device. What the model computes by itself is shown with "
+            f"--runtime {other}.",
+        )
+    return open_for_proof(model)
+
+
+def open_for_proof(model: ConvertedModel) -> AbstractContextManager[OpenModel]:
+    """The converted model, loaded on this computer to hold what its file says against the source.
+
+    Of a runtime that only boards have, by what stands in for it (``RuntimeFacts.runs_here``).
+    """
     return load_runtime(model.runtime).make_runner().open(model)
 
 

@@ -12,7 +12,7 @@ from deployx_edge.errors import UsageError, VerificationError
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.reference import Reference
-from deployx_edge.runtimes.runner import Arrays, open_converted
+from deployx_edge.runtimes.runner import Arrays, open_for_proof
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -130,7 +130,7 @@ def verify(
     """
     check_inputs(inputs)
     outputs = OutputsComparison(model, limits)
-    with open_converted(model) as opened:
+    with open_for_proof(model) as opened:
         for arrays in inputs:
             outputs.add(reference.run(arrays), partial(opened.run, arrays))
     return outputs.verification(outputs.checks(), accept_unproven=accept_unproven, doubts=doubts)

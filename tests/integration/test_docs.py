@@ -101,6 +101,11 @@ def test_an_npu_is_emulated_as_it_is_written(tmp_path):
     assert (tmp_path / "digits-npu" / "bundle.json").is_file()
 
 
+def test_models_for_tensorrt_are_made_as_it_is_written(tmp_path):
+    assert run_commands("jetson.md", tmp_path) == 2
+    assert (tmp_path / "digits-tensorrt-int8" / "bundle.json").is_file()
+
+
 def test_what_a_model_finds_is_run_as_it_is_written(tmp_path):
     assert run_commands("run.md", tmp_path) == 2
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {

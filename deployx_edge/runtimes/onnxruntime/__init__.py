@@ -40,9 +40,9 @@ def converters() -> Mapping[str, Callable[[], Converter]]:
 
 def make_runner() -> Runner:
     """See ``Runtime``."""
-    from deployx_edge.runtimes.onnxruntime.runner import OnnxRuntimeRunner
+    from deployx_edge.runtimes.onnx_runner import OnnxFileRunner
 
-    return OnnxRuntimeRunner()
+    return OnnxFileRunner()
 
 
 def make_quantizer() -> Quantizer:

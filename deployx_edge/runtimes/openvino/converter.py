@@ -10,7 +10,7 @@ from deployx_edge.runtimes.onnx_converter import OnnxConverter
 from deployx_edge.runtimes.openvino import wheel
 from deployx_edge.runtimes.openvino.rewriting import rewrite
 from deployx_edge.sources.onnx.canonical import simplified
-from deployx_edge.sources.onnx.file import OnnxSource
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +33,9 @@ class OpenvinoConverter(OnnxConverter):
         rewrite(model)
         wheel.read(source.path.name, model.SerializeToString())
 
-    def adapt(self, model: onnx.ModelProto, kept: Sequence[KeptFloat]) -> None:
+    def adapt(
+        self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
+    ) -> None:
         """See ``OnnxConverter``."""
         rewrite(model)
         if kept:

@@ -15,7 +15,7 @@ from deployx_edge.runtimes.qnn.provider import QnnProcess, version
 from deployx_edge.runtimes.qnn.rewriting import rewrite
 from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, find_soc
 from deployx_edge.sources.onnx.canonical import simplified
-from deployx_edge.sources.onnx.file import OnnxSource
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
 if TYPE_CHECKING:
     import onnx
@@ -75,7 +75,9 @@ class QnnConverter(OnnxConverter):
         _mark(path, soc)
         return super().int8_files(path, soc)
 
-    def adapt(self, model: onnx.ModelProto, kept: Sequence[KeptFloat]) -> None:
+    def adapt(
+        self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
+    ) -> None:
         """See ``OnnxConverter``."""
         rewrite(model)
 

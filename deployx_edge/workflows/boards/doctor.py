@@ -41,7 +41,7 @@ _PACKAGES = (
     "protobuf",
     "paramiko",
     "onnx",
-    *(row.package for row in RUNTIMES.values() if row.package and not row.extra),
+    *dict.fromkeys(row.package for row in RUNTIMES.values() if row.package and not row.extra),
     "numpy",
     "pillow",
 )
@@ -50,7 +50,16 @@ _PACKAGES = (
 _EXTRAS = (
     ("pnnx", "--no-deps ", "bundle --converter pnnx"),
     ("labgrid", "", "the devices labgrid:PLACE"),
-    *((row.package, "", f"--runtime {row.name}") for row in RUNTIMES.values() if row.extra),
+    *(
+        (row.package, "", f"--runtime {row.name}")
+        for row in RUNTIMES.values()
+        if row.extra and row.runs_here
+    ),
+    *(
+        (row.checker, "", f"whether {row.title} takes a model")
+        for row in RUNTIMES.values()
+        if row.checker
+    ),
 )
 
 # Program, Debian package, whether nothing works without it, and what for.

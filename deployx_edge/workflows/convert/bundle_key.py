@@ -37,7 +37,7 @@ NO_PART_OF_CONVERSIONS = ("agent", "cli", "crossbuild", "evaluation", "quantizat
 TOOLS = (
     *("deployx-edge", "ml_dtypes", "numpy", "onnx", "onnx_ir", "onnxscript", "packaging"),
     *("pillow", "pnnx", "protobuf", "pyyaml", "tomli", "torch"),
-    *(row.package for row in RUNTIMES.values() if row.package),
+    *(name for row in RUNTIMES.values() for name in (row.package, row.checker) if name),
 )
 
 

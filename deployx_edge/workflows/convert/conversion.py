@@ -37,6 +37,7 @@ from deployx_edge.workflows.convert.presets import (
 )
 from deployx_edge.workflows.convert.proving import SourceRuns, convert_proven, convert_unproven
 from deployx_edge.workflows.convert.samples import read_samples
+from deployx_edge.workflows.convert.unrun import unrun_notes
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
@@ -139,7 +140,10 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
         )
     else:
         converted, verification = convert_unproven(converter, runs, request, progress)
-    notes = [*source.notes, *notes_in(source.metadata), *kept_notes(converted, runs.wide())]
+    notes = [
+        *(*source.notes, *notes_in(source.metadata)),
+        *(*kept_notes(converted, runs.wide()), *unrun_notes(converted.runtime)),
+    ]
     for note in notes:
         progress(Stage(text=note))
     tools = (*versions(converter), *exported_by(source.metadata))

@@ -13,6 +13,7 @@ from deployx_edge.runtimes.quantizer import QuantizedModel
 from deployx_edge.workflows.convert.conversion import check_soc
 from deployx_edge.workflows.convert.kept_float import kept_notes
 from deployx_edge.workflows.convert.models import exported_by
+from deployx_edge.workflows.convert.unrun import unrun_notes
 from deployx_edge.workflows.quantize.bundle_source import resolve
 from deployx_edge.workflows.quantize.calibration import (
     OpenedCalibration,
@@ -65,6 +66,9 @@ def write_quantized(
         path,
         output,
         name=name,
-        notes=(*source_notes(source), *notes_of(made.report), *kept_notes(made.model, ())),
+        notes=(
+            *(*source_notes(source), *notes_of(made.report)),
+            *(*kept_notes(made.model, ()), *unrun_notes(made.model.runtime)),
+        ),
     )
     return Quantized(bundle=bundle, report=made.report)

@@ -91,7 +91,7 @@ def test_outputs_and_inputs_on_both_sides_of_the_cut(tmp_path: Path) -> None:
     [
         (["absent"], "has no tensor 'absent'"),
         (["r1="], "is not TENSOR"),
-        (["r1=tensorrt"], "Runtimes: ncnn, onnxruntime"),
+        (["r1=caffe"], "Runtimes: ncnn, onnxruntime"),
         (["r3", "r1"], "in which the data flows"),
         (["postprocess:input"], "and no marks"),
     ],

@@ -37,7 +37,7 @@ from deployx_edge.workflows.measure.run import run_bundle_here
 from deployx_edge.workflows.quantize.quantize import Quantized, QuantizeOptions, quantize
 from deployx_edge.workflows.quantize.sensitivity import AccuracyGoal, quantize_by_sensitivity
 from tests.integration.models.onnx_models import model, save, weights
-from tests.runtimes import here
+from tests.runtimes import RUN_HERE, here
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"
 MODEL, TEST = DIGITS / "digits_cnn.onnx", DIGITS / "digits_test.npz"
@@ -173,7 +173,7 @@ def test_layers_stay_in_float_on_demand(tmp_path: Path, digits: Quantized) -> No
     assert not (tmp_path / "no").exists()
 
 
-@pytest.mark.parametrize("runtime", here(row.name for row in RUNTIMES.values() if row.reads_onnx))
+@pytest.mark.parametrize("runtime", here(name for name in RUN_HERE if RUNTIMES[name].reads_onnx))
 def test_runtimes_that_read_onnx_have_int8_too(tmp_path: Path, runtime: str) -> None:
     options = replace(FAST, bundle=BundleOptions(runtime=runtime))
     made = quantize(MODEL, CALIBRATION, tmp_path / "int8", options)

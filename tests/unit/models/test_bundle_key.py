@@ -22,6 +22,7 @@ from deployx_edge.workflows.convert.options import BundleOptions
 PACKAGE = Path(deployx_edge.__file__).parent
 # What is imported under one name and installed under another.
 DISTRIBUTIONS = {"google": "protobuf", "PIL": "pillow", "yaml": "pyyaml"}
+DISTRIBUTIONS["tensorrt_rtx_bindings"] = "tensorrt-rtx-cu12-bindings"
 
 
 def module_name(path):

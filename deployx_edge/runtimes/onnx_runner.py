@@ -1,4 +1,4 @@
-"""ONNX Runtime on this computer, as what runs converted models."""
+"""ONNX Runtime on this computer, as what runs converted models that are ONNX."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from deployx_edge.comparison import TOLERANCES, TensorComparison, coarser
 from deployx_edge.differences import WholeValues
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model, open_with_outputs, version
+from deployx_edge.runtime import ONNX_ROLE
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.onnx_layers import OnnxNames, onnx_producers, onnx_tensors
 from deployx_edge.runtimes.runner import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 class _OpenOnnxModel:
     def __init__(self, model: ConvertedModel) -> None:
         self._model = model
-        self._path = model.path("onnx")
+        self._path = model.path(ONNX_ROLE)
         self._sessions: dict[tuple[str, ...], Any] = {}
         self.overflows: HalfOverflows | None = None
 
@@ -74,8 +75,11 @@ class _OpenOnnxModel:
         return self._sessions[names]
 
 
-class OnnxRuntimeRunner(OnnxNames):
-    """ONNX Runtime on the CPU, in this process (see ``Runner``)."""
+class OnnxFileRunner(OnnxNames):
+    """ONNX Runtime on the CPU, in this process (see ``Runner``).
+
+    It stands in for runtimes that only boards have, too.
+    """
 
     @contextmanager
     def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
@@ -105,7 +109,7 @@ class OnnxRuntimeRunner(OnnxNames):
 def _is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]) -> bool:
     """Whether they do so beyond the limits of its precision, or of int8 where it rounds to that."""
     names = [spec.name for spec in model.outputs]
-    plain = open_model(str(model.path("onnx")))
+    plain = open_model(str(model.path(ONNX_ROLE)))
     comparisons = [TensorComparison(name) for name in names]
     opened = _OpenOnnxModel(model)
     for arrays in inputs:

@@ -1,0 +1,76 @@
+"""TensorRT's files: the canonical model, with what a board needs to build an engine of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deployx_edge.distributions import installed_version
+from deployx_edge.input_requests import at_sizes, format_shape
+from deployx_edge.runtimes.converter import KeptFloat
+from deployx_edge.runtimes.onnx_converter import OnnxConverter, fits_one_file
+from deployx_edge.runtimes.tensorrt import parser
+from deployx_edge.sources.onnx.canonical import simplified
+from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
+
+if TYPE_CHECKING:
+    import onnx
+
+# In the model's metadata, for the worker. A line for each input with open axes: its shape at
+# their minimum, opt and maximum, and its name ("1x3x32x32 1x3x64x64 1x3x96x96 images").
+PROFILE = "deployx.profile"
+# What the model holds beside fp32, in words: TensorRT before version 10 wants to be told.
+PRECISIONS = "deployx.precisions"
+
+
+class TensorrtConverter(OnnxConverter):
+    """``Converter`` for TensorRT."""
+
+    def __init__(self) -> None:
+        super().__init__(__package__.rpartition(".")[2])
+
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """See ``Converter``; with the parser that took the model, where there is one."""
+        own = (
+            ((parser.PACKAGE, installed_version(parser.PACKAGE)),) if parser.is_installed() else ()
+        )
+        return (*super().versions(), *own)
+
+    def check(self, source: OnnxSource) -> None:
+        """Raise ModelError for nodes that TensorRT's parser refuses, as far as can be told."""
+        super().check(source)
+        model = simplified(source)
+        if fits_one_file(model):
+            parser.check_model(source.path.name, model)
+
+    def adapt(
+        self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
+    ) -> None:
+        """See ``OnnxConverter``; what was halved or quantized is shown to the parser again."""
+        parser.check_model("what was made of the model", model)
+        lines = [_profile_line(tensor) for tensor in inputs if tensor.ranges]
+        told = {PROFILE: "\n".join(lines), PRECISIONS: " ".join(_precisions(model))}
+        # A source that was made for a board before has words of its own.
+        others = [entry for entry in model.metadata_props if entry.key not in told]
+        del model.metadata_props[:]
+        model.metadata_props.extend(others)
+        for key, value in told.items():
+            if value:
+                model.metadata_props.add(key=key, value=value)
+
+
+def _profile_line(tensor: SourceTensor) -> str:
+    shapes = [at_sizes(tensor.shape, tensor.ranges, each) for each in ("minimum", "opt", "maximum")]
+    return " ".join((*(format_shape(shape) for shape in shapes), tensor.name))
+
+
+def _precisions(model: onnx.ModelProto) -> list[str]:
+    from onnx import TensorProto
+
+    half = TensorProto.FLOAT16
+    halves = any(tensor.data_type == half for tensor in model.graph.initializer) or any(
+        node.op_type == "Cast" and any(each.i == half for each in node.attribute)
+        for node in model.graph.node
+    )
+    coded = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+    return [word for word, there in (("fp16", halves), ("int8", coded)) if there]
