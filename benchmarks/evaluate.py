@@ -134,6 +134,7 @@ def _evaluated(bundle: Path, data: Path, limit: int, apart: bool) -> Evaluated:
     setattr(AgentClient, "infer", timed)  # noqa: B010 (mypy minds the assignment)
     options = EvaluationOptions(metrics=("top1",), limit=limit, run=RUN)
     (place,) = evaluate(bundle, data, ["local:"], options=options).places
+    assert place.samples_per_second is not None  # only simulators tell none
     compute, worker = zip(*times[1:], strict=True)
     return Evaluated(
         rate=place.samples_per_second,
