@@ -7,21 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.comparison import TOLERANCES, TensorComparison, coarser
-from deployx_edge.differences import WholeValues
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model, open_with_outputs, version
 from deployx_edge.runtime import ONNX_ROLE
-from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
-from deployx_edge.runtimes.onnx_layers import OnnxNames, onnx_producers, onnx_tensors
-from deployx_edge.runtimes.runner import (
-    Arrays,
-    Culprit,
-    OpenModel,
-    Producer,
-    Take,
-    check_arrays,
-    take_nothing,
-)
+from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.onnx_layers import OnnxNames, OpenOnnxModel
+from deployx_edge.runtimes.runner import Arrays, Culprit, OpenModel
 from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.sources.onnx.walk import SourceWalk
 
@@ -29,49 +20,24 @@ if TYPE_CHECKING:
     from deployx_edge.model import Array
 
 
-class _OpenOnnxModel:
+class _OpenOnnxRuntimeModel(OpenOnnxModel):
+    """Outputs have a session of their own, as it runs on a board."""
+
     def __init__(self, model: ConvertedModel) -> None:
-        self._model = model
-        self._path = model.path(ONNX_ROLE)
+        super().__init__(model)
         self._sessions: dict[tuple[str, ...], Any] = {}
-        self.overflows: HalfOverflows | None = None
 
-    def run(
-        self,
-        arrays: Arrays,
-        inner: Sequence[str] = (),
-        take: Take = take_nothing,
-        *,
-        measure: bool = False,
-    ) -> dict[str, Array]:
-        """See ``OpenModel``; half floats are given as float32.
-
-        Outputs come from a session of their own: who asks for what is inside stops ONNX Runtime
-        from joining nodes, and it is to run as it does on a board.
-        """
-        check_arrays(self._model.inputs, [arrays])
-        outputs = self._tensors(arrays, [spec.name for spec in self._model.outputs])
-        if inner:
-            for name, array in self._tensors(arrays, inner).items():
-                take(name, WholeValues(array))
-        return outputs
-
-    def _tensors(self, arrays: Arrays, wanted: Sequence[str]) -> dict[str, Array]:
-        import numpy as np
-
-        names = list(dict.fromkeys(wanted))
+    def compute(self, arrays: Arrays, names: tuple[str, ...]) -> dict[str, Array]:
+        """See ``OpenOnnxModel``."""
         try:
-            results = self._session(tuple(names)).run(names, dict(arrays))
+            results = self._session(names).run(list(names), dict(arrays))
         except Exception as error:  # its exceptions share no other base
-            raise ModelError(f"{self._path.name} does not run in ONNX Runtime: {error}.") from error
-        return {
-            name: array.astype(np.float32) if array.dtype == np.float16 else array
-            for name, array in zip(names, results, strict=True)
-        }
+            raise ModelError(f"{self.path.name} does not run in ONNX Runtime: {error}.") from error
+        return dict(zip(names, results, strict=True))
 
     def _session(self, names: tuple[str, ...]) -> Any:
         if names not in self._sessions:
-            self._sessions[names] = open_with_outputs(self._path, names)
+            self._sessions[names] = open_with_outputs(self.path, names)
         return self._sessions[names]
 
 
@@ -84,15 +50,7 @@ class OnnxFileRunner(OnnxNames):
     @contextmanager
     def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
         """See ``Runner``."""
-        yield _OpenOnnxModel(model)
-
-    def producers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Producer]:
-        """See ``Runner``."""
-        return onnx_producers(model, names)
-
-    def tensors(self, model: ConvertedModel) -> tuple[str, ...]:
-        """See ``Runner``."""
-        return onnx_tensors(model)
+        yield _OpenOnnxRuntimeModel(model)
 
     def culprit(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> Culprit | None:
         """See ``Runner``: optimisations of the graph that change what the model computes."""
@@ -111,7 +69,7 @@ def _is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]
     names = [spec.name for spec in model.outputs]
     plain = open_model(str(model.path(ONNX_ROLE)))
     comparisons = [TensorComparison(name) for name in names]
-    opened = _OpenOnnxModel(model)
+    opened = _OpenOnnxRuntimeModel(model)
     for arrays in inputs:
         wanted, found = plain.run(names, dict(arrays)), opened.run(arrays)
         for comparison, array in zip(comparisons, wanted, strict=True):

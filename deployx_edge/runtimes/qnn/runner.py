@@ -6,59 +6,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deployx_edge.differences import WholeValues
 from deployx_edge.runtime import ONNX_ROLE, SOC_KEY
-from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
+from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.macs import onnx_graph
-from deployx_edge.runtimes.onnx_layers import OnnxNames, onnx_producers, onnx_tensors
+from deployx_edge.runtimes.onnx_layers import OnnxNames, OpenOnnxModel, onnx_producers, onnx_tensors
 from deployx_edge.runtimes.qnn.provider import QnnProcess, RefusedError
 from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, Soc, find_soc
-from deployx_edge.runtimes.runner import (
-    Arrays,
-    Culprit,
-    OpenModel,
-    Producer,
-    Take,
-    check_arrays,
-    take_nothing,
-)
+from deployx_edge.runtimes.runner import Arrays, OpenModel, Producer
 
 if TYPE_CHECKING:
     from deployx_edge.model import Array
 
 
-class _OpenQnnModel:
+class _OpenQnnModel(OpenOnnxModel):
     def __init__(self, model: ConvertedModel, process: QnnProcess) -> None:
-        self._model = model
+        super().__init__(model)
         self._process = process
         self._too_many: set[tuple[str, ...]] = set()
-        self.overflows: HalfOverflows | None = None
 
-    def run(
-        self,
-        arrays: Arrays,
-        blobs: Sequence[str] = (),
-        take: Take = take_nothing,
-        *,
-        measure: bool = False,
-    ) -> dict[str, Array]:
-        """See ``OpenModel``; half floats are given as float32."""
-        check_arrays(self._model.inputs, [arrays])
-        given = {spec.name: arrays[spec.name] for spec in self._model.inputs}
-        outputs = self._tensors(given, [spec.name for spec in self._model.outputs])
-        if blobs:
-            for blob, array in self._tensors(given, blobs).items():
-                take(blob, WholeValues(array))
-        return outputs
-
-    def _tensors(self, arrays: Arrays, names: Sequence[str]) -> dict[str, Array]:
-        import numpy as np
-
-        found = self._portions(arrays, tuple(dict.fromkeys(names)))
-        return {
-            name: array.astype(np.float32) if array.dtype == np.float16 else array
-            for name, array in found.items()
-        }
+    def compute(self, arrays: Arrays, names: tuple[str, ...]) -> dict[str, Array]:
+        """See ``OpenOnnxModel``."""
+        return self._portions({spec.name: arrays[spec.name] for spec in self.model.inputs}, names)
 
     def _portions(self, arrays: Arrays, names: tuple[str, ...]) -> dict[str, Array]:
         """Those tensors; of a graph with too many outputs the HTP has no memory, so in portions."""
@@ -91,10 +59,6 @@ class QnnRunner(OnnxNames):
         """See ``Runner``."""
         given = _given(model)
         return tuple(name for name in onnx_tensors(model) if name in given)
-
-    def culprit(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> Culprit | None:
-        """See ``Runner``; what it does wrong cannot be told from what is written wrong."""
-        return None
 
 
 def _soc_of(model: ConvertedModel) -> Soc:
