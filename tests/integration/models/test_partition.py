@@ -108,14 +108,14 @@ def test_a_part_that_fails_leaves_nothing(tmp_path: Path) -> None:
     made = model(
         [
             helper.make_node("Conv", ["x", "w"], ["c"], name="conv"),
-            helper.make_node("TopK", ["c", "k"], ["y", "i"], name="topk"),
+            helper.make_node("Mod", ["c", "by"], ["y"], name="rest", fmod=1),
         ],
         {"x": (1, 3, 8, 8)},
-        {"y": (1, 4, 6, 2)},
-        [weights("w", 4, 3, 3, 3), constant("k", np.asarray([2]))],
+        {"y": (1, 4, 6, 6)},
+        [weights("w", 4, 3, 3, 3), constant("by", np.float32(2.5))],
     )
     path = save(made, tmp_path / "m.onnx")
-    with pytest.raises(DeployxError, match="'TopK' \\(node 'topk'\\)"):
+    with pytest.raises(DeployxError, match="'Mod' \\(node 'rest'\\)"):
         make_sequence(path, tmp_path / "s", ["c=ncnn"])
     assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]
     make_sequence(path, tmp_path / "s", ["c"])  # ONNX Runtime has it
