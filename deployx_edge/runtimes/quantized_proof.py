@@ -68,7 +68,7 @@ class StepsComparison:
         self._inputs: list[Arrays] = []
         points = find_points(walk)
         runner = load_runtime(model.runtime).make_runner()
-        exact = _computes_fp32(model.runtime)
+        exact = _computes_fp32(model)
         self._producers = runner.producers(model, tuple(points)) if exact else {}
         self._points = {name: points[name] for name in self._producers}
         self._outputs = [name for name in walk.source.output_names if name in self._producers]
@@ -95,11 +95,11 @@ class StepsComparison:
         self._inputs.append(arrays)
         own = own_values(self._opened, self._producers, self._like, arrays)
         computed = self._apart.run(arrays, own)
-        given = {**computed, **arrays, **own}
+        given: dict[str | None, Array] = {**computed, **arrays, **own}
         for name, comparison in self._tensors.items():
             if isinstance(comparison, _Steps):
-                exact = self._points[name].exact
-                comparison.add(computed[name], own[name], given[exact] if exact else None)
+                # What is no tensor of a run is a constant, and as good as not known.
+                comparison.add(computed[name], own[name], given.get(self._points[name].exact))
             else:
                 comparison.add(computed[name], own[name])
         for name, each in self._added_up.items():
@@ -201,13 +201,15 @@ class StepsComparison:
         )
 
 
-def _computes_fp32(runtime: str) -> bool:
-    """Whether it computes in fp32 what is between quantized values.
+def _computes_fp32(model: ConvertedModel) -> bool:
+    """Whether it computes in fp32 what is between quantized values, or has int8 layers of its own.
 
     Halves move values by parts of a step, and nothing can be told of steps.
     """
-    makers = load_runtime(runtime).converters().values()
-    return any("fp32" in make().precisions for make in makers)
+    makers = load_runtime(model.runtime).converters().values()
+    if not any("fp32" in make().precisions for make in makers):
+        return False
+    return model.precision == "int8" or not find_runtime(model.runtime).half_floats
 
 
 class _Steps:
