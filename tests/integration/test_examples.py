@@ -69,29 +69,32 @@ def test_from_pytorch_to_an_emulated_board(
             np.testing.assert_allclose(found[key], array, rtol=0, atol=1e-4 * scale)
 
 
-def test_the_detector_with_its_post_processing_on_the_host(tmp_path: Path) -> None:
+def test_the_detector_with_its_post_processing_on_the_host_or_the_board(tmp_path: Path) -> None:
+    """Operators of our own do it whole in ncnn; or what is behind the boxes is left to the host."""
     folder = ROOT / "examples" / "detector"
     model = (
         *("examples.detector.model:detector_with_nms", "--checkpoint"),
         *(folder / "detector.pt",),
     )
     shape = "image:1x3x128x128"
-    refused = deployx("convert", *model, "--input", shape, "-o", tmp_path / "whole", code=10)
-    assert "'TopK'" in refused.stderr
+    deployx("convert", *model, "--input", shape, "-o", tmp_path / "whole")
     deployx(
         *("convert", *model, "--input", shape, "--partition", "postprocess:input"),
         *("-o", tmp_path / "parts"),
     )
     images = folder / "shapes_test.npz"
-    deployx("run", tmp_path / "parts", "-i", images, "-d", DEVICE, "--output", tmp_path / "a.npz")
-    deployx("run", *model, "-i", shape, "-i", images, "--output", tmp_path / "b.npz")
-    with np.load(tmp_path / "a.npz") as found, np.load(tmp_path / "b.npz") as wanted:
-        assert found["detections"].shape == wanted["detections"].shape == (4, 50, 6)
-        kept = wanted["detections"][..., 4] > 0
-        assert kept.sum() >= 4  # something was seen in each image
-        np.testing.assert_allclose(
-            found["detections"][kept], wanted["detections"][kept], rtol=0, atol=1e-2
-        )
+    deployx("run", *model, "-i", shape, "-i", images, "--output", tmp_path / "source.npz")
+    with np.load(tmp_path / "source.npz") as arrays:
+        wanted = arrays["detections"]
+    kept = wanted[..., 4] > 0
+    assert kept.sum() >= 4  # something was seen in each image
+    for name in ("parts", "whole"):
+        words = ("run", tmp_path / name, "-i", images, "-d", DEVICE)
+        deployx(*words, "--output", tmp_path / f"{name}.npz")
+        with np.load(tmp_path / f"{name}.npz") as arrays:
+            found = arrays["detections"]
+        assert found.shape == wanted.shape == (4, 50, 6)
+        np.testing.assert_allclose(found[kept], wanted[kept], rtol=0, atol=1e-2)
 
 
 def test_compare_with_the_bundle_on_a_board(tmp_path: Path) -> None:
