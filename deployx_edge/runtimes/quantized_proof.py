@@ -95,11 +95,12 @@ class StepsComparison:
         self._inputs.append(arrays)
         own = own_values(self._opened, self._producers, self._like, arrays)
         computed = self._apart.run(arrays, own)
-        given: dict[str | None, Array] = {**computed, **arrays, **own}
+        given = {**computed, **arrays, **own}
         for name, comparison in self._tensors.items():
             if isinstance(comparison, _Steps):
                 # What is no tensor of a run is a constant, and as good as not known.
-                comparison.add(computed[name], own[name], given.get(self._points[name].exact))
+                exact = given.get(self._points[name].exact or "")
+                comparison.add(computed[name], own[name], exact)
             else:
                 comparison.add(computed[name], own[name])
         for name, each in self._added_up.items():
