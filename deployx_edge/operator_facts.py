@@ -87,8 +87,12 @@ class OperatorFacts:
     @property
     def title(self) -> str:
         """As models write it: "TopK", "mmdeploy::NMSRotated"."""
-        domain, operator = self.names[0]
-        return f"{domain}::{operator}" if domain else operator
+        return self.titles[0]
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """All its names as models write them."""
+        return tuple(f"{domain}::{name}" if domain else name for domain, name in self.names)
 
     @property
     def layer_type(self) -> str:
@@ -134,7 +138,7 @@ def operator_named(name: str) -> OperatorFacts:
     """The operator of that folder, or that models call so; UsageError if there is none."""
     known = all_operators()
     for facts in known.values():
-        if name == facts.name or name in ["::".join(n).removeprefix("::") for n in facts.names]:
+        if name == facts.name or name in facts.titles:
             return facts
     near = difflib.get_close_matches(name, known)
     question = f" Did you mean {' or '.join(near)}?" if near else ""

@@ -33,7 +33,7 @@ def list_rows() -> tuple[OperatorRow, ...]:
     return tuple(
         OperatorRow(
             name=facts.name,
-            names=tuple("::".join(name).removeprefix("::") for name in facts.names),
+            names=facts.titles,
             runtimes=facts.runtimes,
             built=tuple(
                 (
