@@ -7,10 +7,13 @@ largest size; and whatever a parser cannot take is a ValueError with a short rea
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,6 +47,24 @@ class UnfitFileError(OSError):
 
     def __str__(self) -> str:
         return str(self.strerror)
+
+
+@contextmanager
+def hold_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file ``path``, made where it is not; who has to wait is told by ``on_wait``.
+
+    The kernel frees it when its holder ends, however that ends.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -6,21 +6,19 @@ one that is there is whole. What was downloaded before a network broke is not do
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from deployx_edge import process, scratch
 from deployx_edge.errors import DeployxError, MissingToolError
+from deployx_edge.files import hold_lock
 from deployx_edge.progress import Progress, Share, Stage
 from deployx_edge.resources import cache_folder
 
@@ -87,7 +85,8 @@ class Environment:
         """
         root = self.folder.parent
         root.mkdir(parents=True, exist_ok=True)
-        with _alone(root / f"{self.name}.lock", progress):
+        waiting = Stage(text="Waiting for another installation on this computer")
+        with hold_lock(root / f"{self.name}.lock", lambda: progress(waiting)):
             if not self.problem():
                 return
             wheels = root / f"{self.folder.name}.wheels"
@@ -148,21 +147,6 @@ def _own_places(modules: Sequence[str]) -> list[Path]:
         elif not places:
             return []
     return places
-
-
-@contextmanager
-def _alone(lock: Path, progress: Progress) -> Iterator[None]:
-    """One installation at a time; the kernel frees the lock when its holder ends."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress(Stage(text="Waiting for another installation on this computer"))
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _make_python(folder: Path) -> None:
