@@ -102,10 +102,11 @@ def _packages(plan: Plan, share: Share, on_event: OnEvent) -> tuple[Package, ...
 
 
 def _compile(plan: Plan, share: Share, on_event: OnEvent) -> None:
-    configure, compile = share.compile
+    link, configure, compile = share.compile
     state = _read_state(share)
     # A changed CMakeLists.txt makes ninja configure again by itself; other options do not.
     if state.configured != configure.argv:
+        run_command(link, plan.log, on_event)
         run_command(configure, plan.log, on_event)
         _write_state(share, _State(packages=state.packages, configured=configure.argv))
     run_command(compile, plan.log, on_event)

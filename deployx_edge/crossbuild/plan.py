@@ -49,7 +49,7 @@ class Share:
     @property
     def build_folder(self) -> Path:
         """CMake's build folder."""
-        return self.folder / "agent"
+        return self.folder / "cmake"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,8 @@ def _compile_commands(
 ) -> tuple[Command, ...]:
     cmake = str(process.require_program("cmake", remedy="Run 'pip install cmake'."))
     ninja = process.require_program("ninja", remedy="Run 'pip install ninja'.")
-    build = str(folder / "agent")
+    build = str(folder / "cmake")
+    agent_sources, operators = data_folder("device_agent"), operators_folder()
     agent = AGENT in parts
     generating = (
         f"-DDX_PROTOC={generators.protoc}",
@@ -167,24 +168,28 @@ def _compile_commands(
     )
     configure = (
         cmake,
-        *("-S", str(data_folder("device_agent")), "-B", build, "-G", "Ninja"),
+        *("-S", str(folder / agent_sources.name), "-B", build, "-G", "Ninja"),
         f"-DCMAKE_MAKE_PROGRAM={ninja}",
         f"-DCMAKE_TOOLCHAIN_FILE={folder / 'packages' / 'conan_toolchain.cmake'}",
         "-DCMAKE_BUILD_TYPE=Release",
         f"-DDX_VERSION={__version__}",
         f"-DDX_TARGET_ID={target.id}",
         f"-DPython3_EXECUTABLE={sys.executable}",
-        f"-DDX_OPERATORS={operators_folder()}",
+        f"-DDX_OPERATORS={folder / operators.name}",
         *(generating if agent else ()),
         *(f"-DDX_BUILD_{part.upper()}={_switch(part in parts)}" for part in all_parts()),
         "-DDX_BUILD_TESTS=OFF",
         "-DDX_SANITIZE=",
         *(cmake_options(selection.sysroot) if selection.sysroot and not agent else ()),
     )
+    # For ccache a file is what its path from the build folder says. Through links beside that
+    # folder it is the same in every copy of the project: what one compiled the next one has too.
+    link = ("ln", "-sfn", str(agent_sources), str(operators), str(folder))
     compile = (cmake, "--build", build, "--parallel", str(jobs))
     what = "the agent" if agent else f"the workers ({_names(parts)})"
     environment = dict(selection.compilers)[parts[0]].environment
     return (
+        Command(title="Linking to the sources", argv=link, environment=()),
         Command(title=f"Configuring {what}", argv=configure, environment=environment),
         Command(title=f"Compiling {what}", argv=compile, environment=environment),
     )

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from deployx_edge.crossbuild.conan_home import conan_program
+from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
 from deployx_edge.workflows.build.build import BuildOptions, explain, uncompiled_packages
 from tests.unit.crossbuild.ndks import make_ndk
@@ -111,3 +112,15 @@ def test_if_cached_leaves_a_target_alone_that_would_take_minutes(ndk, tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("android-arm64 is left as it is: abseil, c-ares, grpc, ncnn, ")
     assert not (tmp_path / "dist").exists()
+
+
+def test_what_compiles_names_no_copy_of_the_project(own_places):
+    """ccache tells files by their paths: one that names this copy is compiled anew in the next."""
+    commands = explain(find_target("linux-x64"), BuildOptions()).commands
+    configuring = next(c for c in commands if c.title == "Configuring the agent")
+    interpreter = f"-DPython3_EXECUTABLE={sys.executable}"
+    tools = ("-DCMAKE_MAKE_PROGRAM=", "-DDX_PROTOC=", "-DDX_GRPC_CPP_PLUGIN=")
+    words = [w for w in configuring.argv[1:] if w != interpreter and not w.startswith(tools)]
+    assert not [word for word in words if str(data_folder("device_agent").parent) in word]
+    linking = next(c for c in commands if c.title == "Linking to the sources")
+    assert str(data_folder("device_agent")) in linking.argv
