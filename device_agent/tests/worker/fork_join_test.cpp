@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <ctime>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -65,6 +67,30 @@ TEST_CASE("what a team wrote is there when it is done, also after its threads sl
     if (round % 3 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
   ForkJoin::instance().set_block_time_ms(20);
+}
+
+TEST_CASE("threads that need not stay awake leave the processor to others") {
+  ForkJoin& team = ForkJoin::instance();
+  team.set_block_time_ms(600'000);
+  for (int round = 0; round < 3; ++round) {
+    Tally tally(2);
+    team.run(2, count_call, &tally);
+    CHECK(tally.calls[1] == 1);  // also of a loop after they slept
+    team.stay_awake(false);
+    const auto used_while_asleep = [] {
+      const std::clock_t before = std::clock();
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      return std::clock() - before;
+    };
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    bool rested = false;
+    while (!rested && std::chrono::steady_clock::now() < end) {
+      rested = used_while_asleep() < CLOCKS_PER_SEC / 200;
+    }
+    CHECK(rested);
+  }
+  team.stay_awake(true);
+  team.set_block_time_ms(20);
 }
 
 TEST_CASE("a loop inside a loop runs on its own thread") {

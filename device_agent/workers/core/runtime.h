@@ -48,6 +48,10 @@ class Model {
   // Runs all samples; nanoseconds around the runtime's own calls. REQUIRES: inputs are set.
   virtual Result<std::int64_t> run() = 0;
 
+  // Whether threads of the runtime that wait for work may keep the processor meanwhile, as runs
+  // that are measured want it; others leave it to whoever else is there. At first they may.
+  virtual void stay_awake(bool awake) { (void)awake; }
+
   // The outputs of the last run(), dense. REQUIRES: it succeeded.
   virtual Result<std::vector<Tensor>> outputs() const = 0;
 

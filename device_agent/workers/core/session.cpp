@@ -167,6 +167,7 @@ Result<std::string> Session::run(const Run& request) {
 Result<std::string> Session::run_once(const Run& request) {
   const Clock::time_point start = Clock::now();
   if (Status status = prepare(request.inputs, request.feed_back); !status) return status.failure();
+  model_->stay_awake(false);
   Outputs reply;
   reply.sequence = request.sequence;
   Result<std::int64_t> ns = model_->run();
@@ -192,6 +193,7 @@ void Session::on(const Run& request) {
 
 void Session::on(const Bench& request) {
   if (Status status = prepare(request.inputs); !status) return send_failure(status.failure());
+  model_->stay_awake(true);
   SessionListener listener(*this);
   has_run_ = true;
   Result<BenchDone> done = bench(*model_, request, listener);
@@ -201,6 +203,7 @@ void Session::on(const Bench& request) {
 
 void Session::on(const Profile& request) {
   if (Status status = prepare(request.inputs); !status) return send_failure(status.failure());
+  model_->stay_awake(true);
   SessionListener listener(*this);
   has_run_ = true;
   Result<ProfileResult> result = profile(*model_, request, listener);

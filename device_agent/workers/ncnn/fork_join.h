@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -34,6 +35,9 @@ class ForkJoin {
   void set_block_time_ms(int milliseconds) { block_time_ms_ = milliseconds; }
   int block_time_ms() const { return block_time_ms_; }
 
+  // Whether idle threads watch for all of that time, as they do at first, or briefly.
+  void stay_awake(bool awake) { stays_awake_ = awake; }
+
  private:
   ForkJoin() = default;
 
@@ -41,6 +45,7 @@ class ForkJoin {
   void work_forever(int number, std::uint64_t seen);
   std::uint64_t next_loop(std::uint64_t seen);
   void wait_for_team();
+  std::chrono::microseconds watched_time() const;
   template <class Condition>
   bool watch(Condition condition) const;
 
@@ -57,6 +62,7 @@ class ForkJoin {
   std::mutex forking_;
   int workers_ = 0;  // guarded by forking_
   std::atomic<int> block_time_ms_{20};
+  std::atomic<bool> stays_awake_{true};
   std::atomic<bool> crowded_{false};  // more threads than processors, or than the quota grants
 
   std::mutex sleep_mutex_;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "workers/ncnn/fork_join.h"
 #include "workers/ncnn/operator.h"
 #include "workers/ncnn/tensor_mats.h"
 
@@ -166,6 +167,8 @@ Status NcnnModel::set_inputs(const std::vector<Tensor>& inputs) {
   results_.assign(samples_.size(), Mats(outputs_.size()));
   return {};
 }
+
+void NcnnModel::stay_awake(bool awake) { ForkJoin::instance().stay_awake(awake); }
 
 Result<std::int64_t> NcnnModel::run() {
   return guarded([this]() -> Result<std::int64_t> {

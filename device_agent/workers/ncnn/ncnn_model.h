@@ -40,6 +40,7 @@ class NcnnModel : public Model {
   const ModelInfo& info() const override { return info_; }
   Status set_inputs(const std::vector<Tensor>& inputs) override;
   Result<std::int64_t> run() override;
+  void stay_awake(bool awake) override;
   Result<std::vector<Tensor>> outputs() const override;
   Result<std::vector<LayerRun>> run_layers() override;
 
