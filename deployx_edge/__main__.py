@@ -27,6 +27,8 @@ def main() -> None:
     # Of numpy's products, which are small here: threads that wait for the next one by turning round
     # took half of all the processor time of a conversion.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # PyTorch's threads likewise turn round between two operators.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     gc.set_threshold(_OBJECTS)
     debug = _DEBUG in sys.argv[1:]
     words = [word for word in sys.argv[1:] if word != _DEBUG]
