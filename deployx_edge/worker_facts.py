@@ -25,7 +25,9 @@ _C_LIBRARY = re.compile(r"target|glibc [0-9]{1,3}\.[0-9]{1,3}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,99}/[A-Za-z0-9_.+-]{1,100}")
 _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _LIBRARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
-_MEMBERS = {"name", "packages", "c_library", "libraries", "prepares", "options"}
+_MADE = re.compile(rf"({_LIBRARY.pattern})?")
+_MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library"}
+_MEMBERS |= {"prepares", "options"}
 _OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
 _MOST_BYTES = 200
 
@@ -75,12 +77,15 @@ class WorkerFacts:
     """A worker: its runtime's ``name``, the Conan ``packages`` that it is compiled with
     ("ncnn/1.0.20261020"), its C library ("target" for that of the target's other programs, or the
     newest that it and what it loads may need, "glibc 2.28"), the shared ``libraries`` that travel
-    with it by name, whether it ``prepares`` a model on the board, and the runtime's own options."""
+    with it by name, the ``operator_library`` that the build makes of our own operators ("" where
+    they are in the worker itself, or there are none), whether it ``prepares`` a model on the
+    board, and the runtime's own options."""
 
     name: str
     packages: tuple[str, ...]
     c_library: str
     libraries: tuple[str, ...]
+    operator_library: str
     prepares: bool
     options: tuple[OptionFact, ...]
 
@@ -200,6 +205,7 @@ def _facts(document: Any) -> WorkerFacts:
         packages=_texts(document, "packages", _PACKAGE),
         c_library=_text({"c_library": "target", **document}, "c_library", _C_LIBRARY),
         libraries=_texts(document, "libraries", _LIBRARY),
+        operator_library=_text({"operator_library": "", **document}, "operator_library", _MADE),
         prepares=document.get("prepares", False),
         options=tuple(_option(each) for each in options),
     )

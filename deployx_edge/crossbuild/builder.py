@@ -181,8 +181,8 @@ def _operators(name: BuiltName) -> tuple[str, ...]:
 
 
 def _made(share: Share, name: BuiltName, packages: tuple[Package, ...]) -> Path:
-    """Where the build left it: a library in a package of its worker's."""
-    if name.role != "library":
+    """Where the build left it: a library in a package of its worker's, or made with the worker."""
+    if name.role != "library" or name.name == worker_facts(name.runtime).operator_library:
         return share.build_folder / "bin" / name.name
     own = package_names(name.runtime)
     places = [one.folder / "lib" / name.name for one in packages if one.name in own]

@@ -35,9 +35,11 @@ def built_names(target: Target) -> tuple[BuiltName, ...]:
     names = [BuiltName(name="dx-agent", role="agent", runtime="")]
     for runtime in target.runtimes:
         names.append(BuiltName(name=f"dx-worker-{runtime}", role="worker", runtime=runtime))
+        facts = worker_facts(runtime)
+        made = [facts.operator_library] if facts.operator_library else []
         names += [
             BuiltName(name=library, role="library", runtime=runtime)
-            for library in worker_facts(runtime).libraries
+            for library in (*facts.libraries, *made)
         ]
     return tuple(names)
 

@@ -8,10 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deployx_edge.errors import ModelError
+from deployx_edge.errors import DeployxError, MissingToolError, ModelError
+from deployx_edge.operator_facts import OperatorFacts, find_operator
+from deployx_edge.resources import dist_folder, host_target_id
+from deployx_edge.worker_facts import worker_facts
 
 # The distribution, which is one of the runtimes' too.
 PACKAGE = "onnxruntime"
+_MISSED = re.compile(r"([\w.]+):(\w+)\(-?\d+\) is not a registered function/op")
 
 
 def open_model(
@@ -28,6 +32,7 @@ def open_model(
     optimisations of the graph, which were seen to be wrong (ONNX Runtime 1.31.1 drops a Pad
     before a MaxPool). ``optimized`` is for ONNX Runtime as the runtime that is under test.
     ``keeps_memory``: what tensors lay in serves those of the next run, of whichever such session.
+    Operators of our own are there too; MissingToolError where their library is not built.
     """
     import onnxruntime
 
@@ -46,11 +51,48 @@ def open_model(
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder.absolute())
         )
+    try:
+        return _session(model, options)
+    except Exception as error:  # its exceptions share no other base
+        missed = _missed_operator(error)
+        if missed is None:
+            raise
+    library = dist_folder(host_target_id()) / worker_facts(PACKAGE).operator_library
+    if not library.is_file():
+        raise _not_built(missed, library)
+    options.register_custom_ops_library(str(library))
+    try:
+        return _session(model, options)
+    except Exception as error:
+        still_missed = _missed_operator(error)
+        if still_missed is None:
+            raise
+        raise _not_built(still_missed, library) from error
+
+
+def _session(model: bytes | str, options: Any) -> Any:
+    import onnxruntime
+
     return onnxruntime.InferenceSession(
         model,
         options,
         providers=["CPUExecutionProvider"],
         enable_fallback=0,  # it would print to standard output and try the same again
+    )
+
+
+def _missed_operator(error: Exception) -> OperatorFacts | None:
+    """The operator of our own that ONNX Runtime misses, if that is what it says."""
+    missed = _MISSED.search(str(error))
+    facts = find_operator(*missed.groups()) if missed else None
+    return facts if facts is not None and PACKAGE in facts.runtimes else None
+
+
+def _not_built(facts: OperatorFacts, library: Path) -> MissingToolError:
+    return MissingToolError(
+        f"The model has the operator {facts.title} of ops/{facts.name}, and what computes it here, "
+        f"{library}, {'does not have it' if library.is_file() else 'is not built'}.",
+        remedy=f"Run 'deployx-edge build --target {host_target_id()}'.",
     )
 
 
@@ -126,8 +168,10 @@ def version() -> str:
     return metadata.version(PACKAGE)
 
 
-def refusal(name: str, error: Exception) -> ModelError:
+def refusal(name: str, error: Exception) -> DeployxError:
     """What to tell where ONNX Runtime does not take the model in the file ``name``."""
+    if isinstance(error, DeployxError):  # it never came to that
+        return error
     here = f"ONNX Runtime {version()}"
     if is_newer(error):
         return ModelError(

@@ -11,6 +11,7 @@ from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.distributions import installed_version
 from deployx_edge.errors import ModelError
 from deployx_edge.graph import onnx_runtime
+from deployx_edge.graph.subgraphs import nodes_within
 from deployx_edge.runtime import ONNX_ROLE, find_runtime
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
@@ -25,7 +26,7 @@ from deployx_edge.runtimes.onnx_half_sums import graph_overflows
 from deployx_edge.runtimes.onnx_scales import write_as_scalars
 from deployx_edge.sources.onnx.canonical import simplified
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
-from deployx_edge.sources.onnx.foreign import refuse_foreign
+from deployx_edge.sources.onnx.foreign import own_facts, refuse_foreign, refuse_without_kernel
 
 if TYPE_CHECKING:
     import onnx
@@ -60,6 +61,7 @@ class OnnxConverter:
     def check(self, source: OnnxSource) -> None:
         """Raise ModelError for an unknown operator; else the runtime says what it cannot load."""
         refuse_foreign(source)
+        refuse_without_kernel(source, self.runtime)
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``<stem>.onnx`` (see ``Converter``)."""
@@ -89,6 +91,7 @@ class OnnxConverter:
             inputs=input_specs(source),
             outputs=output_specs(request.outputs, source.channels_last),
             kept_float=kept,
+            operators=_own_operators(model),
         )
 
     def find_overflows(
@@ -112,6 +115,12 @@ class OnnxConverter:
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None are known."""
         return ()
+
+
+def _own_operators(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The operators of our own in the model that the runtime does not have itself."""
+    found = (own_facts(node) for node in nodes_within(model.graph.node))
+    return tuple(sorted({facts.name for facts in found if facts is not None}))
 
 
 def fits_one_file(model: onnx.ModelProto) -> bool:
@@ -156,17 +165,37 @@ def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
         convert_float_to_float16,
     )
 
+    own = _tell_own_types(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says how many tiny weights became zero
         halved: onnx.ModelProto = convert_float_to_float16(
             model,
             keep_io_types=True,
             node_block_list=list(kept),
-            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_FLOAT32],
+            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_FLOAT32, *own],
         )
     _drop_copies(halved)
     _drop_detours(halved)
     return halved
+
+
+def _tell_own_types(model: onnx.ModelProto) -> set[str]:
+    """Write into the model of what type the outputs of our own operators are, which ONNX cannot
+    infer; gives the operators' names in the model."""
+    from onnx import TensorProto, helper
+
+    known = {value.name for value in (*model.graph.output, *model.graph.value_info)}
+    names = set()
+    for node in model.graph.node:
+        facts = own_facts(node)
+        if facts is None:
+            continue
+        names.add(node.op_type)
+        for name, port in zip(node.output, facts.outputs, strict=False):
+            if name and name not in known and port.type in ("T", "float32"):
+                value = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+                model.graph.value_info.append(value)
+    return names
 
 
 def _drop_copies(model: onnx.ModelProto) -> None:

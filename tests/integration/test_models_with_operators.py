@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
-from deployx_edge.runtimes.ncnn.files import read_param
+from deployx_edge.errors import MissingToolError, ModelError
+from deployx_edge.resources import host_target_id
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.run import run, run_bundle_here
@@ -123,11 +124,68 @@ def deformable_network(folder: Path) -> Path:
     return save(made, folder / "deformable.onnx")
 
 
-# The layers of our own that each model is to have.
+def attention_to_maps(folder: Path) -> Path:
+    """Deformable attention under MMDeploy's name: places and weights come from the queries."""
+    sizes, heads, points, width, queries = ((6, 8), (3, 4)), 2, 3, 8, 5
+    pixels = [height * length for height, length in sizes]
+    of_points = (1, queries, heads, len(sizes), points)
+    counts = {"places": heads * len(sizes) * points * 2, "shares": heads * len(sizes) * points}
+    node = helper.make_node
+    nodes = [
+        node("Gemm", ["flat", "value_w"], ["projected"]),
+        node("Reshape", ["projected", "value_shape"], ["value"]),
+        node("Gemm", ["queries", "places_w"], ["places_in"]),
+        node("Sigmoid", ["places_in"], ["places_flat"]),
+        node("Reshape", ["places_flat", "places_shape"], ["places"]),
+        node("Gemm", ["queries", "shares_w"], ["shares_in"]),
+        node("Reshape", ["shares_in", "heads_shape"], ["shares_of_heads"]),
+        node("Softmax", ["shares_of_heads"], ["shares_flat"], axis=-1),
+        node("Reshape", ["shares_flat", "shares_shape"], ["shares"]),
+        node(
+            "MMCVMultiScaleDeformableAttention",
+            ["value", "sizes", "starts", "places", "shares"],
+            ["attended"],
+            name="attention",
+            domain="mmdeploy",
+        ),
+        node("Relu", ["attended"], ["y"]),
+    ]
+    constants = {
+        "value_shape": (1, sum(pixels), heads, width // heads),
+        "places_shape": (*of_points, 2),
+        "heads_shape": (queries, heads, len(sizes) * points),
+        "shares_shape": of_points,
+        "sizes": sizes,
+        "starts": (0, pixels[0]),
+    }
+    made = model(
+        nodes,
+        {"flat": (sum(pixels), width), "queries": (queries, width)},
+        {"y": (1, queries, width)},
+        [
+            *(constant(name, np.asarray(value, np.int64)) for name, value in constants.items()),
+            weights("value_w", width, width),
+            *(weights(f"{name}_w", width, count) for name, count in counts.items()),
+        ],
+        opset=16,
+    )
+    made.opset_import.append(helper.make_opsetid("mmdeploy", 1))
+    return save(made, folder / "attention.onnx")
+
+
+# The operators of our own that each model is to have in ncnn.
 MODELS = {
-    "query-selecting-head": {"dx.gather_elements", "dx.top_k"},
-    "deformable": {"dx.deform_conv"},
+    "query-selecting-head": ("gather_elements", "top_k"),
+    "deformable": ("deform_conv",),
+    "attention": ("multi_scale_deformable_attention",),
 }
+# In half floats the head's queries come in another order where two scores are nearly equal.
+CASES = [
+    *((name, "ncnn", "fp32") for name in MODELS),
+    ("deformable", "ncnn", "fp16"),
+    ("attention", "onnxruntime", "fp32"),
+    ("attention", "onnxruntime", "fp16"),
+]
 _WORDS = tuple(
     f"{name}:1x{_CHANNELS}x{height}x{width}"
     for name, (height, width) in zip(("large", "small"), _SIZES, strict=True)
@@ -135,52 +193,111 @@ _WORDS = tuple(
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Bundle]:
-    """Each in fp32 and fp16; a bundle was compared with its source when it was made."""
-    deformable = deformable_network(tmp_path_factory.mktemp("models"))
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str], Bundle]:
+    """A bundle was compared with its source when it was made."""
+    folder = tmp_path_factory.mktemp("models")
+    sources = {
+        "query-selecting-head": Path(f"{__name__}:query_selecting_head"),
+        "deformable": deformable_network(folder),
+        "attention": attention_to_maps(folder),
+    }
     made = {}
-    for precision in ("fp32", "fp16"):
-        options = BundleOptions(precision=precision)
-        made["deformable", precision] = make_bundle(deformable, options=options)
-        made["query-selecting-head", precision] = make_bundle(
-            Path(f"{__name__}:query_selecting_head"), options=replace(options, input_shapes=_WORDS)
-        )
+    for name, runtime, precision in CASES:
+        shapes = _WORDS if name == "query-selecting-head" else ()
+        options = BundleOptions(runtime=runtime, precision=precision, input_shapes=shapes)
+        made[name, runtime, precision] = make_bundle(sources[name], options=options)
     return made
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_has_layers_of_our_own_and_is_proven(
-    bundles: dict[tuple[str, str], Bundle], name: str
+def test_a_model_has_operators_of_our_own_and_is_proven(
+    bundles: dict[tuple[str, str, str], Bundle], name: str
 ) -> None:
-    bundle = bundles[name, "fp32"]
-    types = {layer.type for layer in read_param(bundle.path("param"))}
-    assert {each for each in types if each.startswith("dx.")} == MODELS[name]
+    bundle = bundles[name, "ncnn", "fp32"]
+    assert bundle.operators == MODELS[name]
     verification = bundle.provenance.verification
     assert verification.status == "passed"
     assert verification.intermediates is not None
     assert verification.intermediates.compared > 4
 
 
-@pytest.fixture(scope="module", params=BOARDS)
+def test_onnx_runtime_needs_only_what_onnx_does_not_have(
+    bundles: dict[tuple[str, str, str], Bundle],
+) -> None:
+    assert bundles["attention", "onnxruntime", "fp32"].operators == MODELS["attention"]
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "tensorrt"])
+def test_a_runtime_without_a_kernel_is_told(tmp_path: Path, runtime: str) -> None:
+    with pytest.raises(ModelError, match=f"which has no kernel for {runtime}; it has one for ncnn"):
+        make_bundle(attention_to_maps(tmp_path), options=BundleOptions(runtime=runtime))
+
+
+@pytest.fixture(params=["nothing", "an older library"])
+def unbuilt(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the place of the builds: nothing, or a library that was made before the operator."""
+    folder = tmp_path / host_target_id()
+    monkeypatch.setenv("DEPLOYX_EDGE_DIST", str(tmp_path))
+    if request.param == "nothing":
+        return
+    folder.mkdir()
+    source = tmp_path / "library.c"
+    source.write_text("void* RegisterCustomOps(void* o, void* a) { return 0; }\n")
+    library = folder / "libdx_operators_onnxruntime.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", source, "-o", library], check=True)
+
+
+@pytest.mark.usefixtures("unbuilt")
+@pytest.mark.parametrize("runtime", ["ncnn", "onnxruntime"])
+def test_without_a_build_of_the_operator_the_command_is_named(tmp_path: Path, runtime: str) -> None:
+    options = BundleOptions(runtime=runtime)
+    with pytest.raises(MissingToolError, match="MMCVMultiScaleDeformableAttention of ops/mul") as e:
+        make_bundle(attention_to_maps(tmp_path), tmp_path / "bundle", options)
+    assert e.value.remedy == f"Run 'deployx-edge build --target {host_target_id()}'."
+
+
+@pytest.mark.parametrize("runtime", ["ncnn", "onnxruntime"])
+def test_an_attribute_that_nobody_knows_is_refused(tmp_path: Path, runtime: str) -> None:
+    made = onnx.load(attention_to_maps(tmp_path))
+    (node,) = (each for each in made.graph.node if each.name == "attention")
+    node.attribute.append(helper.make_attribute("zeal", 2))
+    path = save(made, tmp_path / "zeal.onnx")
+    with pytest.raises(ModelError, match="has the attribute 'zeal', which is not in ops/mul") as e:
+        make_bundle(path, tmp_path / "bundle", BundleOptions(runtime=runtime))
+    assert e.value.remedy == "Known are im2col_step."
+
+
+@pytest.fixture(scope="module", params=[*BOARDS, "ssh"])
 def session(request: pytest.FixtureRequest) -> Iterator[Session]:
-    with open_session(Device(name="board", uri=request.param)) as opened:
+    board = Device(name="board", uri=request.param)
+    if request.param == "ssh":
+        sshd = request.getfixturevalue("sshd")
+        board = Device(
+            name="board",
+            uri=sshd.uri,
+            work_folder=str(sshd.folder / "work"),
+            options=sshd.options(),
+        )
+    with open_session(board) as opened:
         yield opened
 
 
-# In half floats the head's queries come in another order where two scores are nearly equal.
-@pytest.mark.parametrize(
-    ("name", "precision"),
-    [("query-selecting-head", "fp32"), ("deformable", "fp32"), ("deformable", "fp16")],
-)
+@pytest.mark.parametrize(("name", "runtime", "precision"), CASES)
 def test_a_board_computes_what_this_computer_does(
-    session: Session, bundles: dict[tuple[str, str], Bundle], name: str, precision: str
+    session: Session,
+    bundles: dict[tuple[str, str, str], Bundle],
+    name: str,
+    runtime: str,
+    precision: str,
 ) -> None:
-    bundle = bundles[name, precision]
+    bundle = bundles[name, runtime, precision]
     random = np.random.default_rng(3)
     inputs = {
         spec.name: random.standard_normal(spec.shape).astype(np.float32) for spec in bundle.inputs
     }
-    wanted = run_bundle_here(bundles[name, "fp32"], inputs)
+    wanted = run_bundle_here(bundles[name, "ncnn", "fp32"], inputs)
     found = run(session, bundle, inputs)
     limit = 1e-4 if precision == "fp32" else 2e-2
     for output, right in wanted.items():

@@ -23,7 +23,7 @@ def words() -> list[str]:
     if not (folder / "dx-worker-onnxruntime").exists():
         pytest.skip("linux-x64 is not built: deployx-edge build --target linux-x64")
     build = read_build(folder)
-    (library,) = build.libraries("onnxruntime")
+    library, _ = build.libraries("onnxruntime")
     files = ["--file", f"onnx={DIGITS}", "--library", str(folder / library.name)]
     return [str(build.worker("onnxruntime")), "--bare", *files, "--input", "image=1x1x8x8"]
 

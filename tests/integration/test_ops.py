@@ -151,7 +151,7 @@ def test_the_page_makes_an_operator_step_by_step(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "adding-an-op.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```\w+\n(?:#|//) (ops/my_shift/\S+)\n(.*?)```", page, re.S)
     assert [Path(name).name for name, _ in blocks] == [
-        *("op.toml", "kernel.h", "ncnn.cpp", "reference.py", "test_my_shift.py"),
+        *("op.toml", "kernel.h", "ncnn.cpp", "onnxruntime.cpp", "reference.py", "test_my_shift.py"),
     ]
     for name, text in blocks:
         path = tmp_path / name

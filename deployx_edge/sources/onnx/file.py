@@ -61,11 +61,15 @@ class SourceTensor:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceNode:
-    """A node of the file; ``name`` is that of its first output where it has none."""
+    """A node of the file; ``name`` is that of its first output where it has none.
+
+    ``attributes`` are the names of those that it has, where it is none of ONNX's own.
+    """
 
     operator: str
     domain: str
     name: str
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,7 +326,15 @@ def _nodes(model: onnx.ModelProto) -> tuple[SourceNode, ...]:
                 f"Operator '{node.op_type}' (node '{name}') is not an operator of ONNX up to opset "
                 f"{onnx.defs.onnx_opset_version()}; the model's is {versions.get('', '?')}."
             )
-        nodes.append(SourceNode(operator=node.op_type, domain=node.domain, name=name))
+        strange = () if node.domain in OWN_DOMAINS else node.attribute
+        nodes.append(
+            SourceNode(
+                operator=node.op_type,
+                domain=node.domain,
+                name=name,
+                attributes=tuple(entry.name for entry in strange),
+            )
+        )
     return tuple(nodes)
 
 

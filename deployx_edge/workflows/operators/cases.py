@@ -1,7 +1,8 @@
 """Cases of an operator, as the ``test_*.py`` of its folder writes them.
 
 A case is a node in a model. Whole numbers and truth values that are computed come in as floats and
-are cast within the model, and go out likewise, as not every runtime has them at its borders.
+are cast within the model, and go out likewise, as not every runtime has them at its borders. What
+has more axes than that comes in flat.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _IR_VERSION = 10
 _DEFAULT_OPSET = 19
+_MOST_AXES = 4  # that every runtime takes at a model's borders, besides the batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +132,18 @@ class _Part:
             self.constants.append(numpy_helper.from_array(array, name))
             return name
         self.values.append(operand.values)
-        self.fed[name] = operand.values.astype(np.float32)
+        values = operand.values.astype(np.float32)
+        self.fed[name] = values
+        entered = name
+        if values.ndim - (values.shape[:1] == (1,)) > _MOST_AXES:
+            self.fed[name] = values.reshape(1, -1)
+            entered = f"{name}_shaped"
+            shape = numpy_helper.from_array(np.asarray(values.shape), f"{name}_shape")
+            self.constants.append(shape)
+            self.nodes.append(helper.make_node("Reshape", [name, shape.name], [entered], entered))
         if operand.values.dtype == np.float32:
-            return name
-        self.nodes.append(self._cast(name, f"{name}_cast", operand.values.dtype))
+            return entered
+        self.nodes.append(self._cast(entered, f"{name}_cast", operand.values.dtype))
         return f"{name}_cast"
 
     @staticmethod

@@ -59,7 +59,11 @@ void OnnxWriter::node(const std::string& type, const std::string& name,
   std::string node;
   for (const std::string& input : inputs) node += bytes(1, input);
   for (const std::string& output : outputs) node += bytes(2, output);
-  node += bytes(3, name) + bytes(4, type);
+  const std::size_t colons = type.find("::");
+  const std::string domain = colons == std::string::npos ? "" : type.substr(0, colons);
+  domains_.insert(domain);
+  node += bytes(3, name) + bytes(4, domain.empty() ? type : type.substr(colons + 2));
+  node += bytes(7, domain);
   for (const auto& [key, values] : attributes) {
     std::string attribute = bytes(1, key);
     const bool is_single = key == "group" || key == "axis" || key == "to" || key == "transB";
@@ -75,8 +79,11 @@ void OnnxWriter::node(const std::string& type, const std::string& name,
 std::string OnnxWriter::model() const {
   constexpr std::uint64_t kIrVersion = 8;
   constexpr std::uint64_t kOpset = 13;
-  const std::string opset = bytes(1, "") + number(2, kOpset);
-  return number(1, kIrVersion) + bytes(7, graph_ + bytes(2, "test")) + bytes(8, opset);
+  std::string opsets;
+  for (const std::string& domain : domains_) {
+    opsets += bytes(8, bytes(1, domain) + number(2, domain.empty() ? kOpset : 1));
+  }
+  return number(1, kIrVersion) + bytes(7, graph_ + bytes(2, "test")) + opsets;
 }
 
 }  // namespace dx::test

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,7 @@ class OnnxWriter {
   void output(const std::string& name, OnnxType type, const Dims& dims);
   // `data` is dense and little-endian.
   void constant(const std::string& name, OnnxType type, const Dims& dims, const std::string& data);
+  // `type` is "Name", or "domain::Name" of another domain than ONNX's.
   void node(const std::string& type, const std::string& name,
             const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
             const Integers& attributes = {});
@@ -45,6 +47,7 @@ class OnnxWriter {
 
  private:
   std::string graph_;
+  std::set<std::string> domains_ = {""};
 };
 
 }  // namespace dx::test

@@ -36,7 +36,7 @@ Result<std::unique_ptr<Model>> OnnxRuntime::load(const Load& request) {
 }
 
 Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request) {
-  const std::string library_file = path_of(request, "library");
+  const std::string library_file = library_path(request, library_name());
   if (path_of(request, "onnx").empty() || library_file.empty()) {
     return Failure{FailureCode::kInvalidRequest,
                    "a model for ONNX Runtime is a file of role 'onnx', and " + library_name() +
@@ -66,12 +66,14 @@ OnnxModel::OnnxModel(const Library& library, const Load& request)
     : library_(library),
       api_(library.api()),
       path_(path_of(request, "onnx")),
-      profile_prefix_(folder_of(path_of(request, "library")) + "/layer-times"),
+      profile_prefix_(folder_of(library_path(request, library_name())) + "/layer-times"),
+      operators_(library_path(request, DX_OPERATOR_LIBRARY)),
       options_(request.options) {}
 
 Result<Owned<OrtSession>> OnnxModel::open_session(const std::string& profile_prefix,
                                                   std::uint32_t& threads) {
-  Result<SessionOptions> options = make_session_options(library_, options_, profile_prefix);
+  Result<SessionOptions> options =
+      make_session_options(library_, options_, profile_prefix, operators_);
   if (!options) return options.failure();
   threads = options.value().threads;
   Result<OrtSession*> session = make_session(options.value().value.get());

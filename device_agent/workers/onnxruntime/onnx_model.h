@@ -89,6 +89,7 @@ class OnnxModel : public Model {
   const OrtApi& api_;
   const std::string path_;
   const std::string profile_prefix_;
+  const std::string operators_;  // the library of operators of our own, "" for none
   const RunOptions options_;
 
   std::vector<std::string> inside_;  // tensors inside that are outputs, too

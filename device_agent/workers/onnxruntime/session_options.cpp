@@ -43,7 +43,8 @@ class Setter {
 }  // namespace
 
 Result<SessionOptions> make_session_options(const Library& library, const RunOptions& request,
-                                            const std::string& profile_prefix) {
+                                            const std::string& profile_prefix,
+                                            const std::string& operators) {
   const OrtApi& api = library.api();
   OrtSessionOptions* made = nullptr;
   if (Status status = library.check(api.CreateSessionOptions(&made), "ONNX Runtime has no memory");
@@ -71,6 +72,7 @@ Result<SessionOptions> make_session_options(const Library& library, const RunOpt
   }
   set.entry("session.intra_op.allow_spinning", switch_of(request, "spinning"));
   set.entry("session.inter_op.allow_spinning", switch_of(request, "spinning"));
+  if (!operators.empty()) set.call(api.RegisterCustomOpsLibrary_V2, operators.c_str());
   if (!profile_prefix.empty()) set.call(api.EnableProfiling, profile_prefix.c_str());
   if (!set.status()) return set.status().failure();
   return options;

@@ -15,9 +15,11 @@ struct SessionOptions {
   std::uint32_t threads = 0;  // as many as compute
 };
 
-// `profile_prefix` names a file that the session writes its times into; "" for none.
+// `profile_prefix` names a file that the session writes its times into, `operators` the library of
+// operators of our own; "" for none.
 // REQUIRES: settle_options() of the request succeeded.
 Result<SessionOptions> make_session_options(const Library& library, const RunOptions& request,
-                                            const std::string& profile_prefix);
+                                            const std::string& profile_prefix,
+                                            const std::string& operators);
 
 }  // namespace dx

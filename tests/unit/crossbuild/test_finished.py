@@ -77,12 +77,14 @@ def test_files_are_found_by_role(runtime):
 
 
 def test_libraries_travel_with_their_worker(runtime):
-    (library,) = runtime.libraries("onnxruntime")
+    library, operators = runtime.libraries("onnxruntime")
     assert (library.name, library.role) == ("libonnxruntime.so.1.31.1", "library")
+    assert (operators.name, operators.role) == ("libdx_operators_onnxruntime.so", "library")
     assert runtime.libraries("ncnn") == ()
     assert [file.name for file in runtime.of_worker("onnxruntime")] == [
         "dx-worker-onnxruntime",
         "libonnxruntime.so.1.31.1",
+        "libdx_operators_onnxruntime.so",
     ]
 
 
