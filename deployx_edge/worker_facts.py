@@ -26,7 +26,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,99}/[A-Za-z0-9_.+-]{1,100}")
 _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _LIBRARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
 _MADE = re.compile(rf"({_LIBRARY.pattern})?")
-_MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library"}
+_MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library", "emulators"}
 _MEMBERS |= {"prepares", "options"}
 _OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
 _MOST_BYTES = 200
@@ -78,14 +78,16 @@ class WorkerFacts:
     ("ncnn/1.0.20261020"), its C library ("target" for that of the target's other programs, or the
     newest that it and what it loads may need, "glibc 2.28"), the shared ``libraries`` that travel
     with it by name, the ``operator_library`` that the build makes of our own operators ("" where
-    they are in the worker itself, or there are none), whether it ``prepares`` a model on the
-    board, and the runtime's own options."""
+    they are in the worker itself, or there are none), the ``emulators`` of the board's processor
+    that it is on other machines, each with its machine ("x86_64"), whether it ``prepares`` a model
+    on the board, and the runtime's own options."""
 
     name: str
     packages: tuple[str, ...]
     c_library: str
     libraries: tuple[str, ...]
     operator_library: str
+    emulators: tuple[tuple[str, str], ...]
     prepares: bool
     options: tuple[OptionFact, ...]
 
@@ -93,6 +95,10 @@ class WorkerFacts:
     def glibc(self) -> str:
         """The newest glibc that it may need, "" for the target's own C library."""
         return self.c_library.removeprefix("target").removeprefix("glibc ")
+
+    def emulator(self, machine: str) -> str:
+        """What emulates its processor on such a machine, "" where it runs on the real one."""
+        return dict(self.emulators).get(machine, "")
 
     def option(self, name: str) -> OptionFact | None:
         """The option of that name; None if the runtime has none."""
@@ -206,6 +212,7 @@ def _facts(document: Any) -> WorkerFacts:
         c_library=_text({"c_library": "target", **document}, "c_library", _C_LIBRARY),
         libraries=_texts(document, "libraries", _LIBRARY),
         operator_library=_text({"operator_library": "", **document}, "operator_library", _MADE),
+        emulators=_emulators(document.get("emulators", {})),
         prepares=document.get("prepares", False),
         options=tuple(_option(each) for each in options),
     )
@@ -213,6 +220,15 @@ def _facts(document: Any) -> WorkerFacts:
     names = [option.name for option in facts.options]
     _require(len(set(names)) == len(names), "an option is listed twice")
     return facts
+
+
+def _emulators(document: Any) -> tuple[tuple[str, str], ...]:
+    sound = isinstance(document, dict) and all(
+        _WORD.fullmatch(machine) and isinstance(what, str) and what
+        for machine, what in document.items()
+    )
+    _require(sound, '"emulators" does not say for machines what emulates there')
+    return tuple(document.items())
 
 
 def _option(document: Any) -> OptionFact:

@@ -24,10 +24,10 @@ class DeviceAgentConan(ConanFile):
     def requirements(self):
         if self.options.agent:
             self.requires("grpc/1.51.1")
-        for part, packages in _WORKERS.items():
-            if self.options.get_safe(part):
-                for package in packages:
-                    self.requires(package)
+        built = [packages for part, packages in _WORKERS.items() if self.options.get_safe(part)]
+        # Workers may share a package.
+        for package in dict.fromkeys(package for packages in built for package in packages):
+            self.requires(package)
 
     def generate(self):
         toolchain = CMakeToolchain(self)

@@ -257,7 +257,7 @@ def build_package(
     on_event: OnEvent,
     settings: tuple[str, ...] = (),
 ) -> Path:
-    """Compile what one runtime's worker needs; the folder of its package.
+    """Compile what one runtime's worker needs; the folder of its own package, the last it names.
 
     ``settings`` as for ``install_command``.
     """
@@ -274,12 +274,12 @@ def build_package(
         output.mkdir(parents=True, exist_ok=True)
         log = output / "build.log"
         log.write_text("", encoding="utf-8")
-        (name,) = package_names(runtime)
-        needed = tuple(one for one in needed_archives(target) if name in one.packages)
+        names = package_names(runtime)
+        needed = tuple(a for a in needed_archives(target) if not {*names}.isdisjoint(a.packages))
         _install(log, needed, (install,), on_event)
         found = {package.name: package.folder for package in installed_packages(output)}
     check_archives(list(found.values()), machine=target.elf_machine)
-    return found[name]
+    return found[names[-1]]
 
 
 def _install(

@@ -50,7 +50,8 @@ def export_build(build: Build, file: Path) -> None:
     try:
         with beside(file) as part:
             with tarfile.open(part, "w:gz", compresslevel=6) as archive:
-                for name in (BUILD_FILE, *(built.name for built in build.files)):
+                # Workers may share a library.
+                for name in dict.fromkeys((BUILD_FILE, *(built.name for built in build.files))):
                     archive.add(build.folder / name, arcname=name, filter=_anonymous)
             part.replace(file)
     except OSError as error:

@@ -78,8 +78,8 @@ def archives(recipes: Path | None = None) -> tuple[Archive, ...]:
 def needed_archives(target: Target) -> tuple[Archive, ...]:
     """Those that a build of the target unpacks: not what is compiled for other machines, nor
     what only workers that it does not have are made of."""
-    others = [name for name in worker_names() if name not in target.runtimes]
-    absent = {package for name in others for package in package_names(name)}
+    own = {package for name in target.runtimes for package in package_names(name)}
+    absent = {package for name in worker_names() for package in package_names(name)} - own
     return tuple(
         archive
         for archive in archives()

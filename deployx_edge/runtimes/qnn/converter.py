@@ -20,6 +20,8 @@ from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 if TYPE_CHECKING:
     import onnx
 
+# In an ONNX file's metadata: the chip's number in Qualcomm's libraries. Workers read it.
+_SOC_NUMBER_KEY = "deployx.soc_number"
 _NAMED = 5  # of the layers with values beyond half floats
 
 
@@ -83,13 +85,14 @@ class QnnConverter(OnnxConverter):
 
 
 def _mark(path: Path, soc: str) -> None:
-    """Write into the file which chip it is for; nothing for the usual one."""
+    """Write into the file which chip it is for: its number, and its name unless it is the usual."""
     import onnx
 
-    if not soc:
-        return
     model = onnx.load(path)
-    model.metadata_props.add(key=SOC_KEY, value=soc)
+    number = str(find_soc(soc or DEFAULT_SOC).number)
+    model.metadata_props.add(key=_SOC_NUMBER_KEY, value=number)
+    if soc:
+        model.metadata_props.add(key=SOC_KEY, value=soc)
     onnx.save(model, path)
 
 

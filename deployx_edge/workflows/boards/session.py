@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployx_edge.agent.client import AgentClient
@@ -27,7 +27,7 @@ from deployx_edge.transport.adb.android import AndroidFacts, android_facts, fact
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import PushFile, push
-from deployx_edge.worker_facts import check_options
+from deployx_edge.worker_facts import check_options, worker_facts
 from deployx_edge.workflows.boards.agent_start import (
     AskedBoard,
     bring_agent,
@@ -79,6 +79,18 @@ class Session:
         if cost.replaced:
             self.progress(Stage(text=replaced_sentence(self.device.name, cost.replaced)))
         return cost
+
+    def emulator_of(self, bundle: Bundle) -> str:
+        """What emulates the bundle's processor on such a board, "" where it has that itself."""
+        return worker_facts(bundle.runtime).emulator(self.target.machines[0])
+
+    def identity_for(self, bundle: Bundle) -> DeviceIdentity:
+        """The board as the bundle meets it: emulated, where the processor that it is for is."""
+        emulator = self.emulator_of(bundle)
+        if not emulator or self.identity.board.emulated:
+            return self.identity
+        board = replace(self.identity.board, emulated=True, emulated_reason=emulator)
+        return replace(self.identity, board=board)
 
     def load(
         self,

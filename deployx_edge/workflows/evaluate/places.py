@@ -95,7 +95,7 @@ def _place(work: Work, device: str | None, tally: Tally, progress: Progress) -> 
             tally.broken.clear()
     asked, stored = work.run.precision, work.bundle.precision
     return Place(
-        name=device or _here(work),
+        name=f"{device} (emulated)" if device and ran.emulator else device or _here(work),
         precision=precision_of(work.bundle, asked, ran),
         tally=tally,
         rate=ran.rate,

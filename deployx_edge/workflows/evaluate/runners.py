@@ -138,12 +138,22 @@ class Ran:
     """How it went in one place.
 
     ``rate`` in samples a second, None where a simulator ran them; ``resumed`` samples were known
-    before; ``precisions`` are those that the layers ran in, empty where no board told.
+    before; ``precisions`` are those that the layers ran in, empty where no board told; ``emulator``
+    is what computed in the place of the boards' processor, "" for that itself.
     """
 
     rate: float | None
     resumed: int = 0
     precisions: tuple[PrecisionCount, ...] = ()
+    emulator: str = ""
+
+
+@dataclass
+class Told:
+    """What a board told of a run besides its outputs; as ``Ran`` has it."""
+
+    precisions: tuple[PrecisionCount, ...] = ()
+    emulator: str = ""
 
 
 def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> Ran:
@@ -165,7 +175,7 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
     done, rate = taker.count, 0.0
     if done:
         progress(Stage(text=f"Going on after {done} samples of an interrupted run"))
-    told: list[PrecisionCount] = []
+    told = Told()
     for attempt in range(_TRIES):
         # What was answered and not yet counted is asked once more.
         journal.count = start = taker.count
@@ -179,7 +189,12 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
                 raise
             progress(Stage(text=f"{error.message} Going on after {taker.count} samples"))
     journal.remove()
-    return Ran(rate=rate, resumed=done, precisions=tuple(told))
+    return Ran(
+        rate=None if told.emulator else rate,
+        resumed=done,
+        precisions=told.precisions,
+        emulator=told.emulator,
+    )
 
 
 def _here(work: Work) -> Iterator[tuple[Sample, Arrays]]:
@@ -200,11 +215,12 @@ def streamed(
     journal: _Journal,
     progress: Progress,
     start: int,
-    told: list[PrecisionCount],
+    told: Told,
 ) -> Iterator[tuple[Sample, Arrays]]:
     """Samples from ``start`` on with the board's outputs, several in flight.
 
-    ``told`` is given the precisions that layers run in there, which no option decides alone.
+    ``told`` is given the precisions that layers run in there, which no option decides alone, and
+    what emulates the bundle's processor.
     """
     bundle = work.bundle
     waiting: deque[Sample] = deque()
@@ -227,11 +243,13 @@ def streamed(
         ) as session,
         watched(session, bundle, work.run, force=work.force) as watch,
     ):
+        told.emulator = session.emulator_of(bundle)
         session.push(bundle)
         with load_model(session, bundle, work.run, WorkerLimits()) as load:
             watch.phase = "run"
             one = BenchPlan(warmup=0, iterations=1)
-            told[:] = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
+            once = session.client.bench(load.model_id, random_inputs(bundle), one)
+            told.precisions = once.precisions
             progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))
             for reply in session.client.infer(load.model_id, requests()):
                 free.release()
@@ -249,7 +267,7 @@ def _through_parts(
     journal: _Journal,
     progress: Progress,
     start: int,
-    told: list[PrecisionCount],
+    told: Told,
 ) -> Iterator[tuple[Sample, Arrays]]:
     """Like ``streamed``, one sample after the other through the parts of a sequence; what their
     layers run in is not asked."""
@@ -264,6 +282,8 @@ def _through_parts(
         open_parts(sequence, session, work.run, progress=progress) as run,
     ):
         watch.phase = "run"
+        there = [each for each in sequence.bundles if each.runtime in session.target.runtimes]
+        told.emulator = next(filter(None, map(session.emulator_of, there)), "")
         progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))
         for sample in islice(iter(work.data), start, None):
             outputs = results_of(sequence, run(sample.inputs))

@@ -232,7 +232,7 @@ def profile(
         broken = not_finite(session, bundle, load.model_id)
     return ProfileResult(
         model=identity_of(bundle),
-        device=session.identity,
+        device=session.identity_for(bundle),
         options=chosen,
         load=load,
         profile=replace(samples, layers=_with_works(bundle, samples.layers)),

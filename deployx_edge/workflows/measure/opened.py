@@ -91,7 +91,7 @@ def _opened_bundle(request: RunRequest, bundle: Bundle, progress: Progress) -> O
             yield from bundle_answers(bundle, samples, request.dump)
             return
         with session_for(request, progress) as session:
-            emulated.append(session.identity.board.emulated)
+            emulated.append(session.identity_for(bundle).board.emulated)
             found = Finiteness(bundle)
             yield from found.watched(
                 samples, lambda given: on_board(session, bundle, given, request)

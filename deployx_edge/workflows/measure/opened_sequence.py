@@ -137,7 +137,6 @@ def _places(
         return
     broken, emulated = told
     with session_for(request, progress) as session:
-        emulated.append(session.identity.board.emulated)
 
         def there(
             bundle: Bundle, samples: Sequence[Arrays], dump: tuple[str, ...]
@@ -145,6 +144,7 @@ def _places(
             if bundle.runtime not in session.target.runtimes:
                 yield from here(bundle, samples, dump)
                 return
+            emulated.append(session.identity_for(bundle).board.emulated)
             found = Finiteness(bundle)
             each = replace(request, dump=dump)
             yield from found.watched(samples, lambda given: on_board(session, bundle, given, each))

@@ -155,7 +155,8 @@ class _Rounds:
     @property
     def count(self) -> int:
         """How many of them at a time."""
-        emulated = self.job.is_table and self.session.identity.board.emulated
+        there = [self.session.identity_for(side.bundle).board for side in self.sides]
+        emulated = self.job.is_table and all(board.emulated for board in there)
         return _EMULATED_ROUNDS if emulated else self.job.plan.repeats
 
     def run_one(self) -> None:
@@ -243,12 +244,13 @@ def rows_of(results: Iterable[BenchResult]) -> list[CandidateRow]:
 
 def _result(session: Session, job: BenchJob, side: _Side, others: BoardLoad | None) -> BenchResult:
     samples = _joined(side.samples)
-    disturbed = noise(samples, session.identity.board, others)
+    device = session.identity_for(side.bundle)
+    disturbed = noise(samples, device.board, others)
     replaced = side.push.replaced
     precision = precision_warning(side.options.precision, side.bundle.precision, samples.precisions)
     return BenchResult(
         model=identity_of(side.bundle),
-        device=session.identity,
+        device=device,
         options=side.options,
         plan=replace(job.plan, repeats=len(side.samples)),
         load=side.loads[0],

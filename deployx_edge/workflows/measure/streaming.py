@@ -92,7 +92,7 @@ def _run_there(
         steps=stream.steps,
         meanings=bundle.postprocessing,
         not_finite=_broken(bundle, stream, arrays, session.identity.name),
-        emulated=session.identity.board.emulated,
+        emulated=session.identity_for(bundle).board.emulated,
     )
 
 

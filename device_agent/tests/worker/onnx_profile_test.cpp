@@ -41,6 +41,21 @@ Runs read(const std::string& events) {
 
 }  // namespace
 
+TEST_CASE("what another device than the processor computes in is not told") {
+  const std::string rest = R"(,"output_type_shape" : [{"float":[1,4]}]})";
+  const auto on = [&rest](const std::string& provider) {
+    return event("Node", provider + "_kernel_time", 10, 5,
+                 R"({"op_name" : "Conv","provider" : ")" + provider + "\"" + rest);
+  };
+  const Runs runs =
+      read(on("CPUExecutionProvider") + on("QNNExecutionProvider") + end_of_run(9, 20));
+  REQUIRE(runs.size() == 1);
+  CHECK(runs[0][0].precision == "fp32");
+  CHECK(runs[0][1].precision.empty());
+  CHECK_FALSE(runs[0][1].computes);
+  CHECK(runs[0][1].ns == 5000);
+}
+
 TEST_CASE("a run's layers have name, type, shape, precision and time") {
   const Runs runs = read(
       event("Session", "session_initialization", 0, 9, "{}") + node("a", "Conv", 10, 5) +

@@ -1,10 +1,13 @@
+#include "onnxruntime_facts.h"
 #include "tests/worker/tested_onnx.h"
 #include "tests/worker/tested_runtime.h"
 #include "workers/onnxruntime/onnx_model.h"
 
 namespace dx::test {
 
-std::unique_ptr<Runtime> tested_runtime() { return std::make_unique<OnnxRuntime>(); }
+std::unique_ptr<Runtime> tested_runtime() {
+  return std::make_unique<OnnxRuntime>(onnxruntime_worker::kFacts);
+}
 
 Load load_onnx(const TemporaryFolder& folder, const std::string& model, const RunOptions& options) {
   const std::string path = DX_ONNXRUNTIME_LIBRARY;

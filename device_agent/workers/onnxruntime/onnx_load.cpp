@@ -10,6 +10,7 @@
 #include "workers/core/cores.h"
 #include "workers/core/onnx_file.h"
 #include "workers/onnxruntime/elements.h"
+#include "workers/onnxruntime/left_nodes.h"
 #include "workers/onnxruntime/onnx_model.h"
 #include "workers/onnxruntime/session_options.h"
 
@@ -29,13 +30,13 @@ std::string folder_of(const std::string& path) {
 
 Result<std::unique_ptr<Model>> OnnxRuntime::load(const Load& request) {
   try {
-    return OnnxModel::load(request);
+    return OnnxModel::load(request, provider_);
   } catch (const std::exception& error) {
     return refuse(std::string("the model cannot be loaded: ") + error.what());
   }
 }
 
-Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request) {
+Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request, const Provider* provider) {
   const std::string library_file = library_path(request, library_name());
   if (path_of(request, "onnx").empty() || library_file.empty()) {
     return Failure{FailureCode::kInvalidRequest,
@@ -43,12 +44,14 @@ Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request) {
                        " comes along as a file of role 'library'",
                    Phase::kLoad};
   }
-  if (Status status = check_on_processor("ONNX Runtime", request.options); !status) {
-    return status.failure();
+  const std::string title = provider == nullptr ? "ONNX Runtime" : provider->title();
+  if (provider != nullptr) {
+    if (Status status = provider->check(request); !status) return status.failure();
   }
+  if (Status status = check_on_processor(title, request.options); !status) return status.failure();
   Result<const Library*> library = Library::open(library_file);
   if (!library) return library.failure();
-  std::unique_ptr<OnnxModel> model(new OnnxModel(*library.value(), request));
+  std::unique_ptr<OnnxModel> model(new OnnxModel(*library.value(), request, provider));
 
   const auto start = std::chrono::steady_clock::now();
   Result<Owned<OrtSession>> session = model->open_session("", model->info_.threads);
@@ -62,19 +65,43 @@ Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request) {
   return std::unique_ptr<Model>(std::move(model));
 }
 
-OnnxModel::OnnxModel(const Library& library, const Load& request)
+OnnxModel::OnnxModel(const Library& library, const Load& request, const Provider* provider)
     : library_(library),
       api_(library.api()),
+      provider_(provider),
+      request_(request),
       path_(path_of(request, "onnx")),
       profile_prefix_(folder_of(library_path(request, library_name())) + "/layer-times"),
-      operators_(library_path(request, DX_OPERATOR_LIBRARY)),
-      options_(request.options) {}
+      operators_(library_path(request, DX_OPERATOR_LIBRARY)) {}
 
 Result<Owned<OrtSession>> OnnxModel::open_session(const std::string& profile_prefix,
                                                   std::uint32_t& threads) {
+  const bool strict = provider_ != nullptr && !provider_->may_leave(request_.options);
+  Result<Owned<OrtSession>> session = open_session(profile_prefix, strict, threads);
+  if (session || !strict) return session;
+  return refused(session.failure());
+}
+
+Failure OnnxModel::refused(const Failure& failure) const {
+  std::uint32_t threads = 0;
+  Result<Owned<OrtSession>> session = open_session("", false, threads);
+  if (!session) return failure;  // Then what was said first has to do.
+  Result<std::vector<LeftNode>> left =
+      left_nodes(library_, session.value().get(), provider_->name());
+  if (!left || left.value().empty()) return failure;
+  return refuse(provider_->title() + " does not run the model as a whole; it leaves to the " +
+                "processor: " + left_nodes_text(left.value()) + " (" + provider_->way_out() + ")");
+}
+
+Result<Owned<OrtSession>> OnnxModel::open_session(const std::string& profile_prefix, bool strict,
+                                                  std::uint32_t& threads) const {
   Result<SessionOptions> options =
-      make_session_options(library_, options_, profile_prefix, operators_);
+      make_session_options(library_, request_.options, profile_prefix, operators_);
   if (!options) return options.failure();
+  if (provider_ != nullptr) {
+    Status added = provider_->add_to(library_, request_, strict, options.value().value.get());
+    if (!added) return added.failure();
+  }
   threads = options.value().threads;
   Result<OrtSession*> session = make_session(options.value().value.get());
   if (!session) return session.failure();

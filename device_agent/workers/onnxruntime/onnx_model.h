@@ -11,19 +11,29 @@
 
 #include "common/messages.h"
 #include "common/result.h"
-#include "onnxruntime_facts.h"
 #include "workers/core/ports.h"
 #include "workers/core/runtime.h"
 #include "workers/onnxruntime/library.h"
+#include "workers/onnxruntime/provider.h"
 
 namespace dx {
 
+// On the processor, or by a provider, which it does not own.
 class OnnxRuntime : public Runtime {
  public:
-  const WorkerFacts& facts() const override { return onnxruntime_worker::kFacts; }
-  std::string version() const override { return pinned_version(); }
+  explicit OnnxRuntime(const WorkerFacts& facts, const Provider* provider = nullptr)
+      : facts_(facts), provider_(provider) {}
+
+  const WorkerFacts& facts() const override { return facts_; }
+  std::string version() const override {
+    return provider_ == nullptr ? pinned_version() : provider_->version();
+  }
   std::vector<std::string> features() const override { return {}; }
   Result<std::unique_ptr<Model>> load(const Load& request) override;
+
+ private:
+  const WorkerFacts& facts_;
+  const Provider* const provider_;
 };
 
 // A batch runs sample by sample, so that each sample's numbers are those of a single run.
@@ -37,7 +47,7 @@ class OnnxRuntime : public Runtime {
 // notes times is slower, and tells them when it ends.
 class OnnxModel : public Model {
  public:
-  static Result<std::unique_ptr<Model>> load(const Load& request);
+  static Result<std::unique_ptr<Model>> load(const Load& request, const Provider* provider);
   ~OnnxModel() override;
 
   const ModelInfo& info() const override { return info_; }
@@ -64,9 +74,13 @@ class OnnxModel : public Model {
     std::vector<Bound> bound;
   };
 
-  OnnxModel(const Library& library, const Load& request);
+  OnnxModel(const Library& library, const Load& request, const Provider* provider);
 
   Result<Owned<OrtSession>> open_session(const std::string& profile_prefix, std::uint32_t& threads);
+  Result<Owned<OrtSession>> open_session(const std::string& profile_prefix, bool strict,
+                                         std::uint32_t& threads) const;
+  // A refusal by the provider, with the nodes that it leaves to the processor.
+  Failure refused(const Failure& failure) const;
   Result<OrtSession*> make_session(const OrtSessionOptions* options) const;
   Status describe();
   // Opens the session again, with those of `names` among its outputs that are tensors inside.
@@ -87,10 +101,11 @@ class OnnxModel : public Model {
 
   const Library& library_;
   const OrtApi& api_;
+  const Provider* const provider_;
+  const Load request_;
   const std::string path_;
   const std::string profile_prefix_;
   const std::string operators_;  // the library of operators of our own, "" for none
-  const RunOptions options_;
 
   std::vector<std::string> inside_;  // tensors inside that are outputs, too
   Owned<OrtSession> session_{nullptr, nullptr};

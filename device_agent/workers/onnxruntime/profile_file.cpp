@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::int64_t kNsPerTick = 1000;  // The file counts microseconds.
 constexpr std::string_view kNodeEnd = "_kernel_time";
+constexpr std::string_view kProcessor = "CPUExecutionProvider";
 
 // They hand on, move or convert numbers.
 constexpr std::array<std::string_view, 27> kMoving{"Cast",
@@ -132,7 +133,11 @@ LayerRun layer_of(const Event& event) {
   layer.type = text_of(event.arguments, "op_name");
   std::string element;
   read_shape(event.arguments.member("output_type_shape"), layer, element);
-  layer.precision = computes_int8(layer.type) ? "int8" : precision_name(element);
+  // What another device computes in is not told by what it hands on.
+  const std::string provider = text_of(event.arguments, "provider");
+  if (provider.empty() || provider == kProcessor) {
+    layer.precision = computes_int8(layer.type) ? "int8" : precision_name(element);
+  }
   layer.computes = !is_moving(layer.type) && !layer.precision.empty();
   layer.ns = event.ticks * kNsPerTick;
   return layer;

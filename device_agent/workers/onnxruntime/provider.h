@@ -1,0 +1,42 @@
+// What computes a session's nodes in the processor's place.
+#pragma once
+
+#include <onnxruntime_c_api.h>
+
+#include <string>
+
+#include "common/messages.h"
+#include "common/result.h"
+#include "workers/onnxruntime/library.h"
+
+namespace dx {
+
+class Provider {
+ public:
+  virtual ~Provider() = default;
+
+  // Of the runtime, for people.
+  virtual std::string title() const = 0;
+  // Of the libraries that it comes in.
+  virtual std::string version() const = 0;
+
+  // Fails where it lacks a file, or is asked for what it has not.
+  virtual Status check(const Load& request) const = 0;
+
+  // Has a session that is made with these options compute by it. With `strict` a model of which any
+  // node would be left to the processor is refused; otherwise the session tells where its nodes
+  // are.
+  virtual Status add_to(const Library& library, const Load& request, bool strict,
+                        OrtSessionOptions* options) const = 0;
+
+  // Whether nodes may be left to the processor.
+  virtual bool may_leave(const RunOptions& options) const = 0;
+
+  // What to do where nodes would be left.
+  virtual std::string way_out() const = 0;
+
+  // The name that the session's nodes carry.
+  virtual std::string name() const = 0;
+};
+
+}  // namespace dx

@@ -1,0 +1,135 @@
+#include "workers/qnn/qnn_provider.h"
+
+#include <array>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <vector>
+
+#include "common/text.h"
+#include "workers/core/onnx_file.h"
+#include "workers/core/options.h"
+#include "workers/core/runtime.h"
+#include "workers/onnxruntime/later_api.h"
+
+namespace dx {
+namespace {
+
+constexpr const char* kLibrary = "libonnxruntime_providers_qnn.so";
+constexpr const char* kBackend = "libQnnHtp.so";
+constexpr const char* kChip = "deployx.soc_number";  // in an ONNX file's metadata
+#ifdef __x86_64__
+constexpr bool kIsEmulator = true;
+#else
+constexpr bool kIsEmulator = false;
+#endif
+constexpr int kErrors = ORT_LOGGING_LEVEL_ERROR;
+constexpr const char* kWhat = "QNN does not start";
+// They go to the provider as they are.
+constexpr std::array<const char*, 3> kPassed{"htp_performance_mode",
+                                             "htp_graph_finalization_optimization_mode", "vtcm_mb"};
+
+// The devices of the provider. Its library is loaded once.
+Result<std::vector<const later::EpDevice*>> devices_of(const Library& library,
+                                                       const std::string& name,
+                                                       const std::string& path) {
+  static bool loaded = false;
+  const OrtApi& api = library.api();
+  if (!loaded) {
+    OrtStatus* const status = later::RegisterExecutionProviderLibrary::call(
+        api, library.environment(), name.c_str(), path.c_str());
+    if (Status done = library.check(status, kWhat); !done) return done.failure();
+    loaded = true;
+  }
+  const later::EpDevice* const* all = nullptr;
+  std::size_t count = 0;
+  OrtStatus* const status = later::GetEpDevices::call(
+      api, static_cast<const OrtEnv*>(library.environment()), &all, &count);
+  if (Status done = library.check(status, kWhat); !done) return done.failure();
+  std::vector<const later::EpDevice*> own;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (later::DeviceEpName::call(api, all[i]) == name) own.push_back(all[i]);
+  }
+  if (own.empty()) {
+    return Failure{FailureCode::kRuntimeRefused, "QNN finds no NPU on this board", Phase::kLoad};
+  }
+  return own;
+}
+
+// The number of the chip that the model was made for; "" where its file does not tell.
+std::string chip_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream content;
+  content << file.rdbuf();
+  Result<OnnxNames> names = read_onnx_names(content.str());
+  return names ? names.value().metadata[kChip] : "";
+}
+
+std::map<std::string, std::string> entries_of(const Load& request) {
+  std::map<std::string, std::string> entries{{"backend_path", library_path(request, kBackend)},
+                                             // It would leave these nodes to the processor.
+                                             {"offload_graph_io_quantization", "0"}};
+  for (const char* name : kPassed) {
+    const auto found = request.options.named.find(name);
+    if (found != request.options.named.end()) entries.insert(*found);
+  }
+  // A board's own HTP is known to the libraries; an emulator is told which one it is to be.
+  if (kIsEmulator) {
+    const std::string chip = chip_of(path_of(request, "onnx"));
+    if (!chip.empty()) entries["soc_model"] = chip;
+  }
+  return entries;
+}
+
+}  // namespace
+
+Status QnnProvider::check(const Load& request) const {
+  const std::string& accelerator = request.options.accelerator;
+  if (accelerator != "cpu") {
+    return Failure{FailureCode::kOptionRefused,
+                   "QNN computes on the NPU, not on '" + printable(accelerator, 80) +
+                       "': leave the accelerator out",
+                   Phase::kLoad};
+  }
+  for (const char* name : {kLibrary, kBackend}) {
+    if (library_path(request, name).empty()) {
+      return Failure{FailureCode::kInvalidRequest,
+                     std::string(name) + " comes along as a file of role 'library'", Phase::kLoad};
+    }
+  }
+  return {};
+}
+
+bool QnnProvider::may_leave(const RunOptions& options) const {
+  return switch_of(options, "allow_fallback").value_or(false);
+}
+
+Status QnnProvider::add_to(const Library& library, const Load& request, bool strict,
+                           OrtSessionOptions* options) const {
+  const OrtApi& api = library.api();
+  // Its warnings are of what this build of it has not.
+  if (Status done = library.check(api.SetSessionLogSeverityLevel(options, kErrors), kWhat); !done) {
+    return done;
+  }
+  const char* const entry =
+      strict ? "session.disable_cpu_ep_fallback" : "session.record_ep_graph_assignment_info";
+  if (Status done = library.check(api.AddSessionConfigEntry(options, entry, "1"), kWhat); !done) {
+    return done;
+  }
+  Result<std::vector<const later::EpDevice*>> devices =
+      devices_of(library, name(), library_path(request, kLibrary));
+  if (!devices) return devices.failure();
+  std::vector<const char*> keys;
+  std::vector<const char*> values;
+  const std::map<std::string, std::string> entries = entries_of(request);
+  for (const auto& [key, value] : entries) {
+    keys.push_back(key.c_str());
+    values.push_back(value.c_str());
+  }
+  OrtStatus* const status = later::AppendExecutionProvider::call(
+      api, options, library.environment(), devices.value().data(), std::size_t{1}, keys.data(),
+      values.data(), keys.size());
+  return library.check(status, "QNN refused an option");
+}
+
+}  // namespace dx

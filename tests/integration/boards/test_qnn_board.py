@@ -1,0 +1,142 @@
+"""QNN's worker on this computer as a board, where Qualcomm's emulator computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.device import Device
+from deployx_edge.errors import RuntimeRefusedError, UsageError
+from deployx_edge.measurement.statistics import samples_per_second
+from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
+from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.measure.bench import bench, profile
+from deployx_edge.workflows.measure.run import run, run_bundle_here
+from tests.integration.models.onnx_kinds import KINDS
+from tests.integration.models.onnx_models import model, save, weights
+from tests.integration.test_examples import ROOT, deployx
+from tests.runtimes import missing
+
+pytestmark = pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))
+DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
+TEST_DATA = DIGITS.with_name("digits_test.npz")
+QNN = BundleOptions(runtime="qnn")
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    with open_session(Device(name="here", uri="local:")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    options = replace(QNN, precision="fp16")
+    return make_bundle(DIGITS, tmp_path_factory.mktemp("halves") / "b", options)
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A convolution and nodes that no HTP runs; qnn's converter refuses it, another's does not."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "conv", pads=[1] * 4),
+        helper.make_node("Det", ["a"], ["d"], "determinant"),
+        helper.make_node("Relu", ["a"], ["y"], "cut"),
+    ]
+    made = model(
+        nodes, {"x": (1, 3, 8, 8)}, {"d": (1, 4), "y": (1, 4, 8, 8)}, [weights("w", 4, 3, 3, 3)]
+    )
+    path = save(made, tmp_path_factory.mktemp("refused") / "refused.onnx")
+    bundle = make_bundle(path, options=BundleOptions(runtime="onnxruntime"))
+    return replace(bundle, runtime="qnn")
+
+
+def test_accuracy_by_the_emulator_is_marked_and_has_no_rate(halves: Bundle) -> None:
+    words = ("--dataset", TEST_DATA, "--reference", DIGITS, "--limit", "20", "--json")
+    done = deployx("evaluate", halves.folder, "--device", "local:", *words)
+    found = json.loads(done.stdout)
+    (place,) = found["places"]
+    assert place["place"] == "local: (emulated)"
+    assert place["samples_per_second"] is None
+    assert place["precision"] == "fp16"
+    assert place["agreement"] == 1.0
+
+
+def test_a_bench_is_emulated_and_has_no_rate(session: Session, halves: Bundle) -> None:
+    options = RunOptions(
+        named=(
+            ("htp_performance_mode", "burst"),
+            ("vtcm_mb", "2"),
+            ("htp_graph_finalization_optimization_mode", "1"),
+        )
+    )
+    (result,) = bench(session, halves, options=[options], plan=BenchPlan(warmup=0, iterations=3))
+    assert not session.identity.board.emulated
+    assert result.device.board.emulated
+    assert result.device.board.emulated_reason == "Qualcomm's HTP emulator"
+    assert samples_per_second(result) is None
+    assert len(result.bench.samples_ns) == 3
+    assert result.load.runtime_version == "2.7.0"
+    # What the NPU computes in is not told, and nothing is made up.
+    assert result.bench.precisions == ()
+
+
+def test_an_option_that_it_has_not_is_refused(session: Session, halves: Bundle) -> None:
+    session.push(halves)
+    for named in (("htp_performance_mode", "fastest"), ("vtcm_mb", "0"), ("spinning", "on")):
+        with pytest.raises(UsageError, match=named[0]):
+            session.load(halves, RunOptions(named=(named,)), WorkerLimits())
+
+
+def test_the_board_gives_what_this_computer_gives(
+    session: Session, halves: Bundle, tmp_path: Path
+) -> None:
+    int8 = make_bundle(save(KINDS["int8"].make(), tmp_path / "int8.onnx"), tmp_path / "b", QNN)
+    for bundle in (int8, halves):
+        generator = np.random.default_rng(0)
+        given = {
+            spec.name: generator.random(spec.shape, dtype=np.float32) for spec in bundle.inputs
+        }
+        found, wanted = run(session, bundle, given), run_bundle_here(bundle, given)
+        for name, array in wanted.items():
+            np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize(("number", "runs"), [("43", True), ("93", False)])
+def test_the_emulator_plays_the_chip_that_the_file_names(
+    session: Session, tmp_path: Path, number: str, runs: bool
+) -> None:
+    """Of these, SM8550 has half floats and QCS6490 none."""
+    made = onnx.load(DIGITS)
+    made.metadata_props.add(key="deployx.soc_number", value=number)
+    path = save(made, tmp_path / "digits.onnx")
+    bundle = make_bundle(path, tmp_path / "b", BundleOptions(runtime="onnxruntime"))
+    bundle = replace(bundle, runtime="qnn")
+    image = {"image": np.zeros((1, 1, 8, 8), np.float32)}
+    if runs:
+        assert run(session, bundle, image)["scores"].shape == (1, 10)
+        return
+    with pytest.raises(RuntimeRefusedError, match=r"(does not run|refused) the model"):
+        run(session, bundle, image)
+
+
+def test_nodes_that_would_run_on_the_processor_are_refused_or_shown(
+    session: Session, refused: Bundle
+) -> None:
+    with pytest.raises(
+        RuntimeRefusedError, match=r"leaves to the processor: Det \(node 'determinant'\)"
+    ):
+        bench(session, refused, plan=BenchPlan(warmup=0, iterations=1))
+    allowed = RunOptions(named=(("allow_fallback", "on"),))
+    layers = profile(session, refused, options=allowed, warmup=0, iterations=1).profile.layers
+    assert ("determinant", "Det") in [(layer.name, layer.type) for layer in layers]
+    assert all(layer.name not in ("conv", "cut") for layer in layers)
