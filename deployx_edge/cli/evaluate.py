@@ -45,12 +45,13 @@ if TYPE_CHECKING:
 # What tells of the reference and of the figures, beside the boards.
 _ALL = "this computer"
 DatasetOption = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--dataset",
         metavar="FOLDER|FILE",
         help="A folder with a sub-folder a class or with images and masks, a .csv of file and "
-        "label, COCO's .json, an .npz, or a dataset.yaml (docs/accuracy-on-your-board.md).",
+        "label, COCO's .json, an .npz, or a dataset.yaml (docs/accuracy-on-your-board.md); without "
+        "it MODEL is a folder with an .onnx, its …_test.npz and for int8 its …_calibration.npz.",
     ),
 ]
 DevicesOption = Annotated[
@@ -138,7 +139,7 @@ FormatOption = Annotated[
 
 def evaluate(
     model: ModelArgument,
-    dataset: DatasetOption,
+    dataset: DatasetOption = None,
     device: DevicesOption = None,
     runtime: RuntimesOption = None,
     soc: SocOption = None,
@@ -188,12 +189,18 @@ def evaluate(
     from deployx_edge.workflows.convert.options import BundleOptions
     from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions
     from deployx_edge.workflows.evaluate.evaluate import evaluate as evaluate_workflow
+    from deployx_edge.workflows.evaluate.model_folder import read_model_folder
     from deployx_edge.workflows.evaluate.thresholds import check_thresholds, parse_thresholds
 
     if form is not None and predictions is None:
         raise UsageError("--format is that of --predictions, which is not given.")
     if show and report is None:
         raise UsageError("--show opens the report.", remedy="Say where it goes: --report FOLDER.")
+    if dataset is None:
+        folder = read_model_folder(model)
+        model, dataset = folder.model, folder.dataset
+        if calibration is None and "int8" in precision.split(","):
+            calibration = folder.calibration
     runtimes = runtime_words(runtime)
     runs = run_options(
         threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None
