@@ -26,7 +26,7 @@ class BoxDecoding:
     the scores of a box, of ``point_values`` numbers each: x, y in the input's pixels and, where
     there are three, a score. Boxes below ``score`` are dropped; of two of one class
     (``agnostic``: of any class) that overlap by more than ``iou`` the lower, none where ``iou``
-    is 1; at most ``most`` are kept.
+    is 1; at most ``most`` are kept. ``clip``: boxes are cut to the input before they are compared.
     """
 
     format: str = "pairs"
@@ -49,6 +49,7 @@ class BoxDecoding:
     sizes: str = ""
     offsets: str = ""
     landmarks: str = ""
+    clip: bool = False
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -104,11 +104,13 @@ class PreProcessing:
     below; None for the least and the largest that its file can hold. The image is turned into
     ``colour`` (``rgb``, ``bgr`` or ``gray``) and resized to ``width`` by ``height`` pixels by
     ``mode`` (``nearest``, ``area``, ``bilinear`` or ``bicubic``, which average where they shrink;
-    ``opencv-bilinear``, which does not). ``fit`` says what becomes of its proportions: "stretch"
+    ``opencv-bilinear``, which does not, and ``torch-bilinear``, which rounds nothing either).
+    ``fit`` says what becomes of its proportions: "stretch"
     gives them up; "crop" cuts the middle to the wanted ones first or, where ``short`` is given,
     resizes the shorter side to that and cuts the middle then; "letterbox" keeps them, with
     ``fill`` (0 … 255) on what remains and the image in the ``place`` "centre" or "corner" (the
-    upper left), its sides to the nearest pixel or, by ``rounding`` "down", to the lower one;
+    upper left), its sides to the nearest pixel or, by ``rounding`` "down", to the lower one (the
+    way back is by the ratio itself then);
     "height" keeps them at the input's height, squeezed where that is wider than the input, with
     the rest at its right filled; "multiple" changes the input's size with the image's: its shorter
     (``limit`` "min") or longer ("max") side becomes ``side`` where it is less or more than that,

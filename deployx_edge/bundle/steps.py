@@ -56,7 +56,7 @@ _NEEDED_BY = {
 }
 _LATER_BOXES = (
     *("best", "agnostic", "points", "point_values", "strides"),
-    *("classes", "sizes", "offsets", "landmarks"),
+    *("classes", "sizes", "offsets", "landmarks", "clip"),
 )
 
 
@@ -214,7 +214,7 @@ def _read_later(reader: ObjectReader) -> dict[str, Any]:
     for name in _LATER_BOXES:
         if not reader.given(name):
             continue
-        if name in ("best", "agnostic"):
+        if name in ("best", "agnostic", "clip"):
             given[name] = reader.boolean(name)
         elif name == "points":
             given[name] = reader.integer(name, 0, MOST_POINTS)

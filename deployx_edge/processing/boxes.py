@@ -59,6 +59,9 @@ def detect(
     sound = np.isfinite(found.boxes).all(axis=1) & (found.scores >= decoding.score)
     found = found.chosen(np.flatnonzero(sound & (found.classes >= 0)))
     found = found.chosen(np.argsort(-found.scores, kind="stable")[:_MOST_CANDIDATES])
+    if decoding.clip:
+        size = (geometry.input_width, geometry.input_height) * 2
+        found = replace(found, boxes=np.clip(found.boxes, 0.0, size))
     if decoding.format not in _SUPPRESSED and decoding.iou < 1.0:
         classes = np.zeros_like(found.classes) if decoding.agnostic else found.classes
         found = found.chosen(

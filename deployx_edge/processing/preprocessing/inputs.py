@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.processing.geometry import Geometry
-from deployx_edge.processing.preprocessing import opencv_bilinear
+from deployx_edge.processing.preprocessing import opencv_bilinear, torch_bilinear
 from deployx_edge.processing.preprocessing.opening import open_picture, plain
 from deployx_edge.processing.preprocessing.placing import Placement, geometry_of, placement_of
 
@@ -61,14 +61,12 @@ def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
             coloured = plain(picture, "L" if step.colour == "gray" else "RGB")
         placed = placement_of(step, coloured.width, coloured.height)
         geometry = geometry_of(step, coloured.width, coloured.height)
-        resized = _resized(coloured, placed, step)
+        pixels = _pixels(coloured, placed, step)
     except (OSError, ValueError, MemoryError) as error:
         raise UsageError(f"The image cannot be converted: {error}.") from error
-    pixels = np.asarray(resized)
-    if pixels.dtype == np.uint8:
-        values = _looked_up(pixels.reshape(*pixels.shape[:2], step.channels), step)
-    else:
-        values = _computed(pixels[:, :, None], step)
+    if step.colour == "bgr":
+        pixels = pixels[:, :, ::-1]
+    values = (_looked_up if pixels.dtype == np.uint8 else _computed)(pixels, step)
     if step.pad is not None:
         _pad(values, placed, step.pad)
     array = np.stack(values, axis=0 if step.layout == "NCHW" else -1)[None]
@@ -93,14 +91,12 @@ def _looked_up(pixels: NDArray[Any], step: PreProcessing) -> list[NDArray[Any]]:
     """
     import numpy as np
 
-    if step.colour == "bgr":
-        pixels = pixels[:, :, ::-1]
     tables = _computed(np.arange(256)[:, None, None], step)
     return [table[:, 0][pixels[:, :, channel]] for channel, table in enumerate(tables)]
 
 
 def _computed(levels: NDArray[Any], step: PreProcessing) -> list[NDArray[Any]]:
-    """What the input holds, by channel, of levels (H, W, 1) that are the same in all of them."""
+    """What the input holds, by channel, of levels (H, W, C), or (H, W, 1) for all channels."""
     import numpy as np
 
     values = (levels * float(step.scale) - np.asarray(step.mean)) / np.asarray(step.std)
@@ -109,6 +105,16 @@ def _computed(levels: NDArray[Any], step: PreProcessing) -> list[NDArray[Any]]:
         limits = np.iinfo(dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
     return list(np.moveaxis(np.asarray(values, dtype=dtype), -1, 0))
+
+
+def _pixels(picture: Picture, placed: Placement, step: PreProcessing) -> NDArray[Any]:
+    """The resized image in its place: (H, W, C), or of one channel (H, W, 1)."""
+    import numpy as np
+
+    # Pillow has colours of 8 bits only; where nothing is rounded each is an image of its own.
+    apart = step.mode == "torch-bilinear"
+    parts = [band.convert("F") for band in picture.split()] if apart else [picture]
+    return np.dstack([np.asarray(_resized(part, placed, step)) for part in parts])
 
 
 def _resized(picture: Picture, placed: Placement, step: PreProcessing) -> Picture:
@@ -135,9 +141,10 @@ def _scaled(
     import numpy as np
     from PIL import Image
 
-    if mode == "opencv-bilinear":
+    own = {"opencv-bilinear": opencv_bilinear.resize, "torch-bilinear": torch_bilinear.resize}
+    if mode in own:
         whole = (0.0, 0.0, float(picture.width), float(picture.height))
-        return Image.fromarray(opencv_bilinear.resize(np.asarray(picture), size, box or whole))
+        return Image.fromarray(own[mode](np.asarray(picture), size, box or whole))
     method = {
         "nearest": Image.Resampling.NEAREST,
         "area": Image.Resampling.BOX,

@@ -55,6 +55,10 @@ def geometry_of(step: PreProcessing, width: int, height: int) -> Geometry:
     left, top, right, bottom = placed.box or (0.0, 0.0, float(width), float(height))
     scale_x = placed.sides[0] / (right - left)
     scale_y = placed.sides[1] / (bottom - top)
+    if step.fit == "letterbox" and step.rounding == "down":
+        scale_x = scale_y = _ratio(
+            step, width, height
+        )  # YOLOX divides by it, less than a pixel off
     return Geometry(
         width=width,
         height=height,
@@ -68,10 +72,14 @@ def geometry_of(step: PreProcessing, width: int, height: int) -> Geometry:
 
 
 def _letterbox_size(step: PreProcessing, width: int, height: int) -> Size:
-    ratio = min(step.width / width, step.height / height)
+    ratio = _ratio(step, width, height)
     whole = math.floor if step.rounding == "down" else round
     # At least a pixel: an image may be a thousand times wider than high.
     return max(1, whole(width * ratio)), max(1, whole(height * ratio))
+
+
+def _ratio(step: PreProcessing, width: int, height: int) -> float:
+    return min(step.width / width, step.height / height)
 
 
 def _limited_size(step: PreProcessing, width: int, height: int) -> Size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import NamedShape
@@ -21,11 +22,19 @@ from deployx_edge.processing.presets.facts import (
 )
 from deployx_edge.processing.steps import OptionWords as Words
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _STRIDES = (8, 16, 32)
 # A transformer asks so many questions at most; a detector with prior boxes has more of these.
 _FEWEST_QUERIES, _MOST_QUERIES = 100, 1000
 _OF_SCORES = ("score", "conf", "prob", "logit", "cls", "class")
 _OF_PRIORS = ("prior", "anchor")
+# The input of torchvision's SSDlite; and of SSD on VGG16 the prior boxes at 300 and 512 pixels, and
+# its mean as torchvision has it.
+_SSDLITE_SIZE = (320, 320)
+_VGG_PRIORS = frozenset((8732, 24564))
+_VGG_MEAN = (0.48235, 0.45882, 0.40784)
 _TASKS = {
     "classify": "--like classification is for it",
     "segment": "masks of single things are not read",
@@ -160,15 +169,30 @@ def yolox_boxes(facts: ModelFacts) -> Words:
 
 
 def ssd_images(facts: ModelFacts) -> Words:
-    """Stretched to the input, (v - 127) / 128, as the usual SSD and slim face detectors."""
+    """Stretched to the input: as torchvision's for its own, else (v - 127) / 128.
+
+    Those are the usual SSD on MobileNet and slim face detectors. What torchvision exports as a
+    whole takes an image without a batch axis, of 0 … 1, and does the rest itself.
+    """
     spec = colours(facts, "ssd")
-    return {
-        "input": spec.name if len(facts.inputs) > 1 else "",
-        "mode": "opencv-bilinear",
-        "colour": "rgb",
-        "mean": 127,
-        "std": 128,
-    }
+    words: Words = {"input": spec.name if len(facts.inputs) > 1 else "", "colour": "rgb"}
+    own: Words = {**words, "mode": "torch-bilinear", "scale": "1/255"}
+    if len(spec.shape) == 3:
+        return own
+    if _is_ssdlite(facts):
+        return {**own, "mean": 0.5, "std": 0.5}
+    if _has_vgg(facts):
+        return {**own, "mean": _VGG_MEAN, "std": 1 / 255}
+    return {**words, "mode": "opencv-bilinear", "mean": 127, "std": 128}
+
+
+def _is_ssdlite(facts: ModelFacts) -> bool:
+    return image_size(image_input(facts))[1:] == _SSDLITE_SIZE
+
+
+def _has_vgg(facts: ModelFacts) -> bool:
+    """By the number of prior boxes: SSD300 and SSD512 of the paper, on VGG16."""
+    return any(_VGG_PRIORS.intersection(spec.shape[-2:-1]) for spec in facts.outputs)
 
 
 def ssd_boxes(facts: ModelFacts) -> Words:
@@ -180,9 +204,11 @@ def ssd_boxes(facts: ModelFacts) -> Words:
             **words,
             # TensorFlow's detection API names its outputs so, and has rows before columns.
             "corners": "yxyx" if boxes.name.startswith("detection_boxes") else None,
-            "relative": in_unit(facts, boxes.name) is not False,
+            "relative": len(image_input(facts).shape) == 4
+            and in_unit(facts, boxes.name) is not False,
             "background": "first",
             "score": 0.5,
+            "most": 300,
         }
     boxes, scores = _pair(facts)
     count = boxes.shape[-2]
@@ -197,26 +223,43 @@ def ssd_boxes(facts: ModelFacts) -> Words:
         for spec in facts.outputs
         if spec.name not in (boxes.name, scores.name) and spec.shape[-2:] == (count, 4)
     ]
-    values = facts.values.get(boxes.name)
+    values = facts.values.get((priors or [boxes])[0].name)
+    own = _is_ssdlite(facts) or _has_vgg(facts)
     return {
         "detection": True,
         "format": "ssd" if priors else "pairs",
         "boxes": boxes.name,
         "scores": scores.name,
         "priors": priors[0].name if priors else "",
-        "relative": bool(priors) or values is None or bool(abs(values).max() <= 4.0),
+        "corners": _corners(priors[0] if priors else boxes, values),
+        "relative": values is None or bool(abs(values).max() <= 4.0),
         "background": None if priors else "first",
         "activation": "softmax" if is_distribution(facts, scores.name) is False else None,
         "score": 0.5,
-        "iou": 0.45,
+        "iou": 0.55 if _is_ssdlite(facts) else 0.45,
+        "most": (300 if _is_ssdlite(facts) else 200) if own else None,
+        "clip": own,
     }
 
 
+def _corners(boxes: NamedShape, values: NDArray[Any] | None) -> str | None:
+    """Whether boxes are corners, or middles and sides; UsageError where they are neither."""
+    if values is None or bool((values[..., 2:] >= values[..., :2]).all()):
+        return None
+    if bool((values[..., 2:] >= 0).all()):
+        return "cxcywh"
+    raise UsageError(
+        f"the output {told(boxes)}, and boxes in it end before they begin; offsets need their "
+        "prior boxes as an output too"
+    )
+
+
 def rtdetr_images(facts: ModelFacts) -> Words:
-    """Stretched to the input, values in 0 … 1."""
+    """Stretched to the input, values in 0 … 1; by OpenCV in Ultralytics' package."""
     spec = colours(facts, "rtdetr")
     return {
         "input": spec.name if len(facts.inputs) > 1 else "",
+        "mode": "opencv-bilinear" if "task" in facts.metadata else None,
         "colour": "rgb",
         "scale": "1/255",
     }
@@ -224,23 +267,11 @@ def rtdetr_images(facts: ModelFacts) -> Words:
 
 def rtdetr_boxes(facts: ModelFacts) -> Words:
     """Queries that need no suppression: logits and boxes, one output of both, or a list."""
-    shown = {"iou": 1, "score": 0.5, "most": 300}
     listed = _lists(facts)
     if listed is not None:
         return {**listed[1], "score": 0.5, "most": 300}
     if len(facts.outputs) == 1:
-        spec = facts.outputs[0]
-        if (
-            len(spec.shape) != 3
-            or not _FEWEST_QUERIES <= spec.shape[1] <= _MOST_QUERIES
-            or not 5 <= spec.shape[2] < spec.shape[1]
-        ):
-            raise UsageError(
-                f"the output {told(spec)}; queries with boxes and scores are 1 x queries x "
-                f"4+classes, {_FEWEST_QUERIES} to {_MOST_QUERIES} of them"
-            )
-        words = {"detection": True, "format": "yolo", "relative": True, **shown}
-        return {**words, "score": 0.25, "labels": class_names(facts)}
+        return _queries_in_one(facts)
     boxes, scores = _pair(facts)
     if boxes.shape[-2] > _MOST_QUERIES:
         raise UsageError(f"the output {told(boxes)}; queries are {_MOST_QUERIES} at most")
@@ -253,6 +284,34 @@ def rtdetr_boxes(facts: ModelFacts) -> Words:
         "corners": "cxcywh",
         "relative": True,
         "activation": None if in_unit(facts, scores.name) else "sigmoid",
+        "score": 0.5,
+        "iou": 1,
+        # As many of all queries' classes as there are queries.
+        "most": boxes.shape[-2],
+    }
+
+
+def _queries_in_one(facts: ModelFacts) -> Words:
+    """As Ultralytics exports them: a score a class, or the best one's score and number."""
+    spec = facts.outputs[0]
+    if (
+        len(spec.shape) != 3
+        or not _FEWEST_QUERIES <= spec.shape[1] <= _MOST_QUERIES
+        or not 5 <= spec.shape[2] < spec.shape[1]
+    ):
+        raise UsageError(
+            f"the output {told(spec)}; queries with boxes and scores are 1 x queries x "
+            f"4+classes, {_FEWEST_QUERIES} to {_MOST_QUERIES} of them"
+        )
+    shown = {"score": 0.25, "most": 300, "labels": class_names(facts)}
+    if spec.shape[2] == 6 and len(class_names(facts)) != 2:
+        return {"detection": True, "format": "rows", "corners": "cxcywh", "relative": True, **shown}
+    return {
+        "detection": True,
+        "format": "yolo",
+        "relative": True,
+        "best": True,
+        "iou": 1,
         **shown,
     }
 

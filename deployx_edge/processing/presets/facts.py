@@ -44,7 +44,7 @@ def all_told(specs: Sequence[NamedShape]) -> str:
 
 def image_input(facts: ModelFacts) -> NamedShape:
     """The only input that an image can become; UsageError where there are none or several."""
-    found = [spec for spec in facts.inputs if len(spec.shape) == 4 and _channels(spec) is not None]
+    found = [spec for spec in facts.inputs if len(spec.shape) in (3, 4) and _channels(spec)]
     if len(found) != 1:
         raise UsageError(
             f"one image of 1 or 3 channels is expected as input; there are {all_told(facts.inputs)}"
@@ -54,13 +54,12 @@ def image_input(facts: ModelFacts) -> NamedShape:
 
 def image_size(spec: NamedShape) -> tuple[int, int, int]:
     """Channels, height and width of an image's input."""
-    if spec.shape[1] in (1, 3):
-        return spec.shape[1], spec.shape[2], spec.shape[3]
-    return spec.shape[3], spec.shape[1], spec.shape[2]
+    first, second, third = spec.shape[-3:]
+    return (first, second, third) if first in (1, 3) else (third, first, second)
 
 
 def _channels(spec: NamedShape) -> int | None:
-    return next((spec.shape[axis] for axis in (1, 3) if spec.shape[axis] in (1, 3)), None)
+    return next((spec.shape[axis] for axis in (-3, -1) if spec.shape[axis] in (1, 3)), None)
 
 
 def only_output(facts: ModelFacts, wanted: str) -> NamedShape:

@@ -9,7 +9,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.model import DTYPES, NamedShape, PreProcessing, format_shape
 from deployx_edge.processing.steps.words import PREPROCESS, Words
 
-MODES = ("nearest", "area", "bilinear", "bicubic", "opencv-bilinear")
+MODES = ("nearest", "area", "bilinear", "bicubic", "opencv-bilinear", "torch-bilinear")
 FITS = ("stretch", "crop", "letterbox", "height", "multiple")
 PLACES = ("centre", "corner")
 ROUNDINGS = ("nearest", "down")

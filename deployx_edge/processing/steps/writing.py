@@ -148,6 +148,7 @@ def _post_words(step: PostProcessing) -> dict[str, Any]:
         others = {
             **{key: getattr(boxes, key) for key in ("scores", "priors", "best", "agnostic")},
             **{key: getattr(boxes, key) for key in ("classes", "sizes", "offsets", "landmarks")},
+            "clip": boxes.clip,
             "strides": list(boxes.strides) if boxes.format == "yolox" else None,
             "points": boxes.points,
             "point-values": boxes.point_values if boxes.points else None,

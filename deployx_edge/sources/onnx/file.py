@@ -76,6 +76,7 @@ class SourceNode:
 class OnnxSource:
     """What an ONNX file says: its inputs and outputs, its metadata, and its nodes.
 
+    ``output_shapes`` are those that the file states wholly, of inputs as they are there.
     ``nodes`` are those of the graph, of graphs within nodes and of functions; ``data_files`` the
     external data files, which the prepared model names from ``data_folder`` on. ``is_marked``:
     the file holds marks, which only this package reads; they are no part of what is said here.
@@ -88,6 +89,7 @@ class OnnxSource:
     path: Path
     inputs: tuple[SourceTensor, ...]
     output_dtypes: Mapping[str, str]
+    output_shapes: Mapping[str, tuple[int, ...]]
     metadata: Mapping[str, str]
     nodes: tuple[SourceNode, ...]
     data_files: tuple[Path, ...]
@@ -141,6 +143,7 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
         path=path,
         inputs=inputs,
         output_dtypes=output_dtypes,
+        output_shapes={} if reshaped else _stated_shapes(graph),
         metadata={entry.key: entry.value for entry in model.metadata_props},
         nodes=nodes,
         data_files=loaded.data.files,
@@ -155,6 +158,15 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
     if reshaped:
         check_new_shapes(path.name, prepared(source), inputs, reshaped)
     return source
+
+
+def _stated_shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+    stated = {}
+    for value in graph.output:
+        sizes = [size or 0 for size in sizes_of(value) or ()]
+        if sizes and min(sizes) > 0:
+            stated[value.name] = tuple(sizes)
+    return stated
 
 
 def prepared(source: OnnxSource, *, external: bool = True) -> onnx.ModelProto:

@@ -12,6 +12,7 @@ from deployx_edge.bundle import Bundle, Verification
 from deployx_edge.comparison import is_finite
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
+from deployx_edge.processing.presets import ModelFacts, propose_preprocess
 from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing, step_texts
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import RUNTIMES, find_runtime, owner_of
@@ -31,7 +32,6 @@ from deployx_edge.workflows.convert.models import exported_by, notes_in
 from deployx_edge.workflows.convert.options import BundleOptions
 from deployx_edge.workflows.convert.presets import (
     characters,
-    image_text,
     output_text,
     show_steps,
 )
@@ -181,7 +181,9 @@ def from_own(model: Path, options: BundleOptions, progress: Progress) -> Made:
         )
     return Made(
         model=pair,
-        preprocessing=_preprocessing(options, pair.inputs, None, {}, progress),
+        preprocessing=_preprocessing(
+            options, ModelFacts(inputs=pair.inputs, outputs=pair.outputs), None, progress
+        ),
         postprocessing=_postprocessing(options, pair.outputs, _own_meaning(options, pair)),
         verification=Verification(status="no-reference"),
         tools=(("deployx-edge", __version__), (own.name, runtime.version())),
@@ -222,9 +224,12 @@ def source_preprocessing(
 ) -> tuple[PreProcessing, ...]:
     """What the options say of images, else what the preset proposes, else what the file says."""
     said = source.metadata.get(PREPROCESS_KEY)
-    return _preprocessing(
-        options or BundleOptions(), source.inputs, said, source.metadata, progress
+    outputs = tuple(
+        SourceTensor(name=name, shape=shape, dtype=source.output_dtypes[name])
+        for name, shape in source.output_shapes.items()
     )
+    facts = ModelFacts(inputs=source.inputs, outputs=outputs, metadata=source.metadata)
+    return _preprocessing(options or BundleOptions(), facts, said, progress)
 
 
 def source_postprocessing(
@@ -253,18 +258,14 @@ def source_postprocessing(
 
 
 def _preprocessing(
-    options: BundleOptions,
-    inputs: Sequence[NamedShape],
-    from_file: str | None,
-    metadata: Mapping[str, str],
-    progress: Progress,
+    options: BundleOptions, facts: ModelFacts, from_file: str | None, progress: Progress
 ) -> tuple[PreProcessing, ...]:
     proposed = None
     if options.like and not options.preprocess:
-        proposed = image_text(options.like, inputs, metadata)
+        proposed = propose_preprocess(options.like, facts)
     said = proposed or from_file
     texts = step_texts(options.preprocess) or ((said,) if said else ())
-    steps = tuple(parse_preprocessing(text, inputs) for text in texts)
+    steps = tuple(parse_preprocessing(text, facts.inputs) for text in texts)
     if len({step.input for step in steps}) != len(steps):
         raise UsageError("--preprocess is given twice for the same input.")
     if proposed:

@@ -79,11 +79,6 @@ def _shapes(
     )
 
 
-def image_text(like: str, inputs: Sequence[NamedShape], metadata: Mapping[str, str]) -> str:
-    """The text for ``--preprocess``; UsageError with what speaks against it."""
-    return propose_preprocess(like, ModelFacts(inputs=inputs, metadata=metadata))
-
-
 def output_text(
     like: str,
     inputs: Sequence[NamedShape],
@@ -103,10 +98,11 @@ def characters(metadata: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def image_steps(
-    like: str, inputs: Sequence[NamedShape], progress: Progress
+    like: str, inputs: Sequence[NamedShape], outputs: Sequence[NamedShape], progress: Progress
 ) -> tuple[PreProcessing, ...]:
-    """What the preset says of a bundle's images, shown; raises as ``image_text``."""
-    steps = (parse_preprocessing(image_text(like, inputs, {}), inputs),)
+    """What the preset says of a bundle's images, shown; UsageError with what speaks against it."""
+    text = propose_preprocess(like, ModelFacts(inputs=inputs, outputs=outputs))
+    steps = (parse_preprocessing(text, inputs),)
     show_steps(like, steps, progress)
     return steps
 

@@ -217,7 +217,7 @@ def _like(
     """The options with what a preset says of a bundle, where they say nothing themselves."""
     return replace(
         options,
-        preprocess=options.preprocess or image_steps(like, bundle.inputs, progress),
+        preprocess=options.preprocess or image_steps(like, bundle.inputs, bundle.outputs, progress),
         postprocess=options.postprocess
         or output_steps(like, bundle.inputs, bundle.outputs, progress),
     )

@@ -74,7 +74,7 @@ def _opened_bundle(request: RunRequest, bundle: Bundle, progress: Progress) -> O
     images = said_of_images(request, bundle.inputs)
     meanings = said_of_outputs(request, bundle.outputs)
     if request.like and request.model.is_dir():  # else the bundle was made by it
-        images = images or image_steps(request.like, bundle.inputs, progress)
+        images = images or image_steps(request.like, bundle.inputs, bundle.outputs, progress)
         meanings = meanings or output_steps(request.like, bundle.inputs, bundle.outputs, progress)
     meanings = meanings or bundle.postprocessing
 

@@ -52,7 +52,7 @@ def opened_sequence(request: RunRequest, sequence: BundleSequence, progress: Pro
     said = said_of_outputs(request, tuple(outputs.values()))
     images = said_of_images(request, specs)
     if request.like:
-        images = images or image_steps(request.like, specs, progress)
+        images = images or image_steps(request.like, specs, tuple(outputs.values()), progress)
         said = said or output_steps(request.like, specs, tuple(outputs.values()), progress)
     meanings = said or sequence.bundles[-1].postprocessing
     broken: list[str] = []

@@ -152,6 +152,16 @@ def test_one_class_a_box_and_suppression_across_classes() -> None:
     assert boxes_of(text + ",best,agnostic", o=row).scores.tolist() == [0.8]
 
 
+def test_boxes_may_be_cut_to_the_input_before_they_are_compared() -> None:
+    """Beyond the edge they hardly overlap, within it they are the same."""
+    boxes = np.asarray([[[-100, 0, 20, 20], [0, 0, 20, 20]]], np.float64)
+    scores = np.asarray([[[0.9], [0.8]]])
+    text = "detection,boxes=b,scores=s,iou=0.5"
+    assert boxes_of(text, b=boxes, s=scores).scores.tolist() == [0.9, 0.8]
+    cut = boxes_of(f"{text},clip", b=boxes, s=scores)
+    assert (cut.scores.tolist(), cut.boxes.tolist()) == ([0.9], [[0, 0, 20, 20]])
+
+
 def test_an_overlap_of_one_suppresses_nothing() -> None:
     row = np.zeros((1, 5, 20))
     row[0, :, :3] = np.asarray([[30.1, 30.3, 20.7, 20.9, 0.8]] * 3).T

