@@ -114,12 +114,12 @@ class PreProcessing:
     "height" keeps them at the input's height, squeezed where that is wider than the input, with
     the rest at its right filled; "multiple" changes the input's size with the image's: its shorter
     (``limit`` "min") or longer ("max") side becomes ``side`` where it is less or more than that,
-    and each the nearest multiple of ``multiple``. ``pad`` is what fills in place of ``fill``: a
-    value of the input itself, after mean and std. Each value ``v`` (0 … 255) of channel ``c``
-    becomes ``(v * scale - mean[c]) / std[c]``. ``mean`` and ``std`` hold one number per channel.
-    ``layout`` is that of the input:
-    ``NCHW`` or ``NHWC``, ``dtype`` its element type; whole numbers are rounded and cut to its
-    range.
+    and each the nearest multiple of ``multiple``. A "letterbox" with a ``multiple`` is filled to
+    the next multiples of its sides only, not to the whole size. ``pad`` is what fills in place of
+    ``fill``: a value of the input itself, after mean and std. Each value ``v`` (0 … 255) of channel
+    ``c`` becomes ``(v * scale - mean[c]) / std[c]``. ``mean`` and ``std`` hold one number per
+    channel. ``layout`` is that of the input: ``NCHW`` or ``NHWC``, ``dtype`` its element type;
+    whole numbers are rounded and cut to its range.
     """
 
     input: str
@@ -147,6 +147,11 @@ class PreProcessing:
     def channels(self) -> int:
         """Colour channels: 1 for ``gray``, else 3."""
         return 1 if self.colour == "gray" else 3
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the input's size changes with the image's."""
+        return self.fit == "multiple" or self.multiple > 1
 
 
 @dataclass(frozen=True, kw_only=True)

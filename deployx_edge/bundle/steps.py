@@ -90,6 +90,8 @@ def read_preprocessing(reader: ObjectReader) -> PreProcessing:
         raise BundleError(f"The pre-processing of '{step.input}' cannot cut its size out.")
     if (step.fit == "multiple") != bool(step.side):
         raise BundleError(f"The pre-processing of '{step.input}' has no side for its multiples.")
+    if step.is_open and step.fit not in ("multiple", "letterbox"):
+        raise BundleError(f"The pre-processing of '{step.input}' has multiples of no meaning.")
     return step
 
 

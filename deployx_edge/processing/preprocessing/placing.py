@@ -33,7 +33,10 @@ def placement_of(step: PreProcessing, width: int, height: int) -> Placement:
     size = (step.width, step.height)
     if step.fit == "letterbox":
         sides = _letterbox_size(step, width, height)
-        return Placement(size=size, sides=sides, corner=_letterbox_corner(step, sides))
+        if step.is_open:
+            across, down = (-(-side // step.multiple) * step.multiple for side in sides)
+            size = (across, down)
+        return Placement(size=size, sides=sides, corner=_letterbox_corner(step, size, sides))
     if step.fit == "height":
         across = max(1, min(step.width, math.ceil(step.height * width / height)))
         return Placement(size=size, sides=(across, step.height))
@@ -95,10 +98,10 @@ def _limited_size(step: PreProcessing, width: int, height: int) -> Size:
     return across, down
 
 
-def _letterbox_corner(step: PreProcessing, sides: Size) -> Size:
+def _letterbox_corner(step: PreProcessing, size: Size, sides: Size) -> Size:
     if step.place == "corner":
         return 0, 0
-    return (step.width - sides[0]) // 2, (step.height - sides[1]) // 2
+    return (size[0] - sides[0]) // 2, (size[1] - sides[1]) // 2
 
 
 def _short_size(short: int, width: int, height: int) -> Size:

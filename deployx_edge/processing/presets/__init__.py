@@ -94,6 +94,19 @@ def usual_size(name: str, facts: ModelFacts) -> tuple[int, int]:
     return stated_size(facts) or _SIZES[name]
 
 
+def open_sides(name: str, facts: ModelFacts) -> tuple[str, str] | None:
+    """Height and width as ``--input`` leaves them open, where the family's package does so too.
+
+    Ultralytics fills images up to whole strides only where a file's sides are open.
+    """
+    if name != "yolov8":
+        return None
+    height, width = (
+        f"{{{detectors.stride_of(facts)}..{side}..{side}}}" for side in usual_size(name, facts)
+    )
+    return height, width
+
+
 def stated_size(facts: ModelFacts) -> tuple[int, int] | None:
     """Height and width by Ultralytics' ``imgsz``, one side for both or two; None without it."""
     size = literal(facts, "imgsz")
@@ -126,6 +139,7 @@ __all__ = [
     "check_preset",
     "fits",
     "image_input",
+    "open_sides",
     "propose_postprocess",
     "propose_preprocess",
     "stated_size",

@@ -12,6 +12,7 @@ from deployx_edge.processing.presets.facts import (
     ModelFacts,
     all_told,
     class_names,
+    has_open_sides,
     image_input,
     image_size,
     in_unit,
@@ -56,7 +57,7 @@ def yolov8_images(facts: ModelFacts) -> Words:
     task = facts.metadata.get("task", "detect")
     if task in _TASKS:
         raise UsageError(f"the metadata's task is '{task}'; {_TASKS[task]}")
-    stride, (_, height, width) = _stride(facts), image_size(spec)
+    stride, (_, height, width) = stride_of(facts), image_size(spec)
     if height % stride or width % stride:
         raise UsageError(
             f"the input {told(spec)}; its sides are no multiples of the stride {stride}"
@@ -64,6 +65,8 @@ def yolov8_images(facts: ModelFacts) -> Words:
     return {
         "input": spec.name if len(facts.inputs) > 1 else "",
         "fit": "letterbox",
+        # To a rectangle of whole strides where the input's sides are open, as Ultralytics does.
+        "multiple": stride if has_open_sides(spec) else None,
         "fill": 114,
         "mode": "opencv-bilinear",
         "colour": "rgb",
@@ -79,7 +82,7 @@ def yolov8_boxes(facts: ModelFacts) -> Words:
     if len(shape) == 3 and shape[2] == 6 and shape[1] <= _MOST_QUERIES:
         return {"detection": True, "format": "rows", **shown, "iou": None}
     height, width = image_size(image_input(facts))[1:]
-    strides = tuple(stride for stride in (*_STRIDES, 64) if stride <= max(_stride(facts), 32))
+    strides = tuple(stride for stride in (*_STRIDES, 64) if stride <= max(stride_of(facts), 32))
     cells = _cells(height, width, strides)
     if len(shape) != 3 or shape[0] != 1 or shape[2] != cells or shape[1] < 5:
         raise UsageError(
@@ -106,7 +109,8 @@ def yolov8_boxes(facts: ModelFacts) -> Words:
     }
 
 
-def _stride(facts: ModelFacts) -> int:
+def stride_of(facts: ModelFacts) -> int:
+    """What an image's sides are multiples of, by Ultralytics' metadata; 32 where it is silent."""
     stride = literal(facts, "stride")
     return int(stride) if isinstance(stride, int | float) and 1 <= stride <= 4096 else 32
 

@@ -58,6 +58,12 @@ def image_size(spec: NamedShape) -> tuple[int, int, int]:
     return (first, second, third) if first in (1, 3) else (third, first, second)
 
 
+def has_open_sides(spec: NamedShape) -> bool:
+    """Whether height and width of an image's input N x C x H x W are open."""
+    open_axes = {entry.axis for entry in getattr(spec, "ranges", ())}
+    return open_axes.issuperset((2, 3))
+
+
 def _channels(spec: NamedShape) -> int | None:
     return next((spec.shape[axis] for axis in (-3, -1) if spec.shape[axis] in (1, 3)), None)
 

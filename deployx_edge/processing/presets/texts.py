@@ -7,6 +7,7 @@ from deployx_edge.model import NamedShape
 from deployx_edge.processing.presets.detectors import colours
 from deployx_edge.processing.presets.facts import (
     ModelFacts,
+    has_open_sides,
     image_input,
     image_size,
     in_unit,
@@ -27,8 +28,7 @@ def found_text_images(facts: ModelFacts) -> Words:
     _, height, width = image_size(spec)
     if height % 32 or width % 32:
         raise UsageError(f"the input {told(spec)}; its sides are no multiples of 32")
-    open_axes = {entry.axis for entry in getattr(spec, "ranges", ())}
-    if open_axes.issuperset((2, 3)):
+    if has_open_sides(spec):
         fit: Words = {"fit": "multiple", "side": 736, "limit": "min", "multiple": 32}
     else:
         fit = {"fit": "letterbox", "place": "corner", "pad": 0}

@@ -32,7 +32,7 @@ _FITTING = {
     "rounding": ("letterbox",),
     "side": ("multiple",),
     "limit": ("multiple",),
-    "multiple": ("multiple",),
+    "multiple": ("multiple", "letterbox"),
 }
 
 
@@ -112,17 +112,17 @@ def _check_fit(step: PreProcessing, words: Words) -> None:
 
 def _check_sizes(step: PreProcessing, spec: NamedShape) -> None:
     """UsageError where the input's size would change with the image's, and cannot."""
-    if step.fit != "multiple":
+    if not step.is_open:
         return
     axes = (2, 3) if step.layout == "NCHW" else (1, 2)
     open_axes = {entry.axis for entry in getattr(spec, "ranges", ())}
     if not open_axes.issuperset(axes):
         raise UsageError(
-            f"fit=multiple in --preprocess makes inputs of several sizes; the input '{spec.name}' "
-            f"is {format_shape(spec.shape)}.",
+            f"fit={step.fit} with multiple={step.multiple} in --preprocess makes inputs of several "
+            f"sizes; the input '{spec.name}' is {format_shape(spec.shape)}.",
             remedy="Leave height and width open, e.g. --input "
             f"{spec.name}:1x3x{{32..736..2048}}x{{32..736..2048}}, where the runtime can, or write "
-            "fit=letterbox.",
+            "fit=letterbox without multiple.",
         )
 
 
@@ -140,7 +140,7 @@ def _std(words: Words, count: int) -> tuple[float, ...]:
 
 def _multiples(words: Words) -> dict[str, Any]:
     if words.text("fit", "") != "multiple":
-        return {}
+        return {"multiple": words.whole("multiple", 1, 4096, 1)}
     return {
         "side": words.whole("side", 1, LARGEST_SIDE) if words.given("side") else 0,
         "limit": words.choice("limit", LIMITS, "min"),

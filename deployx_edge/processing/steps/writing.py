@@ -118,6 +118,7 @@ def _pre_words(step: PreProcessing) -> dict[str, Any]:
         words["range"] = list(step.range)
     if step.fit == "letterbox":
         words |= {"fill": step.fill, "place": step.place, "rounding": step.rounding}
+        words |= {"multiple": step.multiple} if step.is_open else {}
     if step.fit == "height":
         words["fill"] = step.fill
     if step.fit == "multiple":

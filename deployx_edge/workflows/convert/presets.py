@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, format_shape, parse_inputs
+from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.processing.presets import (
     ModelFacts,
     check_preset,
+    open_sides,
     propose_postprocess,
     propose_preprocess,
     stated_size,
@@ -27,18 +28,22 @@ if TYPE_CHECKING:
 CHARACTERS_KEY = "character"
 
 
-def open_shapes(like: str, path: Path, given: Sequence[str], progress: Progress) -> tuple[str, ...]:
+def open_shapes(
+    like: str, path: Path, given: Sequence[str], progress: Progress, *, kept_open: bool = False
+) -> tuple[str, ...]:
     """Shapes for the image's input where the file leaves it open and nobody said one.
 
-    As ``--input`` takes them; none where there is nothing to say. Raises UsageError where there
-    is no such preset.
+    As ``--input`` takes them; none where there is nothing to say. ``kept_open``: its sides stay
+    open where the family's package leaves them so. Raises UsageError where there is no such
+    preset.
     """
     check_preset(like)
     header = _header(path)
     if header is None:
         return ()
-    size = usual_size(like, ModelFacts(inputs=(), metadata=header.metadata))
-    shapes = _shapes(header, given, 1 if like == "crnn" else 3, size)
+    facts = ModelFacts(inputs=(), metadata=header.metadata)
+    ranges = open_sides(like, facts) if kept_open else None
+    shapes = _shapes(header, given, 1 if like == "crnn" else 3, usual_size(like, facts), ranges)
     for shape in shapes:
         progress(Stage(text=f"Like {like}: --input {shlex.quote(shape)}"))
     return shapes
@@ -68,15 +73,21 @@ def _header(path: Path) -> Header | None:
 
 
 def _shapes(
-    header: Header, given: Sequence[str], channels: int, size: tuple[int, int]
+    header: Header,
+    given: Sequence[str],
+    channels: int,
+    size: tuple[int, int],
+    ranges: tuple[str, str] | None = None,
 ) -> tuple[str, ...]:
     """A shape for each image's input with open axes that nobody gave one."""
-    said, usual = parse_inputs(given), dict(enumerate((1, channels, *size)))
-    return tuple(
-        f"{name}:{format_shape([s or usual[axis] for axis, s in enumerate(sizes)])}"
-        for name, sizes in header.inputs.items()
-        if name not in said and len(sizes) == 4 and None in sizes
-    )
+    said, shapes = parse_inputs(given), []
+    for name, sizes in header.inputs.items():
+        if name in said or len(sizes) != 4 or None not in sizes:
+            continue
+        sides = ranges if ranges and sizes[2:] == (None, None) else size
+        words = [s or usual for s, usual in zip(sizes, (1, channels, *sides), strict=True)]
+        shapes.append(f"{name}:{'x'.join(map(str, words))}")
+    return tuple(shapes)
 
 
 def output_text(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy
 
@@ -105,7 +106,7 @@ def _opened_bundle(request: RunRequest, bundle: Bundle, progress: Progress) -> O
         split=split,
         answers=answers,
         join=lambda name, parts: join_samples(specs[name], parts),
-        meanings=lambda _: meanings,
+        meanings=lambda *_: meanings,
         known=meanings,
         not_finite=broken,
         emulated=emulated,
@@ -124,7 +125,9 @@ def _opened_source(request: RunRequest, progress: Progress) -> Iterator[OpenedRu
                 remedy="Name a board: --device local:.",
             )
         if request.like:
-            shapes = open_shapes(request.like, opened.path, request.shapes, progress)
+            shapes = open_shapes(
+                request.like, opened.path, request.shapes, progress, kept_open=True
+            )
             requests = parse_inputs((*request.shapes, *shapes))
         source = read_onnx(opened.path, requests)
         said = BundleOptions(
@@ -143,10 +146,22 @@ def _opened_source(request: RunRequest, progress: Progress) -> Iterator[OpenedRu
             answers=answers,
             join=lambda _, parts: _concatenated(parts),
             join_inside=_concatenated,
-            meanings=lambda outputs: source_postprocessing(
-                source, {name: outputs[name] for name in source.output_names}, said, progress
+            meanings=lambda inputs, outputs: source_postprocessing(
+                _shaped_as(source, inputs),
+                {name: outputs[name] for name in source.output_names},
+                said,
+                progress,
             ),
         )
+
+
+def _shaped_as(source: OnnxSource, arrays: Arrays) -> OnnxSource:
+    """The source with inputs of the sizes that a sample has, where it leaves them open."""
+    inputs = tuple(
+        replace(spec, shape=arrays[spec.name].shape) if spec.ranges else spec
+        for spec in source.inputs
+    )
+    return replace(source, inputs=inputs)
 
 
 def _concatenated(parts: Sequence[numpy.ndarray]) -> numpy.ndarray:

@@ -74,7 +74,7 @@ def opened_sequence(request: RunRequest, sequence: BundleSequence, progress: Pro
         split=split,
         answers=answers,
         join=lambda name, parts: join_samples(outputs[name], parts),
-        meanings=lambda _: meanings,
+        meanings=lambda *_: meanings,
         known=meanings,
         whole=True,
         not_finite=broken,

@@ -228,7 +228,7 @@ class _Run:
         try:
             for answer in self.opened.answers(passed()):
                 if steps is None:
-                    steps = self.opened.meanings(answer.outputs)
+                    steps = self.opened.meanings(waiting[0].inputs, answer.outputs)
                     if self.show is not None and not steps:
                         raise _nothing_to_draw()
                 if keep:

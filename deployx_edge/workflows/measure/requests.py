@@ -53,10 +53,10 @@ class OpenedRun:
     """A model before its first sample; ``answers`` opens what is needed and closes it after.
 
     ``split`` makes samples of arrays and checks them, ``join`` gives the arrays of an output of
-    several samples as one. ``meanings`` needs the outputs of a sample, as only these show what
-    a source gives; of bundles they are ``known`` before. ``whole`` says that all samples are run
-    at once. ``not_finite`` is told where a device gives NaN or infinity that the model itself does
-    not; ``emulated`` whether times are not those of a device.
+    several samples as one. ``meanings`` needs the inputs and outputs of a sample, as only these
+    show what a source gives; of bundles they are ``known`` before. ``whole`` says that all samples
+    are run at once. ``not_finite`` is told where a device gives NaN or infinity that the model
+    itself does not; ``emulated`` whether times are not those of a device.
     """
 
     inputs: Sequence[NamedShape]
@@ -65,7 +65,7 @@ class OpenedRun:
     split: Callable[[Arrays], list[dict[str, numpy.ndarray]]]
     answers: Callable[[Iterable[Arrays]], Iterator[RunAnswer]]
     join: Callable[[str, Sequence[numpy.ndarray]], numpy.ndarray]
-    meanings: Callable[[Arrays], tuple[PostProcessing, ...]]
+    meanings: Callable[[Arrays, Arrays], tuple[PostProcessing, ...]]
     join_inside: Callable[[Sequence[numpy.ndarray]], numpy.ndarray] = stacked
     known: tuple[PostProcessing, ...] | None = None
     whole: bool = False

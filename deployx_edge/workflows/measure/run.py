@@ -152,10 +152,11 @@ def run_anywhere(
     with open_run(request, progress) as opened:
         arrays = read_arrays(files, opened.preprocessing, progress)
         check_fixed(arrays, opened.requests)
-        answers = list(opened.answers(opened.split(arrays)))
+        samples = opened.split(arrays)
+        answers = list(opened.answers(samples))
         return Outputs(
             arrays=opened.together(answers),
-            meanings=opened.meanings(answers[0].outputs),
+            meanings=opened.meanings(samples[0], answers[0].outputs),
             not_finite=tuple(opened.not_finite),
         )
 

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 class Network:
     """A graph that is written node by node."""
 
-    def __init__(self, seed: int, name: str, shape: tuple[int, ...]) -> None:
+    def __init__(self, seed: int, name: str, shape: tuple[int | str, ...]) -> None:
         self.random = np.random.default_rng(seed)
         self.inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
         self.nodes: list[onnx.NodeProto] = []
@@ -60,6 +60,21 @@ class Network:
         helper.set_model_props(model, metadata or {})
         onnx.save(onnx.shape_inference.infer_shapes(model), path)
         return path
+
+
+def yolov8(path: Path) -> Path:
+    """As Ultralytics exports with ``dynamic=True``: 4 + 3 numbers a cell, height and width open."""
+    network, rows = Network(4, "images", ("batch", 3, "height", "width")), []
+    for stride in (8, 16, 32):
+        cells = network.cells(stride, "images")
+        boxes = network.mixed(cells, [30.0] * 4, [90.0, 90.0, 60.0, 60.0])
+        scores = network.add("Sigmoid", network.mixed(cells, [6.0] * 3, [-4.0] * 3))
+        grid = network.add("Concat", boxes, scores, axis=1)
+        rows.append(network.add("Reshape", grid, network.constant(np.asarray([0, 7, -1]))))
+    network.add("Concat", *rows, output="output0", axis=2)
+    said = {"task": "detect", "stride": "32", "batch": "1", "imgsz": "[320, 320]"}
+    names = str({0: "cat", 1: "dog", 2: "bird"})
+    return network.write(path, ["output0"], {**said, "names": names, "args": "{'dynamic': True}"})
 
 
 def yolox(path: Path) -> Path:
@@ -144,6 +159,7 @@ def centerface(path: Path) -> Path:
 
 
 NETWORKS = {
+    "yolov8 with open sides": yolov8,
     "yolox": yolox,
     "ssd": ssdlite,
     "rtdetr": rtdetr,

@@ -53,6 +53,16 @@ def _rows(boxes: Any, scores: Any, classes: Any, image: np.ndarray) -> np.ndarra
     return found[np.argsort(-found[:, 4], kind="stable")]
 
 
+def yolov8(path: Path, image: np.ndarray) -> np.ndarray:
+    """Ultralytics' predictor with its own defaults: a rectangle where the file's sides are open."""
+    from ultralytics import YOLO
+
+    (found,) = YOLO(path, task="detect").predict(
+        np.ascontiguousarray(image[:, :, ::-1]), imgsz=320, verbose=False, device="cpu"
+    )
+    return _rows(found.boxes.xyxy, found.boxes.conf, found.boxes.cls, image)
+
+
 def yolox(path: Path, image: np.ndarray) -> np.ndarray:
     """YOLOX: its preproc, the grids as its head decodes them, its postprocess."""
     import torch
@@ -135,6 +145,7 @@ def centerface(path: Path, image: np.ndarray) -> np.ndarray:
 
 
 FINDERS: dict[str, Finder] = {
+    "yolov8 with open sides": yolov8,
     "yolox": yolox,
     "ssd": ssd,
     "rtdetr": rtdetr,

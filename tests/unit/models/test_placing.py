@@ -23,6 +23,10 @@ OPEN = replace(
     spec("x", (1, 3, 736, 736), runtime_name="x"),
     ranges=tuple(AxisRange(axis=axis, minimum=32, opt=736, maximum=2048) for axis in (2, 3)),
 )
+OPEN_640 = replace(
+    spec("x", (1, 3, 640, 640), runtime_name="x"),
+    ranges=tuple(AxisRange(axis=axis, minimum=32, opt=640, maximum=640) for axis in (2, 3)),
+)
 SIDES = st.integers(1, 1500)
 
 
@@ -107,6 +111,25 @@ def test_a_size_that_cannot_change_is_named() -> None:
     assert "--input x:1x3x{32..736..2048}" in (told.value.remedy or "")
     with pytest.raises(UsageError, match="needs the length of a side"):
         parse_preprocessing("fit=multiple", [OPEN])
+    with pytest.raises(UsageError, match=r"fit=letterbox with multiple=32 .* several sizes; "):
+        parse_preprocessing("fit=letterbox,multiple=32", [fixed])
+    with pytest.raises(UsageError, match="multiple in --preprocess needs fit=multiple, not stretc"):
+        parse_preprocessing("multiple=32", [OPEN])
+
+
+@given(SIDES, SIDES, st.sampled_from([32, 64]))
+def test_a_letterbox_may_end_at_the_next_multiples(width: int, height: int, stride: int) -> None:
+    """Ultralytics' LetterBox with auto=True: what is left over of whole strides, half on a side."""
+    step = step_of(f"fit=letterbox,multiple={stride},resize=640x640", OPEN_640)
+    ratio = min(640 / height, 640 / width)
+    sides = [max(round(width * ratio), 1), max(round(height * ratio), 1)]
+    over = [(640 - side) % stride / 2 for side in sides]
+    placed = placement_of(step, width, height)
+    assert list(placed.sides) == sides
+    assert list(placed.corner) == [round(part - 0.1) for part in over]
+    assert list(placed.size) == [side + 2 * part for side, part in zip(sides, over, strict=True)]
+    geometry = geometry_of(step, width, height)
+    assert (geometry.input_width, geometry.input_height) == placed.size
 
 
 @given(SIDES, SIDES)

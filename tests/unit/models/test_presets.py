@@ -11,12 +11,13 @@ import pytest
 from deployx_edge.bundle import load_bundle, write_bundle
 from deployx_edge.cli import options
 from deployx_edge.errors import UsageError
-from deployx_edge.model import PostProcessing, PreProcessing, TensorSpec
+from deployx_edge.model import AxisRange, PostProcessing, PreProcessing, TensorSpec
 from deployx_edge.processing.presets import (
     PRESETS,
     ModelFacts,
     check_preset,
     fits,
+    open_sides,
     propose_postprocess,
     propose_preprocess,
     usual_size,
@@ -174,6 +175,17 @@ def test_what_speaks_against_it_is_named(like: str, model: ModelFacts, words: st
     with pytest.raises(UsageError, match=f"not like {like}: .*{words}"):
         propose_preprocess(like, model)
         propose_postprocess(like, model)
+
+
+def test_open_sides_stay_open_as_ultralytics_leaves_them() -> None:
+    ranges = tuple(AxisRange(axis=axis, minimum=64, opt=320, maximum=640) for axis in (2, 3))
+    metadata = {**NAMES, "stride": "64", "imgsz": "[320, 640]"}
+    model = replace(MODELS["yolov8"], metadata=metadata)
+    assert open_sides("yolov8", model) == ("{64..320..320}", "{64..640..640}")
+    assert open_sides("yolox", model) is None
+    model = replace(model, inputs=[replace(model.inputs[0], ranges=ranges)])  # type: ignore[type-var]
+    assert "fit=letterbox,multiple=64," in propose_preprocess("yolov8", model)
+    assert "multiple" not in propose_preprocess("yolov8", MODELS["yolov8"])
 
 
 def test_an_unknown_family_has_a_nearest() -> None:
