@@ -28,6 +28,7 @@ from deployx_edge.cli.options import (
     WatchdogOption,
     limits,
     one_runtime,
+    precision_words,
     runtime_words,
     single_run_options,
 )
@@ -85,14 +86,16 @@ def profile(
 ) -> None:
     """Show which layers the time goes to, and the precision that each really ran in.
 
-    Of several runtimes side by side.
+    Of several runtimes or precisions side by side; int8 of a source takes its scales from inputs
+    that are made up, as only its times are told.
 
     Example: deployx-edge profile model.onnx --device pi --threads 4
     """
     from functools import partial
+    from tempfile import TemporaryDirectory
 
     from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
-    from deployx_edge.cli.several_profiles import bundles_of, profile_each
+    from deployx_edge.cli.several_profiles import make_each, profile_each
     from deployx_edge.config import load_config
     from deployx_edge.measurement.files import profile_document, write_document
     from deployx_edge.report.profile import check_view, profile_report, profiles_report
@@ -104,23 +107,32 @@ def profile(
     from deployx_edge.workflows.measure.bench import profile as profile_workflow
 
     check_view(by)
-    options = single_run_options(
-        threads=threads,
-        precision=precision,
-        cores=cores,
-        accelerator=accelerator,
-        switches=option,
+    precisions = precision_words(precision)
+    options, *_ = (
+        single_run_options(
+            threads=threads,
+            precision=each,
+            cores=cores,
+            accelerator=accelerator,
+            switches=option,
+        )
+        for each in precisions
     )
     chosen = load_config().find_device(device)
     runtimes = runtime_words(runtime)
-    if against is not None and len(runtimes) > 1:
-        raise UsageError("--against is another model, and there are several runtimes already.")
+    several = len(runtimes) > 1 or len(precisions) > 1
+    if against is not None and several:
+        raise UsageError(
+            "--against is another model, and there are several runtimes or precisions already."
+        )
     wanted = BundleOptions(runtime=one_runtime(runtimes), input_shapes=tuple(input_shape or ()))
     models = [model] if against is None else [model, against]
     refused: list[Tried[Any]] = []
-    with show_progress() as progress:
-        if len(runtimes) > 1:
-            bundles, refused = bundles_of(model, runtimes, wanted, progress)
+    with show_progress() as progress, TemporaryDirectory(prefix="deployx-edge-") as folder:
+        if several:
+            ways = (runtimes, precisions)
+            made, refused = make_each(model, ways, options, wanted, Path(folder), progress)
+            bundles = [each.bundle for each in made]
         else:
             bundles = [make_bundle(each, options=wanted, progress=progress) for each in models]
             for bundle in bundles:
@@ -136,13 +148,13 @@ def profile(
                 iterations=iterations,
                 limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
             )
-            if len(runtimes) > 1:
-                results, more = profile_each(model, bundles, options, profile_one, progress)
+            if several:
+                results, more = profile_each(model, made, profile_one, progress)
                 refused += more
             else:
                 results = [profile_one(bundle, options=options) for bundle in bundles]
     document = profile_document(*results)
-    if len(runtimes) > 1:
+    if several:
         document["refused"] = [refusal_document(each) for each in refused]
     view = by or ("layer" if top else None)
     alone = len(results) == 1

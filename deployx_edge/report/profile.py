@@ -188,9 +188,11 @@ def _rate(row: ProfileRow) -> str:
 
 
 def _titles(results: Sequence[ProfileResult]) -> list[str]:
-    """What tells the profiles apart: the runtime, else the model, else their numbers."""
+    """What tells the profiles apart: runtime and precision, else the model, else numbers."""
     runtimes = [each.model.runtime for each in results]
     names = [each.model.name for each in results]
+    if len({each.options.precision for each in results}) > 1:
+        runtimes = [f"{each.model.runtime} {each.options.precision}" for each in results]
     if len(set(runtimes)) == len(runtimes):
         return runtimes
     if len(set(names)) == len(names):

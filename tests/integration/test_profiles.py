@@ -100,3 +100,26 @@ def test_a_profile_is_shown_by_type_and_beside_another(tmp_path: Path) -> None:
     assert document["against"][0]["model"]["runtime"] == GENERAL_RUNTIME
     assert "side by side" in both
     assert "unmatched" in both
+
+
+def test_precisions_are_profiled_side_by_side(tmp_path: Path) -> None:
+    """A source is converted by each; what a runtime does not have is told with the reason."""
+    source = ROOT / "examples/digits/digits_cnn.onnx"
+    output = tmp_path / "profiles.json"
+    words = ("profile", source, "-d", "local:", "--iterations", 3, "--runtime", "ncnn,onnxruntime")
+    shown = deployx(*words, "--precision", "fp32,fp16,int8", "--output", output).stdout
+    document = json.loads(output.read_text())
+    results = [document["result"], *document["against"]]
+    ways = [(each["model"]["runtime"], each["options"]["precision"]) for each in results]
+    refused = [(each["runtime"], each["precision"]) for each in document["refused"]]
+    wanted = [(name, p) for name in ("ncnn", "onnxruntime") for p in ("fp32", "fp16", "int8")]
+    assert sorted(ways + refused) == sorted(wanted)
+    assert {("ncnn", "fp32"), ("ncnn", "int8"), ("onnxruntime", "fp32")} <= set(ways)
+    ran = {
+        layer["precision"] for layer in results[ways.index(("ncnn", "int8"))]["profile"]["layers"]
+    }
+    assert "int8" in ran
+    assert "ncnn int8" in " ".join(shown.split())
+    assert len({each["model"]["bundle_sha256"] for each in results}) > 2
+    said = ("--against", source, "--precision", "fp32,fp16")
+    assert "several runtimes or precisions already" in deployx(*words, *said, code=2).stderr

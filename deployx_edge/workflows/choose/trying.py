@@ -44,13 +44,23 @@ def try_each(
     """
     for runtime in runtimes:
         find_runtime(runtime)
+    ways = [(runtime, precision) for runtime in runtimes for precision in precisions]
+    return try_all(model, ways, work, progress)
+
+
+def try_all(
+    model: Path,
+    ways: Sequence[tuple[str, str]],
+    work: Callable[[str, str], Value],
+    progress: Progress,
+) -> list[Tried[Value]]:
+    """``work`` for each pair of a known runtime and a precision; raises as ``try_each``."""
     found = []
-    for runtime in runtimes:
-        for precision in precisions:
-            value, error = _try(runtime, precision, work)
-            found.append(Tried(runtime=runtime, precision=precision, value=value, error=error))
-            if error is not None:
-                progress(Stage(text=f"{runtime} in {precision}: {error.message}"))
+    for runtime, precision in ways:
+        value, error = _try(runtime, precision, work)
+        found.append(Tried(runtime=runtime, precision=precision, value=value, error=error))
+        if error is not None:
+            progress(Stage(text=f"{runtime} in {precision}: {error.message}"))
     if all(each.error is not None for each in found):
         raise none_supports(model, found)
     return found

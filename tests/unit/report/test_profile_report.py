@@ -129,6 +129,12 @@ def test_two_profiles_match_by_the_node_that_a_layer_is() -> None:
     assert "5 more rows" in shown(profiles_report([FIRST, SECOND], "layer", 1))
 
 
+def test_precisions_of_a_runtime_are_told_apart() -> None:
+    halves = replace(FIRST, options=replace(FIRST.options, precision="fp16"))
+    text = shown(profiles_report([FIRST, halves]))
+    assert "ncnn fp32 and ncnn fp16 side by side" in text
+
+
 def test_types_match_by_name() -> None:
     text = shown(profiles_report([FIRST, FIRST], "type"))
     assert "digits 1 and digits 2 side by side" in text
