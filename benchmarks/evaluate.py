@@ -200,7 +200,7 @@ def one_round(bundle: Path, data: Path, samples: int, apart: bool) -> Round:
     )
 
 
-def pictures(folder: Path, count: int) -> Path:
+def images(folder: Path, count: int) -> Path:
     """Noise in ten folders as classes."""
     random = np.random.default_rng(0)
     for index in range(count):
@@ -223,7 +223,7 @@ def main() -> None:
         onnx.save(random_network(width=32), model)
         preprocess = ("mean=123.7/116.3/103.5,std=58.4/57.1/57.4",)
         bundle = make_bundle(model, folder / "bundle", BundleOptions(preprocess=preprocess))
-        data = pictures(folder / "pictures", arguments.samples)
+        data = images(folder / "images", arguments.samples)
         rounds: dict[str, list[Round]] = {"shared": [], "apart": []}
         for _ in range(arguments.rounds):
             for way, done in rounds.items():

@@ -114,7 +114,7 @@ def structured_inputs(
     for the two noises that are centred on 0. Whole numbers lie in 0 … 7.
     """
     steps = {step.input: step for step in preprocessing}
-    makers = (_uniform, _normal, _gradient, _board, _smooth, _picture)
+    makers = (_uniform, _normal, _gradient, _board, _smooth, _image)
     sets = []
     for index in places:
         make, arrays = makers[index], {}
@@ -335,7 +335,7 @@ def _smooth(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[A
     return values
 
 
-def _picture(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+def _image(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
     """A soft background with a few flat boxes and a little noise, in 0 … 1."""
     import numpy as np
 

@@ -11,7 +11,7 @@ from deployx_edge.processing.postprocessing import Detections
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class Source(Protocol):
 
     @property
     def kind(self) -> str:
-        """``folder``, ``csv``, ``npz``, ``coco``, ``masks`` or ``pictures`` (without labels)."""
+        """``folder``, ``csv``, ``npz``, ``coco``, ``masks`` or ``images`` (without labels)."""
         ...
 
     @property
@@ -128,7 +128,7 @@ class Source(Protocol):
         """COCO's numbers; None where it has none."""
         ...
 
-    def picture(self, position: int) -> Picture | None:
+    def image(self, position: int) -> PilImage | None:
         """The sample's image to look at, values in 0 … 255; None where it is none."""
         ...
 

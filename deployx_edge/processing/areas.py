@@ -62,7 +62,7 @@ def text_boxes(step: PostProcessing, output: NDArray[Any], geometry: Geometry) -
         place = _place(cv2, piece, probabilities, decoding)
         if place is None:
             continue
-        corners = geometry.points_to_picture(place.corners * scale)
+        corners = geometry.points_to_image(place.corners * scale)
         corners = np.clip(corners, 0.0, (geometry.width, geometry.height))
         if len(corners) != 4 or _least_side(corners) >= _LEAST_PLACE:
             found.append(TextBox(corners=corners, score=place.score))

@@ -67,17 +67,17 @@ def detect(
         found = found.chosen(
             suppress(found.boxes, found.scores, classes, decoding.iou, decoding.most)
         )
-    found = _in_picture(found, geometry)
+    found = _in_image(found, geometry)
     full = (found.boxes[:, 2] > found.boxes[:, 0]) & (found.boxes[:, 3] > found.boxes[:, 1])
     return found.chosen(np.flatnonzero(full)).best(decoding.most)
 
 
-def _in_picture(found: Detections, geometry: Geometry) -> Detections:
+def _in_image(found: Detections, geometry: Geometry) -> Detections:
     points = found.points
     if points is not None:
-        places = geometry.points_to_picture(points[..., :2])
+        places = geometry.points_to_image(points[..., :2])
         points = np.concatenate([places, points[..., 2:]], axis=-1)
-    return replace(found, boxes=geometry.boxes_to_picture(found.boxes), points=points)
+    return replace(found, boxes=geometry.boxes_to_image(found.boxes), points=points)
 
 
 def suppress(boxes: Floats, scores: Floats, classes: Integers, iou: float, most: int) -> Integers:

@@ -31,7 +31,7 @@ class Geometry:
     offset_x: float = 0.0
     offset_y: float = 0.0
 
-    def boxes_to_picture(self, boxes: NDArray[Any]) -> NDArray[np.float64]:
+    def boxes_to_image(self, boxes: NDArray[Any]) -> NDArray[np.float64]:
         """Boxes (N, 4) as x0, y0, x1, y1 in the input's pixels, in the image's; cut to it."""
         import numpy as np
 
@@ -40,14 +40,14 @@ class Geometry:
         clipped: NDArray[np.float64] = np.clip(found, 0.0, edges)
         return clipped
 
-    def points_to_picture(self, points: NDArray[Any]) -> NDArray[np.float64]:
+    def points_to_image(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """Points (..., 2) as x, y in the input's pixels, in the image's; not cut to it."""
         import numpy as np
 
         found: NDArray[np.float64] = np.asarray(points, np.float64) - self._offsets[:2]
         return found / self._scales[:2]
 
-    def classes_to_picture(self, classes: NDArray[Any]) -> NDArray[Any]:
+    def classes_to_image(self, classes: NDArray[Any]) -> NDArray[Any]:
         """A map of classes (rows, columns) over the whole input as one over the image.
 
         (height, width), of the same type; each pixel has what its middle falls on (nearest

@@ -111,7 +111,7 @@ def class_map(
     if step.masks is None:
         raise UsageError(f"The post-processing of '{step.output}' says nothing of masks.")
     classes = _classes_of_pixels(step.output, step.masks, np.asarray(_of(step, outputs)))
-    return geometry.classes_to_picture(classes)
+    return geometry.classes_to_image(classes)
 
 
 def _of(step: PostProcessing, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

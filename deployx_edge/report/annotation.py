@@ -34,10 +34,10 @@ def enlargement(width: int, height: int) -> int:
     return max(1, -(-_LEAST_SIDE // max(width, height)))
 
 
-def annotate(picture: Image.Image, findings: Sequence[Finding]) -> Image.Image:
+def annotate(image: Image.Image, findings: Sequence[Finding]) -> Image.Image:
     """A copy of the image with masks, boxes and words on it; small ones enlarged."""
-    factor = enlargement(*picture.size)
-    canvas = _coloured(picture)
+    factor = enlargement(*image.size)
+    canvas = _coloured(image)
     if factor > 1:
         size = canvas.width * factor, canvas.height * factor
         canvas = canvas.resize(size, Image.Resampling.NEAREST)
@@ -73,8 +73,8 @@ def _with_words_below(canvas: Image.Image, lines: Sequence[str]) -> Image.Image:
     return larger
 
 
-def _coloured(picture: Image.Image) -> Image.Image:
-    return (picture.convert("L") if picture.mode == "F" else picture).convert("RGB")
+def _coloured(image: Image.Image) -> Image.Image:
+    return (image.convert("L") if image.mode == "F" else image).convert("RGB")
 
 
 def _lines(finding: Finding) -> list[tuple[int | None, str]]:

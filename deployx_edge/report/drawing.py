@@ -34,21 +34,21 @@ def shown_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def fitted(picture: Image.Image) -> Image.Image:
+def fitted(image: Image.Image) -> Image.Image:
     """The image in RGB in the size in which it is shown."""
-    method = Image.Resampling.NEAREST if max(picture.size) < _SMALLEST else Image.Resampling.BOX
-    return picture.convert("RGB").resize(shown_size(*picture.size), method)
+    method = Image.Resampling.NEAREST if max(image.size) < _SMALLEST else Image.Resampling.BOX
+    return image.convert("RGB").resize(shown_size(*image.size), method)
 
 
 def with_boxes(
-    picture: Image.Image,
+    image: Image.Image,
     boxes: NDArray[numpy.float64],
     classes: Sequence[int],
     words: Sequence[str],
 ) -> Image.Image:
     """The image as it is shown with boxes (N, 4) in its own pixels, each with its words."""
-    drawn = fitted(picture)
-    scale = drawn.width / picture.width, drawn.height / picture.height
+    drawn = fitted(image)
+    scale = drawn.width / image.width, drawn.height / image.height
     pen = ImageDraw.Draw(drawn)
     # The best ones last, on top of the others.
     for box, index, word in reversed(list(zip(boxes, classes, words, strict=True))):
@@ -63,12 +63,12 @@ def with_boxes(
     return drawn
 
 
-def with_mask(picture: Image.Image, mask: NDArray[numpy.uint8]) -> Image.Image:
+def with_mask(image: Image.Image, mask: NDArray[numpy.uint8]) -> Image.Image:
     """The image as it is shown under the colours of its pixels' classes.
 
     Class 0, mostly the ground, stays as it is; what does not count is white.
     """
-    drawn = fitted(picture)
+    drawn = fitted(image)
     large = numpy.asarray(Image.fromarray(mask).resize(drawn.size, Image.Resampling.NEAREST))
     palette = numpy.asarray([colour_of(index) for index in range(256)], dtype=numpy.float64)
     palette[IGNORED] = 255.0
@@ -78,8 +78,8 @@ def with_mask(picture: Image.Image, mask: NDArray[numpy.uint8]) -> Image.Image:
     return Image.fromarray(numpy.rint(found).astype(numpy.uint8))
 
 
-def embedded(picture: Image.Image) -> str:
+def embedded(image: Image.Image) -> str:
     """The image as an address that holds all of it."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -29,16 +29,16 @@ figure { margin: 0 0 1.6em; } figcaption { margin-bottom: .3em; }
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureRow:
+class ImageRow:
     """One sample: why it is shown, and images with what each of them is, as data addresses."""
 
     name: str
     reason: str
-    pictures: tuple[tuple[str, str], ...]
+    images: tuple[tuple[str, str], ...]
 
 
 def evaluation_page(
-    evaluation: Evaluation, rows: Sequence[PictureRow], legend: Sequence[str] = ()
+    evaluation: Evaluation, rows: Sequence[ImageRow], legend: Sequence[str] = ()
 ) -> str:
     """The whole page as HTML; ``legend`` are the classes whose colours the images have."""
     title = f"{evaluation.model} on {evaluation.dataset}"
@@ -52,7 +52,7 @@ def evaluation_page(
         *(_classes(place) for place in places if place.per_class),
         *(_matrix(place) for place in places if place.confusion),
         *(_changed(place) for place in evaluation.places if place.changed),
-        _pictures(rows, legend),
+        _images(rows, legend),
         _notes(evaluation),
     ]
     return (
@@ -153,14 +153,14 @@ def _changed(place: Accuracy) -> str:
     return f"<h2>Changed samples: {escape(place.place)}</h2>" + _table(heads, rows)
 
 
-def _pictures(rows: Sequence[PictureRow], legend: Sequence[str]) -> str:
+def _images(rows: Sequence[ImageRow], legend: Sequence[str]) -> str:
     if not rows:
         return ""
     figures = []
     for row in rows:
         cells = "".join(
             f'<div><img src="{address}" alt="{escape(what)}">{escape(what)}</div>'
-            for what, address in row.pictures
+            for what, address in row.images
         )
         figures.append(
             f"<figure><figcaption><b>{escape(row.name)}</b> {escape(row.reason)}</figcaption>"

@@ -261,8 +261,8 @@ def test_run_on_a_board_gives_what_onnx_runtime_gives(device, tmp_path):
     numpy.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_run_takes_a_picture_through_the_pre_processing(tmp_path):
-    picture = DIGITS.with_name("digit_3.png")
+def test_run_takes_a_image_through_the_pre_processing(tmp_path):
+    image = DIGITS.with_name("digit_3.png")
     deployx(
         "convert",
         DIGITS,
@@ -272,7 +272,7 @@ def test_run_takes_a_picture_through_the_pre_processing(tmp_path):
         "resize=8x8,colour=gray,std=255",
         cwd=tmp_path,
     )
-    outputs = document("run", "digits", "-d", "local:", "-i", picture, cwd=tmp_path)["outputs"]
+    outputs = document("run", "digits", "-d", "local:", "-i", image, cwd=tmp_path)["outputs"]
     scores = numpy.array(outputs["scores"]["values"])
     assert scores.argmax() == 3
 

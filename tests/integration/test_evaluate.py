@@ -145,7 +145,7 @@ def test_a_link_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.places[0].figures == on("local:", limit=100).places[0].figures
 
 
-def pictures(folder: Path) -> Path:
+def images(folder: Path) -> Path:
     """A folder a class, of the example's three images, and one that is none."""
     for digit in (3, 5, 8):
         (folder / str(digit)).mkdir(parents=True)
@@ -154,8 +154,8 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
-def test_folders_of_pictures_go_through_the_pre_processing(tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "pictures")
+def test_folders_of_images_go_through_the_pre_processing(tmp_path: Path) -> None:
+    folder = images(tmp_path / "images")
     found = evaluate(MODEL, folder, [])
     assert found.samples == 3
     assert [Path(item.name).name for item in found.skipped] == ["broken.png"]
@@ -220,7 +220,7 @@ def test_several_boards_are_evaluated_at_once(
         lines += [f"[devices.{name}]", f'uri = "{uri}"', f'work_folder = "{tmp_path / name}"']
     lines += ["[devices.broken]", 'uri = "local:"', 'target = "linux-arm64"']
     (tmp_path / "deployx.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    folder = pictures(tmp_path / "pictures")
+    folder = images(tmp_path / "images")
     words = (MODEL, "--dataset", folder, "-d", "left,arm", "-d", "broken,right")
     saved = ("--report", tmp_path / "page", "--save-outputs", tmp_path / "outputs")
     done = command(*words, *saved, "--json", code=34)

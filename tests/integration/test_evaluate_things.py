@@ -195,7 +195,7 @@ def test_average_precision_does_not_know_the_score_of_the_deployment(
     assert boxes[0] > boxes[1]
 
 
-def test_pictures_of_which_nobody_says_what_is_right(detector: Path, tmp_path: Path) -> None:
+def test_images_of_which_nobody_says_what_is_right(detector: Path, tmp_path: Path) -> None:
     """As evaluation servers hand them out: predictions, and agreement with the reference."""
     path = coco_of_shapes(tmp_path / "coco")
     listed = json.loads(path.read_text())
@@ -216,7 +216,7 @@ def test_pictures_of_which_nobody_says_what_is_right(detector: Path, tmp_path: P
         evaluate(detector, path, [], options=options(BOXES, metrics=("map",)))
 
 
-def test_a_page_with_pictures_and_files_of_predictions(detector: Path, tmp_path: Path) -> None:
+def test_a_page_with_images_and_files_of_predictions(detector: Path, tmp_path: Path) -> None:
     data = EXAMPLES / "detector" / "shapes_test.npz"
     page, saved, lines = tmp_path / "page", tmp_path / "saved", tmp_path / "found.csv"
     chosen = options(BOXES, limit=5, report=page, outputs=saved, predictions=lines)

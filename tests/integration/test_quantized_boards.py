@@ -59,8 +59,8 @@ def test_the_board_is_within_a_point_of_the_reference(
 def drawn(folder: Path, side: int) -> Path:
     """Images to calibrate on: none of those that the examples are measured on."""
     folder.mkdir(parents=True)
-    for index, picture in enumerate(draw_many(1, 32, side)):
-        Image.fromarray(picture.pixels).save(folder / f"{index}.png")
+    for index, image in enumerate(draw_many(1, 32, side)):
+        Image.fromarray(image.pixels).save(folder / f"{index}.png")
     return folder
 
 

@@ -366,9 +366,9 @@ def check_document(document: dict) -> None:
 
 
 def test_a_classification_shows_its_labels_here_and_on_a_board(tmp_path: Path) -> None:
-    model, picture = DIGITS / "digits_cnn.onnx", DIGITS / "digit_3.png"
+    model, image = DIGITS / "digits_cnn.onnx", DIGITS / "digit_3.png"
     for device in (None, "local:"):
-        (sample,), summary = found(model, picture, device=device, show_folder=tmp_path / "shown")
+        (sample,), summary = found(model, image, device=device, show_folder=tmp_path / "shown")
         best = sample.findings[0].classes[0]
         assert best.label == "3" and best.score > 0.9
         assert summary.arrays["scores"].shape == (1, 10)
@@ -477,18 +477,18 @@ def test_what_was_found_before_an_error_is_printed(tmp_path: Path) -> None:
 def test_what_cannot_be_run_or_drawn_is_said_before(
     models: Path, clip: Path, tmp_path: Path
 ) -> None:
-    digits, picture = DIGITS / "digits_cnn.onnx", DIGITS / "digit_3.png"
+    digits, image = DIGITS / "digits_cnn.onnx", DIGITS / "digit_3.png"
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
     own = tmp_path / "own"
     own.mkdir()
-    (own / "digit.png").write_bytes(picture.read_bytes())
+    (own / "digit.png").write_bytes(image.read_bytes())
     refused = [
         ((digits, tmp_path / "empty"), {}, "holds no images"),
         ((digits, tmp_path / "nothing.png"), {}, "does not exist"),
         ((digits, tmp_path / "nothing.mp4"), {}, "video .* does not exist"),
-        ((digits, picture), {"show_folder": tmp_path / "file"}, "is a file, not a folder"),
-        ((digits, picture), {"show_folder": tmp_path / "file" / "in"}, "cannot be written"),
+        ((digits, image), {"show_folder": tmp_path / "file"}, "is a file, not a folder"),
+        ((digits, image), {"show_folder": tmp_path / "file" / "in"}, "cannot be written"),
         ((digits, own), {"show_folder": own}, "is the folder of the images themselves"),
         ((models / "detector.onnx", DETECTED), {}, "nothing says how an image becomes"),
         (
@@ -497,7 +497,7 @@ def test_what_cannot_be_run_or_drawn_is_said_before(
             "nothing says what the model's outputs mean",
         ),
         ((digits, clip), {"keep": True}, "is a video"),
-        ((digits, picture), {"every": 2}, "--every is for videos"),
+        ((digits, image), {"every": 2}, "--every is for videos"),
     ]
     for paths, more, words in refused:
         with pytest.raises(UsageError, match=words):

@@ -25,7 +25,7 @@ from deployx_edge.evaluation.data.dataset_yaml import read_description
 from deployx_edge.evaluation.data.lists import read_list
 from deployx_edge.files import parse_yaml
 from deployx_edge.measurement.files import read_runs
-from deployx_edge.processing.preprocessing import open_picture, read_content
+from deployx_edge.processing.preprocessing import open_image, read_content
 from deployx_edge.processing.steps import step_texts
 from deployx_edge.quantization.report import calibration_hashes
 from deployx_edge.resources import cache_folder, dist_folder
@@ -85,7 +85,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "model.param": read_param,
     "model.table": read_table,
     "arrays.npz": read_content,
-    "image.png": open_picture,
+    "image.png": open_image,
     "model.onnx": make_bundle,
 }
 

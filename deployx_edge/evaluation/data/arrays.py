@@ -14,11 +14,11 @@ from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.classes import check_index, match_classes
 from deployx_edge.evaluation.values import Sample, Target
 from deployx_edge.model import TensorSpec, format_shape
-from deployx_edge.processing.preprocessing import picture_of_pixels, read_content
+from deployx_edge.processing.preprocessing import image_of_pixels, read_content
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 _LABELS = "labels"
 _TARGET = "target:"
@@ -62,11 +62,11 @@ class ArraySource:
     def coco(self) -> None:
         """There are no such numbers."""
 
-    def picture(self, position: int) -> Picture | None:
+    def image(self, position: int) -> PilImage | None:
         """An only input of 1 or 3 channels as an image, its values spread over 0 … 255."""
         if len(self.inputs) != 1:
             return None
-        return picture_of_array(next(iter(self.inputs.values()))[position])
+        return image_of_array(next(iter(self.inputs.values()))[position])
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the sample's inputs."""
@@ -83,7 +83,7 @@ def hash_arrays(inputs: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def picture_of_array(array: NDArray[Any]) -> Picture | None:
+def image_of_array(array: NDArray[Any]) -> PilImage | None:
     """Three or four axes with one of 1 or 3 channels first or last; None for anything else."""
     one = array[0] if array.ndim == 4 and array.shape[0] == 1 else array
     if one.ndim != 3:
@@ -93,7 +93,7 @@ def picture_of_array(array: NDArray[Any]) -> Picture | None:
         return None
     low, high = float(pixels.min()), float(pixels.max())
     spread = (pixels.astype(np.float64) - low) * (255.0 / max(high - low, 1e-12))
-    return picture_of_pixels(np.rint(spread).astype(np.uint8))
+    return image_of_pixels(np.rint(spread).astype(np.uint8))
 
 
 def read_array_file(

@@ -17,7 +17,7 @@ import numpy as np
 
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.classes import match_classes
-from deployx_edge.evaluation.data.images import PictureInput, hash_file, named_files
+from deployx_edge.evaluation.data.images import ImageInput, hash_file, named_files
 from deployx_edge.evaluation.data.rle import coco_tools, draw_outline
 from deployx_edge.evaluation.values import CocoNumbers, Sample, Target, TrueBoxes
 from deployx_edge.files import LARGE, read_json
@@ -25,7 +25,7 @@ from deployx_edge.processing.geometry import IGNORED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class CocoSource:
     annotated: bool
     masks: bool
     ground: int
-    input: PictureInput
+    input: ImageInput
 
     @property
     def kind(self) -> str:
@@ -76,9 +76,9 @@ class CocoSource:
         """Boxes or masks, where there are any."""
         return frozenset({"masks" if self.masks else "boxes"} if self.annotated else ())
 
-    def picture(self, position: int) -> Picture:
+    def image(self, position: int) -> PilImage:
         """The file; UsageError where it cannot be read."""
-        return self.input.open(self.files[position]).picture
+        return self.input.open(self.files[position]).image
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the file; None where it cannot be read."""
@@ -87,18 +87,18 @@ class CocoSource:
     def read(self, position: int) -> Sample:
         """The image as the model takes it, with what is in it; UsageError where not readable."""
         opened = self.input.open(self.files[position])
-        picture = opened.picture
+        image = opened.image
         size = self.sizes[position]
-        if size is not None and size != picture.size:
+        if size is not None and size != image.size:
             raise UsageError(
-                f"{self.files[position]} has {picture.width}x{picture.height} pixels, its "
+                f"{self.files[position]} has {image.width}x{image.height} pixels, its "
                 f"annotations are for {size[0]}x{size[1]}."
             )
         things = self.things[position]
         if not self.annotated:
             target = Target()
         elif self.masks:
-            target = Target(mask=self._mask(things, picture.size))
+            target = Target(mask=self._mask(things, image.size))
         else:
             target = Target(boxes=self._boxes(things))
         return self.input.sample(self.names[position], opened, target)
@@ -125,7 +125,7 @@ class CocoSource:
 def read_coco(
     path: Path,
     labels: Sequence[str],
-    given: PictureInput,
+    given: ImageInput,
     *,
     images: Path | None,
     masks: bool,
@@ -139,14 +139,14 @@ def read_coco(
     listed, and for images that do not lie there.
     """
     data = _document(path)
-    pictures = {_number(path, "images", item): item for item in _entries(path, data, "images")}
-    if not pictures:
+    by_number = {_number(path, "images", item): item for item in _entries(path, data, "images")}
+    if not by_number:
         raise UsageError(f"{path} lists no images.")
     categories = {
         _number(path, "categories", item): _text(path, "categories", item, "name")
         for item in _entries(path, data, "categories")
     }
-    things: dict[int, list[Annotation]] = {number: [] for number in pictures}
+    things: dict[int, list[Annotation]] = {number: [] for number in by_number}
     annotated = labelled and "annotations" in data
     if annotated:
         _fill(path, things, _entries(path, data, "annotations"), categories, masks)
@@ -156,16 +156,16 @@ def read_coco(
         coco_tools("mask")  # known to be there before anything is run
     used = sorted({thing.category for found in things.values() for thing in found})
     classes, indices, notes = _classes(categories, used, labels, masks)
-    names = tuple(_text(path, "images", item, "file_name") for item in pictures.values())
+    names = tuple(_text(path, "images", item, "file_name") for item in by_number.values())
     return CocoSource(
         classes=classes,
         names=names,
         notes=notes,
         files=tuple(named_files(path, names, images)),
-        sizes=tuple(_picture_size(item) for item in pictures.values()),
+        sizes=tuple(_image_size(item) for item in by_number.values()),
         things=tuple(tuple(found) for found in things.values()),
         indices=indices,
-        coco=CocoNumbers(images=tuple(pictures), categories=_numbers(indices, len(classes))),
+        coco=CocoNumbers(images=tuple(by_number), categories=_numbers(indices, len(classes))),
         annotated=annotated,
         masks=masks,
         ground=IGNORED if masks and 0 in indices.values() else 0,
@@ -267,7 +267,7 @@ def _text(path: Path, key: str, item: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def _picture_size(item: Mapping[str, Any]) -> tuple[int, int] | None:
+def _image_size(item: Mapping[str, Any]) -> tuple[int, int] | None:
     width, height = item.get("width"), item.get("height")
     if isinstance(width, int) and isinstance(height, int):
         return width, height

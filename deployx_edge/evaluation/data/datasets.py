@@ -17,14 +17,14 @@ from deployx_edge.evaluation.values import CocoNumbers, Sample, Skipped, Source,
 from deployx_edge.model import PreProcessing, TensorSpec
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
     """A sample to look at: its image, None where it is none, and what is right."""
 
-    picture: Picture | None
+    image: PilImage | None
     target: Target
 
 
@@ -44,7 +44,7 @@ class Dataset:
 
     @property
     def kind(self) -> str:
-        """``folder``, ``csv``, ``npz``, ``coco``, ``masks`` or ``pictures`` (without labels)."""
+        """``folder``, ``csv``, ``npz``, ``coco``, ``masks`` or ``images`` (without labels)."""
         return self._source.kind
 
     @property
@@ -106,9 +106,7 @@ class Dataset:
     def read_again(self, index: int) -> Shown:
         """The image of the sample at that index among those given last, and what is right."""
         position = self._read[index]
-        return Shown(
-            picture=self._source.picture(position), target=self._source.read(position).target
-        )
+        return Shown(image=self._source.image(position), target=self._source.read(position).target)
 
     def __len__(self) -> int:
         return len(self._chosen)

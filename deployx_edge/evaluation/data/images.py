@@ -16,13 +16,13 @@ from deployx_edge.evaluation.values import Sample, Target
 from deployx_edge.model import PreProcessing, TensorSpec, format_shape
 from deployx_edge.processing.preprocessing import (
     SUFFIXES,
-    OpenedPicture,
-    input_from_picture,
-    open_picture,
+    OpenedImage,
+    input_from_image,
+    open_image,
 )
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 _NAMED = 3
 # Where what is right of an image is said, by the task of the model.
@@ -38,19 +38,19 @@ _TRUTHS = {"classification": "labels", "detection": "boxes", "segmentation": "ma
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureInput:
+class ImageInput:
     """The one input of a model that takes images, and how an image becomes it."""
 
     spec: TensorSpec
     step: PreProcessing
 
-    def open(self, path: Path) -> OpenedPicture:
+    def open(self, path: Path) -> OpenedImage:
         """A file, its values as the pre-processing takes them; UsageError where not readable."""
-        return open_picture(path, self.step.range)
+        return open_image(path, self.step.range)
 
-    def sample(self, name: str, opened: OpenedPicture, target: Target) -> Sample:
+    def sample(self, name: str, opened: OpenedImage, target: Target) -> Sample:
         """The sample that an image makes; UsageError where it cannot be converted."""
-        loaded = input_from_picture(opened.picture, self.step)
+        loaded = input_from_image(opened.image, self.step)
         array = loaded.array if len(self.spec.shape) == loaded.array.ndim else loaded.array[0]
         return Sample(
             name=name,
@@ -62,7 +62,7 @@ class PictureInput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureSource:
+class ImageSource:
     """Image files, read one at a time."""
 
     kind: str
@@ -71,7 +71,7 @@ class PictureSource:
     labels: tuple[int, ...] | None
     notes: tuple[str, ...]
     files: tuple[Path, ...]
-    input: PictureInput
+    input: ImageInput
 
     def read(self, position: int) -> Sample:
         """The image as the model takes it; UsageError where it cannot be read."""
@@ -88,9 +88,9 @@ class PictureSource:
     def coco(self) -> None:
         """There are no such numbers."""
 
-    def picture(self, position: int) -> Picture:
+    def image(self, position: int) -> PilImage:
         """The file; UsageError where it cannot be read."""
-        return self.input.open(self.files[position]).picture
+        return self.input.open(self.files[position]).image
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the file; None where it cannot be read."""
@@ -105,9 +105,7 @@ def hash_file(path: Path) -> str | None:
         return None
 
 
-def picture_input(
-    inputs: Sequence[TensorSpec], preprocessing: Sequence[PreProcessing]
-) -> PictureInput:
+def image_input(inputs: Sequence[TensorSpec], preprocessing: Sequence[PreProcessing]) -> ImageInput:
     """What images become; UsageError where this model cannot be given images alone."""
     if len(inputs) != 1:
         names = ", ".join(spec.name for spec in inputs)
@@ -138,18 +136,18 @@ def picture_input(
             f"'{spec.name}' is {format_shape(spec.shape)} {spec.dtype}.",
             remedy="Give an .npz file with arrays as the model takes them.",
         )
-    return PictureInput(spec=spec, step=step)
+    return ImageInput(spec=spec, step=step)
 
 
 def class_folders(
-    path: Path, labels: Sequence[str], given: PictureInput, task: str = "classification"
-) -> PictureSource:
+    path: Path, labels: Sequence[str], given: ImageInput, task: str = "classification"
+) -> ImageSource:
     """The images in ``path``, whose sub-folders are classes.
 
     Where there are none, a UsageError says what a model for that ``task`` needs.
     """
     folders = [folder for folder in _visible(path) if folder.is_dir()]
-    by_folder = {folder: _pictures(folder) for folder in folders}
+    by_folder = {folder: _images(folder) for folder in folders}
     full = {folder: files for folder, files in by_folder.items() if files}
     if not full:
         _refuse_flat(path, task)
@@ -158,12 +156,12 @@ def class_folders(
         for folder, files in by_folder.items()
         if not files
     ]
-    loose = sum(_is_picture(file) for file in _visible(path))
+    loose = sum(_is_image(file) for file in _visible(path))
     if loose:
         notes.append(f"{loose} images in {path} itself are in no class and were left aside.")
     found = match_classes([folder.name for folder in full], labels, what="folder")
     files = [(folder, file) for folder in full for file in full[folder]]
-    return PictureSource(
+    return ImageSource(
         kind="folder",
         classes=found.names,
         names=tuple(file.relative_to(path).as_posix() for _, file in files),
@@ -174,12 +172,12 @@ def class_folders(
     )
 
 
-def unlabelled(path: Path, labels: Sequence[str], given: PictureInput) -> PictureSource:
+def unlabelled(path: Path, labels: Sequence[str], given: ImageInput) -> ImageSource:
     """All images in ``path`` and below, of no class."""
-    files = _pictures(path)
+    files = _images(path)
     if not files:
-        raise _no_pictures(path)
-    return PictureSource(
+        raise _no_images(path)
+    return ImageSource(
         kind="images",
         classes=tuple(labels),
         names=tuple(file.relative_to(path).as_posix() for file in files),
@@ -195,9 +193,9 @@ def listed(
     names: Sequence[str],
     words: Sequence[str] | None,
     labels: Sequence[str],
-    given: PictureInput,
+    given: ImageInput,
     images: Path | None = None,
-) -> PictureSource:
+) -> ImageSource:
     """The images that a list names, with their labels.
 
     Names are relative to ``images``, else to the list ``path``.
@@ -209,7 +207,7 @@ def listed(
         shown = ", ".join(f"'{name}'" for name in twice[:_NAMED])
         notes.append(f"{len(twice)} files are listed more than once: {shown}.")
     found = None if words is None else match_classes(words, labels, what="label")
-    return PictureSource(
+    return ImageSource(
         kind="csv",
         classes=tuple(labels) if found is None else found.names,
         names=tuple(names),
@@ -242,18 +240,18 @@ def _named_file(folder: Path, name: str) -> Path:
     return file if "\\" not in name or is_file(file) else folder / name.replace("\\", "/")
 
 
-def pictures_below(path: Path) -> list[Path]:
+def images_below(path: Path) -> list[Path]:
     """All images in a folder and below, sorted by name; UsageError where it cannot be read."""
-    return _pictures(path)
+    return _images(path)
 
 
 def _refuse_flat(path: Path, task: str) -> None:
-    if any(_is_picture(file) for file in _visible(path)):
+    if any(_is_image(file) for file in _visible(path)):
         raise UsageError(f"The images in {path} have no {_TRUTHS[task]}.", remedy=ADVICE[task])
-    raise _no_pictures(path, task)
+    raise _no_images(path, task)
 
 
-def _no_pictures(path: Path, task: str = "classification") -> UsageError:
+def _no_images(path: Path, task: str = "classification") -> UsageError:
     first = (
         "Name a folder with one sub-folder a class" if task == "classification" else ADVICE[task]
     )
@@ -272,16 +270,16 @@ def _visible(path: Path) -> list[Path]:
     return [file for file in found if not file.name.startswith((".", "__MACOSX"))]
 
 
-def _pictures(path: Path) -> list[Path]:
+def _images(path: Path) -> list[Path]:
     found: list[Path] = []
     for file in _visible(path):
         if file.is_dir():
             # A link to a folder may lead back up.
-            found.extend([] if file.is_symlink() else _pictures(file))
-        elif _is_picture(file):
+            found.extend([] if file.is_symlink() else _images(file))
+        elif _is_image(file):
             found.append(file)
     return found
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()

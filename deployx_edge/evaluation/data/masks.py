@@ -15,14 +15,14 @@ import numpy as np
 
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.classes import class_table
-from deployx_edge.evaluation.data.images import PictureInput, hash_file, pictures_below
+from deployx_edge.evaluation.data.images import ImageInput, hash_file, images_below
 from deployx_edge.evaluation.values import Sample, Target
 from deployx_edge.processing.geometry import IGNORED
 from deployx_edge.processing.preprocessing import open_class_indices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 _FOLDERS = (("JPEGImages", "SegmentationClass"), ("images", "masks"), ("images", "labels"))
 
@@ -40,7 +40,7 @@ class MaskSource:
     files: tuple[Path, ...]
     masks: tuple[Path, ...]
     table: tuple[int, ...]
-    input: PictureInput
+    input: ImageInput
 
     @property
     def kind(self) -> str:
@@ -60,9 +60,9 @@ class MaskSource:
     def coco(self) -> None:
         """There are no such numbers."""
 
-    def picture(self, position: int) -> Picture:
+    def image(self, position: int) -> PilImage:
         """The file; UsageError where it cannot be read."""
-        return self.input.open(self.files[position]).picture
+        return self.input.open(self.files[position]).image
 
     def content_hash(self, position: int) -> str | None:
         """The sha256 of the image's file; None where it cannot be read."""
@@ -71,12 +71,12 @@ class MaskSource:
     def read(self, position: int) -> Sample:
         """The image as the model takes it, with its mask; UsageError where not readable."""
         opened = self.input.open(self.files[position])
-        picture = opened.picture
+        image = opened.image
         mask = _read_mask(self.masks[position])
-        if mask.shape != (picture.height, picture.width):
+        if mask.shape != (image.height, image.width):
             raise UsageError(
                 f"{self.masks[position]} has {mask.shape[1]}x{mask.shape[0]} pixels, its image "
-                f"{picture.width}x{picture.height}."
+                f"{image.width}x{image.height}."
             )
         target = Target(mask=renumbered(mask, self.table))
         return self.input.sample(self.names[position], opened, target)
@@ -94,7 +94,7 @@ def read_masks(
     images: Path,
     masks: Path,
     labels: Sequence[str],
-    given: PictureInput,
+    given: ImageInput,
     *,
     classes: Sequence[str] = (),
 ) -> MaskSource:
@@ -103,22 +103,22 @@ def read_masks(
     ``classes`` names what the masks number, where that is not the model's order. Raises
     UsageError for a mask without an image.
     """
-    pictures = {file.stem: file for file in pictures_below(images)}
-    found = [file for file in pictures_below(masks) if file.suffix.lower() in (".png", ".bmp")]
+    images_by_name = {file.stem: file for file in images_below(images)}
+    found = [file for file in images_below(masks) if file.suffix.lower() in (".png", ".bmp")]
     if not found:
         raise UsageError(f"The folder {masks} holds no masks.", remedy="Masks are .png files.")
-    lonely = [file.name for file in found if file.stem not in pictures]
+    lonely = [file.name for file in found if file.stem not in images_by_name]
     if lonely:
         more = f" (and {len(lonely) - 1} more)" if len(lonely) > 1 else ""
         raise UsageError(f"The mask '{lonely[0]}'{more} has no image in {images}.")
     notes = []
-    if len(pictures) > len(found):
-        notes.append(f"{len(pictures) - len(found)} images have no mask and were left aside.")
+    if len(images_by_name) > len(found):
+        notes.append(f"{len(images_by_name) - len(found)} images have no mask and were left aside.")
     return MaskSource(
         classes=tuple(labels or classes),
-        names=tuple(pictures[file.stem].relative_to(images).as_posix() for file in found),
+        names=tuple(images_by_name[file.stem].relative_to(images).as_posix() for file in found),
         notes=tuple(notes),
-        files=tuple(pictures[file.stem] for file in found),
+        files=tuple(images_by_name[file.stem] for file in found),
         masks=tuple(found),
         table=class_table(classes, labels) if classes and labels else (),
         input=given,

@@ -12,10 +12,10 @@ from deployx_edge.evaluation.data.coco import read_coco
 from deployx_edge.evaluation.data.dataset_yaml import read_description
 from deployx_edge.evaluation.data.images import (
     ADVICE,
-    PictureInput,
+    ImageInput,
     class_folders,
+    image_input,
     listed,
-    picture_input,
     unlabelled,
 )
 from deployx_edge.evaluation.data.lists import read_list
@@ -49,9 +49,9 @@ class Wanted:
     masks: Path | None = None
     classes: tuple[str, ...] = ()
 
-    def pictures(self) -> PictureInput:
+    def image_input(self) -> ImageInput:
         """How images become the input; UsageError where this model cannot have them."""
-        return picture_input(self.inputs, self.preprocessing)
+        return image_input(self.inputs, self.preprocessing)
 
 
 def open_source(path: Path, wanted: Wanted) -> Source:
@@ -77,14 +77,14 @@ def _folder(path: Path, wanted: Wanted) -> Source:
     if found is not None:
         return _masks(*found, wanted)
     if not wanted.labelled:
-        return unlabelled(path, wanted.labels, wanted.pictures())
-    return class_folders(path, wanted.labels, wanted.pictures(), wanted.task)
+        return unlabelled(path, wanted.labels, wanted.image_input())
+    return class_folders(path, wanted.labels, wanted.image_input(), wanted.task)
 
 
 def _masks(images: Path, masks: Path, wanted: Wanted) -> Source:
     if not wanted.labelled:
-        return unlabelled(images, wanted.labels, wanted.pictures())
-    return read_masks(images, masks, wanted.labels, wanted.pictures(), classes=wanted.classes)
+        return unlabelled(images, wanted.labels, wanted.image_input())
+    return read_masks(images, masks, wanted.labels, wanted.image_input(), classes=wanted.classes)
 
 
 def _list(path: Path, wanted: Wanted) -> Source:
@@ -95,7 +95,7 @@ def _list(path: Path, wanted: Wanted) -> Source:
             raise
         read_list(path, labelled=False)  # it lacks more than labels where this is refused too
         raise UsageError(error.message, remedy=ADVICE[wanted.task]) from error
-    given = wanted.pictures()
+    given = wanted.image_input()
     return listed(path, found.names, found.words, wanted.labels, given, wanted.images)
 
 
@@ -103,7 +103,7 @@ def _coco(path: Path, wanted: Wanted) -> Source:
     return read_coco(
         path,
         wanted.labels,
-        wanted.pictures(),
+        wanted.image_input(),
         images=wanted.images,
         masks=wanted.task == "segmentation",
         labelled=wanted.labelled,
@@ -122,7 +122,7 @@ def _arrays(path: Path, wanted: Wanted) -> Source:
             path,
             content,
             wanted.labels,
-            wanted.pictures(),
+            wanted.image_input(),
             labelled=wanted.labelled,
             classes=wanted.classes,
         )

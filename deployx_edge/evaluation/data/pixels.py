@@ -12,16 +12,16 @@ import numpy as np
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.arrays import hash_arrays
 from deployx_edge.evaluation.data.classes import check_index, class_table
-from deployx_edge.evaluation.data.images import PictureInput
+from deployx_edge.evaluation.data.images import ImageInput
 from deployx_edge.evaluation.data.masks import renumbered
 from deployx_edge.evaluation.values import Sample, Target, TrueBoxes
 from deployx_edge.model import format_shape
 from deployx_edge.processing.geometry import IGNORED
-from deployx_edge.processing.preprocessing import OpenedPicture, open_pixels
+from deployx_edge.processing.preprocessing import OpenedImage, open_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 PIXELS = "pixels"
 _MASKS = ("mask", "masks")
@@ -45,7 +45,7 @@ class PixelSource:
     boxes: NDArray[Any] | None
     box_classes: NDArray[Any] | None
     masks: NDArray[np.uint8] | None
-    input: PictureInput
+    input: ImageInput
 
     @property
     def kind(self) -> str:
@@ -62,11 +62,11 @@ class PixelSource:
     def coco(self) -> None:
         """There are no such numbers."""
 
-    def picture(self, position: int) -> Picture:
+    def image(self, position: int) -> PilImage:
         """The image at that index."""
-        return self._opened(position).picture
+        return self._opened(position).image
 
-    def _opened(self, position: int) -> OpenedPicture:
+    def _opened(self, position: int) -> OpenedImage:
         return open_pixels(self.pixels[position], self.input.step.range)
 
     def content_hash(self, position: int) -> str:
@@ -100,7 +100,7 @@ def read_pixels(
     path: Path,
     content: Mapping[str, NDArray[Any]],
     labels: Sequence[str],
-    given: PictureInput,
+    given: ImageInput,
     *,
     labelled: bool,
     classes: Sequence[str] = (),

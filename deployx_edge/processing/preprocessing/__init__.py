@@ -2,33 +2,33 @@
 
 from deployx_edge.processing.preprocessing.arrays import read_content, write_content
 from deployx_edge.processing.preprocessing.inputs import (
-    LoadedPicture,
-    input_from_picture,
-    load_picture,
+    LoadedImage,
+    input_from_image,
+    load_image,
     load_with_geometry,
 )
 from deployx_edge.processing.preprocessing.opening import (
     SUFFIXES,
-    OpenedPicture,
+    OpenedImage,
+    image_of_pixels,
     open_class_indices,
-    open_picture,
+    open_image,
     open_pixels,
-    picture_of_pixels,
 )
 from deployx_edge.processing.preprocessing.placing import geometry_of
 
 __all__ = [
     "SUFFIXES",
-    "LoadedPicture",
-    "OpenedPicture",
+    "LoadedImage",
+    "OpenedImage",
     "geometry_of",
-    "input_from_picture",
-    "load_picture",
+    "image_of_pixels",
+    "input_from_image",
+    "load_image",
     "load_with_geometry",
     "open_class_indices",
-    "open_picture",
+    "open_image",
     "open_pixels",
-    "picture_of_pixels",
     "read_content",
     "write_content",
 ]

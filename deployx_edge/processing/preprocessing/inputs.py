@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.errors import UsageError
 from deployx_edge.processing.geometry import Geometry
 from deployx_edge.processing.preprocessing import opencv_bilinear, torch_bilinear
-from deployx_edge.processing.preprocessing.opening import open_picture, plain
+from deployx_edge.processing.preprocessing.opening import open_image, plain
 from deployx_edge.processing.preprocessing.placing import Placement, geometry_of, placement_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
     from deployx_edge.model import PreProcessing
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedPicture:
+class LoadedImage:
     """One sample made of an image, (1, C, H, W) or (1, H, W, C), and where the image lies.
 
-    ``notes`` are those of ``OpenedPicture``.
+    ``notes`` are those of ``OpenedImage``.
     """
 
     array: NDArray[Any]
@@ -31,7 +31,7 @@ class LoadedPicture:
     notes: tuple[str, ...] = ()
 
 
-def load_picture(path: Path, step: PreProcessing) -> NDArray[Any]:
+def load_image(path: Path, step: PreProcessing) -> NDArray[Any]:
     """The image as an array of one sample: (1, C, H, W) or (1, H, W, C) of the input's type.
 
     Raises UsageError where the file cannot be read as an image.
@@ -39,14 +39,14 @@ def load_picture(path: Path, step: PreProcessing) -> NDArray[Any]:
     return load_with_geometry(path, step).array
 
 
-def load_with_geometry(path: Path, step: PreProcessing) -> LoadedPicture:
-    """The image as an input, and how to find the way back; raises as ``load_picture``."""
-    opened = open_picture(path, step.range)
-    return replace(input_from_picture(opened.picture, step), notes=opened.notes)
+def load_with_geometry(path: Path, step: PreProcessing) -> LoadedImage:
+    """The image as an input, and how to find the way back; raises as ``load_image``."""
+    opened = open_image(path, step.range)
+    return replace(input_from_image(opened.image, step), notes=opened.notes)
 
 
-def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
-    """What the pre-processing makes of an image with values of 0 … 255 (``open_picture``).
+def input_from_image(image: PilImage, step: PreProcessing) -> LoadedImage:
+    """What the pre-processing makes of an image with values of 0 … 255 (``open_image``).
 
     Resizing is Pillow's, value by value; colours become gray as Pillow does it (ITU-R 601-2), and
     gray stands for each colour. Raises UsageError for an image without pixels.
@@ -58,7 +58,7 @@ def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of transparency, which has no place in an input
-            coloured = plain(picture, "L" if step.colour == "gray" else "RGB")
+            coloured = plain(image, "L" if step.colour == "gray" else "RGB")
         placed = placement_of(step, coloured.width, coloured.height)
         geometry = geometry_of(step, coloured.width, coloured.height)
         pixels = _pixels(coloured, placed, step)
@@ -70,7 +70,7 @@ def input_from_picture(picture: Picture, step: PreProcessing) -> LoadedPicture:
     if step.pad is not None:
         _pad(values, placed, step.pad)
     array = np.stack(values, axis=0 if step.layout == "NCHW" else -1)[None]
-    return LoadedPicture(array=array, geometry=geometry)
+    return LoadedImage(array=array, geometry=geometry)
 
 
 def _pad(values: list[NDArray[Any]], placed: Placement, pad: float) -> None:
@@ -107,48 +107,48 @@ def _computed(levels: NDArray[Any], step: PreProcessing) -> list[NDArray[Any]]:
     return list(np.moveaxis(np.asarray(values, dtype=dtype), -1, 0))
 
 
-def _pixels(picture: Picture, placed: Placement, step: PreProcessing) -> NDArray[Any]:
+def _pixels(image: PilImage, placed: Placement, step: PreProcessing) -> NDArray[Any]:
     """The resized image in its place: (H, W, C), or of one channel (H, W, 1)."""
     import numpy as np
 
     # Pillow has colours of 8 bits only; where nothing is rounded each is an image of its own.
     apart = step.mode == "torch-bilinear"
-    parts = [band.convert("F") for band in picture.split()] if apart else [picture]
+    parts = [band.convert("F") for band in image.split()] if apart else [image]
     return np.dstack([np.asarray(_resized(part, placed, step)) for part in parts])
 
 
-def _resized(picture: Picture, placed: Placement, step: PreProcessing) -> Picture:
+def _resized(image: PilImage, placed: Placement, step: PreProcessing) -> PilImage:
     from PIL import Image
 
-    scaled = _scaled(picture, placed.sides, step.mode, placed.box)
+    scaled = _scaled(image, placed.sides, step.mode, placed.box)
     if placed.sides == placed.size:
         return scaled
     left, top = placed.corner
     if left < 0 or top < 0:
         return scaled.crop((-left, -top, placed.size[0] - left, placed.size[1] - top))
-    canvas = Image.new(picture.mode, placed.size, (step.fill,) * len(picture.getbands()))
+    canvas = Image.new(image.mode, placed.size, (step.fill,) * len(image.getbands()))
     canvas.paste(scaled, placed.corner)
     return canvas
 
 
 def _scaled(
-    picture: Picture,
+    image: PilImage,
     size: tuple[int, int],
     mode: str,
     box: tuple[float, float, float, float] | None = None,
-) -> Picture:
+) -> PilImage:
     """The image, or the part of it in ``box``, in that size."""
     import numpy as np
     from PIL import Image
 
     own = {"opencv-bilinear": opencv_bilinear.resize, "torch-bilinear": torch_bilinear.resize}
     if mode in own:
-        whole = (0.0, 0.0, float(picture.width), float(picture.height))
-        return Image.fromarray(own[mode](np.asarray(picture), size, box or whole))
+        whole = (0.0, 0.0, float(image.width), float(image.height))
+        return Image.fromarray(own[mode](np.asarray(image), size, box or whole))
     method = {
         "nearest": Image.Resampling.NEAREST,
         "area": Image.Resampling.BOX,
         "bilinear": Image.Resampling.BILINEAR,
         "bicubic": Image.Resampling.BICUBIC,
     }[mode]
-    return picture.resize(size, method, box=box)
+    return image.resize(size, method, box=box)

@@ -18,7 +18,7 @@ from deployx_edge.files import check_regular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
     Range = tuple[float, float]
 
@@ -29,7 +29,7 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"),
     *(".pgm", ".ppm", ".pbm", ".pnm", ".gif", ".jp2"),
 )
-_LARGEST_PICTURE = 100_000_000  # pixels
+_LARGEST_IMAGE = 100_000_000  # pixels
 _RANGE_REMEDY = (
     "Say which values are black and white: --preprocess range=LOW/HIGH; or give an .npz file with "
     "arrays as the model takes them."
@@ -45,13 +45,13 @@ _ONE_CHANNEL = ("1", "L", "LA", "La")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenedPicture:
+class OpenedImage:
     """An image with values of 0 … 255, in one of Pillow's modes of eight bits a value or in F.
 
     ``notes`` say what was left aside or is doubtful, each as what follows "this image".
     """
 
-    picture: Picture
+    image: PilImage
     notes: tuple[str, ...] = ()
 
 
@@ -69,7 +69,7 @@ class _Depth:
     white_is_zero: bool = False
 
 
-def open_picture(path: Path, value_range: Range | None = None) -> OpenedPicture:
+def open_image(path: Path, value_range: Range | None = None) -> OpenedImage:
     """The image as it is to be seen: turned as its EXIF says, decoded, values in 0 … 255.
 
     Of one channel, ``value_range`` says which of the file's values are black and white; without it
@@ -78,12 +78,12 @@ def open_picture(path: Path, value_range: Range | None = None) -> OpenedPicture:
     """
     from PIL import ImageOps
 
-    def opened(file: Any) -> OpenedPicture:
+    def opened(file: Any) -> OpenedImage:
         depth, notes = _depth_of(file), _notes_of(file)
         turned = ImageOps.exif_transpose(file)
         turned.load()
-        picture, more = _in_levels(f"The image {path}", turned, depth, value_range)
-        return OpenedPicture(picture=picture, notes=(*notes, *more))
+        image, more = _in_levels(f"The image {path}", turned, depth, value_range)
+        return OpenedImage(image=image, notes=(*notes, *more))
 
     return _with_file(path, opened)
 
@@ -111,7 +111,7 @@ def open_class_indices(path: Path) -> NDArray[Any]:
     return _with_file(path, opened)
 
 
-def picture_of_pixels(pixels: NDArray[Any]) -> Picture:
+def image_of_pixels(pixels: NDArray[Any]) -> PilImage:
     """An image of an array of uint8: (H, W), (H, W, 1) gray or (H, W, 3) RGB."""
     from PIL import Image
 
@@ -124,8 +124,8 @@ def picture_of_pixels(pixels: NDArray[Any]) -> Picture:
     return Image.fromarray(pixels[:, :, 0] if colours == (1,) else pixels)
 
 
-def open_pixels(pixels: NDArray[Any], value_range: Range | None = None) -> OpenedPicture:
-    """An image of an array as ``picture_of_pixels`` takes it, or of gray of other numbers.
+def open_pixels(pixels: NDArray[Any], value_range: Range | None = None) -> OpenedImage:
+    """An image of an array as ``image_of_pixels`` takes it, or of gray of other numbers.
 
     Gray is (H, W) or (H, W, 1). Numbers other than uint8 and uint16 need ``value_range``. Raises
     UsageError for anything else.
@@ -135,21 +135,21 @@ def open_pixels(pixels: NDArray[Any], value_range: Range | None = None) -> Opene
     gray = pixels.ndim >= 2 and pixels.shape[2:] in ((), (1,))
     known = pixels.dtype == "uint16" or (value_range is not None and pixels.dtype.kind in "iuf")
     if pixels.dtype == "uint8" or not gray or not known:
-        picture = picture_of_pixels(pixels)
-        found, notes = _in_levels("The image of uint8", picture, _EIGHT_BITS, value_range)
-        return OpenedPicture(picture=found, notes=notes)
+        image = image_of_pixels(pixels)
+        found, notes = _in_levels("The image of uint8", image, _EIGHT_BITS, value_range)
+        return OpenedImage(image=found, notes=notes)
     values = pixels.reshape(pixels.shape[:2]).astype(np.float64)
     depth = _Depth(white=65535 if pixels.dtype == "uint16" else None)
     found, notes = _scaled(f"The image of {pixels.dtype}", values, depth, value_range)
-    return OpenedPicture(picture=found, notes=notes)
+    return OpenedImage(image=found, notes=notes)
 
 
 _EIGHT_BITS = _Depth(white=255)
 
 
-def is_deep(picture: Picture) -> bool:
+def is_deep(image: PilImage) -> bool:
     """Whether a value of it may be beyond 0 … 255."""
-    return picture.mode in ("I", "F") or picture.mode.startswith("I;16")
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
 def _with_file(path: Path, use: Callable[[Any], T]) -> T:
@@ -163,8 +163,8 @@ def _with_file(path: Path, use: Callable[[Any], T]) -> T:
             warnings.simplefilter("ignore")  # Pillow warns of odd but readable files
             check_regular(path)
             with Image.open(path) as file:
-                if file.width * file.height > _LARGEST_PICTURE:
-                    raise UsageError(f"{path} has more than {_LARGEST_PICTURE} pixels.")
+                if file.width * file.height > _LARGEST_IMAGE:
+                    raise UsageError(f"{path} has more than {_LARGEST_IMAGE} pixels.")
                 return use(file)
     except FileNotFoundError as error:
         raise UsageError(f"The image {path} does not exist.") from error
@@ -223,36 +223,36 @@ def _notes_of(file: Any) -> tuple[str, ...]:
 
 
 def _in_levels(
-    what: str, picture: Picture, depth: _Depth, value_range: Range | None
-) -> tuple[Picture, tuple[str, ...]]:
+    what: str, image: PilImage, depth: _Depth, value_range: Range | None
+) -> tuple[PilImage, tuple[str, ...]]:
     """The image with values of 0 … 255, and notes."""
     import numpy as np
 
-    if is_deep(picture):
-        values = np.asarray(picture).astype(np.float64)
-        return _scaled(f"{what} (mode {picture.mode})", values, depth, value_range)
+    if is_deep(image):
+        values = np.asarray(image).astype(np.float64)
+        return _scaled(f"{what} (mode {image.mode})", values, depth, value_range)
     if value_range in (None, (0.0, 255.0)):
-        return picture, ()
+        return image, ()
     assert value_range is not None and depth.white is not None and depth.factor is not None
-    if picture.mode not in _ONE_CHANNEL:
+    if image.mode not in _ONE_CHANNEL:
         raise UsageError(
-            f"{what} is of the mode {picture.mode}; a range is for images of one channel.",
+            f"{what} is of the mode {image.mode}; a range is for images of one channel.",
             remedy="Leave range out of --preprocess, or take other images.",
         )
     largest = round(depth.white * depth.factor)
     if value_range[1] > largest:
         raise UsageError(
-            f"{what} holds values of 0 … {largest} (mode {picture.mode}), and "
+            f"{what} holds values of 0 … {largest} (mode {image.mode}), and "
             f"{_told(value_range)} is beyond them.",
             remedy="Leave range out of --preprocess, or take images of the depth that it says.",
         )
-    gray = plain(picture, "L")
+    gray = plain(image, "L")
     return _scaled(what, np.asarray(gray).astype(np.float64), depth, value_range)
 
 
 def _scaled(
     what: str, values: NDArray[Any], depth: _Depth, value_range: Range | None
-) -> tuple[Picture, tuple[str, ...]]:
+) -> tuple[PilImage, tuple[str, ...]]:
     """An image of mode F: black is 0.0, white 255.0; and notes."""
     import numpy as np
     from PIL import Image
@@ -299,18 +299,18 @@ def _told(value_range: Range) -> str:
     return f"range={value_range[0]:g}/{value_range[1]:g}"
 
 
-def plain(picture: Picture, mode: str) -> Picture:
+def plain(image: PilImage, mode: str) -> PilImage:
     """The image as L, RGB or, where its values are not of eight bits, F.
 
     Raises ValueError for modes that cannot become it.
     """
-    if is_deep(picture):
-        if picture.mode != "F":
-            raise ValueError(f"values of the mode {picture.mode} have no known range")
-        return picture
+    if is_deep(image):
+        if image.mode != "F":
+            raise ValueError(f"values of the mode {image.mode} have no known range")
+        return image
     # Pillow has no direct way from these two.
-    if picture.mode == "La":
-        picture = picture.convert("LA")
-    elif picture.mode == "LAB":
-        picture = picture.convert("RGB")
-    return picture.convert(mode)
+    if image.mode == "La":
+        image = image.convert("LA")
+    elif image.mode == "LAB":
+        image = image.convert("RGB")
+    return image.convert(mode)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployx_edge.errors import UsageError
-from deployx_edge.processing.presets import detectors, pictures, texts
+from deployx_edge.processing.presets import detectors, images, texts
 from deployx_edge.processing.presets.facts import ModelFacts as ModelFacts
 from deployx_edge.processing.presets.facts import image_input, literal
 from deployx_edge.processing.steps import OptionWords as Words
@@ -25,8 +25,8 @@ _TABLE: dict[str, tuple[_Says, _Says]] = {
     "pp-ocr-det": (texts.found_text_images, texts.found_text),
     "pp-ocr-rec": (texts.paddle_line_images, texts.paddle_line),
     "crnn": (texts.crnn_images, texts.crnn_line),
-    "classification": (pictures.class_images, pictures.classes),
-    "segmentation": (pictures.mask_images, pictures.masks),
+    "classification": (images.class_images, images.classes),
+    "segmentation": (images.mask_images, images.masks),
 }
 PRESETS = tuple(_TABLE)
 _NORMALISING = ("scale", "mean", "std", "pad")

@@ -1,5 +1,16 @@
 """What users write of pre- and post-processing, as values."""
 
+from deployx_edge.processing.steps.images import (
+    COLOURS,
+    FITS,
+    IMAGE_DTYPES,
+    LARGEST_SIDE,
+    LIMITS,
+    MODES,
+    PLACES,
+    ROUNDINGS,
+    parse_preprocessing,
+)
 from deployx_edge.processing.steps.meanings import (
     ACTIVATIONS,
     AREA_SHAPES,
@@ -16,17 +27,6 @@ from deployx_edge.processing.steps.meanings import (
     parse_postprocessing,
     value_count,
 )
-from deployx_edge.processing.steps.pictures import (
-    COLOURS,
-    FITS,
-    LARGEST_SIDE,
-    LIMITS,
-    MODES,
-    PICTURE_DTYPES,
-    PLACES,
-    ROUNDINGS,
-    parse_preprocessing,
-)
 from deployx_edge.processing.steps.words import step_texts
 from deployx_edge.processing.steps.writing import OptionWords, option_text, plain_text, step_text
 
@@ -39,6 +39,7 @@ __all__ = [
     "COLOURS",
     "CORNERS",
     "FITS",
+    "IMAGE_DTYPES",
     "KINDS",
     "LARGEST_SIDE",
     "LIMITS",
@@ -46,7 +47,6 @@ __all__ = [
     "MODES",
     "MOST_POINTS",
     "MOST_STRIDES",
-    "PICTURE_DTYPES",
     "PLACES",
     "ROUNDINGS",
     "TEXT_LAYOUTS",

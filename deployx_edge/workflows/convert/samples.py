@@ -40,7 +40,7 @@ def read_arrays(
     that are ``dispensable`` only where no other is left.
     """
     arrays: Arrays = {}
-    pictures: dict[str, list[numpy.ndarray]] = {}
+    images: dict[str, list[numpy.ndarray]] = {}
     read, broken = 0, list[UsageError]()
     for path in paths:
         if read == most:
@@ -66,18 +66,18 @@ def read_arrays(
         read += 1
         for note in loaded.notes:
             progress(Stage(text=f"{path.name} {note}."))
-        pictures.setdefault(recipe.input, []).append(loaded.array)
+        images.setdefault(recipe.input, []).append(loaded.array)
     if broken and not read:
         raise broken[0]
-    for name, loaded_pictures in pictures.items():
-        sizes = {array.shape for array in loaded_pictures}
+    for name, loaded_images in images.items():
+        sizes = {array.shape for array in loaded_images}
         if len(sizes) > 1:
             raise UsageError(
                 f"The images become inputs '{name}' of several sizes, "
                 f"{' and '.join(format_shape(size) for size in sorted(sizes)[:2])} among them.",
                 remedy="Give one image at a time, or images of one size.",
             )
-        arrays[name] = numpy.concatenate(loaded_pictures, axis=0)
+        arrays[name] = numpy.concatenate(loaded_images, axis=0)
     return arrays
 
 

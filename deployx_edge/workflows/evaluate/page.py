@@ -14,17 +14,17 @@ from deployx_edge.evaluation.results import Evaluation
 from deployx_edge.evaluation.values import Target
 from deployx_edge.report.drawing import embedded, fitted, with_boxes, with_mask
 from deployx_edge.report.evaluation import evaluation_document
-from deployx_edge.report.evaluation_page import PictureRow, evaluation_page
+from deployx_edge.report.evaluation_page import ImageRow, evaluation_page
 from deployx_edge.workflows.evaluate.predictions import SURE, Meaning, agreement, detections_of
 from deployx_edge.workflows.evaluate.results import Place, Tally
 from deployx_edge.workflows.staging import staged_folder
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 PAGE = "index.html"
 _RESULTS = "evaluation.json"
-_MOST_PICTURES = 24
+_MOST_IMAGES = 24
 _MOST_PLACES = 3  # side by side
 
 
@@ -68,35 +68,35 @@ def _worth_a_look(reference: Place | None, place: Place) -> list[tuple[int, str]
         ]
         differing = sorted((i for i, s in enumerate(shares) if s < 1.0), key=shares.__getitem__)
         # Half of the page: of pixels every sample differs a little somewhere.
-        for index in differing[: _MOST_PICTURES // 2]:
+        for index in differing[: _MOST_IMAGES // 2]:
             chosen[index] = f"differs from the reference (agreement {shares[index]:.2%})"
     for index in numpy.argsort(tally.qualities, kind="stable").tolist():
-        if len(chosen) >= _MOST_PICTURES:
+        if len(chosen) >= _MOST_IMAGES:
             break
         right = tally.qualities[index]
         chosen.setdefault(index, "right" if right == 1.0 else f"{right:.2%} right")
     return list(chosen.items())
 
 
-def _row(index: int, reason: str, data: Dataset, places: Sequence[Place]) -> PictureRow | None:
+def _row(index: int, reason: str, data: Dataset, places: Sequence[Place]) -> ImageRow | None:
     shown = data.read_again(index)
-    if shown.picture is None:
+    if shown.image is None:
         return None
     meaning = places[0].tally.meaning
     known = shown.target.boxes is not None or shown.target.mask is not None
     what = "truth" if known else "image"
-    pictures = [(what, _true_picture(meaning, shown.picture, shown.target))]
+    images = [(what, _true_image(meaning, shown.image, shown.target))]
     for place in places:
         caption = place.name + _words(place.tally, index)
-        pictures.append((caption, _said_picture(place.tally, index, shown.picture)))
+        images.append((caption, _said_image(place.tally, index, shown.image)))
     if meaning.task == "classification":
         # One image is enough where nothing is drawn on it.
-        told = [f"truth: {meaning.word(shown.target.label or 0)}", *(c for c, _ in pictures[1:])]
-        pictures = [("; ".join(told), pictures[0][1])]
-    return PictureRow(
+        told = [f"truth: {meaning.word(shown.target.label or 0)}", *(c for c, _ in images[1:])]
+        images = [("; ".join(told), images[0][1])]
+    return ImageRow(
         name=data.read_names[index],
         reason=reason,
-        pictures=tuple((what, embedded(drawn)) for what, drawn in pictures),
+        images=tuple((what, embedded(drawn)) for what, drawn in images),
     )
 
 
@@ -107,25 +107,25 @@ def _words(tally: Tally, index: int) -> str:
     return f": {tally.meaning.word(int(best[0]))} ({best[1]:.3g})"
 
 
-def _true_picture(meaning: Meaning, picture: Picture, target: Target) -> Picture:
+def _true_image(meaning: Meaning, image: PilImage, target: Target) -> PilImage:
     if target.boxes is not None:
         classes = [int(index) for index in target.boxes.classes]
         words = [meaning.word(index) for index in classes]
-        return with_boxes(picture, target.boxes.boxes, classes, words)
+        return with_boxes(image, target.boxes.boxes, classes, words)
     if target.mask is not None:
-        return with_mask(picture, target.mask)
-    return fitted(picture)
+        return with_mask(image, target.mask)
+    return fitted(image)
 
 
-def _said_picture(tally: Tally, index: int, picture: Picture) -> Picture:
+def _said_image(tally: Tally, index: int, image: PilImage) -> PilImage:
     if tally.meaning.task == "detection":
         found = detections_of(tally.store.read(index)).above(SURE)
         words = [
             f"{tally.meaning.word(int(word))} {score:.2f}"
             for word, score in zip(found.classes, found.scores, strict=True)
         ]
-        return with_boxes(picture, found.boxes, [int(word) for word in found.classes], words)
+        return with_boxes(image, found.boxes, [int(word) for word in found.classes], words)
     if tally.meaning.task == "segmentation":
         mask = numpy.asarray(tally.store.read(index), dtype=numpy.uint8)
-        return with_mask(picture, mask)
-    return fitted(picture)
+        return with_mask(image, mask)
+    return fitted(image)

@@ -14,7 +14,7 @@ from deployx_edge.workflows.measure.given import Given, GivenFile
 from deployx_edge.workflows.measure.videos import VideoWriter
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 # An earlier run's file may be replaced; it carries this name where such files name their maker.
 _MAKER = "deployx-edge"
@@ -65,7 +65,7 @@ class ShowFolder:
                 remedy="Name another folder.",
             ) from error
 
-    def add(self, given: Given, drawn: Picture) -> Path:
+    def add(self, given: Given, drawn: PilImage) -> Path:
         """The file of the next drawn image, or of the video whose next frame it is."""
         try:
             if given.frame is None:
@@ -88,7 +88,7 @@ class ShowFolder:
                 video.made.replace(video.place)
                 self.written.append(video.place)
 
-    def _write_image(self, file: Path, drawn: Picture) -> Path:
+    def _write_image(self, file: Path, drawn: PilImage) -> Path:
         jpeg = file.suffix.lower() in _JPEG
         place = self._free(file.stem, file.suffix.lower() if jpeg else ".png")
         with beside(place) as temporary:
@@ -104,7 +104,7 @@ class ShowFolder:
         self.written.append(place)
         return place
 
-    def _add_frame(self, given: Given, drawn: Picture) -> Path:
+    def _add_frame(self, given: Given, drawn: PilImage) -> Path:
         if self._video is None or self._video.file != given.file:
             self.close()
             place = self._free(given.file.stem, ".mp4")

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import numpy
 
 from deployx_edge.errors import UsageError
-from deployx_edge.evaluation.data.images import pictures_below
+from deployx_edge.evaluation.data.images import images_below
 from deployx_edge.evaluation.values import Skipped
 from deployx_edge.model import NamedShape, PreProcessing
 from deployx_edge.processing.geometry import Geometry
 from deployx_edge.processing.preprocessing import (
-    OpenedPicture,
-    input_from_picture,
-    open_picture,
+    OpenedImage,
+    input_from_image,
+    open_image,
 )
 from deployx_edge.workflows.measure.videos import VideoReader, check_opencv, is_video
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 Arrays = Mapping[str, numpy.ndarray]
 
@@ -59,7 +59,7 @@ class GivenFiles:
 class Given:
     """One sample: ``inputs`` by the model's names, with batch size 1.
 
-    ``geometry`` says how its image lies in the input; ``picture`` is the image as it is seen, where
+    ``geometry`` says how its image lies in the input; ``image`` is the image as it is seen, where
     it is kept to be drawn on. ``frame`` is that of a video, which has ``rate`` of them a second.
     ``notes`` say what was left aside or is doubtful, each as what follows "this image".
     """
@@ -68,7 +68,7 @@ class Given:
     file: Path
     inputs: Arrays
     geometry: Geometry | None = None
-    picture: Picture | None = None
+    image: PilImage | None = None
     frame: int | None = None
     rate: float | None = None
     notes: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ def sort_files(paths: Sequence[Path], without: Path | None = None) -> GivenFiles
 
 
 def _in_folder(folder: Path, before: str, without: Path | None) -> list[GivenFile]:
-    files = pictures_below(folder)
+    files = images_below(folder)
     if without is not None and without.resolve() != folder.resolve():
         files = [file for file in files if without.resolve() not in file.resolve().parents]
     if not files:
@@ -155,12 +155,12 @@ class ImageReader:
 
     def _samples(self, file: GivenFile, place: int) -> Iterator[Given]:
         if not file.is_video:
-            opened = open_picture(file.path, self.step.range)
+            opened = open_image(file.path, self.step.range)
             yield self._sample(file.name, file.path, opened, place)
             return
         video = VideoReader(file.path, self.every)
         for count, frame in enumerate(video):
-            opened = OpenedPicture(picture=frame.picture)
+            opened = OpenedImage(image=frame.image)
             name = f"{file.name} {frame.number}"
             yield self._sample(
                 name, file.path, opened, place + count, frame=frame.number, rate=frame.rate
@@ -174,36 +174,36 @@ class ImageReader:
         self,
         name: str,
         path: Path,
-        opened: OpenedPicture,
+        opened: OpenedImage,
         place: int,
         frame: int | None = None,
         rate: float | None = None,
     ) -> Given:
-        loaded = input_from_picture(opened.picture, self.step)
+        loaded = input_from_image(opened.image, self.step)
         array = loaded.array if len(self.spec.shape) == loaded.array.ndim else loaded.array[0]
         further = {
             other: values if len(values) <= 1 else values[place : place + 1]
             for other, values in self.others.items()
         }
-        plain = _of_one_colour(opened.picture)
+        plain = _of_one_colour(opened.image)
         return Given(
             name=name,
             file=path,
             inputs={**further, self.spec.name: array},
             geometry=loaded.geometry,
-            picture=opened.picture if self.keep else None,
+            image=opened.image if self.keep else None,
             frame=frame,
             rate=rate,
             notes=(*opened.notes, *((plain,) if plain else ())),
         )
 
 
-def _of_one_colour(picture: Picture) -> str:
+def _of_one_colour(image: PilImage) -> str:
     """What is to be said of an image in which nothing can be seen; "" for all others."""
-    ends = picture.getextrema()
+    ends = image.getextrema()
     pairs = ends if isinstance(ends[0], tuple) else (ends,)
     # Where it is transparent is nobody's colour.
-    colours = pairs[:-1] if picture.mode in ("LA", "RGBA", "La", "RGBa") else pairs
-    if picture.mode == "P" or any(low != high for low, high in colours):
+    colours = pairs[:-1] if image.mode in ("LA", "RGBA", "La", "RGBa") else pairs
+    if image.mode == "P" or any(low != high for low, high in colours):
         return ""
     return "is black throughout" if not any(high for _, high in colours) else "is of one colour"

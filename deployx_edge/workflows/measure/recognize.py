@@ -273,14 +273,14 @@ class _Run:
         )
 
     def _draw(self, show: ShowFolder, given: Given, findings: Sequence[Finding]) -> Path | None:
-        if given.picture is None:
+        if given.image is None:
             note = "an .npz file holds no image to draw on, so its results are only printed"
             if note not in self.notes:
                 self.notes.append(note)
             return None
         from deployx_edge.report.annotation import annotate
 
-        return show.add(given, annotate(given.picture, findings))
+        return show.add(given, annotate(given.image, findings))
 
     def _arrays(self) -> Arrays:
         """The outputs of all samples, as far as they were kept and fit each other."""

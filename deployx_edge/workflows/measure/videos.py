@@ -12,7 +12,7 @@ from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.files import check_regular
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp")
 _USUAL_RATE = 25.0  # frames a second, where a file does not say it
@@ -38,7 +38,7 @@ class Frame:
     """One frame: its number from 0, and of how many frames a second those that are read are."""
 
     number: int
-    picture: Picture
+    image: PilImage
     rate: float
 
 
@@ -76,8 +76,8 @@ class VideoReader:
                 there, pixels = self._capture.retrieve()
                 if not there:
                     continue
-                picture = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-                yield Frame(number=number, picture=picture, rate=self._rate)
+                image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+                yield Frame(number=number, image=image, rate=self._rate)
         finally:
             self._capture.release()
         if not self.read:
@@ -109,12 +109,12 @@ class VideoWriter:
                 remedy="Leave --show-dir out, or give the frames as images.",
             )
 
-    def add(self, picture: Picture) -> None:
+    def add(self, image: PilImage) -> None:
         """The next frame."""
         import cv2
         import numpy as np
 
-        whole = picture.convert("RGB")
+        whole = image.convert("RGB")
         if whole.size != self._size:
             # Black beyond the right and the lower edge.
             whole = whole.crop((0, 0, *self._size))

@@ -69,7 +69,7 @@ def text_bytes() -> onnx.ModelProto:
     return model(nodes, {"text": (1, 12)}, {"y": (1, 4)}, tables, input_type=TensorProto.INT32)
 
 
-def raw_picture() -> onnx.ModelProto:
+def raw_image() -> onnx.ModelProto:
     """image (1, 8, 8, 3) uint8 -> convolution -> y (1, 4, 8, 8)."""
     nodes = [
         helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
@@ -83,7 +83,7 @@ def raw_picture() -> onnx.ModelProto:
     )
 
 
-def open_picture() -> onnx.ModelProto:
+def open_image() -> onnx.ModelProto:
     """image (1, 3, h, w) -> convolution, upsampled twice -> y (1, 4, 2h, 2w)."""
     nodes = [
         helper.make_node("Conv", ["image", "w"], ["c"], pads=[1] * 4),
@@ -188,11 +188,11 @@ KINDS = {
         inputs=({"text": np.frombuffer(b"hello, board", np.uint8).astype(np.int32)[None]},),
     ),
     "raw": Kind(
-        make=raw_picture,
+        make=raw_image,
         inputs=({"image": _RANDOM.integers(0, 256, (1, 8, 8, 3)).astype(np.uint8)},),
     ),
     "open": Kind(
-        make=open_picture,
+        make=open_image,
         inputs=tuple({"image": _noise(1, 3, *size)} for size in ((8, 8), (12, 20), (32, 16))),
         words=("image:1x3x{8..32}x{8..32}",),
     ),

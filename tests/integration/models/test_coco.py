@@ -17,7 +17,7 @@ from pycocotools import mask as coco_masks
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.rle import draw_outline
 from deployx_edge.processing.geometry import IGNORED
-from tests.integration.models.things import HEIGHT, WIDTH, opened, picture, refused
+from tests.integration.models.things import HEIGHT, WIDTH, image, opened, refused
 
 
 def document() -> dict[str, Any]:
@@ -64,8 +64,8 @@ def document() -> dict[str, Any]:
 
 @pytest.fixture
 def coco(tmp_path: Path) -> Path:
-    picture(tmp_path / "val" / "a.png")
-    picture(tmp_path / "val" / "b.png", seed=1)
+    image(tmp_path / "val" / "a.png")
+    image(tmp_path / "val" / "b.png", seed=1)
     return written(tmp_path / "val" / "instances.json", document())
 
 
@@ -91,8 +91,8 @@ def test_boxes_of_coco(coco: Path) -> None:
     assert (dataset.coco.images, dataset.coco.categories) == ((7, 3), (2, 44))
     assert first.inputs["image"].shape == (1, 3, 8, 6)
     shown = dataset.read_again(1)
-    assert shown.picture is not None
-    assert shown.picture.size == (WIDTH, HEIGHT)
+    assert shown.image is not None
+    assert shown.image.size == (WIDTH, HEIGHT)
 
 
 def test_categories_that_nothing_is_of_keep_their_numbers(coco: Path) -> None:
@@ -128,7 +128,7 @@ def test_outlines_of_coco_become_masks(coco: Path) -> None:
     assert np.array_equal(second, np.where(np.arange(WIDTH) < 5, 1, 0) * np.ones((HEIGHT, 1)))
 
 
-def test_pictures_of_coco_in_another_folder(coco: Path, tmp_path: Path) -> None:
+def test_images_of_coco_in_another_folder(coco: Path, tmp_path: Path) -> None:
     (tmp_path / "annotations").mkdir()
     moved = coco.rename(tmp_path / "annotations" / coco.name)
     refused(
@@ -153,7 +153,7 @@ def test_coco_files_as_windows_writes_them(coco: Path, encoding: str) -> None:
     assert len(list(opened(coco, task="detection", strict=True))) == len(document["images"])
 
 
-def test_coco_pictures_that_are_broken_or_of_another_size(coco: Path) -> None:
+def test_coco_images_that_are_broken_or_of_another_size(coco: Path) -> None:
     (coco.parent / "a.png").write_bytes(b"\x89PNG no more")
     data = opened(coco, task="detection")
     assert [sample.name for sample in data] == ["b.png"]
@@ -162,7 +162,7 @@ def test_coco_pictures_that_are_broken_or_of_another_size(coco: Path) -> None:
     assert data.coco.images == (3,)
     Image.new("RGB", (HEIGHT, WIDTH)).save(coco.parent / "b.png")
     refused(coco, "None of the 2 samples can be read", task="detection")
-    picture(coco.parent / "a.png")
+    image(coco.parent / "a.png")
     refused(coco, "b.png has 10x20 pixels, its annotations are for 20x10", strict=True)
 
 

@@ -94,7 +94,7 @@ def test_a_refused_conversion_names_the_first_layer(
     assert not (tmp_path / "b").exists()
 
 
-def test_the_command_shows_a_table_json_and_a_picture(tmp_path: Path) -> None:
+def test_the_command_shows_a_table_json_and_a_image(tmp_path: Path) -> None:
     path = save(small_cnn(), tmp_path / "m.onnx")
     make_bundle(path, tmp_path / "b")
     words = [COMMAND, "compare", path, tmp_path / "b"]

@@ -15,7 +15,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.arrays import hash_arrays
 from deployx_edge.evaluation.data.datasets import Dataset, open_dataset
 from deployx_edge.model import AxisRange, PreProcessing
-from deployx_edge.processing.preprocessing import load_picture
+from deployx_edge.processing.preprocessing import load_image
 from deployx_edge.workflows.convert.samples import read_arrays, read_samples
 from tests.unit.models.bundles import spec
 
@@ -25,7 +25,7 @@ SCORES = spec("scores", (1, 3), runtime_name="out0")
 ANIMALS = ("cat", "dog", "polar bear")
 
 
-def picture(path: Path, seed: int = 0) -> Path:
+def image(path: Path, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
@@ -35,7 +35,7 @@ def picture(path: Path, seed: int = 0) -> Path:
 def animals(folder: Path, names: tuple[str, ...] = ("Cat", "dog", "polar_bear")) -> Path:
     for index, name in enumerate(names):
         for number in range(4):
-            picture(folder / name / f"{number}.png", seed=10 * index + number)
+            image(folder / name / f"{number}.png", seed=10 * index + number)
     return folder
 
 
@@ -61,7 +61,7 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     assert [sample.target.label for sample in samples] == [0] * 4 + [1] * 4 + [2] * 4
     array = samples[5].inputs["image"]
     assert array.dtype == np.float32
-    assert np.array_equal(array, load_picture(tmp_path / "dog" / "1.png", STEP))
+    assert np.array_equal(array, load_image(tmp_path / "dog" / "1.png", STEP))
 
 
 def test_folders_are_matched_by_number_where_they_are_numbers(tmp_path: Path) -> None:
@@ -97,9 +97,9 @@ def test_a_folder_that_names_no_class(tmp_path: Path) -> None:
 
 def test_what_lies_beside(tmp_path: Path) -> None:
     animals(tmp_path, ("cat", "dog"))
-    picture(tmp_path / "cat" / "deeper" / "4.JPG")
-    picture(tmp_path / "loose.png")
-    picture(tmp_path / ".thumbnails" / "small.png")
+    image(tmp_path / "cat" / "deeper" / "4.JPG")
+    image(tmp_path / "loose.png")
+    image(tmp_path / ".thumbnails" / "small.png")
     (tmp_path / "dog" / "notes.txt").write_text("nothing")
     (tmp_path / "dog" / "._0.png").write_text("a Mac was here")
     (tmp_path / "fox").mkdir()
@@ -113,7 +113,7 @@ def test_what_lies_beside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", b"half"])
-def test_a_corrupt_picture_is_skipped_and_counted(tmp_path: Path, content: bytes) -> None:
+def test_a_corrupt_image_is_skipped_and_counted(tmp_path: Path, content: bytes) -> None:
     animals(tmp_path)
     broken = tmp_path / "dog" / "2.png"
     broken.write_bytes(broken.read_bytes()[:120] if content == b"half" else content)
@@ -127,15 +127,15 @@ def test_a_corrupt_picture_is_skipped_and_counted(tmp_path: Path, content: bytes
         list(opened(tmp_path, labels=ANIMALS, strict=True))
 
 
-def test_only_corrupt_pictures_are_no_data_set(tmp_path: Path) -> None:
+def test_only_corrupt_images_are_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "0.png").write_text("nothing")
     refused(tmp_path, "None of the 1 samples can be read; the first: .*0.png", labels=ANIMALS)
 
 
-def test_pictures_without_labels(tmp_path: Path) -> None:
-    picture(tmp_path / "b.png", 1)
-    picture(tmp_path / "a.png", 2)
+def test_images_without_labels(tmp_path: Path) -> None:
+    image(tmp_path / "b.png", 1)
+    image(tmp_path / "a.png", 2)
     refused(tmp_path, "images in .* have no labels. Put them into one sub-folder a class")
     for task, words in (("detection", "no boxes. .*COCO's .json"), ("segmentation", "no masks. ")):
         refused(tmp_path, words, task=task)
@@ -153,7 +153,7 @@ def test_pictures_without_labels(tmp_path: Path) -> None:
 
 def test_a_folder_of_samples_goes_on_behind_what_cannot_be_read(tmp_path: Path) -> None:
     for index in range(20):
-        picture(tmp_path / f"{index:02}.png", index)
+        image(tmp_path / f"{index:02}.png", index)
     for name in ("00.png", "07.png"):
         (tmp_path / name).write_bytes(b"\x89PNG no more")
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "09.tif")
@@ -161,7 +161,7 @@ def test_a_folder_of_samples_goes_on_behind_what_cannot_be_read(tmp_path: Path) 
     told: list[str] = []
     found = read_samples([tmp_path], [INPUT], [STEP], lambda event: told.append(event.text))
     assert len(found) == 16  # as many as there are at most, whatever was left out
-    assert found[0]["image"] == pytest.approx(load_picture(tmp_path / "01.png", STEP))
+    assert found[0]["image"] == pytest.approx(load_image(tmp_path / "01.png", STEP))
     assert ["00.png" in told[0], "07.png" in told[1], "09.tif" in told[2]] == [True] * 3
     assert len(told) == 3
     with pytest.raises(UsageError, match=r"07.png cannot be read"):
@@ -180,7 +180,7 @@ def test_folders_that_cannot_be(tmp_path: Path) -> None:
     refused(tmp_path / "data.json", "data.json is not a data set")
 
 
-def test_pictures_need_one_input_and_a_recipe(tmp_path: Path) -> None:
+def test_images_need_one_input_and_a_recipe(tmp_path: Path) -> None:
     animals(tmp_path)
     both = [INPUT, spec("mask", (1, 8, 6), runtime_name="in1")]
     with pytest.raises(UsageError, match=r"has 2 inputs \(image, mask\)"):
@@ -210,8 +210,8 @@ def test_pictures_need_one_input_and_a_recipe(tmp_path: Path) -> None:
     ],
 )
 def test_a_list(tmp_path: Path, text: str) -> None:
-    picture(tmp_path / "a.png", 1)
-    picture(tmp_path / "sub" / "b.png", 2)
+    image(tmp_path / "a.png", 1)
+    image(tmp_path / "sub" / "b.png", 2)
     (tmp_path / "list.csv").write_text(text, encoding="utf-8")
     dataset = opened(tmp_path / "list.csv", labels=ANIMALS)
     assert (dataset.kind, dataset.classes, dataset.notes) == ("csv", ANIMALS, ())
@@ -220,18 +220,18 @@ def test_a_list(tmp_path: Path, text: str) -> None:
 
 def test_a_list_that_was_written_on_windows(tmp_path: Path) -> None:
     animals(tmp_path)
-    picture(tmp_path / "dog\\9.png", 9)  # a name of this system, with a backslash in it
+    image(tmp_path / "dog\\9.png", 9)  # a name of this system, with a backslash in it
     lines = ("file,label", "Cat\\0.png,cat", "dog\\9.png,dog", "polar_bear\\1.png,polar bear")
     (tmp_path / "l.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
     samples = list(opened(tmp_path / "l.csv", labels=ANIMALS))
     assert [sample.target.label for sample in samples] == [0, 1, 2]
     for sample, file in zip(samples, ("Cat/0.png", "dog\\9.png", "polar_bear/1.png"), strict=True):
-        assert np.array_equal(sample.inputs["image"], load_picture(tmp_path / file, STEP))
+        assert np.array_equal(sample.inputs["image"], load_image(tmp_path / file, STEP))
 
 
 def test_a_list_without_labels_or_class_names(tmp_path: Path) -> None:
-    picture(tmp_path / "a.png", 1)
-    picture(tmp_path / "b.png", 2)
+    image(tmp_path / "a.png", 1)
+    image(tmp_path / "b.png", 2)
     path = tmp_path / "list.csv"
     path.write_text("a.png\nb.png\n")
     assert labels_of(opened(path, labelled=False)) == {"a.png": None, "b.png": None}
@@ -265,7 +265,7 @@ def test_a_list_without_labels_or_class_names(tmp_path: Path) -> None:
     ],
 )
 def test_lists_that_cannot_be(tmp_path: Path, text: str, words: str) -> None:
-    picture(tmp_path / "a.png")
+    image(tmp_path / "a.png")
     (tmp_path / "list.csv").write_text(text, encoding="latin-1")
     refused(tmp_path / "list.csv", words, labels=ANIMALS)
 
@@ -306,7 +306,7 @@ def test_contents_tell_data_sets_apart(tmp_path: Path) -> None:
     some = opened(one, labels=ANIMALS, limit=5)
     assert some.content_hashes() < first.content_hashes()
     assert some.digest != first.digest
-    picture(one / "dog" / "2.png", seed=99)
+    image(one / "dog" / "2.png", seed=99)
     assert opened(one, labels=ANIMALS).digest != first.digest
 
 
@@ -406,7 +406,7 @@ RIGHT = np.zeros(5, int)
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"picture": images(), "labels": RIGHT}, "no array for the input 'image', only picture"),
+        ({"photo": images(), "labels": RIGHT}, "no array for the input 'image', only photo"),
         ({"image": images()[:, :, :7], "labels": RIGHT}, "has the shape Nx3x8x6, .* 1x3x7x6"),
         ({"image": images()[0], "labels": RIGHT}, "has the shape Nx3x8x6"),
         ({"image": np.array(1.0), "labels": RIGHT}, "has the shape Nx3x8x6, .* scalar"),

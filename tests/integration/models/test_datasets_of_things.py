@@ -13,14 +13,14 @@ from PIL import Image
 from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.datasets import open_dataset
 from deployx_edge.processing.geometry import IGNORED
-from tests.integration.models.things import HEIGHT, INPUT, STEP, WIDTH, opened, picture, refused
+from tests.integration.models.things import HEIGHT, INPUT, STEP, WIDTH, image, opened, refused
 from tests.unit.models.image_files import write_png
 
 
 def voc(folder: Path, names: tuple[str, str] = ("JPEGImages", "SegmentationClass")) -> Path:
     """Two images with masks, one palette's and one gray, and one image without."""
     for index in range(3):
-        picture(folder / names[0] / f"{index}.png", seed=index)
+        image(folder / names[0] / f"{index}.png", seed=index)
     (folder / names[1]).mkdir(parents=True)
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[:5], mask[5:, :3] = 1, 255
@@ -33,7 +33,7 @@ def voc(folder: Path, names: tuple[str, str] = ("JPEGImages", "SegmentationClass
 
 
 @pytest.mark.parametrize("names", [("JPEGImages", "SegmentationClass"), ("images", "masks")])
-def test_masks_beside_pictures(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_masks_beside_images(tmp_path: Path, names: tuple[str, str]) -> None:
     dataset = opened(voc(tmp_path, names), labels=("ground", "thing"), task="segmentation")
     masks = [sample.target.mask for sample in dataset]
     assert (dataset.kind, dataset.truths, len(masks)) == ("masks", {"masks"}, 2)
@@ -47,23 +47,19 @@ def test_masks_beside_pictures(tmp_path: Path, names: tuple[str, str]) -> None:
 
 
 def test_masks_with_an_order_of_their_own(tmp_path: Path) -> None:
-    voc(tmp_path / "data", ("pictures", "truth"))
+    voc(tmp_path / "data", ("photos", "truth"))
     described = tmp_path / "dataset.yaml"
     described.write_text(
-        "kind: masks\nimages: data/pictures\nlabels: data\\truth\nclasses: [thing, ground]\n"
+        "kind: masks\nimages: data/photos\nlabels: data\\truth\nclasses: [thing, ground]\n"
     )
     dataset = opened(described, labels=("ground", "thing"), task="segmentation")
     mask = next(iter(dataset)).target.mask
     assert mask is not None
     assert (mask[:5] == 0).all()
     assert (mask[5:, 3:] == 1).all()
-    described.write_text(
-        "kind: masks\nimages: data/pictures\nlabels: data/truth\nclasses: [a, b]\n"
-    )
+    described.write_text("kind: masks\nimages: data/photos\nlabels: data/truth\nclasses: [a, b]\n")
     refused(described, "class 'a' .and 1 more. names no class of the model", labels=("x", "y"))
-    described.write_text(
-        "kind: masks\nimages: data/pictures\nlabels: data/truth\nclasses: [thing]\n"
-    )
+    described.write_text("kind: masks\nimages: data/photos\nlabels: data/truth\nclasses: [thing]\n")
     refused(described, "holds the class 1; there are 1", labels=("ground", "thing"), strict=True)
 
 
@@ -124,7 +120,7 @@ def test_sixteen_bits_of_gray_in_every_kind_of_data_set(tmp_path: Path) -> None:
             for sample, one in zip(dataset, values, strict=True):
                 found = sample.inputs["image"][0]
                 assert np.abs(found - one * (255.0 / white)).max() <= 1e-4
-            shown = dataset.read_again(1).picture
+            shown = dataset.read_again(1).image
             assert shown is not None
             assert np.abs(np.asarray(shown.convert("L")) - values[1] * (255.0 / white)).max() <= 1
             counted = [note for note in dataset.notes if note.startswith("2 of 2 images")]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from deployx_edge.model import parse_inputs
 from deployx_edge.processing.postprocessing import interpret
-from deployx_edge.processing.preprocessing import input_from_picture
+from deployx_edge.processing.preprocessing import input_from_image
 from deployx_edge.processing.results import Detections
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import read_onnx
@@ -44,7 +44,7 @@ def found_by_preset(family: str, path: Path, folder: Path) -> dict[str, np.ndarr
     (pre,), (post,) = bundle.preprocessing, bundle.postprocessing
     rows = {}
     for name, image in images().items():
-        loaded = input_from_picture(Image.fromarray(image), pre)
+        loaded = input_from_image(Image.fromarray(image), pre)
         shape = "x".join(map(str, loaded.array.shape))
         reference = Reference(read_onnx(path, parse_inputs([f"{pre.input}:{shape}"])))
         found = interpret(post, reference.run({pre.input: loaded.array}), loaded.geometry)

@@ -243,12 +243,12 @@ def test_winograds_transforms_are_a_convolution(use: winograd.Transform) -> None
 def test_what_winograd_has_in_between_is_never_more_than_what_is_found(
     channels: int, pads: winograd.Pads
 ) -> None:
-    picture = RANDOM.standard_normal((channels, 13, 17)).astype(np.float32)
+    image = RANDOM.standard_normal((channels, 13, 17)).astype(np.float32)
     kernel = RANDOM.standard_normal((24, channels, 3, 3)).astype(np.float32)
-    found = winograd.largest_inside(picture, kernel, pads, limit=0.0)
-    bound = winograd.largest_inside(picture, kernel, pads, limit=np.inf)
+    found = winograd.largest_inside(image, kernel, pads, limit=0.0)
+    bound = winograd.largest_inside(image, kernel, pads, limit=np.inf)
     use = winograd.chosen(channels, 24)
-    padded = np.pad(picture, ((0, 0), *pads))
+    padded = np.pad(image, ((0, 0), *pads))
     inner = use.kernel @ kernel @ use.kernel.T
     size = len(use.image)
     largest = 0.0
@@ -261,4 +261,4 @@ def test_what_winograd_has_in_between_is_never_more_than_what_is_found(
     assert largest <= found <= 60 * largest
     assert found <= bound * (1 + 1e-5)
     # What is held by the bound is looked at no closer, the rest is.
-    assert winograd.largest_inside(picture, kernel, pads, limit=found) <= bound
+    assert winograd.largest_inside(image, kernel, pads, limit=found) <= bound

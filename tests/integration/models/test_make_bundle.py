@@ -18,7 +18,7 @@ from deployx_edge.bundle import Bundle, bundle_digest, load_bundle
 from deployx_edge.errors import BundleError, ModelError, UsageError, VerificationError
 from deployx_edge.model import from_runtime_array, to_runtime_arrays
 from deployx_edge.processing.postprocessing import classify
-from deployx_edge.processing.preprocessing import load_picture
+from deployx_edge.processing.preprocessing import load_image
 from deployx_edge.progress import Stage
 from deployx_edge.runtimes.ncnn.files import read_param
 from deployx_edge.runtimes.ncnn.wheel import NcnnModel, run_ncnn
@@ -105,8 +105,8 @@ def test_the_digits_reach_their_accuracy_in_the_reference() -> None:
 
 
 @pytest.mark.parametrize("digit", [3, 5, 8])
-def test_a_picture_is_recognised(digits: Bundle, digit: int) -> None:
-    image = load_picture(DIGITS / f"digit_{digit}.png", digits.preprocessing[0])
+def test_a_image_is_recognised(digits: Bundle, digit: int) -> None:
+    image = load_image(DIGITS / f"digit_{digit}.png", digits.preprocessing[0])
     test = np.load(DIGITS / "digits_test.npz")
     original = test["image"][np.flatnonzero(test["labels"] == digit)[0]]
     assert np.abs(image[0] - original).max() < 1 / 255

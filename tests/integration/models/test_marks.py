@@ -53,7 +53,7 @@ class Pair(NamedTuple):
     right: torch.Tensor
 
 
-def picture(seed: int = 0) -> torch.Tensor:
+def image(seed: int = 0) -> torch.Tensor:
     return torch.randn((1, 3, 8, 8), generator=torch.Generator().manual_seed(seed))
 
 
@@ -65,7 +65,7 @@ def marked(
 
 @by_exporter
 def test_marks_say_what_goes_in_and_comes_out(tmp_path: Path, exporter: str) -> None:
-    found = marked(Detector(), [picture()], tmp_path, exporter)
+    found = marked(Detector(), [image()], tmp_path, exporter)
     assert {str(entry) for entry in find_marks(found)} == {
         "detector[0]:input/features",
         "neck[0]:input/x",
@@ -86,7 +86,7 @@ def test_marks_say_what_goes_in_and_comes_out(tmp_path: Path, exporter: str) -> 
 @by_exporter
 def test_without_marks_it_computes_what_torch_does(tmp_path: Path, exporter: str) -> None:
     model = Detector()
-    found = marked(model, [picture()], tmp_path, exporter)
+    found = marked(model, [image()], tmp_path, exporter)
     before = found.SerializeToString()
     bare = without_marks(found)
     assert found.SerializeToString() == before
@@ -96,7 +96,7 @@ def test_without_marks_it_computes_what_torch_does(tmp_path: Path, exporter: str
     assert [entry.domain for entry in bare.opset_import] == [""]
     assert find_marks(bare) == ()
     onnx.checker.check_model(bare, full_check=True)
-    assert_same(run_onnx(bare, [picture()]), model(picture()))
+    assert_same(run_onnx(bare, [image()]), model(image()))
 
 
 @by_exporter
@@ -104,7 +104,7 @@ def test_a_part_between_marks_computes_what_its_function_does(
     tmp_path: Path, exporter: str
 ) -> None:
     model = Detector()
-    found = marked(model, [picture()], tmp_path, exporter)
+    found = marked(model, [image()], tmp_path, exporter)
     features = torch.relu(torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(1)))
     detector = extract(found, ["detector:input"], ["detector:output"])
     assert (detector.inputs, detector.outputs) == (("features",), ("boxes", "scores"))
@@ -130,7 +130,7 @@ def test_a_part_between_marks_computes_what_its_function_does(
         assert_same(run_onnx(head.model, [features]), wanted)
         assert (head.inputs, head.outputs) == (("output",), ("scores",))
         backbone = extract(found, [], ["detector:input"])
-        assert_same(run_onnx(backbone.model, [picture()]), torch.relu(model.backbone(picture())))
+        assert_same(run_onnx(backbone.model, [image()]), torch.relu(model.backbone(image())))
 
 
 class Nested(torch.nn.Module):
@@ -264,13 +264,13 @@ def test_names_that_a_reference_could_not_hold() -> None:
 def test_marks_are_left_in_exports_within_rewriting_only(tmp_path: Path, exporter: str) -> None:
     model = Detector().eval()
     path = tmp_path / "m.onnx"
-    write_onnx(model, [picture()], exporter, path)
+    write_onnx(model, [image()], exporter, path)
     assert find_marks(onnx.load(path)) == ()
     context = rewriting(RewriteRequest(exporter=exporter), model, registry=Registry())
     with context as rewritten:
-        assert_same([x.detach().numpy() for x in rewritten(picture())], model(picture()))
+        assert_same([x.detach().numpy() for x in rewritten(image())], model(image()))
         for _ in range(2):  # each export counts its calls from 0
-            write_onnx(rewritten, [picture()], exporter, path)
+            write_onnx(rewritten, [image()], exporter, path)
             assert {entry.call for entry in find_marks(onnx.load(path))} == {0, 1}
 
 
@@ -278,7 +278,7 @@ def test_marks_are_left_in_exports_within_rewriting_only(tmp_path: Path, exporte
 
 
 def test_references_that_mean_nothing_or_too_much(tmp_path: Path) -> None:
-    found = marked(Detector(), [picture()], tmp_path, "torchscript")
+    found = marked(Detector(), [image()], tmp_path, "torchscript")
     with pytest.raises(UsageError, match="has no mark 'detector:output/boxs'") as caught:
         marks_meant(found, "detector:output/boxs")
     assert "detector:output/boxes" in str(caught.value)

@@ -15,7 +15,7 @@ from skimage import data
 from deployx_edge.bundle import Bundle, load_bundle
 from deployx_edge.model import PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.processing.postprocessing import interpret
-from deployx_edge.processing.preprocessing import input_from_picture
+from deployx_edge.processing.preprocessing import input_from_image
 from deployx_edge.processing.results import Detections, Interpretation, TextBoxes, TextLine
 from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing
 from deployx_edge.runtimes.reference import Reference
@@ -43,7 +43,7 @@ def found_in(
     image: np.ndarray, path: Path, bundle: Bundle, pre: PreProcessing, post: PostProcessing
 ) -> Interpretation:
     """What the source says of an image (height, width, RGB), by the bundle's processing."""
-    loaded = input_from_picture(Image.fromarray(image), pre)
+    loaded = input_from_image(Image.fromarray(image), pre)
     requests = parse_inputs([f"{pre.input}:{'x'.join(map(str, loaded.array.shape))}"])
     outputs = Reference(read_onnx(path, requests)).run({pre.input: loaded.array})
     return interpret(post, outputs, loaded.geometry)
@@ -169,7 +169,7 @@ ULTRALYTICS = {
 }
 
 
-def pictures() -> dict[str, np.ndarray]:
+def images() -> dict[str, np.ndarray]:
     """A photo and parts of it, of many proportions: enlarged, shrunk and padded on all sides."""
     photo = data.astronaut()
     return {
@@ -187,7 +187,7 @@ def pictures() -> dict[str, np.ndarray]:
 def test_boxes_are_ultralytics_own(tmp_path: Path) -> None:
     """As its package finds them on the same images, to a hundredth of a pixel, and drawn there."""
     (folder := tmp_path / "photos").mkdir()
-    for name, pixels in pictures().items():
+    for name, pixels in images().items():
         Image.fromarray(pixels).save(folder / f"{name}.png")
     drawn = tmp_path / "drawn"
     done = deployx(
@@ -204,7 +204,7 @@ def test_boxes_are_ultralytics_own(tmp_path: Path) -> None:
             )
             assert box["score"] == pytest.approx(score, abs=1e-4)
     with Image.open(drawn / "square.png") as image:
-        changed = (np.asarray(image) != pictures()["square"]).any(axis=2)
+        changed = (np.asarray(image) != images()["square"]).any(axis=2)
     x0, y0, x1, y1 = (round(corner) for corner in ULTRALYTICS["square"][0][:4])
     for edge in (x0, x1):
         assert changed[y0:y1, edge - 3 : edge + 4].any(axis=1).mean() > 0.9

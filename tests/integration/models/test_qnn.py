@@ -83,8 +83,8 @@ def source_of(name: str, side: int, folder: Path) -> Path:
 
 def test_a_segmenter_in_int8_is_as_accurate_as_the_reference(tmp_path: Path) -> None:
     source = source_of("segmenter", 96, tmp_path)
-    for index, picture in enumerate(draw_many(1, 16, 96)):
-        Image.fromarray(picture.pixels).save(tmp_path / f"{index}.png")
+    for index, image in enumerate(draw_many(1, 16, 96)):
+        Image.fromarray(image.pixels).save(tmp_path / f"{index}.png")
     bundle = replace(QNN, preprocess=("std=255",), postprocess=(MASKS,))
     made = quantize(source, tmp_path, tmp_path / "int8", replace(FAST, count=16, bundle=bundle))
     data = EXAMPLES / "segmenter" / "shapes_test.npz"

@@ -365,7 +365,7 @@ def test_the_layer_that_was_made_fragile_is_found_and_kept(tmp_path: Path) -> No
     assert not (tmp_path / "no").exists()
 
 
-def pictures(folder: Path, count: int) -> Path:
+def images(folder: Path, count: int) -> Path:
     random = np.random.default_rng(0)
     folder.mkdir()
     for index in range(count):
@@ -390,7 +390,7 @@ def test_data_that_cannot_calibrate_is_refused(tmp_path: Path) -> None:
     output = tmp_path / "int8"
     (tmp_path / "empty").mkdir()
     assert "holds no images" in refuse(tmp_path / "empty", output)
-    assert "There are 3 samples" in refuse(pictures(tmp_path / "few", 3), output)
+    assert "There are 3 samples" in refuse(images(tmp_path / "few", 3), output)
     assert "only 1 differ" in refuse(arrays("same", np.repeat(random[:1], 9, axis=0)), output)
     flat = random.copy()
     flat[4:6] = 0.5
@@ -406,9 +406,9 @@ def test_data_that_cannot_calibrate_is_refused(tmp_path: Path) -> None:
     assert "There is no data set" in refuse(tmp_path / "nothing", output)
 
 
-def test_pictures_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+def test_images_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     """Also those behind the samples that the figures come from."""
-    folder = pictures(tmp_path / "pictures", 40)
+    folder = images(tmp_path / "images", 40)
     for name in ("broken.png", "zz.png"):
         (folder / name).write_bytes(b"\x89PNG no more")
     for name, value in (("0 black.png", 0), ("zz white.png", 255)):

@@ -62,10 +62,10 @@ def test_a_detector_finds_the_same_boxes(tmp_path: Path) -> None:
     path = packaged("nudenet", "320n.onnx")
     bundle = bundle_of(path, tmp_path / "b", f"images:1x3x{_SIDE}x{_SIDE}")
     reference = reference_of(path, bundle)
-    picture = Image.fromarray(data.astronaut())
+    image = Image.fromarray(data.astronaut())
     with open_converted(read_converted(bundle)) as model:
         for crop in ((0, 0, 512, 512), (100, 0, 400, 300), (150, 30, 300, 180)):
-            resized = picture.crop(crop).resize((_SIDE, _SIDE))
+            resized = image.crop(crop).resize((_SIDE, _SIDE))
             pixels = np.asarray(resized, dtype=np.float32).transpose(2, 0, 1)[None] / 255
             arrays = {"images": np.ascontiguousarray(pixels)}
             wanted = detected(reference.run(arrays)["output0"])

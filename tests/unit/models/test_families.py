@@ -15,7 +15,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.model import PreProcessing
 from deployx_edge.processing.geometry import Geometry
 from deployx_edge.processing.postprocessing import interpret
-from deployx_edge.processing.preprocessing import input_from_picture
+from deployx_edge.processing.preprocessing import input_from_image
 from deployx_edge.processing.presets import ModelFacts, propose_postprocess, propose_preprocess
 from deployx_edge.processing.results import Detections, Interpretation, TextLine
 from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing
@@ -191,7 +191,7 @@ def test_values_are_those_that_the_family_is_given(like, shape, wanted) -> None:
     if shape[1] == 1:
         image = image.convert("L")
     values = np.asarray(image, np.float64).reshape(32, 32, -1).transpose(2, 0, 1)
-    found = input_from_picture(image, image_step(like, shape)).array[0]
+    found = input_from_image(image, image_step(like, shape)).array[0]
     assert found == pytest.approx(wanted(values), abs=1e-5)
 
 
@@ -216,7 +216,7 @@ def test_ssd_is_torchvision_s_where_it_looks_so(shape, outputs, wanted) -> None:
     step = parse_preprocessing(propose_preprocess("ssd", facts), facts.inputs)
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (*shape[-2:], 3), dtype=np.uint8)
-    found = input_from_picture(Image.fromarray(pixels), step).array[0]
+    found = input_from_image(Image.fromarray(pixels), step).array[0]
     assert found == pytest.approx(wanted(pixels.transpose(2, 0, 1).astype(np.float64)), abs=1e-4)
 
 

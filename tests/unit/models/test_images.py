@@ -15,10 +15,10 @@ from PIL import Image
 from deployx_edge.errors import UsageError
 from deployx_edge.model import PreProcessing
 from deployx_edge.processing.preprocessing import (
-    input_from_picture,
-    load_picture,
+    input_from_image,
+    load_image,
     open_class_indices,
-    open_picture,
+    open_image,
     open_pixels,
 )
 from deployx_edge.processing.steps import MODES, parse_preprocessing, step_text
@@ -39,7 +39,7 @@ def values_below(count: int, seed: int = 0) -> np.ndarray:
 
 
 def levels_of(path: Path, value_range: tuple[float, float] | None = None) -> np.ndarray:
-    return load_picture(path, replace(GRAY, range=value_range))[0, 0]
+    return load_image(path, replace(GRAY, range=value_range))[0, 0]
 
 
 def by_pillow(form: str, **options: object) -> Writer:
@@ -90,7 +90,7 @@ def test_gray_of_every_depth_lies_between_black_and_white(kind: str, tmp_path: P
     # Eight bits are whole numbers; what is spread over them is rounded by Pillow.
     near = 1e-4 if largest >= 255 else 0.5
     assert np.abs(levels_of(path) - values * 255.0 / largest).max() <= near
-    three = load_picture(path, RGB)[0]
+    three = load_image(path, RGB)[0]
     assert np.abs(three - values * 255.0 / largest).max() <= near
 
 
@@ -202,20 +202,20 @@ def test_every_mode_of_eight_bits(mode: str, colour: str) -> None:
 
         lab = rgb2lab(pixels)
         stored = np.stack([lab[..., 0] * 2.55, lab[..., 1], lab[..., 2]], axis=-1)
-        picture = Image.frombytes(
+        image = Image.frombytes(
             "LAB", (8, 8), np.rint(stored).astype(np.int64).astype(np.uint8).tobytes()
         )
     elif mode in ("La", "PA"):
-        picture = rgb.convert("LA" if mode == "La" else "P").convert(mode)
+        image = rgb.convert("LA" if mode == "La" else "P").convert(mode)
     elif mode == "RGBa":
-        picture = rgb.convert("RGBA").convert("RGBa")
+        image = rgb.convert("RGBA").convert("RGBa")
     else:
-        picture = rgb.convert("L").convert(mode) if mode in GRAYISH else rgb.convert(mode)
+        image = rgb.convert("L").convert(mode) if mode in GRAYISH else rgb.convert(mode)
     channels = 1 if colour == "gray" else 3
     step = PreProcessing(
         input="i", width=8, height=8, colour=colour, mean=(0.0,) * channels, std=(1.0,) * channels
     )
-    found = input_from_picture(picture, step).array[0]
+    found = input_from_image(image, step).array[0]
     wanted = {
         "rgb": pixels.transpose(2, 0, 1),
         "bgr": pixels[:, :, ::-1].transpose(2, 0, 1),
@@ -245,10 +245,10 @@ def test_modes_in_their_containers(
     """Smooth colours; what is transparent keeps the colour below, as it always did."""
     down, across = np.mgrid[0:HEIGHT, 0:WIDTH]
     smooth = np.stack([8 * down, 250 - 9 * across, 5 * down + 4 * across], axis=-1).astype(np.uint8)
-    picture = Image.fromarray(smooth)
+    image = Image.fromarray(smooth)
     if mode in ("1", "L", "LA", "P"):
-        picture = picture.convert("L")
-    picture = picture.convert(mode)
+        image = image.convert("L")
+    image = image.convert(mode)
     options: dict[str, object] = {"JPEG": {"quality": 100, "subsampling": 0}}.get(form, {})
     options |= {"lossless": True, "exact": True} if form == "WEBP" else {}
     if transparent:
@@ -257,12 +257,12 @@ def test_modes_in_their_containers(
         if mode == "P":
             options["transparency"] = 3
         else:
-            picture.putalpha(Image.fromarray((7 * down + across).astype(np.uint8)))
-    wanted = np.asarray(picture.convert("RGB"), dtype=np.float64)
-    picture.save(tmp_path / "p", form, **options)
-    found = load_picture(tmp_path / "p", RGB)[0].transpose(1, 2, 0)
+            image.putalpha(Image.fromarray((7 * down + across).astype(np.uint8)))
+    wanted = np.asarray(image.convert("RGB"), dtype=np.float64)
+    image.save(tmp_path / "p", form, **options)
+    found = load_image(tmp_path / "p", RGB)[0].transpose(1, 2, 0)
     assert np.abs(found - wanted).max() <= near
-    gray = load_picture(tmp_path / "p", GRAY)[0, 0]
+    gray = load_image(tmp_path / "p", GRAY)[0, 0]
     assert np.abs(gray - wanted @ (0.299, 0.587, 0.114)).max() <= near + 1
 
 
@@ -286,7 +286,7 @@ def test_sixteen_bits_take_the_way_of_eight(
         mean=(3.0, 5.0, 7.0)[:channels],
         std=(2.0, 3.0, 4.0)[:channels],
     )
-    eight, sixteen = (load_picture(tmp_path / f"{bits}.png", step) for bits in (8, 16))
+    eight, sixteen = (load_image(tmp_path / f"{bits}.png", step) for bits in (8, 16))
     # Pillow rounds eight bits after each of the two directions.
     assert np.abs(eight - sixteen).max() <= 1.01 / 2.0
     assert mode != "nearest" or np.abs(eight - sixteen).max() <= 1e-4
@@ -298,7 +298,7 @@ def test_every_type_of_an_input_takes_sixteen_bits(dtype: str, layout: str, tmp_
     values = values_below(65536, seed=9)
     path = by_pillow("PNG")(tmp_path / "p.png", values)
     step = replace(RGB, dtype=dtype, layout=layout, scale=257.0 if dtype == "uint16" else 1.0)
-    found = load_picture(path, step)[0]
+    found = load_image(path, step)[0]
     assert found.dtype == dtype
     wanted = values * (255.0 / 65535) * step.scale
     if dtype in ("uint8", "uint16", "int8"):
@@ -315,21 +315,21 @@ def test_every_type_of_an_input_takes_sixteen_bits(dtype: str, layout: str, tmp_
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_deep_pictures_are_turned_as_their_exif_says(turn: int, tmp_path: Path) -> None:
+def test_deep_images_are_turned_as_their_exif_says(turn: int, tmp_path: Path) -> None:
     values = values_below(65536)
     exif = Image.Exif()
     exif[0x0112] = turn
     for bits in (8, 16):
         content = (values >> (16 - bits)).astype(f"u{bits // 8}")
         Image.fromarray(content).save(tmp_path / f"{bits}.png", exif=exif)
-    eight, sixteen = (np.asarray(open_picture(tmp_path / f"{b}.png").picture) for b in (8, 16))
+    eight, sixteen = (np.asarray(open_image(tmp_path / f"{b}.png").image) for b in (8, 16))
     assert eight.shape == ((WIDTH, HEIGHT) if turn > 4 else (HEIGHT, WIDTH))
     assert np.abs(eight - sixteen).max() <= 1.0
 
 
 def test_what_is_doubtful_is_told(tmp_path: Path) -> None:
     def notes(name: str, value_range: tuple[float, float] | None = None) -> str:
-        return " ".join(open_picture(tmp_path / name, value_range).notes)
+        return " ".join(open_image(tmp_path / name, value_range).notes)
 
     for largest in (200, 1000, 4095, 16383):
         by_pillow("PNG")(tmp_path / "f.png", np.maximum(values_below(largest + 1), 0) | 0)
@@ -351,19 +351,19 @@ def test_what_is_doubtful_is_told(tmp_path: Path) -> None:
         assert notes(f"one{name}") == ""
     cv2.imwrite(str(tmp_path / "c.png"), np.full((4, 4, 3), 40000, np.uint16))
     assert "16 bits a colour, of which the upper 8" in notes("c.png")
-    assert np.abs(load_picture(tmp_path / "c.png", RGB) - 40000 / 257).max() <= 1
+    assert np.abs(load_image(tmp_path / "c.png", RGB) - 40000 / 257).max() <= 1
 
 
 @pytest.mark.parametrize("shape", [(HEIGHT, WIDTH), (HEIGHT, WIDTH, 1)])
 def test_pixels_of_other_numbers(shape: tuple[int, ...]) -> None:
     values = values_below(65536).reshape(shape)
-    found = np.asarray(open_pixels(values.astype(np.uint16)).picture)
+    found = np.asarray(open_pixels(values.astype(np.uint16)).image)
     assert np.abs(found - values.reshape(HEIGHT, WIDTH) / 257).max() <= 1e-4
     for dtype in ("int32", "float32", "float64", "uint32"):
         with pytest.raises(UsageError, match=f"not .* {dtype}") as caught:
             open_pixels(values.astype(dtype))
         assert "range=LOW/HIGH" in caught.value.remedy
-        ranged = np.asarray(open_pixels(values.astype(dtype), (0.0, 65535.0)).picture)
+        ranged = np.asarray(open_pixels(values.astype(dtype), (0.0, 65535.0)).image)
         assert np.array_equal(ranged, found)
     with pytest.raises(UsageError, match=r"of uint8, not .* uint16"):
         open_pixels(np.zeros((4, 4, 3), np.uint16))
@@ -381,16 +381,16 @@ def test_classes_of_a_mask_are_never_scaled(bits: int, palette: bool, tmp_path: 
 def test_masks_by_mode(mode: str, tmp_path: Path) -> None:
     classes = values_below(2 if mode == "1" else 21)
     if mode == "1":
-        picture = Image.fromarray(classes.astype(bool))
+        image = Image.fromarray(classes.astype(bool))
     else:
-        picture = Image.fromarray(classes.astype(np.uint16 if mode == "I;16" else np.uint8))
+        image = Image.fromarray(classes.astype(np.uint16 if mode == "I;16" else np.uint8))
     if mode == "P":
-        picture.putpalette(list(range(63)))
-    assert picture.mode == mode
-    picture.save(tmp_path / "m.png", transparency=0)
+        image.putpalette(list(range(63)))
+    assert image.mode == mode
+    image.save(tmp_path / "m.png", transparency=0)
     assert np.array_equal(open_class_indices(tmp_path / "m.png"), classes)
     with pytest.raises(UsageError, match="of the mode RGB"):
-        picture.convert("RGB").save(tmp_path / "c.png")
+        image.convert("RGB").save(tmp_path / "c.png")
         open_class_indices(tmp_path / "c.png")
 
 

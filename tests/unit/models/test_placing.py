@@ -13,7 +13,7 @@ from PIL import Image
 
 from deployx_edge.errors import UsageError
 from deployx_edge.model import AxisRange, PreProcessing, TensorSpec
-from deployx_edge.processing.preprocessing import geometry_of, input_from_picture
+from deployx_edge.processing.preprocessing import geometry_of, input_from_image
 from deployx_edge.processing.preprocessing.placing import placement_of
 from deployx_edge.processing.steps import parse_preprocessing, step_text
 from tests.unit.models.bundles import spec
@@ -44,7 +44,7 @@ def photo(width: int, height: int, seed: int = 0) -> np.ndarray:
 
 
 def array_of(pixels: np.ndarray, step: PreProcessing) -> np.ndarray:
-    return input_from_picture(Image.fromarray(pixels), step).array
+    return input_from_image(Image.fromarray(pixels), step).array
 
 
 @pytest.mark.parametrize(("width", "height"), [(200, 48), (90, 33), (641, 50), (7, 300), (320, 48)])

@@ -92,7 +92,7 @@ def test_rows_are_suppressed_already() -> None:
     assert found("detection,format=rows", o=rows) == [(10, 10, 20, 20, 0.9, 2)] * 2
 
 
-def test_boxes_are_put_back_onto_the_picture_and_cut_to_it() -> None:
+def test_boxes_are_put_back_onto_the_image_and_cut_to_it() -> None:
     """A letterbox of an image of 200 x 100 in 100 x 100: half its size, 25 pixels down."""
     geometry = Geometry(
         width=200,

@@ -16,9 +16,9 @@ from deployx_edge.model import PreProcessing
 from deployx_edge.processing.geometry import IGNORED
 from deployx_edge.processing.preprocessing import (
     geometry_of,
-    input_from_picture,
-    load_picture,
-    picture_of_pixels,
+    image_of_pixels,
+    input_from_image,
+    load_image,
 )
 from deployx_edge.processing.steps import parse_preprocessing, step_text, step_texts
 from tests.unit.models.bundles import spec
@@ -27,7 +27,7 @@ RGB = spec()  # 1x3x8x6
 GRAY = spec("digit", (1, 1, 8, 8), runtime_name="in1")
 
 
-def picture(path: Path, pixels: np.ndarray) -> Path:
+def image(path: Path, pixels: np.ndarray) -> Path:
     Image.fromarray(pixels.astype(np.uint8)).save(path)
     return path
 
@@ -82,7 +82,7 @@ def test_texts_that_cannot_be_used(text: str, words: str) -> None:
         parse_preprocessing(text, [RGB])
 
 
-def test_inputs_that_are_no_pictures() -> None:
+def test_inputs_that_are_no_images() -> None:
     with pytest.raises(UsageError, match="an image needs channels"):
         parse_preprocessing("std=1", [spec(shape=(1, 10))])
     with pytest.raises(UsageError, match="1 or 3 channels"):
@@ -94,17 +94,17 @@ def test_inputs_that_are_no_pictures() -> None:
 def test_values_by_closed_form(tmp_path: Path) -> None:
     pixels = np.zeros((8, 6, 3))
     pixels[..., 0], pixels[..., 1], pixels[..., 2] = 10, 20, 30
-    path = picture(tmp_path / "p.png", pixels)
+    path = image(tmp_path / "p.png", pixels)
     step = PreProcessing(
         input="image", width=6, height=8, mean=(1.0, 2.0, 3.0), std=(1.0, 2.0, 3.0)
     )
-    array = load_picture(path, step)
+    array = load_image(path, step)
     assert (array.shape, array.dtype) == ((1, 3, 8, 6), np.dtype(np.float32))
     assert [array[0, c, 0, 0] for c in range(3)] == [9.0, 9.0, 9.0]
     blue_first = PreProcessing(input="image", width=6, height=8, colour="bgr")
-    assert list(load_picture(path, blue_first)[0, :, 4, 4]) == [30.0, 20.0, 10.0]
+    assert list(load_image(path, blue_first)[0, :, 4, 4]) == [30.0, 20.0, 10.0]
     last = PreProcessing(input="image", width=6, height=8, layout="NHWC", scale=0.1)
-    assert load_picture(path, last)[0, 7, 5] == pytest.approx([1.0, 2.0, 3.0])
+    assert load_image(path, last)[0, 7, 5] == pytest.approx([1.0, 2.0, 3.0])
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
@@ -122,24 +122,24 @@ def test_every_value_of_a_pixel_by_the_formula(layout: str, dtype: str) -> None:
         wanted = np.clip(np.rint(wanted), limits.min, limits.max)
     if layout == "NCHW":
         wanted = wanted.transpose(2, 0, 1)
-    found = input_from_picture(Image.fromarray(pixels), step).array
+    found = input_from_image(Image.fromarray(pixels), step).array
     assert np.array_equal(found, wanted[None].astype(dtype))
 
 
 def test_rows_and_columns_are_not_swapped(tmp_path: Path) -> None:
     pixels = np.add.outer(np.arange(8) * 10, np.arange(6))
     step = PreProcessing(input="i", width=6, height=8, colour="gray", mean=(0.0,), std=(1.0,))
-    array = load_picture(picture(tmp_path / "p.png", pixels), step)
+    array = load_image(image(tmp_path / "p.png", pixels), step)
     assert np.array_equal(array[0, 0], pixels)
 
 
 def test_area_undoes_enlargement(tmp_path: Path) -> None:
     small = np.random.default_rng(1).integers(0, 256, (8, 8))
-    path = picture(tmp_path / "p.png", np.kron(small, np.ones((16, 16))))
+    path = image(tmp_path / "p.png", np.kron(small, np.ones((16, 16))))
     step = PreProcessing(
         input="i", width=8, height=8, mode="area", colour="gray", mean=(0.0,), std=(1.0,)
     )
-    assert np.array_equal(load_picture(path, step)[0, 0], small)
+    assert np.array_equal(load_image(path, step)[0, 0], small)
 
 
 def test_crop_keeps_the_middle(tmp_path: Path) -> None:
@@ -148,35 +148,35 @@ def test_crop_keeps_the_middle(tmp_path: Path) -> None:
     step = PreProcessing(
         input="i", width=8, height=8, fit="crop", colour="gray", mean=(0.0,), std=(1.0,)
     )
-    path = picture(tmp_path / "p.png", wide)
-    assert np.all(load_picture(path, step) == 200)
+    path = image(tmp_path / "p.png", wide)
+    assert np.all(load_image(path, step) == 200)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
-def test_pictures_of_every_kind_become_rgb(tmp_path: Path, mode: str) -> None:
+def test_images_of_every_kind_become_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("p.tif" if mode in ("CMYK", "I;16") else "p.png")
     Image.new(mode, (10, 10)).save(path)
     step = PreProcessing(input="i", width=6, height=8)
-    assert load_picture(path, step).shape == (1, 3, 8, 6)
+    assert load_image(path, step).shape == (1, 3, 8, 6)
 
 
-def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
+def test_images_that_cannot_be_read(tmp_path: Path) -> None:
     step = PreProcessing(input="i", width=6, height=8)
     with pytest.raises(UsageError, match="does not exist"):
-        load_picture(tmp_path / "absent.png", step)
+        load_image(tmp_path / "absent.png", step)
     with pytest.raises(UsageError, match="cannot be read as an image"):
-        load_picture(tmp_path, step)
+        load_image(tmp_path, step)
     text = tmp_path / "t.png"
     text.write_text("no image")
     with pytest.raises(UsageError, match="cannot be read as an image"):
-        load_picture(text, step)
+        load_image(text, step)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "gif", "bmp", "tif", "webp"])
-def test_corrupt_pictures_end_in_usage_errors_only(tmp_path: Path, kind: str) -> None:
+def test_corrupt_images_end_in_usage_errors_only(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"p.{kind}"
     pixels = np.random.default_rng(2).integers(0, 256, (20, 20, 3))
-    whole = picture(path, pixels).read_bytes()
+    whole = image(path, pixels).read_bytes()
     step = PreProcessing(input="i", width=6, height=8)
     generator = random.Random(f"20261121 {kind}")
     for _ in range(60):
@@ -186,7 +186,7 @@ def test_corrupt_pictures_end_in_usage_errors_only(tmp_path: Path, kind: str) ->
                 content[generator.randrange(len(content))] = generator.randrange(256)
         path.write_bytes(bytes(content))
         try:
-            assert load_picture(path, step).shape == (1, 3, 8, 6)
+            assert load_image(path, step).shape == (1, 3, 8, 6)
         except UsageError as error:
             assert "\n" not in str(error)
 
@@ -199,7 +199,7 @@ def step(**words: object) -> PreProcessing:
 def bare(pixels: np.ndarray, **words: object) -> np.ndarray:
     """Height x width x colours as the pre-processing leaves them, without mean and std."""
     given = step(layout="NHWC", **words)
-    return input_from_picture(picture_of_pixels(pixels), given).array[0]
+    return input_from_image(image_of_pixels(pixels), given).array[0]
 
 
 def noise(width: int, height: int, seed: int = 3) -> np.ndarray:
@@ -318,7 +318,7 @@ def test_points_find_the_way_back(
         scales = [found.scale_x, found.scale_y] * 2
         return boxes * scales + [found.offset_x, found.offset_y] * 2
 
-    assert found.boxes_to_picture(to_input(box)) == pytest.approx(box)
+    assert found.boxes_to_image(to_input(box)) == pytest.approx(box)
     whole = to_input(np.asarray([[0.0, 0.0, width, height]]))[0]
     inside = np.asarray([0.0, 0.0, wide, high])
     low, high_ = whole[:2] - inside[:2], whole[2:] - inside[2:]
@@ -335,18 +335,18 @@ def test_points_find_the_way_back(
     assert (low % 1 == 0).all()
 
 
-def test_a_map_of_classes_comes_back_onto_the_picture() -> None:
+def test_a_map_of_classes_comes_back_onto_the_image() -> None:
     """What is drawn into an image is where it was after letterbox, a coarser map, and back."""
     classes = np.zeros((60, 90), dtype=np.uint8)
     classes[20:40, 30:60] = 1
     given = step(width=48, height=48, fit="letterbox", mode="nearest", layout="NHWC")
-    loaded = input_from_picture(picture_of_pixels(classes), given)
+    loaded = input_from_image(image_of_pixels(classes), given)
     coarse = loaded.array[0, ::2, ::2, 0].astype(np.uint8)
-    back = loaded.geometry.classes_to_picture(coarse)
+    back = loaded.geometry.classes_to_image(coarse)
     assert back.shape == classes.shape
     assert (back == classes).mean() > 0.95
     cut = geometry_of(step(width=48, height=48, fit="crop"), 90, 60)
-    unseen = cut.classes_to_picture(np.zeros((48, 48), np.uint8))
+    unseen = cut.classes_to_image(np.zeros((48, 48), np.uint8))
     assert (unseen[:, :15] == IGNORED).all()
     assert (unseen[:, 15:75] == 0).all()
 
@@ -390,12 +390,12 @@ def test_a_step_written_is_the_step_read(text: str) -> None:
 
 def test_whole_numbers_are_rounded_and_cut(tmp_path: Path) -> None:
     pixels = np.full((8, 6, 3), 201)
-    path = picture(tmp_path / "p.png", pixels)
+    path = image(tmp_path / "p.png", pixels)
     raw = parse_preprocessing("std=1", [replace(RGB, dtype="uint8")])
-    assert load_picture(path, raw).dtype == np.uint8
-    assert (load_picture(path, raw) == 201).all()
-    assert (load_picture(path, step(dtype="int8", std=(2.0, 2.0, 2.0))) == 100).all()
-    assert (load_picture(path, step(dtype="int8")) == 127).all()
+    assert load_image(path, raw).dtype == np.uint8
+    assert (load_image(path, raw) == 201).all()
+    assert (load_image(path, step(dtype="int8", std=(2.0, 2.0, 2.0))) == 100).all()
+    assert (load_image(path, step(dtype="int8")) == 127).all()
     with pytest.raises(UsageError, match="is bool, which no image becomes"):
         parse_preprocessing("std=1", [replace(RGB, dtype="bool")])
 

@@ -16,10 +16,10 @@ def boxed(*corners: float, index: int = 1, label: str = "cat", points=()) -> Fin
     return Finding(output="b", kind="detection", boxes=(box,))
 
 
-def drawn(picture: Image.Image, *findings: Finding) -> np.ndarray:
-    before = picture.tobytes()
-    result = np.asarray(annotate(picture, findings))
-    assert picture.tobytes() == before  # the image itself stays as it is
+def drawn(image: Image.Image, *findings: Finding) -> np.ndarray:
+    before = image.tobytes()
+    result = np.asarray(annotate(image, findings))
+    assert image.tobytes() == before  # the image itself stays as it is
     return result
 
 
@@ -27,8 +27,8 @@ def drawn(picture: Image.Image, *findings: Finding) -> np.ndarray:
 def test_an_outline_lies_on_the_edges_of_its_box(size: tuple[int, int]) -> None:
     width, height = size
     x0, y0, x1, y1 = width * 0.25, height * 0.5, width * 0.75, height * 0.875
-    picture = Image.new("RGB", size, (20, 20, 20))
-    pixels = drawn(picture, boxed(x0, y0, x1, y1))
+    image = Image.new("RGB", size, (20, 20, 20))
+    pixels = drawn(image, boxed(x0, y0, x1, y1))
     factor = enlargement(width, height)
     assert pixels.shape == (height * factor, width * factor, 3)
     assert max(pixels.shape) >= 256
@@ -46,8 +46,8 @@ def test_an_outline_lies_on_the_edges_of_its_box(size: tuple[int, int]) -> None:
 def test_words_grow_with_the_image_and_stay_on_it() -> None:
     heights = []
     for side in (256, 2048):
-        picture = Image.new("RGB", (side, side))
-        pixels = drawn(picture, boxed(side - 4, 0, side, 6, label="a long name of a class"))
+        image = Image.new("RGB", (side, side))
+        pixels = drawn(image, boxed(side - 4, 0, side, 6, label="a long name of a class"))
         mask = (pixels == colour_of(1)).all(axis=2)
         assert mask[:, : side // 2].any() or mask[:, side // 2 :].any()
         heights.append(int(mask.any(axis=1).sum()))
@@ -56,18 +56,18 @@ def test_words_grow_with_the_image_and_stay_on_it() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "CMYK", "1", "F"])
 def test_every_kind_of_image_is_drawn_on(mode: str) -> None:
-    picture = Image.new("L", (300, 300), 80).convert(mode)
-    pixels = drawn(picture, boxed(50, 50, 250, 250))
+    image = Image.new("L", (300, 300), 80).convert(mode)
+    pixels = drawn(image, boxed(50, 50, 250, 250))
     assert tuple(pixels[150, 50]) == colour_of(1)
 
 
 def test_masks_words_points_and_places_are_drawn() -> None:
-    picture = Image.new("RGB", (300, 300), (100, 100, 100))
+    image = Image.new("RGB", (300, 300), (100, 100, 100))
     mask = np.zeros((300, 300), np.uint8)
     mask[200:] = 2
     mask[:, 290:] = 255
     pixels = drawn(
-        picture,
+        image,
         Finding(output="m", kind="segmentation", mask=mask),
         boxed(100, 100, 140, 140, points=((120, 120, 0.9), (130, 105, 0.1))),
         Finding(output="a", kind="text-boxes", areas=(FoundArea(score=1, corners=SQUARE),)),

@@ -28,7 +28,7 @@ from deployx_edge.report.drawing import (
     with_boxes,
     with_mask,
 )
-from deployx_edge.report.evaluation_page import PictureRow, evaluation_page
+from deployx_edge.report.evaluation_page import ImageRow, evaluation_page
 
 WICKED = '<script>alert("x")</script>'
 
@@ -87,8 +87,8 @@ class _Tags(HTMLParser):
 
 
 def test_the_page_says_what_was_found_and_runs_nothing() -> None:
-    picture = embedded(Image.new("RGB", (4, 4)))
-    row = PictureRow(name=WICKED, reason=WICKED, pictures=((WICKED, picture),))
+    image = embedded(Image.new("RGB", (4, 4)))
+    row = ImageRow(name=WICKED, reason=WICKED, images=((WICKED, image),))
     page = evaluation_page(evaluation(), [row], ["a", WICKED])
     tags = _Tags()
     tags.feed(page)
@@ -109,7 +109,7 @@ def test_many_classes_are_not_drawn_as_a_matrix() -> None:
 @pytest.mark.parametrize(
     ("size", "shown"), [((96, 48), (180, 90)), ((720, 360), (360, 180)), ((200, 100), (200, 100))]
 )
-def test_pictures_are_shown_in_a_size_to_look_at(
+def test_images_are_shown_in_a_size_to_look_at(
     size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     assert shown_size(*size) == shown

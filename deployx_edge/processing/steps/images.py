@@ -17,7 +17,7 @@ LIMITS = ("min", "max")
 LARGEST_SIDE = 65535
 COLOURS = ("rgb", "bgr", "gray")
 # What an image can be made into: every type of an input but bool.
-PICTURE_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "bool")
+IMAGE_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "bool")
 
 _KEYS = (
     *("input", "resize", "mode", "fit", "short", "fill", "place"),
@@ -72,7 +72,7 @@ def parse_preprocessing(text: str, inputs: Sequence[NamedShape]) -> PreProcessin
         rounding=words.choice("rounding", ROUNDINGS, "nearest"),
         **_multiples(words),
     )
-    if step.dtype not in PICTURE_DTYPES:
+    if step.dtype not in IMAGE_DTYPES:
         raise UsageError(f"The input '{spec.name}' is {spec.dtype}, which no image becomes.")
     _check_fit(step, words)
     _check_sizes(step, spec)
