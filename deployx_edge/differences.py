@@ -208,6 +208,12 @@ def kept_elements(array: Array, most: int) -> NDArray[np.float32 | np.float64]:
     return kept
 
 
+def kept_shape(array: Array, most: int) -> tuple[int, ...]:
+    """The shape of what ``kept_elements`` gives, which is one for all inputs of fixed size."""
+    rows = _rows(array)
+    return (*rows.shape[:2], len(range(0, rows.shape[2], _step(rows, most))))
+
+
 def ratio(error: float, scale: float) -> float:
     """``error`` / ``scale``, 0 without an error and at most BEYOND."""
     if error == 0.0:

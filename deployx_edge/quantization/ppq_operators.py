@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from esp_ppq.core import TargetPlatform
 from esp_ppq.executor.torch import OPERATION_FORWARD_TABLE
 from numpy.typing import NDArray
 from onnx import helper
 
+from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.quantization.ppq_view import Window, outer_inputs
 
 _OWN = dict(OPERATION_FORWARD_TABLE[TargetPlatform.FP32])
@@ -124,15 +124,7 @@ class Operators:
             graph, opset_imports=self._model.opset_import, functions=self._model.functions
         )
         model.ir_version = self._model.ir_version
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(),
-            options,
-            providers=["CPUExecutionProvider"],
-            enable_fallback=0,
-        )
+        return open_model(model.SerializeToString())
 
 
 def _read_names(node: onnx.NodeProto) -> list[str]:

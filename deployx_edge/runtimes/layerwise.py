@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.bundle import IntermediateCheck
 from deployx_edge.comparison import TOLERANCES, LayerCheck, TensorComparison, Tolerance
-from deployx_edge.differences import Values, WholeValues
+from deployx_edge.differences import Values, WholeValues, kept_shape
 from deployx_edge.errors import UsageError
 from deployx_edge.model import TensorSpec
 from deployx_edge.runtimes import load_runtime
@@ -71,12 +71,15 @@ class LayersComparison:
     """All tensors that both sides have, over inputs that come one by one.
 
     Both sides run beside each other: as soon as the model has made a tensor, it is compared
-    with the reference's and both are let go.
+    with the reference's and both are let go. Tensors whose sizes depend on values (what a
+    NonMaxSuppression leaves) have no mean over the inputs, and are left out.
     """
 
     def __init__(self, producers: Mapping[str, Producer]) -> None:
         self._producers = producers
         self._tensors = {name: TensorComparison(name, kept=KEPT) for name in producers}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._sized_by_values: set[str] = set()
         self._names: dict[str, list[str]] = {}
         for name, producer in producers.items():
             self._names.setdefault(producer.runtime_name, []).append(name)
@@ -87,7 +90,14 @@ class LayersComparison:
         See ``kept_elements``, with ``KEPT``.
         """
         for name in kept.keys() & self._tensors.keys():
-            self._tensors[name].know(kept[name])
+            if self._has_one_size(name, kept[name].shape):
+                self._tensors[name].know(kept[name])
+
+    def _has_one_size(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Whether what is kept of the tensor had this shape on all inputs so far."""
+        if self._shapes.setdefault(name, shape) != shape:
+            self._sized_by_values.add(name)
+        return name not in self._sized_by_values
 
     def add(
         self,
@@ -113,8 +123,12 @@ class LayersComparison:
             names = self._names[runtime_name]
             array = found.whole() if len(names) > 1 else None
             for name in names:
-                values = found if array is None else WholeValues(array)
-                self._tensors[name].add_flat(wanted(name), values)
+                right = wanted(name)
+                if self._has_one_size(name, kept_shape(right, KEPT)):
+                    values = found if array is None else WholeValues(array)
+                    self._tensors[name].add_flat(right, values)
+                elif array is None:
+                    found.whole()  # goes by
 
         outputs = model.run(arrays, tuple(self._names), take, measure=measure)
         for _ in tensors:
@@ -130,6 +144,7 @@ class LayersComparison:
                 check=self._tensors[name].check(limits, with_cosine=with_cosine),
             )
             for name, producer in self._producers.items()
+            if name not in self._sized_by_values
         )
 
 

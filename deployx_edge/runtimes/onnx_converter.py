@@ -91,7 +91,7 @@ class OnnxConverter:
             inputs=input_specs(source),
             outputs=output_specs(request.outputs, source.channels_last),
             kept_float=kept,
-            operators=_own_operators(model),
+            operators=own_operators(model),
         )
 
     def find_overflows(
@@ -117,7 +117,7 @@ class OnnxConverter:
         return ()
 
 
-def _own_operators(model: onnx.ModelProto) -> tuple[str, ...]:
+def own_operators(model: onnx.ModelProto) -> tuple[str, ...]:
     """The operators of our own in the model that the runtime does not have itself."""
     found = (own_facts(node) for node in nodes_within(model.graph.node))
     return tuple(sorted({facts.name for facts in found if facts is not None}))

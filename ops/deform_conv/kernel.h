@@ -7,38 +7,52 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "operators/operator.h"
 
 namespace dx::op::deform_conv {
 
+// What is asked for, as ONNX counts it, and the places of the inputs behind the images.
+struct Settings {
+  static constexpr std::size_t kNone = SIZE_MAX;
+
+  std::vector<std::int64_t> dilations, pads, strides;
+  std::int64_t groups = 1;
+  std::int64_t offset_groups = 1;
+  std::size_t weights = 1;
+  std::size_t offset = 2;
+  std::size_t bias = 3;
+  std::size_t mask = 4;
+};
+
 class Kernel {
  public:
   explicit Kernel(const Attributes& attributes)
-      : dilations_(attributes.integers("dilations")),
-        pads_(attributes.integers("pads")),
-        strides_(attributes.integers("strides")),
-        groups_(attributes.integer("group")),
-        offset_groups_(attributes.integer("offset_group")) {}
+      : Kernel(Settings{attributes.integers("dilations"), attributes.integers("pads"),
+                        attributes.integers("strides"), attributes.integer("group"),
+                        attributes.integer("offset_group")}) {}
+  explicit Kernel(Settings settings) : set_(std::move(settings)) {}
 
   const char* run(Call& call) const {
     Sizes s;
     if (const char* complaint = measure(call, s)) return complaint;
     float* const output = call.output(0, {s.images, s.outputs, s.out_h, s.out_w});
     const std::int64_t rows = s.channels * s.window;
-    const std::int64_t tap_rows = offset_groups_ * s.window;
+    const std::int64_t tap_rows = set_.offset_groups * s.window;
     const std::int64_t floats_a_tap = static_cast<std::int64_t>(sizeof(Tap) / sizeof(float));
     float* const columns = call.scratch(static_cast<std::size_t>(rows * s.places));
     float* const memory =
         call.scratch(static_cast<std::size_t>(tap_rows * s.places * floats_a_tap));
     if (output == nullptr || columns == nullptr || memory == nullptr) return kNoMemory;
     auto* const taps = reinterpret_cast<Tap*>(memory);
-    const float* const weights = call.input(1).data;
-    const std::int64_t group_rows = rows / groups_;
-    const std::int64_t group_outputs = s.outputs / groups_;
-    const std::int64_t group_channels = s.channels / offset_groups_;
+    const float* const weights = call.input(set_.weights).data;
+    const std::int64_t group_rows = rows / set_.groups;
+    const std::int64_t group_outputs = s.outputs / set_.groups;
+    const std::int64_t group_channels = s.channels / set_.offset_groups;
     for (std::int64_t image = 0; image < s.images; ++image) {
       call.parallel(tap_rows, [&](std::int64_t row, int) {
         find_taps(call, s, image * tap_rows + row, row % s.window, taps + row * s.places);
@@ -51,13 +65,13 @@ class Kernel {
                  columns + row * s.places);
       });
       float* const to = output + image * s.outputs * s.places;
-      for (std::int64_t group = 0; group < groups_; ++group) {
+      for (std::int64_t group = 0; group < set_.groups; ++group) {
         const bool done = call.multiply(
             weights + group * group_outputs * group_rows, columns + group * group_rows * s.places,
             to + group * group_outputs * s.places, group_outputs, s.places, group_rows);
         if (!done) return kNoMemory;
       }
-      if (call.has(3)) add_bias(call, s, to);
+      if (call.has(set_.bias)) add_bias(call, s, to);
     }
     return nullptr;
   }
@@ -77,49 +91,53 @@ class Kernel {
 
   const char* measure(const Call& call, Sizes& s) const {
     const Shape& x = call.input(0).shape;
-    const Shape& w = call.input(1).shape;
-    const Shape& offset = call.input(2).shape;
+    const Shape& w = call.input(set_.weights).shape;
+    const Shape& offset = call.input(set_.offset).shape;
     if (x.size() != 4 || w.size() != 4 || offset.size() != 4) return "it is not of images";
-    if (dilations_.size() != 2 || strides_.size() != 2 || pads_.size() != 4) {
+    if (set_.dilations.size() != 2 || set_.strides.size() != 2 || set_.pads.size() != 4) {
       return "its attributes are not those of images";
     }
-    if (groups_ < 1 || offset_groups_ < 1 || strides_[0] < 1 || strides_[1] < 1) {
+    if (set_.groups < 1 || set_.offset_groups < 1 || set_.strides[0] < 1 || set_.strides[1] < 1) {
       return "its groups or strides are not positive";
     }
     s = {x[0], x[1], x[2], x[3], w[0], w[2], w[3], offset[2], offset[3], w[2] * w[3], 0};
     s.places = s.out_h * s.out_w;
-    const bool fits = x[1] == w[1] * groups_ && w[0] % groups_ == 0 && x[1] % offset_groups_ == 0;
-    const bool offsets_fit = offset[0] == x[0] && offset[1] == 2 * offset_groups_ * s.window;
+    const bool fits =
+        x[1] == w[1] * set_.groups && w[0] % set_.groups == 0 && x[1] % set_.offset_groups == 0;
+    const bool offsets_fit = offset[0] == x[0] && offset[1] == 2 * set_.offset_groups * s.window;
     const bool size_fits = s.out_h == output_size(s.height, s.kernel_h, 0) &&
                            s.out_w == output_size(s.width, s.kernel_w, 1);
     if (!fits || !offsets_fit || !size_fits) return "the shapes of its inputs do not fit";
     if (s.height * s.width > INT32_MAX) return "its input is too large";
-    if (call.has(3) && call.input(3).shape != Shape{s.outputs}) return "its bias does not fit";
-    if (call.has(4) &&
-        call.input(4).shape != Shape{x[0], offset_groups_ * s.window, s.out_h, s.out_w}) {
+    if (call.has(set_.bias) && call.input(set_.bias).shape != Shape{s.outputs}) {
+      return "its bias does not fit";
+    }
+    const Shape of_mask = {x[0], set_.offset_groups * s.window, s.out_h, s.out_w};
+    if (call.has(set_.mask) && call.input(set_.mask).shape != of_mask) {
       return "its mask does not fit";
     }
     return nullptr;
   }
 
   std::int64_t output_size(std::int64_t size, std::int64_t kernel, std::size_t axis) const {
-    const std::int64_t reach = dilations_[axis] * (kernel - 1) + 1;
-    return (size + pads_[axis] + pads_[axis + 2] - reach) / strides_[axis] + 1;
+    const std::int64_t reach = set_.dilations[axis] * (kernel - 1) + 1;
+    return (size + set_.pads[axis] + set_.pads[axis + 2] - reach) / set_.strides[axis] + 1;
   }
 
   // Where one value of the window lies at all places; ``plane`` counts all of them before it.
   void find_taps(const Call& call, const Sizes& s, std::int64_t plane, std::int64_t value,
                  Tap* taps) const {
-    const float* const offset_h = call.input(2).data + 2 * plane * s.places;
+    const float* const offset_h = call.input(set_.offset).data + 2 * plane * s.places;
     const float* const offset_w = offset_h + s.places;
-    const float* const mask = call.has(4) ? call.input(4).data + plane * s.places : nullptr;
-    const std::int64_t first_h = value / s.kernel_w * dilations_[0] - pads_[0];
-    const std::int64_t first_w = value % s.kernel_w * dilations_[1] - pads_[1];
+    const float* const mask =
+        call.has(set_.mask) ? call.input(set_.mask).data + plane * s.places : nullptr;
+    const std::int64_t first_h = value / s.kernel_w * set_.dilations[0] - set_.pads[0];
+    const std::int64_t first_w = value % s.kernel_w * set_.dilations[1] - set_.pads[1];
     std::int64_t place = 0;
     for (std::int64_t h = 0; h < s.out_h; ++h) {
-      const auto base_h = static_cast<float>(h * strides_[0] + first_h);
+      const auto base_h = static_cast<float>(h * set_.strides[0] + first_h);
       for (std::int64_t w = 0; w < s.out_w; ++w, ++place) {
-        const auto base_w = static_cast<float>(w * strides_[1] + first_w);
+        const auto base_w = static_cast<float>(w * set_.strides[1] + first_w);
         taps[place] = tap(s, base_h + offset_h[place], base_w + offset_w[place],
                           mask == nullptr ? 1.0F : mask[place]);
       }
@@ -156,19 +174,15 @@ class Kernel {
     }
   }
 
-  static void add_bias(Call& call, const Sizes& s, float* output) {
-    const float* const bias = call.input(3).data;
+  void add_bias(Call& call, const Sizes& s, float* output) const {
+    const float* const bias = call.input(set_.bias).data;
     call.parallel(s.outputs, [&](std::int64_t channel, int) {
       float* const to = output + channel * s.places;
       for (std::int64_t i = 0; i < s.places; ++i) to[i] += bias[channel];
     });
   }
 
-  std::vector<std::int64_t> dilations_;
-  std::vector<std::int64_t> pads_;
-  std::vector<std::int64_t> strides_;
-  std::int64_t groups_;
-  std::int64_t offset_groups_;
+  Settings set_;
 };
 
 }  // namespace dx::op::deform_conv

@@ -13,12 +13,17 @@
 
 namespace dx::op::grid_sample {
 
+enum class Mode { kLinear, kNearest, kCubic };
+enum class Padding { kZeros, kBorder, kReflection };
+
 class Kernel {
  public:
   explicit Kernel(const Attributes& attributes)
-      : align_corners_(attributes.integer("align_corners") != 0),
-        mode_(mode_of(attributes.integer("mode"))),
-        padding_(static_cast<Padding>(attributes.integer("padding_mode"))) {}
+      : Kernel(mode_of(attributes.integer("mode")),
+               static_cast<Padding>(attributes.integer("padding_mode")),
+               attributes.integer("align_corners") != 0) {}
+  Kernel(Mode mode, Padding padding, bool align_corners)
+      : align_corners_(align_corners), mode_(mode), padding_(padding) {}
 
   const char* run(Call& call) const {
     Sizes s;
@@ -47,8 +52,6 @@ class Kernel {
   }
 
  private:
-  enum class Mode { kLinear, kNearest, kCubic };
-  enum class Padding { kZeros, kBorder, kReflection };
   static constexpr std::int64_t kMostAxes = 3;
 
   struct Sizes {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +19,13 @@ from torch.nn import functional
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
 from deployx_edge.errors import MissingToolError, ModelError
+from deployx_edge.operator_facts import operators_folder
+from deployx_edge.quantization.values import PRESETS
 from deployx_edge.resources import host_target_id
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.run import run, run_bundle_here
+from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
 from tests.integration.models.onnx_models import constant, model, save, weights
 
 BOARDS = ("local:", "virtual:linux-arm64?cpu=cortex-a53", "virtual:linux-arm64?cpu=cortex-a76")
@@ -173,11 +178,108 @@ def attention_to_maps(folder: Path) -> Path:
     return save(made, folder / "attention.onnx")
 
 
+class RotatedHead(nn.Module):
+    """The best of turned boxes, and what of the features lies in them: with NMSRotated and
+    RoIAlignRotated as MMDeploy exports them, or without the first by score alone."""
+
+    KEPT, CLASSES = 8, 2
+
+    def __init__(self, suppresses: bool) -> None:
+        super().__init__()
+        torch.manual_seed(11)
+        self.suppresses = suppresses
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.boxes = nn.Conv2d(8, 5, 1)
+        self.scores = nn.Conv2d(8, self.CLASSES, 1)
+        self.last = nn.Linear(8 * 3 * 2, 4)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = torch.relu(self.stem(image))
+        raw = self.boxes(features).flatten(2).transpose(1, 2)
+        shares = torch.sigmoid(raw)
+        boxes = torch.cat([shares[..., :2] * 16, 1 + 6 * shares[..., 2:4], raw[..., 4:]], dim=-1)
+        scores = torch.sigmoid(self.scores(features).flatten(2))
+        if self.suppresses:
+            kept = NmsRotated.apply(boxes, scores, 0.3, 0.5)
+            found = scores[kept[:, 0], kept[:, 1], kept[:, 2]]
+            rows = torch.cat([boxes[kept[:, 0], kept[:, 2]], found[:, None]], dim=1)
+            rows = torch.cat([rows, rows.new_zeros(self.KEPT, 6)])  # there may be fewer
+        else:
+            rows = torch.cat([boxes[0], scores[0].amax(0)[:, None]], dim=1)
+        best = rows[:, 5].topk(self.KEPT).indices
+        rows = rows.gather(0, best[:, None].expand(-1, 6))
+        regions = torch.cat([rows.new_zeros(self.KEPT, 1), rows[:, :5]], dim=1)
+        seen = RoiAlignRotated.apply(features, regions)
+        return rows[None], self.last(seen.flatten(1))[None]
+
+
+def _by_reference(name: str, *values: torch.Tensor, **attributes: float) -> torch.Tensor:
+    """What the operator's definition gives."""
+    module = runpy.run_path(str(operators_folder() / name / "reference.py"))
+    return torch.from_numpy(module["reference"](*(each.numpy() for each in values), **attributes))
+
+
+class NmsRotated(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, boxes, scores, iou, least):
+        return _by_reference("nms_rotated", boxes, scores, iou_threshold=iou, score_threshold=least)
+
+    @staticmethod
+    def symbolic(g, boxes, scores, iou, least):
+        return g.op(
+            "mmdeploy::NMSRotated", boxes, scores, iou_threshold_f=iou, score_threshold_f=least
+        )
+
+
+_WHOLE = {
+    "output_height": 3,
+    "output_width": 2,
+    "sampling_ratio": 2,
+    "aligned": 1,
+    "clockwise": 0,
+}
+
+
+class RoiAlignRotated(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, features, regions):
+        attributes = {**_WHOLE, "spatial_scale": 0.5}
+        return _by_reference("roi_align_rotated", features, regions, **attributes).float()
+
+    @staticmethod
+    def symbolic(g, features, regions):
+        return g.op(
+            "mmdeploy::MMCVRoIAlignRotated",
+            features,
+            regions,
+            spatial_scale_f=0.5,
+            **{f"{name}_i": value for name, value in _WHOLE.items()},
+        )
+
+
+def rotated_head(folder: Path, *, suppresses: bool) -> Path:
+    path = folder / f"rotated-{suppresses}.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a trace follows no NumPy, which the symbols stand for
+        torch.onnx.export(
+            RotatedHead(suppresses).eval(),
+            (torch.zeros(1, 3, 20, 24),),
+            path,
+            input_names=["image"],
+            output_names=["boxes", "values"],
+            opset_version=16,
+            dynamo=False,
+            custom_opsets={"mmdeploy": 1},
+        )
+    return path
+
+
 # The operators of our own that each model is to have in ncnn.
 MODELS = {
     "query-selecting-head": ("gather_elements", "top_k"),
     "deformable": ("deform_conv",),
     "attention": ("multi_scale_deformable_attention",),
+    "best-regions": ("gather_elements", "roi_align_rotated", "top_k"),
 }
 # In half floats the head's queries come in another order where two scores are nearly equal.
 CASES = [
@@ -185,6 +287,7 @@ CASES = [
     ("deformable", "ncnn", "fp16"),
     ("attention", "onnxruntime", "fp32"),
     ("attention", "onnxruntime", "fp16"),
+    ("rotated-head", "onnxruntime", "fp32"),
 ]
 _WORDS = tuple(
     f"{name}:1x{_CHANNELS}x{height}x{width}"
@@ -200,6 +303,8 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, st
         "query-selecting-head": Path(f"{__name__}:query_selecting_head"),
         "deformable": deformable_network(folder),
         "attention": attention_to_maps(folder),
+        "best-regions": rotated_head(folder, suppresses=False),
+        "rotated-head": rotated_head(folder, suppresses=True),
     }
     made = {}
     for name, runtime, precision in CASES:
@@ -231,6 +336,26 @@ def test_onnx_runtime_needs_only_what_onnx_does_not_have(
 def test_a_runtime_without_a_kernel_is_told(tmp_path: Path, runtime: str) -> None:
     with pytest.raises(ModelError, match=f"which has no kernel for {runtime}; it has one for ncnn"):
         make_bundle(attention_to_maps(tmp_path), options=BundleOptions(runtime=runtime))
+
+
+def test_what_is_around_an_operator_of_our_own_becomes_int8(tmp_path: Path) -> None:
+    images = np.random.default_rng(9).standard_normal((8, 3, 20, 24)).astype(np.float32)
+    np.savez(tmp_path / "images.npz", image=images)
+    options = QuantizeOptions(
+        preset="fast",
+        settings=PRESETS["fast"],
+        count=len(images),
+        bundle=BundleOptions(runtime="onnxruntime"),
+    )
+    head = rotated_head(tmp_path, suppresses=False)
+    made = quantize(head, tmp_path / "images.npz", tmp_path / "int8", options)
+    assert made.bundle.operators == ("roi_align_rotated",)
+    assert {layer.layer: layer.mode for layer in made.report.layers}["/stem/Conv"] == "calibrated"
+
+
+def test_boxes_whose_number_depends_on_values_are_refused_for_ncnn(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="mmdeploy::NMSRotated of ops/nms_rotated has no kernel"):
+        make_bundle(rotated_head(tmp_path, suppresses=True), tmp_path / "bundle")
 
 
 @pytest.fixture(params=["nothing", "an older library"])
@@ -297,7 +422,12 @@ def test_a_board_computes_what_this_computer_does(
     inputs = {
         spec.name: random.standard_normal(spec.shape).astype(np.float32) for spec in bundle.inputs
     }
-    wanted = run_bundle_here(bundles[name, "ncnn", "fp32"], inputs)
+    if name == "rotated-head":
+        with torch.no_grad():
+            outputs = RotatedHead(True).eval()(torch.from_numpy(inputs["image"]))
+        wanted = {"boxes": outputs[0].numpy(), "values": outputs[1].numpy()}
+    else:
+        wanted = run_bundle_here(bundles[name, "ncnn", "fp32"], inputs)
     found = run(session, bundle, inputs)
     limit = 1e-4 if precision == "fp32" else 2e-2
     for output, right in wanted.items():

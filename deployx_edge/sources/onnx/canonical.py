@@ -9,17 +9,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from deployx_edge.graph.branches import write_out_branches
+from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.folding import drop_unread, fold_constants, fold_shapes
 from deployx_edge.graph.functions import inline_functions
 from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.graph.sequences import write_out_sequences
 from deployx_edge.graph.simplification import simplify
+from deployx_edge.graph.subgraphs import tensors_read
 from deployx_edge.graph.training import refuse_training_mode
 from deployx_edge.graph.values import without_weights
 from deployx_edge.sources.onnx.file import OnnxSource, prepared
 
 if TYPE_CHECKING:
     import onnx
+
+# Of ONNX's operators, those whose results' sizes depend on values.
+_SIZED_BY_VALUES = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"})
 
 
 class Rewrite(Protocol):
@@ -70,13 +75,13 @@ def canonical(
 def simplified(source: OnnxSource) -> onnx.ModelProto:
     """The model with constants and batch norms folded, for runtimes that read ONNX themselves.
 
-    Axes that the source leaves open stay so; quantized weights stay quantized. Every node has a
-    name.
+    Axes that the source leaves open stay so, as do sizes that depend on values; quantized weights
+    stay quantized. Every node has a name.
     """
     model = inline_functions(prepared(source))
     drop_unread(model)
     refuse_training_mode(model, source.path.name)
-    _settle(model, source, keep=("QuantizeLinear", "DequantizeLinear"))
+    _settle(model, source, keep=("QuantizeLinear", "DequantizeLinear"), is_fixed=False)
     names = {node.name for node in model.graph.node}
     for index, node in enumerate(model.graph.node):
         if not node.name:
@@ -92,10 +97,12 @@ def _settle(
     source: OnnxSource,
     rewrites: Sequence[Rewrite] = (),
     keep: Collection[str] = (),
+    is_fixed: bool = True,
 ) -> tuple[dict[str, tuple[int, ...]], Counter[str]]:
     """Change the model until nothing is left to do; the shapes that are known then, and rewrites.
 
     What inference leaves open is asked of ONNX Runtime in the end, and may make room for more.
+    Where not all ``is_fixed``, sizes that may depend on values stay open.
     """
     applied: Counter[str] = Counter()
     shapes = _inferred(model, source)
@@ -108,7 +115,9 @@ def _settle(
         if changed + found.total():
             shapes.update(_inferred(model, source) if missing else {})
         elif missing and not is_measured:
-            shapes.update(_measured(model, source, missing))
+            open_ones = set() if is_fixed else _sized_by_values(model)
+            measured = [name for name in missing if name not in open_ones]
+            shapes.update(_measured(model, source, measured) if measured else {})
             is_measured = True
         else:
             return shapes, applied
@@ -153,6 +162,17 @@ def _without_shape(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]
     """The tensors that nodes make and whose shape is not known."""
     made = (name for node in model.graph.node for name in node.output)
     return [name for name in made if name and name not in shapes]
+
+
+def _sized_by_values(model: onnx.ModelProto) -> set[str]:
+    """The tensors whose sizes may depend on values: what such operators make, or such of a domain
+    that nobody knows, and all that follows from it."""
+    found: set[str] = set()
+    for node in model.graph.node:
+        is_free = node.domain not in KNOWN_DOMAINS or node.op_type in _SIZED_BY_VALUES
+        if is_free or any(name in found for name in tensors_read(node)):
+            found.update(node.output)
+    return found
 
 
 def _measured(

@@ -42,7 +42,8 @@ class Case:
     """One node: its ``inputs`` in order, its ``attributes``, and which of its names it has.
 
     ``operator`` is "" for the first name of op.toml, ``outputs`` 0 for all of them. ``tolerance``
-    is how far a value may be off, as a share of the output's largest.
+    is how far a value may be off, as a share of the output's largest. Where how many rows an output
+    has depends on values, it is cut or filled up, with -1, to the shape ``filled``.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Case:
     opset: int = _DEFAULT_OPSET
     outputs: int = 0
     tolerance: float = 1e-5
+    filled: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,24 @@ class _Part:
         )
         self.outputs = tuple(f"{prefix}y{place}" for place in range(count))
         for source, output in zip(made, self.outputs, strict=True):
-            self.nodes.append(self._cast(source, output, np.dtype(np.float32)))
+            floats = f"{output}_rows" if case.filled else output
+            self.nodes.append(self._cast(source, floats, np.dtype(np.float32)))
+            if case.filled:
+                self._fill(floats, output, case.filled)
+
+    def _fill(self, source: str, made: str, shape: tuple[int, ...]) -> None:
+        constants: dict[str, NDArray[Any]] = {
+            "rest": np.full(shape, -1, dtype=np.float32),
+            "begin": np.zeros(1, dtype=np.int64),
+            "end": np.asarray(shape[:1]),
+        }
+        names = {key: f"{made}_{key}" for key in constants}
+        self.constants += [numpy_helper.from_array(constants[key], names[key]) for key in constants]
+        longer = f"{made}_longer"
+        self.nodes += [
+            helper.make_node("Concat", [source, names["rest"]], [longer], longer, axis=0),
+            helper.make_node("Slice", [longer, names["begin"], names["end"]], [made], made),
+        ]
 
     def _enter(self, place: int, operand: Operand, random: np.random.Generator) -> str:
         """The name of that input of the node."""
@@ -150,6 +169,12 @@ class _Part:
     def _cast(source: str, made: str, dtype: np.dtype[Any]) -> onnx.NodeProto:
         to = helper.np_dtype_to_tensor_dtype(dtype)
         return helper.make_node("Cast", [source], [made], f"{made}/cast", to=to)
+
+
+def fill(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The array as ``Case.filled`` has it in the model."""
+    rest = np.full(shape, -1, dtype=array.dtype)
+    return np.concatenate([array, rest])[: shape[0]] if shape else array
 
 
 def _name(facts: OperatorFacts, case: Case) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from deployx_edge.workflows.boards.devices import chosen_devices
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.conversion import read_converted
-from deployx_edge.workflows.operators.cases import BuiltCase, Case, build_cases
+from deployx_edge.workflows.operators.cases import BuiltCase, Case, build_cases, fill
 
 if TYPE_CHECKING:
     import onnx
@@ -186,7 +186,10 @@ def _reference_outputs(
             module.reference(*part.values, **{**defaults, **part.case.attributes}) for part in built
         ]
         lists = [each if isinstance(each, tuple) else (each,) for each in results]
-        return [[np.asarray(array, dtype=np.float32) for array in each] for each in lists]
+        return [
+            [fill(np.asarray(array, dtype=np.float32), part.case.filled) for array in each]
+            for part, each in zip(built, lists, strict=True)
+        ]
     fed = {key: array for part in built for key, array in part.fed.items()}
     try:
         session = open_model(model.SerializeToString())

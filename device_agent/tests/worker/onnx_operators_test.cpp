@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <cstring>
+#include <iterator>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -55,6 +57,38 @@ Load load_attention(const TemporaryFolder& folder, const Attention& attention,
   return load;
 }
 
+// Three turned boxes, in0, with their scores, in1: the regions of those that are left are summed
+// up.
+std::string boxes_model() {
+  OnnxWriter net;
+  const OnnxType type = OnnxType::kFloat;
+  net.input("in0", type, {1, 3, 5});
+  net.input("in1", type, {1, 1, 3});
+  net.output("out0", type, {1, 1, 1, 1});
+  net.constant("image", type, {1, 1, 2, 2}, plain_floats({1, 1, 1, 1}));
+  net.constant("boxes", OnnxType::kInt64, {2}, whole_numbers({-1, 5}));
+  net.constant("last", OnnxType::kInt64, {1}, whole_numbers({2}));
+  net.node("mmdeploy::NMSRotated", "nms", {"in0", "in1"}, {"kept"});
+  net.node("Gather", "which", {"kept", "last"}, {"which"}, {{"axis", {1}}});
+  net.node("Reshape", "flat", {"in0", "boxes"}, {"rows"});
+  net.node("GatherND", "chosen", {"rows", "which"}, {"chosen"});
+  net.node("Sub", "zero", {"which", "which"}, {"zero"});
+  net.node("Cast", "number", {"zero"}, {"number"}, {{"to", {1}}});
+  net.node("Concat", "regions", {"number", "chosen"}, {"regions"}, {{"axis", {1}}});
+  net.node("mmcv::MMCVRoIAlignRotated", "align", {"image", "regions"}, {"seen"});
+  net.node("ReduceSum", "sum", {"seen"}, {"out0"});
+  return net.model();
+}
+
+Load load_boxes(const TemporaryFolder& folder) {
+  Load load = load_onnx(folder, boxes_model(), fp32());
+  load.files.push_back({"library", DX_OPERATORS_PATH, DX_OPERATORS_NAME});
+  return load;
+}
+
+// The second lies on the first, the third apart; each is within the image.
+constexpr float kBoxes[] = {1, 1, 1, 1, 0, 1, 1, 1, 1, 1.5707964F, 0.5F, 0.5F, 0.1F, 0.1F, 7};
+
 Result<std::int64_t> try_attention(const Attention& attention) {
   const TemporaryFolder folder;
   Result<std::unique_ptr<Model>> model = load(load_attention(folder, attention));
@@ -104,4 +138,33 @@ TEST_CASE("a library that is none of operators is refused by name") {
   Load request = load_attention(folder, {});
   request.files.back().path = request.files.front().path;
   CHECK(fails(load(request), kRefused, {"ONNX Runtime refused an option", "model.onnx"}));
+}
+
+TEST_CASE("boxes are chosen by score and share, and none may be left") {
+  const TemporaryFolder folder;
+  const auto model = loaded(load_boxes(folder));
+  const Tensor boxes = tensor_of("in0", {1, 3, 5}, {std::begin(kBoxes), std::end(kBoxes)});
+  const auto sum = [&](const std::vector<float>& scores) {
+    return floats_of(run_of(*model, {boxes, tensor_of("in1", {1, 1, 3}, scores)})[0])[0];
+  };
+  CHECK(sum({0.9F, 0.8F, 0.7F}) == 2);
+  CHECK(sum({0.9F, 0.8F, 0.01F}) == 1);
+  CHECK(sum({0, 0, 0}) == 0);
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  CHECK(sum({none, 0.8F, none}) == 1);
+}
+
+TEST_CASE("no box, however wild, leads beyond the image") {
+  const TemporaryFolder folder;
+  const auto model = loaded(load_boxes(folder));
+  const float infinite = std::numeric_limits<float>::infinity();
+  for (const float wild : {-1.0F, 1e6F, 3e38F, infinite, -infinite, infinite - infinite}) {
+    for (std::size_t at = 0; at < std::size(kBoxes); ++at) {
+      std::vector<float> numbers(std::begin(kBoxes), std::end(kBoxes));
+      numbers[at] = wild;
+      REQUIRE(model->set_inputs(
+          {tensor_of("in0", {1, 3, 5}, numbers), tensor_of("in1", {1, 1, 3}, {0.9F, 0.8F, 0.7F})}));
+      (void)model->run();
+    }
+  }
 }

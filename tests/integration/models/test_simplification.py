@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,7 +12,9 @@ from onnx import helper
 
 from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.graph.simplification import simplify
-from tests.integration.models.onnx_models import constant, model, weights
+from deployx_edge.sources.onnx.canonical import simplified
+from deployx_edge.sources.onnx.file import read_onnx
+from tests.integration.models.onnx_models import constant, model, save, weights
 
 _IMAGE = (1, 4, 6, 5)
 _KERNEL = weights("w", 4, 4, 3, 3)
@@ -355,3 +358,29 @@ def _random_model(draw: random.Random) -> onnx.ModelProto:
         tensors.append(name)
     given = sorted({tensors[-1], *draw.sample(tensors[1:], draw.randrange(1, 4))})
     return model(nodes, {"x": _IMAGE}, dict.fromkeys(given, _IMAGE), constants, opset=13)
+
+
+def test_sizes_that_depend_on_values_stay_open_for_runtimes_that_read_onnx(tmp_path: Path) -> None:
+    """How many boxes are left, which no run on other values tells."""
+    made = model(
+        [
+            _node("NonMaxSuppression", "boxes scores most shared least", "kept"),
+            _node("Shape", "kept", "sizes"),
+            _node("Cast", "sizes", "y", to=onnx.TensorProto.FLOAT),
+        ],
+        {"boxes": (1, 6, 4), "scores": (1, 1, 6)},
+        {"y": (2,)},
+        [
+            constant("most", np.asarray([6])),
+            constant("shared", np.asarray([0.5], dtype=np.float32)),
+            constant("least", np.asarray([0.4], dtype=np.float32)),
+        ],
+    )
+    source = read_onnx(save(made, tmp_path / "boxes.onnx"), {})
+    boxes = np.arange(6, dtype=np.float32)[None, :, None] + np.asarray([0, 0, 1, 1], np.float32)
+    for count in (0, 2, 6):
+        scores = (np.arange(6) < count).astype(np.float32)[None, None]
+        (found,) = open_model(simplified(source).SerializeToString()).run(
+            None, {"boxes": boxes, "scores": scores}
+        )
+        assert list(found) == [count, 3]

@@ -7,7 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from deployx_edge.differences import BEYOND, Differences, WholeValues, kept_elements, ratio
+from deployx_edge.differences import (
+    BEYOND,
+    Differences,
+    WholeValues,
+    kept_elements,
+    kept_shape,
+    ratio,
+)
 
 
 def added(kept: int, wanted: list[np.ndarray], found: list[np.ndarray]) -> Differences:
@@ -28,7 +35,9 @@ def test_what_is_known_of_other_inputs_tells_how_a_tensor_varies(shape: tuple[in
     wanted, found = pairs(shape, 0.01)
     both, one = added(500, wanted[:2], found[:2]), added(500, wanted[1:2], found[1:2])
     assert one.variation == 0.0
-    one.know(kept_elements(wanted[0], 500))
+    kept = kept_elements(wanted[0], 500)
+    assert kept_shape(wanted[0], 500) == kept.shape
+    one.know(kept)
     assert one.variation == pytest.approx(both.variation)
     assert one.slice_variations() == pytest.approx(both.slice_variations())
     error = np.abs(np.asarray(found[1], np.float64) - wanted[1]).max()

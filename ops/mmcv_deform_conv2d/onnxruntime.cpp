@@ -1,0 +1,5 @@
+#include "mmcv_deform_conv2d/kernel.h"
+#include "mmcv_deform_conv2d_facts.h"
+#include "workers/onnxruntime/operator.h"
+
+DX_ONNXRUNTIME_OPERATOR(mmcv_deform_conv2d, Kernel)
