@@ -76,5 +76,15 @@ def change(before: Conditions, after: Conditions, *, kind: str) -> str:
     return f"{first.value:.4g} → {last.value:.4g} {unit} ({last.name})"
 
 
+def changes(before: Conditions, after: Conditions) -> list[tuple[str, str]]:
+    """Each measure of an accelerator or a rail before → after; one that came or went is absent."""
+    known = {measure.name: measure for measure in before.measures}
+    return [
+        (one.name, f"{known[one.name].value:.4g} → {one.value:.4g} {one.unit}")
+        for one in after.measures
+        if one.name in known
+    ]
+
+
 def _highest(readings: Sequence[Reading]) -> Reading | None:
     return max(readings, key=lambda reading: reading.value, default=None)

@@ -27,9 +27,29 @@ _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _LIBRARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
 _MADE = re.compile(rf"({_LIBRARY.pattern})?")
 _MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library", "emulators"}
-_MEMBERS |= {"prepares", "options"}
+_MEMBERS |= {"prepares", "options", "board"}
+_BOARD_MEMBERS = {"headers", "version_header", "version_macros", "libraries", "oldest"}
 _OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
+_MACRO = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _MOST_BYTES = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardFacts:
+    """What a worker needs of a board to be compiled: the runtime is the board's own.
+
+    ``headers`` are found in a sysroot, and ``version_header`` says the runtime's version there by
+    ``version_macros``, the major number first. ``libraries`` lie in the sysroot, too ("libx.so",
+    with any version after it), the first of them of the runtime's major version. ``oldest`` is
+    the oldest version that the worker is written for.
+    """
+
+    headers: tuple[str, ...]
+    version_header: str
+    version_macros: tuple[str, ...]
+    libraries: tuple[str, ...]
+    oldest: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +100,8 @@ class WorkerFacts:
     with it by name, the ``operator_library`` that the build makes of our own operators ("" where
     they are in the worker itself, or there are none), the ``emulators`` of the board's processor
     that it is on other machines, each with its machine ("x86_64"), whether it ``prepares`` a model
-    on the board, and the runtime's own options."""
+    on the board, the runtime's own options, and what it needs of a ``board``'s own files to be
+    compiled (None: nothing)."""
 
     name: str
     packages: tuple[str, ...]
@@ -90,6 +111,7 @@ class WorkerFacts:
     emulators: tuple[tuple[str, str], ...]
     prepares: bool
     options: tuple[OptionFact, ...]
+    board: BoardFacts | None = None
 
     @property
     def glibc(self) -> str:
@@ -215,6 +237,7 @@ def _facts(document: Any) -> WorkerFacts:
         emulators=_emulators(document.get("emulators", {})),
         prepares=document.get("prepares", False),
         options=tuple(_option(each) for each in options),
+        board=_board(document["board"]) if "board" in document else None,
     )
     _require(isinstance(facts.prepares, bool), '"prepares" is neither true nor false')
     names = [option.name for option in facts.options]
@@ -229,6 +252,20 @@ def _emulators(document: Any) -> tuple[tuple[str, str], ...]:
     )
     _require(sound, '"emulators" does not say for machines what emulates there')
     return tuple(document.items())
+
+
+def _board(document: Any) -> BoardFacts:
+    _members(document, _BOARD_MEMBERS, '"board"')
+    board = BoardFacts(
+        headers=_texts(document, "headers", _LIBRARY),
+        version_header=_text(document, "version_header", _LIBRARY),
+        version_macros=_texts(document, "version_macros", _MACRO),
+        libraries=_texts(document, "libraries", _LIBRARY),
+        oldest=_text(document, "oldest", _VERSION),
+    )
+    whole = bool(board.headers and board.libraries) and len(board.version_macros) == 2
+    _require(whole, '"board" names no headers, no libraries, or not two macros of a version')
+    return board
 
 
 def _option(document: Any) -> OptionFact:

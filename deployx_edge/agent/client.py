@@ -156,6 +156,7 @@ class AgentClient:
             memory_limit_bytes=limits.memory_bytes,
             watchdog_ms=round(limits.watchdog_seconds * 1000),
             prepare_ms=round(limits.prepare_seconds * 1000),
+            rebuild=limits.rebuild,
             outputs=outputs,
         )
         phases = 0

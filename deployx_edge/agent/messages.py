@@ -18,6 +18,7 @@ from deployx_edge.measurement.values import (
     Conditions,
     LayerProfile,
     LoadResult,
+    Measure,
     PrecisionCount,
     Reading,
     RunOptions,
@@ -118,6 +119,11 @@ def conditions_of(message: agent_pb2.Conditions) -> Conditions:
         temperatures=_readings(message.temperatures),
         frequencies=_readings(message.frequencies),
         governors=tuple(message.governors),
+        measures=tuple(
+            Measure(name=m.name, value=m.value, unit=m.unit, source=m.source)
+            for m in message.measures
+        ),
+        settings=tuple(message.settings),
     )
 
 

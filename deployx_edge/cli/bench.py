@@ -44,6 +44,7 @@ from deployx_edge.cli.options import (
     PauseOption,
     PrecisionOption,
     PrepareLimitOption,
+    RebuildOption,
     RuntimeOption,
     RuntimesOption,
     SecondsOption,
@@ -121,6 +122,7 @@ def bench(
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
     prepare_limit: PrepareLimitOption = 600.0,
+    rebuild: RebuildOption = False,
     wait: WaitOption = True,
     verify: VerifyOption = False,
     force: ForceOption = False,
@@ -186,7 +188,9 @@ def bench(
             repeats=times,
             feed_back=feed_back,
         ),
-        limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
+        limits=limits(
+            memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit, rebuild=rebuild
+        ),
         batch=batch,
         wait=wait,
         force=force,

@@ -53,6 +53,15 @@ def build(
             help="Link a Jetson's workers with what 'sysroot pull' copied from a board.",
         ),
     ] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--runtime",
+            metavar="NAME",
+            help="Make sure that the build has that runtime's worker: one that is compiled with a "
+            "board's own headers is left out without them; may be repeated.",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -102,6 +111,7 @@ def build(
         jetpack=jetpack,
         sysroot=sysroot.resolve() if sysroot is not None else None,
         clean=clean,
+        runtimes=tuple(runtime or ()),
     )
     if jobs is not None:
         options = replace(options, jobs=jobs)

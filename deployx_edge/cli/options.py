@@ -299,6 +299,13 @@ PrepareLimitOption = Annotated[
         help="Longest preparation, for a runtime that makes a file of the model on the board.",
     ),
 ]
+RebuildOption = Annotated[
+    bool,
+    typer.Option(
+        "--rebuild",
+        help="Make again what a runtime made of the model on the board before, once in this run.",
+    ),
+]
 
 
 def torch_options(
@@ -349,12 +356,15 @@ def single_run_options(**words: str | list[str] | None) -> RunOptions:
     return found[0]
 
 
-def limits(*, memory_limit: int, watchdog: float, prepare: float) -> WorkerLimits:
+def limits(*, memory_limit: int, watchdog: float, prepare: float, rebuild: bool) -> WorkerLimits:
     """``memory_limit`` in MiB, the others in seconds."""
     from deployx_edge.measurement.values import WorkerLimits
 
     return WorkerLimits(
-        memory_bytes=memory_limit << 20, watchdog_seconds=watchdog, prepare_seconds=prepare
+        memory_bytes=memory_limit << 20,
+        watchdog_seconds=watchdog,
+        prepare_seconds=prepare,
+        rebuild=rebuild,
     )
 
 

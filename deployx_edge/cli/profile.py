@@ -19,6 +19,7 @@ from deployx_edge.cli.options import (
     ModelArgument,
     PrecisionOption,
     PrepareLimitOption,
+    RebuildOption,
     RuntimeOption,
     RuntimesOption,
     ThreadsOption,
@@ -53,6 +54,7 @@ def profile(
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
     prepare_limit: PrepareLimitOption = 600.0,
+    rebuild: RebuildOption = False,
     wait: WaitOption = True,
     verify: VerifyOption = False,
     output: Annotated[
@@ -146,7 +148,12 @@ def profile(
                 session,
                 warmup=warmup,
                 iterations=iterations,
-                limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
+                limits=limits(
+                    memory_limit=memory_limit,
+                    watchdog=watchdog,
+                    prepare=prepare_limit,
+                    rebuild=rebuild,
+                ),
             )
             if several:
                 results, more = profile_each(model, made, profile_one, progress)

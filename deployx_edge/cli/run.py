@@ -24,6 +24,7 @@ from deployx_edge.cli.options import (
     PrecisionOption,
     PrepareLimitOption,
     PreprocessOption,
+    RebuildOption,
     RuntimeNameOption,
     RuntimeOption,
     ThreadsOption,
@@ -102,6 +103,7 @@ def run(
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
     prepare_limit: PrepareLimitOption = 600.0,
+    rebuild: RebuildOption = False,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
     accept_frozen: AcceptFrozenOption = False,
@@ -141,7 +143,9 @@ def run(
             accelerator=accelerator,
             switches=option,
         ),
-        limits=limits(memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit),
+        limits=limits(
+            memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit, rebuild=rebuild
+        ),
         dump=tuple(dump or ()),
         torch=torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
         preprocess=tuple(preprocess or ()),

@@ -129,7 +129,9 @@ def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Build:
         fingerprint=plan.fingerprint,
         imported=False,
         packages=tuple((package.name, package.version) for package in packages),
-        files=tuple(_built_file(plan, name, packages) for name in built_names(plan.target)),
+        files=tuple(
+            _built_file(plan, name, packages) for name in built_names(plan.selection.runtimes)
+        ),
     )
 
 

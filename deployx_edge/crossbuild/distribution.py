@@ -66,8 +66,8 @@ def import_build(file: Path, target: Target, folder: Path) -> Build:
     """
     with tempfile.TemporaryDirectory(prefix="deployx-import-") as name:
         staged = Path(name)
-        expected = built_names(target)
-        _unpack(file, staged, {BUILD_FILE, *(one.name for one in expected)})
+        possible = built_names(target.runtimes)
+        _unpack(file, staged, {BUILD_FILE, *(one.name for one in possible)})
         build = read_build(staged)
         if build.target_id != target.id:
             raise UsageError(
@@ -83,7 +83,11 @@ def import_build(file: Path, target: Target, folder: Path) -> Build:
             BuiltName(name=built.name, role=built.role, runtime=built.runtime)
             for built in build.files
         )
-        if found != expected:
+        # A worker that needs a board's own files is there or not.
+        having = {one.runtime for one in found}
+        optional = {name for name in target.runtimes if worker_facts(name).board is not None}
+        runtimes = [name for name in target.runtimes if name in having or name not in optional]
+        if found != built_names(runtimes):
             raise BuildError(
                 f"{file} holds other files than a build of {target.id} has: "
                 f"{', '.join(one.name for one in found)}."

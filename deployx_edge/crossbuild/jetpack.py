@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.resources import data_folder
@@ -18,12 +20,14 @@ else:
 @dataclass(frozen=True, kw_only=True)
 class JetPack:
     """``glibc`` is the version on its boards; ``paths`` are shell patterns of what linking
-    against CUDA, cuDNN and TensorRT needs there, absolute."""
+    against CUDA, cuDNN and TensorRT needs there, absolute; ``runtimes`` are the versions of
+    runtimes that come with it, by name ("8.5")."""
 
     id: str
     description: str
     glibc: str
     paths: tuple[str, ...]
+    runtimes: Mapping[str, tuple[str, ...]]
 
 
 @cache
@@ -31,7 +35,12 @@ def jetpacks() -> dict[str, JetPack]:
     """All releases by number, the oldest first."""
     text = (data_folder("toolchains") / "jetpack.toml").read_text(encoding="utf-8")
     rows = tomllib.loads(text)["jetpack"]
-    return {id: JetPack(id=id, **{**row, "paths": tuple(row["paths"])}) for id, row in rows.items()}
+    return {id: _jetpack(id, row) for id, row in rows.items()}
+
+
+def _jetpack(id: str, row: dict[str, Any]) -> JetPack:
+    runtimes = {name: tuple(versions) for name, versions in row["runtimes"].items()}
+    return JetPack(id=id, **{**row, "paths": tuple(row["paths"]), "runtimes": runtimes})
 
 
 def find_jetpack(name: str) -> JetPack:

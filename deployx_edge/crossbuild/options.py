@@ -11,7 +11,8 @@ from deployx_edge.processors import usable_processors
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """``toolchain`` is one of ``selection.KINDS``; ``jetpack`` the JetPack release whose glibc
-    the workers of a Jetson are linked for ("" for the sysroot's, or the oldest);
+    the workers of a Jetson are linked for ("" for the sysroot's, or the oldest); ``runtimes``
+    those whose workers the build has to have, beside those that it always has;
     ``sysroot`` a folder that ``sysroot pull`` made; ``jobs`` compiles at once; ``clean``
     forgets what was built before and compiles the packages again."""
 
@@ -20,3 +21,4 @@ class BuildOptions:
     sysroot: Path | None = None
     jobs: int = field(default_factory=usable_processors)
     clean: bool = False
+    runtimes: tuple[str, ...] = ()

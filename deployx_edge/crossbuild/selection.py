@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deployx_edge.crossbuild.board_runtimes import board_runtimes
 from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks
 from deployx_edge.crossbuild.ndk import configured_ndk, find_ndk
 from deployx_edge.crossbuild.options import BuildOptions
@@ -46,12 +47,16 @@ class Selection:
         """The compiler of that runtime's worker; UsageError where the build has none."""
         compilers = dict(self.compilers)
         if worker_part(runtime) not in compilers:
-            known = [part.removeprefix(worker_part("")) for part in compilers if part != AGENT]
             raise UsageError(
                 f"This target has no worker for '{worker_facts(runtime).name}'.",
-                remedy=f"It has {', '.join(known)}.",
+                remedy=f"It has {', '.join(self.runtimes)}.",
             )
         return compilers[worker_part(runtime)]
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Those whose workers the build has, in the target's order."""
+        return tuple(p.removeprefix(worker_part("")) for p, _ in self.compilers if p != AGENT)
 
     def text(self) -> str:
         """E.g. ``By zig: static, and nothing to install``."""
@@ -89,17 +94,19 @@ def select(target: Target, options: BuildOptions) -> Selection:
             remedy=f"Leave {option} out, or build for jetson.",
         )
     kind, reason = _kind(target, options.toolchain)
+    runtimes = board_runtimes(target, None, None, options.runtimes)
     if kind == "zig":
         compiler = zig_toolchain(target.agent_toolchain, objects=target.id)
-        return Selection(kind=kind, reason=reason, compilers=_by_zig(target, compiler, compiler))
+        compilers = _by_zig(target, runtimes, compiler, compiler)
+        return Selection(kind=kind, reason=reason, compilers=compilers)
     compiler = ndk_toolchain(find_ndk()) if kind == "ndk" else gnu_toolchain(target)
-    parts = (AGENT, *(worker_part(runtime) for runtime in target.runtimes))
+    parts = (AGENT, *(worker_part(runtime) for runtime in runtimes))
     compilers = tuple((part, compiler) for part in parts)
     return Selection(kind=kind, reason=reason, compilers=compilers)
 
 
 def _by_zig(
-    target: Target, agent: Toolchain, workers: Toolchain
+    target: Target, runtimes: tuple[str, ...], agent: Toolchain, workers: Toolchain
 ) -> tuple[tuple[str, Toolchain], ...]:
     """Static workers by ``workers``; those that load a library for the glibc that they may need.
 
@@ -107,9 +114,9 @@ def _by_zig(
     and zig compiles its C++ library, which takes minutes, once.
     """
     compilers = [(AGENT, agent)]
-    newest = {runtime: worker_facts(runtime).glibc for runtime in target.runtimes}
+    newest = {runtime: worker_facts(runtime).glibc for runtime in runtimes}
     glibc = min(filter(None, newest.values()), key=_numbers, default="")
-    for runtime in target.runtimes:
+    for runtime in runtimes:
         loads = bool(newest[runtime]) and workers.static
         compilers.append(
             (
@@ -155,11 +162,13 @@ def _for_jetpack(target: Target, options: BuildOptions) -> Selection:
         jetpack, because = next(iter(jetpacks().values())), "the oldest, which runs on all"
     if sysroot is not None:
         check_sysroot(sysroot, target, jetpack.glibc)
+    runtimes = board_runtimes(target, sysroot, jetpack, options.runtimes)
     return Selection(
         kind="zig",
         reason=f"workers for glibc {jetpack.glibc}, JetPack {jetpack.id}'s: {because}",
         compilers=_by_zig(
             target,
+            runtimes,
             zig_toolchain(target.agent_toolchain, objects=target.id),
             zig_toolchain(target.worker_toolchain, objects=target.id, glibc=jetpack.glibc),
         ),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deployx_edge.target import Target
 from deployx_edge.worker_facts import worker_facts, worker_names
 
 AGENT = "agent"
@@ -30,10 +30,10 @@ def all_parts() -> tuple[str, ...]:
     return (AGENT, *(worker_part(name) for name in worker_names()))
 
 
-def built_names(target: Target) -> tuple[BuiltName, ...]:
-    """Every file that a finished build of the target has, the agent first."""
+def built_names(runtimes: Iterable[str]) -> tuple[BuiltName, ...]:
+    """Every file that a finished build with these runtimes' workers has, the agent first."""
     names = [BuiltName(name="dx-agent", role="agent", runtime="")]
-    for runtime in target.runtimes:
+    for runtime in runtimes:
         names.append(BuiltName(name=f"dx-worker-{runtime}", role="worker", runtime=runtime))
         facts = worker_facts(runtime)
         made = [facts.operator_library] if facts.operator_library else []

@@ -62,11 +62,12 @@ class BenchPlan:
 @dataclass(frozen=True, kw_only=True)
 class WorkerLimits:
     """When the agent ends a worker: resident bytes (0: no limit), seconds of silence, and seconds
-    that it may take to prepare a model."""
+    that it may take to prepare a model; ``rebuild``: what was prepared before is made again."""
 
     memory_bytes: int = 0
     watchdog_seconds: float = 60.0
     prepare_seconds: float = 600.0
+    rebuild: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +80,26 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Of what is not the processor, an accelerator or a rail: its load ("%"), clock ("MHz") or
+    power ("W"), and the file it was read from."""
+
+    name: str
+    value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """The board's state at one moment; empty where nothing could be read."""
+    """The board's state at one moment; empty where nothing could be read. ``settings`` are what
+    was chosen there, in words ("power mode MODE_15W")."""
 
     temperatures: tuple[Reading, ...] = ()
     frequencies: tuple[Reading, ...] = ()
     governors: tuple[str, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

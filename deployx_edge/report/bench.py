@@ -13,7 +13,16 @@ from deployx_edge.measurement.files import FailedRun
 from deployx_edge.measurement.ratios import CONFIDENCE, Ratio
 from deployx_edge.measurement.statistics import Statistics, samples_per_second, summarise
 from deployx_edge.measurement.values import BenchResult, TransportCost, precision_that_ran
-from deployx_edge.units import NOT_AVAILABLE, NOT_TOLD, change, cores, duration, size, sparkline
+from deployx_edge.units import (
+    NOT_AVAILABLE,
+    NOT_TOLD,
+    change,
+    changes,
+    cores,
+    duration,
+    size,
+    sparkline,
+)
 
 _COLUMNS = (
     *("threads", "asked", "ran", "load", "first run", "p50", "p90", "p99"),
@@ -145,6 +154,8 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         ("peak memory", size(bench.peak_memory_bytes)),
         ("temperature", change(bench.before, bench.after, kind="temperature")),
         ("clock", change(bench.before, bench.after, kind="clock")),
+        *changes(bench.before, bench.after),
+        *([("set there", ", ".join(bench.after.settings))] if bench.after.settings else []),
         ("processor", _processor(result)),
     ]
     rows += _link(result.transport) if result.transport else []

@@ -70,6 +70,8 @@ def board_table(identity: DeviceIdentity) -> Table:
         *((f"temperature {r.name}", f"{r.value:.1f} °C") for r in board.conditions.temperatures),
         *((f"clock {r.name}", f"{r.value:.0f} MHz") for r in board.conditions.frequencies),
         ("governor", ", ".join(board.conditions.governors) or NOT_AVAILABLE),
+        *((m.name, f"{m.value:.1f} {m.unit}") for m in board.conditions.measures),
+        *(("set there", setting) for setting in board.conditions.settings),
         *identity.facts,
         ("agent", f"{agent.version}, {agent.compiler}, {agent.build_type}"),
     ]

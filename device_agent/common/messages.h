@@ -142,6 +142,8 @@ struct Load {
   // to be made first where `prepare` says so. "": it computes without.
   std::string prepared_path = {};
   bool prepare = false;
+  // Where a preparation may keep what makes later ones shorter; nobody misses it. "": nowhere.
+  std::string kept_folder = {};
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -150,6 +152,7 @@ struct Load {
     field(self.outputs);
     field(self.prepared_path);
     field(self.prepare);
+    field(self.kept_folder);
   }
 };
 

@@ -136,6 +136,15 @@ def test_weights_beyond_the_board_s_memory_are_refused(tmp_path):
         check_fit(board(memory_bytes=size - 1), built(), bundle, device="pi")
 
 
+def test_a_runtime_that_is_the_boards_own_is_told_with_what_builds_its_worker(tmp_path):
+    build = replace(built(), target_id="jetson-arm64")
+    bundle = replace(written(tmp_path), runtime="tensorrt")
+    with pytest.raises(BuildError, match="this build of jetson-arm64 has no worker") as caught:
+        check_fit(board(), build, bundle, device="nano")
+    assert "sysroot pull --device nano -o DIR" in caught.value.remedy
+    assert "build --target jetson-arm64 --sysroot DIR --runtime tensorrt" in caught.value.remedy
+
+
 def test_a_runtime_that_was_not_built_is_refused_by_name(tmp_path):
     with pytest.raises(UsageError, match=r"no worker for 'ncnn'.*dx-worker-tensorrt"):
         check_fit(board(), built(runtime="tensorrt"), written(tmp_path), device="pi")

@@ -116,15 +116,31 @@ class Reading(_message.Message):
     source: str
     def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., source: _Optional[str] = ...) -> None: ...
 
+class Measure(_message.Message):
+    __slots__ = ("name", "value", "unit", "source")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    unit: str
+    source: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., unit: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
+
 class Conditions(_message.Message):
-    __slots__ = ("temperatures", "frequencies", "governors")
+    __slots__ = ("temperatures", "frequencies", "governors", "measures", "settings")
     TEMPERATURES_FIELD_NUMBER: _ClassVar[int]
     FREQUENCIES_FIELD_NUMBER: _ClassVar[int]
     GOVERNORS_FIELD_NUMBER: _ClassVar[int]
+    MEASURES_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
     temperatures: _containers.RepeatedCompositeFieldContainer[Reading]
     frequencies: _containers.RepeatedCompositeFieldContainer[Reading]
     governors: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, temperatures: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., frequencies: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., governors: _Optional[_Iterable[str]] = ...) -> None: ...
+    measures: _containers.RepeatedCompositeFieldContainer[Measure]
+    settings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, temperatures: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., frequencies: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., governors: _Optional[_Iterable[str]] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., settings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Cluster(_message.Message):
     __slots__ = ("name", "cpus", "max_mhz")
@@ -214,7 +230,7 @@ class ModelFile(_message.Message):
     def __init__(self, role: _Optional[str] = ..., sha256: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class LoadRequest(_message.Message):
-    __slots__ = ("runtime", "files", "options", "memory_limit_bytes", "watchdog_ms", "outputs", "prepare_ms")
+    __slots__ = ("runtime", "files", "options", "memory_limit_bytes", "watchdog_ms", "outputs", "prepare_ms", "rebuild")
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -222,6 +238,7 @@ class LoadRequest(_message.Message):
     WATCHDOG_MS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     PREPARE_MS_FIELD_NUMBER: _ClassVar[int]
+    REBUILD_FIELD_NUMBER: _ClassVar[int]
     runtime: str
     files: _containers.RepeatedCompositeFieldContainer[ModelFile]
     options: RunOptions
@@ -229,7 +246,8 @@ class LoadRequest(_message.Message):
     watchdog_ms: int
     outputs: _containers.RepeatedScalarFieldContainer[str]
     prepare_ms: int
-    def __init__(self, runtime: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ..., options: _Optional[_Union[RunOptions, _Mapping]] = ..., memory_limit_bytes: _Optional[int] = ..., watchdog_ms: _Optional[int] = ..., outputs: _Optional[_Iterable[str]] = ..., prepare_ms: _Optional[int] = ...) -> None: ...
+    rebuild: bool
+    def __init__(self, runtime: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ..., options: _Optional[_Union[RunOptions, _Mapping]] = ..., memory_limit_bytes: _Optional[int] = ..., watchdog_ms: _Optional[int] = ..., outputs: _Optional[_Iterable[str]] = ..., prepare_ms: _Optional[int] = ..., rebuild: bool = ...) -> None: ...
 
 class TensorInfo(_message.Message):
     __slots__ = ("name", "dims", "dtype", "dims_told")

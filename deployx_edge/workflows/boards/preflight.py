@@ -27,11 +27,11 @@ _NEEDED_GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
 def check_fit(board: BoardDescription, build: Build, bundle: Bundle, *, device: str) -> None:
     """UnfitDeviceError, with both sides named, where the board cannot run the bundle.
 
-    UsageError where the target has no worker for the bundle's runtime, BuildError where that lacks
-    an operator of ours. What the board does not tell (an emulated one has no memory of its own) is
-    not held against it.
+    UsageError where the target has no worker for the bundle's runtime, BuildError where the build
+    has none, or one that lacks an operator of ours. What the board does not tell (an emulated one
+    has no memory of its own) is not held against it.
     """
-    _check_runtime(find_target(build.target_id), bundle, device)
+    _check_runtime(find_target(build.target_id), build, bundle, device)
     _check_operators(build, bundle, device)
     files = build.of_worker(bundle.runtime)
     misfits = (libc_misfit(board, file) for file in files)
@@ -42,8 +42,9 @@ def check_fit(board: BoardDescription, build: Build, bundle: Bundle, *, device: 
         )
 
 
-def _check_runtime(target: Target, bundle: Bundle, device: str) -> None:
+def _check_runtime(target: Target, build: Build, bundle: Bundle, device: str) -> None:
     if bundle.runtime in target.runtimes:
+        _check_built(build, bundle, device)
         return
     having = [other.id for other in targets().values() if bundle.runtime in other.runtimes]
     raise UsageError(
@@ -51,6 +52,18 @@ def _check_runtime(target: Target, bundle: Bundle, device: str) -> None:
         f"{', '.join(target.runtimes)}, not {bundle.runtime}.",
         remedy=f"Convert it with --runtime {target.runtimes[0]}."
         + (f" {bundle.runtime} runs on {', '.join(having)}." if having else ""),
+    )
+
+
+def _check_built(build: Build, bundle: Bundle, device: str) -> None:
+    built = any(file.runtime == bundle.runtime for file in build.files)
+    if built or worker_facts(bundle.runtime).board is None:
+        return
+    raise BuildError(
+        f"{bundle.name} cannot run on {device}: this build of {build.target_id} has no worker for "
+        f"{bundle.runtime}, which is compiled with a board's own headers.",
+        remedy=f"Run 'deployx-edge sysroot pull --device {device} -o DIR', then 'deployx-edge "
+        f"build --target {build.target_id} --sysroot DIR --runtime {bundle.runtime}'.",
     )
 
 

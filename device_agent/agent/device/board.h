@@ -14,10 +14,20 @@ struct Reading {
   std::string source;  // the path that was read
 };
 
+// Of what is not the processor: an accelerator, a rail.
+struct Measure {
+  std::string name;
+  double value = 0;
+  std::string unit;    // "%", "MHz" or "W"
+  std::string source;  // the path that was read
+};
+
 struct Conditions {
   std::vector<Reading> temperatures;
   std::vector<Reading> frequencies;
   std::vector<std::string> governors;  // one per frequency domain
+  std::vector<Measure> measures;
+  std::vector<std::string> settings;  // what was chosen, in words
 };
 
 struct Cluster {

@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 
+#include "agent/device/accelerators.h"
 #include "agent/device/cpuinfo.h"
 
 namespace dx {
@@ -92,6 +93,7 @@ Conditions read_conditions(const SysFiles& files) {
   read_hwmon(files, conditions);
   read_cpufreq(files, conditions);
   if (conditions.frequencies.empty()) read_cpuinfo_clocks(files, conditions);
+  read_accelerators(files, conditions);
   return conditions;
 }
 

@@ -44,6 +44,14 @@ void to_proto(const Conditions& conditions, pb::Conditions& message) {
   add_readings(conditions.temperatures, *message.mutable_temperatures());
   add_readings(conditions.frequencies, *message.mutable_frequencies());
   for (const std::string& governor : conditions.governors) message.add_governors(clean(governor));
+  for (const Measure& measure : conditions.measures) {
+    pb::Measure& entry = *message.add_measures();
+    entry.set_name(clean(measure.name));
+    entry.set_value(measure.value);
+    entry.set_unit(measure.unit);
+    entry.set_source(clean(measure.source));
+  }
+  for (const std::string& setting : conditions.settings) message.add_settings(clean(setting));
 }
 
 void to_proto(const Board& board, pb::DeviceDescription& message) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/files/files.h"
 #include "agent/service/calls.h"
 #include "agent/service/convert.h"
 #include "agent/service/load_plan.h"
@@ -85,13 +86,15 @@ class Preparation {
     if (is_new_) static_cast<void>(::unlink(path_.c_str()));
   }
 
-  void ask(Load& load) {
-    if (auto known = find_prepared(work_, key_)) {
+  void ask(Load& load, bool anew) {
+    if (auto known = anew ? std::nullopt : find_prepared(work_, key_)) {
       path_ = std::move(*known);
       is_new_ = false;
     }
     load.prepared_path = path_;
     load.prepare = is_new_;
+    // What of it cannot be made is missing to nobody: the worker then keeps nothing.
+    if (is_new_ && make_folders(work_.prepared()) == 0) load.kept_folder = work_.prepared();
   }
 
   // After the load. One that could not be loaded from is not tried again.
@@ -116,12 +119,16 @@ WorkerOutcome load_into(Loading& loading, SessionState& state, const pb::LoadReq
   Hello hello;
   if (auto failure = loading.greet(request.runtime(), hello)) return failure;
   std::optional<Preparation> preparation;
+  std::string rebuilt_key;
   if (hello.prepares) {
-    const std::string key = prepared_key_of(request, hello.runtime_version, state.board.describe());
+    const std::string key = prepared_key_of(request, hello, state.board.describe());
     preparation.emplace(state.models.work(), key, state.models.new_path("prepared"));
-    preparation->ask(plan.load);
+    const bool anew = request.rebuild() && state.rebuilt.is_first(key);
+    if (anew) rebuilt_key = key;
+    preparation->ask(plan.load, anew);
   }
   WorkerOutcome failure = loading.load(plan.load, loaded);
+  if (failure && !rebuilt_key.empty()) state.rebuilt.forget(rebuilt_key);
   if (loaded.runtime_version.empty()) loaded.runtime_version = hello.runtime_version;
   if (!preparation) return failure;
   const Status settled = preparation->settle(failure);

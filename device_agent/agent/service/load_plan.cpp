@@ -141,11 +141,11 @@ Result<LoadPlan> plan_load(const pb::LoadRequest& request, SessionState& state,
   return plan;
 }
 
-std::string prepared_key_of(const pb::LoadRequest& request, const std::string& runtime_version,
+std::string prepared_key_of(const pb::LoadRequest& request, const Hello& hello,
                             const Board& board) {
   std::vector<std::pair<std::string, std::string>> facts = {
       {"runtime", request.runtime()},
-      {"runtime version", runtime_version},
+      {"runtime version", hello.runtime_version},
       {"precision", request.options().precision()},
       {"accelerator", request.options().accelerator()},
       {"machine", board.machine},
@@ -154,6 +154,10 @@ std::string prepared_key_of(const pb::LoadRequest& request, const std::string& r
   };
   for (const pb::ModelFile& file : request.files()) {
     facts.emplace_back("file " + file.role() + " " + file.name(), file.sha256());
+  }
+  // Of a GPU, its kind: what was made for one runs on no other.
+  for (std::size_t i = 0; i < hello.features.size(); ++i) {
+    facts.emplace_back("feature " + std::to_string(i), hello.features[i]);
   }
   for (const auto& [name, value] : request.options().named()) {
     facts.emplace_back("option " + name, value);

@@ -26,8 +26,7 @@ struct LoadPlan {
 Result<LoadPlan> plan_load(const pb::LoadRequest& request, SessionState& state,
                            const StopCheck& stop);
 
-// The key under which a runtime of that version keeps what it prepares of this request.
-std::string prepared_key_of(const pb::LoadRequest& request, const std::string& runtime_version,
-                            const Board& board);
+// The key under which the worker that greeted so keeps what it prepares of this request.
+std::string prepared_key_of(const pb::LoadRequest& request, const Hello& hello, const Board& board);
 
 }  // namespace dx

@@ -82,6 +82,12 @@ Status keep_prepared(const WorkFolder& work, const std::string& key, const std::
   const std::string place = work.prepared() + "/" + key + "." + sha256;
   set_use(path, next_use(work));
   if (std::rename(path.c_str(), place.c_str()) != 0) return cannot(place, errno);
+  // What was made before is no longer asked for.
+  for (const std::string& name : list_folder(work.prepared())) {
+    const bool is_older =
+        name.compare(0, key.size() + 1, key + ".") == 0 && name != key + "." + sha256;
+    if (is_older) static_cast<void>(::unlink((work.prepared() + "/" + name).c_str()));
+  }
   static_cast<void>(sync_folder(work.prepared()));
   return {};
 }

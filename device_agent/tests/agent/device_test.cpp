@@ -84,6 +84,57 @@ TEST_CASE("temperatures, clocks and governors come with the path that was read")
   CHECK(conditions.governors == std::vector<std::string>{"schedutil", "performance"});
 }
 
+TEST_CASE("a Jetson tells its power mode, its GPU's load and clock, and the power of its rails") {
+  const TemporaryFolder folder;
+  dx::test::make_jetson(folder);
+  const dx::Conditions conditions = dx::read_conditions(SysFiles(folder.path()));
+  CHECK(conditions.settings ==
+        std::vector<std::string>{"power mode MODE_15W", "17000000.gpu clock locked at 918 MHz"});
+  REQUIRE(conditions.measures.size() == 4);
+  CHECK(conditions.measures[0].name == "17000000.gpu clock");
+  CHECK(conditions.measures[0].value == 918);
+  CHECK(conditions.measures[0].unit == "MHz");
+  CHECK(conditions.measures[1].name == "17000000.gpu load");
+  CHECK(conditions.measures[1].value == doctest::Approx(45.3));
+  CHECK(conditions.measures[1].unit == "%");
+  CHECK(conditions.measures[1].source ==
+        folder.path() + "/sys/class/devfreq/17000000.gpu/device/load");
+  CHECK(conditions.measures[2].name == "power VDD_IN");
+  CHECK(conditions.measures[2].value == doctest::Approx(5.04 * 1.2));
+  CHECK(conditions.measures[2].unit == "W");
+  CHECK(conditions.measures[3].name == "power VDD_CPU_GPU_CV");
+}
+
+TEST_CASE("what a Jetson does not tell, or tells wrongly, is left out") {
+  const TemporaryFolder folder;
+  dx::test::make_jetson(folder);
+  folder.write("var/lib/nvpmodel/status", "pmode:0009 fmode:quiet\n");  // none of the list
+  folder.write("sys/class/devfreq/17000000.gpu/device/load", "1001\n");
+  folder.write("sys/class/devfreq/17000000.gpu/min_freq", "306000000\n");
+  folder.write("sys/class/hwmon/hwmon1/curr1_input", "-5\n");
+  folder.write("sys/class/hwmon/hwmon1/in2_input", "much\n");
+  const dx::Conditions conditions = dx::read_conditions(SysFiles(folder.path()));
+  CHECK(conditions.settings == std::vector<std::string>{"power mode 9"});
+  REQUIRE(conditions.measures.size() == 1);
+  CHECK(conditions.measures[0].name == "17000000.gpu clock");
+  folder.write("var/lib/nvpmodel/status", "nothing of it\n");
+  folder.write("sys/class/devfreq/17000000.gpu/cur_freq", "0\n");
+  const dx::Conditions less = dx::read_conditions(SysFiles(folder.path()));
+  CHECK(less.settings.empty());
+  CHECK(less.measures.empty());
+}
+
+TEST_CASE("an accelerator of another maker is told, too, and memory clocks are not") {
+  const TemporaryFolder folder;
+  folder.write("sys/class/devfreq/fdab0000.npu/cur_freq", "1000000000\n");
+  folder.write("sys/class/devfreq/fdab0000.npu/load", "35@1000000000Hz\n");
+  folder.write("sys/class/devfreq/dmc/cur_freq", "528000000\n");
+  const dx::Conditions conditions = dx::read_conditions(SysFiles(folder.path()));
+  REQUIRE(conditions.measures.size() == 2);
+  CHECK(conditions.measures[0].name == "fdab0000.npu clock");
+  CHECK(conditions.measures[1].value == 35);
+}
+
 TEST_CASE("what would be the host's is absent under emulation") {
   const TemporaryFolder folder;
   dx::test::make_x86(folder);

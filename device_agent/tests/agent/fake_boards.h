@@ -45,6 +45,28 @@ inline void make_rk3399(const TemporaryFolder& root) {
   root.write("sys/class/hwmon/hwmon0/temp1_input", "36850\n");
 }
 
+// What a Jetson Orin Nano has beside its processor: nvpmodel in mode 1, jetson_clocks run.
+inline void make_jetson(const TemporaryFolder& root) {
+  root.write("var/lib/nvpmodel/status", "pmode:0001 fmode:quiet\n");
+  root.write("etc/nvpmodel.conf",
+             "# < POWER_MODEL ID=1 NAME=OLD >\n< POWER_MODEL ID=0 NAME=MAXN >\n"
+             "CPU_ONLINE CORE_0 1\n< POWER_MODEL ID=1 NAME=MODE_15W >\n"
+             "< POWER_MODEL ID=10 NAME=MODE_7W >\n< PM_CONFIG DEFAULT=1 >\n");
+  const std::string gpu = "sys/class/devfreq/17000000.gpu";
+  root.write(gpu + "/cur_freq", "918000000\n");
+  root.write(gpu + "/min_freq", "918000000\n");
+  root.write(gpu + "/max_freq", "918000000\n");
+  root.write(gpu + "/device/load", "453\n");
+  root.write("sys/class/hwmon/hwmon1/name", "ina3221\n");
+  root.write("sys/class/hwmon/hwmon1/in1_label", "VDD_IN\n");
+  root.write("sys/class/hwmon/hwmon1/in1_input", "5040\n");
+  root.write("sys/class/hwmon/hwmon1/curr1_input", "1200\n");
+  root.write("sys/class/hwmon/hwmon1/in2_label", "VDD_CPU_GPU_CV\n");
+  root.write("sys/class/hwmon/hwmon1/in2_input", "5040\n");
+  root.write("sys/class/hwmon/hwmon1/curr2_input", "400\n");
+  root.write("sys/class/hwmon/hwmon1/in7_label", "sum of shunt voltages\n");
+}
+
 // A virtual machine of two cores without cpufreq and sensors.
 inline void make_x86(const TemporaryFolder& root) {
   std::string cpuinfo;

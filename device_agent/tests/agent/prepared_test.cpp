@@ -44,6 +44,19 @@ TEST_CASE("a key names all facts, and not their order") {
   CHECK(prepared_key({{"a", "b"}, {"c", "d"}}) != prepared_key({{"a", "b1:c1:d"}}));
 }
 
+TEST_CASE("what is prepared anew takes the place of what was, and of nothing else") {
+  const TemporaryFolder folder;
+  const WorkFolder work{folder.path()};
+  const std::string key = prepared_key(kFacts);
+  const std::string other = prepared_key({kFacts[0]});
+  REQUIRE(keep_prepared(work, key, folder.write("sessions/1/prepared-1", "old")));
+  REQUIRE(keep_prepared(work, other, folder.write("sessions/1/prepared-2", "another")));
+  REQUIRE(keep_prepared(work, key, folder.write("sessions/1/prepared-3", "new")));
+  CHECK(list_folder(work.prepared()).size() == 2);
+  CHECK(read_file(find_prepared(work, key).value_or(""), 100) == "new");
+  CHECK(read_file(find_prepared(work, other).value_or(""), 100) == "another");
+}
+
 TEST_CASE("what was prepared is found by its key, until it is damaged") {
   const TemporaryFolder folder;
   const WorkFolder work{folder.path()};

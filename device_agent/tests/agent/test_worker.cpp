@@ -6,7 +6,7 @@
 //           version NUMBER (told by the load) | untold | kept (how layers are told)
 // Without a word it gives every input back as the output of the same name. Of the outputs asked
 // for, "options", "libraries" and "prepared" come too, as text: what the load brought along.
-// With DX_TEST_PREPARES in its environment it prepares.
+// With DX_TEST_PREPARES in its environment it prepares; DX_TEST_FEATURE is a feature that it tells.
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -198,9 +198,16 @@ class TestRuntime : public dx::Runtime {
  public:
   const dx::WorkerFacts& facts() const override { return facts_; }
   std::string version() const override { return "1"; }
-  std::vector<std::string> features() const override { return {}; }
+  std::vector<std::string> features() const override {
+    const char* const feature = std::getenv("DX_TEST_FEATURE");
+    if (feature == nullptr) return {};
+    return {feature};
+  }
 
   dx::Status prepare(const Load& request, LoadListener& listener) override {
+    if (!request.kept_folder.empty()) {
+      std::ofstream(request.kept_folder + "/kept", std::ios::app) << "once\n";
+    }
     std::ofstream file(request.prepared_path, std::ios::binary);
     file << "made of " << std::flush;
     for (const Word& word : words_of(request)) {

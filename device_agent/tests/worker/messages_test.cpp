@@ -22,8 +22,12 @@ auto all_messages() {
   options.accelerator = "vulkan";
   options.precision = "fp16";
   options.named = {{"fp16_arithmetic", "off"}, {"winograd_convolution", "on"}};
-  Load load{
-      {{"param", "/a"}, {"library", "/b/c.so", "c.so"}}, options, {"out0", "out1"}, "/p", true};
+  Load load{{{"param", "/a"}, {"library", "/b/c.so", "c.so"}},
+            options,
+            {"out0", "out1"},
+            "/p",
+            true,
+            "/k"};
   const std::vector<FeedBack> feeds = {{"stateN", "state", true, true}, {"cacheN", "cache"}};
   Bench bench{{tensor(), tensor()}, 5, 6, 7.5, 8, feeds};
   Profile profile{{tensor()}, 1, 2};
@@ -98,6 +102,7 @@ TEST_CASE("fields keep their values and their absence") {
   CHECK(back.value().files[1].path == "/b/c.so");
   CHECK(back.value().files[1].name == "c.so");
   CHECK(back.value().prepared_path == "/p");
+  CHECK(back.value().kept_folder == "/k");
   CHECK(back.value().prepare);
   CHECK(back.value().outputs == std::vector<std::string>{"out0", "out1"});
   CHECK(options.threads == 3);

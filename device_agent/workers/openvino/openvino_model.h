@@ -12,11 +12,11 @@
 #include "common/messages.h"
 #include "common/result.h"
 #include "openvino_facts.h"
+#include "workers/core/mapped_file.h"
 #include "workers/core/onnx_file.h"
 #include "workers/core/ports.h"
 #include "workers/core/runtime.h"
 #include "workers/openvino/library.h"
-#include "workers/openvino/mapped_file.h"
 #include "workers/openvino/properties.h"
 
 namespace dx {

@@ -151,7 +151,7 @@ def preparing(start):
 
 
 def prepared_files(session):
-    return sorted((session.work / "prepared").glob("*"))
+    return sorted((session.work / "prepared").glob("*.*"))
 
 
 def phases_of(events):
@@ -202,6 +202,45 @@ def test_a_preparation_is_made_again_where_anything_of_it_is_another(preparing):
     assert len(prepared_files(preparing)) == 1 + len(others)
     for changes in ({}, *others, {"options": pb.RunOptions(threads=1)}):
         assert load_phases(preparing, **{**usual, **changes}) == REUSED
+
+
+def test_a_preparation_is_made_again_where_the_worker_tells_of_another_gpu(start):
+    for feature, phases in (("sm_87", PREPARED), ("sm_72", PREPARED), ("sm_87", REUSED)):
+        environment = {"DX_TEST_PREPARES": "1", "DX_TEST_FEATURE": feature}
+        session = start(environment=environment)
+        session.shake()
+        assert load_phases(session) == phases
+
+
+def test_what_was_prepared_is_made_again_where_that_is_asked_for_once_a_session(preparing, start):
+    assert load_phases(preparing) == PREPARED
+    assert load_phases(preparing, rebuild=True) == PREPARED
+    # A repeated measurement loads the model again; it is not built for each.
+    assert load_phases(preparing, rebuild=True) == REUSED
+    assert len(prepared_files(preparing)) == 1
+    later = start(environment={"DX_TEST_PREPARES": "1"})
+    later.shake()
+    assert load_phases(later) == REUSED
+    assert load_phases(later, rebuild=True) == PREPARED
+    assert len(prepared_files(later)) == 1
+
+
+def test_a_preparation_that_fails_is_made_again_the_next_time_it_is_asked_for(preparing):
+    words = "prepare progress 20\n"
+    assert load_phases(preparing, words=words) == PREPARED
+    with pytest.raises(grpc.RpcError) as caught:
+        load_phases(preparing, words=words, rebuild=True, prepare_ms=1)
+    assert failure_of(caught.value).code == pb.FAILURE_WATCHDOG
+    assert load_phases(preparing, words=words, rebuild=True) == PREPARED
+    assert load_phases(preparing, words=words, rebuild=True) == REUSED
+
+
+def test_what_a_preparation_keeps_for_the_next_outlives_the_session(preparing):
+    for words in ("load log 1\n", "load log 2\n"):
+        assert load_phases(preparing, words=words) == PREPARED
+    assert (preparing.work / "prepared" / "kept").read_text() == "once\nonce\n"
+    assert load_phases(preparing, words=words) == REUSED
+    assert (preparing.work / "prepared" / "kept").read_text() == "once\nonce\n"
 
 
 def test_a_damaged_preparation_is_made_again(preparing):

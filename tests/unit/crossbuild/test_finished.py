@@ -28,7 +28,7 @@ def runtime(tmp_path):
 def make_build(folder, **changes):
     """A whole build in ``folder``, its executables without code."""
     files = []
-    for one in built_names(find_target("linux-arm64")):
+    for one in built_names(find_target("linux-arm64").runtimes):
         name, role, kind = one.name, one.role, one.runtime
         content = elf(AARCH64, filler=name.encode())
         (folder / name).write_bytes(content)

@@ -93,7 +93,7 @@ def test_a_target_has_runtimes_that_have_workers_and_what_compiles_them(id):
     target = find_target(id)
     assert target.runtimes
     assert set(target.runtimes) <= set(worker_names())
-    loading = [name for name in target.runtimes if worker_facts(name).glibc]
+    loading = [name for name in _by_zig(id).runtimes if worker_facts(name).glibc]
     assert bool(loading) == bool(target.loading_toolchain)
     for name in loading:
         linked, needed = (

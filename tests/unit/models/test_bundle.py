@@ -146,7 +146,7 @@ def _set(*keys: str | int, value: object) -> Callable[[dict[str, Any]], None]:
 
 WRONG = {
     "name with a slash": _set("name", value="a/b"),
-    "unknown runtime": _set("runtime", value="tensorrt"),
+    "unknown runtime": _set("runtime", value="caffe"),
     "unknown precision": _set("precision", value="fp64"),
     "no files": _set("files", value=[]),
     "files no list": _set("files", value={}),

@@ -7,7 +7,13 @@ from rich.console import Console
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.files import bench_document, read_runs, runs_of
 from deployx_edge.measurement.statistics import samples_per_second
-from deployx_edge.measurement.values import PrecisionCount, precision_that_ran, precision_warning
+from deployx_edge.measurement.values import (
+    Conditions,
+    Measure,
+    PrecisionCount,
+    precision_that_ran,
+    precision_warning,
+)
 from deployx_edge.report.bench import bench_report, comparison_report
 from deployx_edge.units import duration, size, sparkline
 from deployx_edge.workflows.measure.rounds import compare_results
@@ -137,3 +143,32 @@ def test_sizes_are_binary(count, text):
 def test_a_board_that_slows_down_shows_a_step():
     assert sparkline([1000] * 100 + [2000] * 100, width=4) == "▅▅██"
     assert sparkline([5]) == "█"
+
+
+def test_what_accelerator_and_rails_had_before_and_after_is_shown():
+    def board(load, watts, settings=("power mode MODE_15W",)):
+        return Conditions(
+            measures=(
+                Measure(name="gpu load", value=load, unit="%", source="s"),
+                Measure(name="power VDD_IN", value=watts, unit="W", source="s"),
+            ),
+            settings=settings,
+        )
+
+    one = result()
+    bench = replace(one.bench, before=board(2.0, 4.875), after=board(98.5, 11.25))
+    found = replace(one, bench=bench)
+    text = shown(bench_report([found]))
+    assert "2 → 98.5 %" in text
+    assert "4.875 → 11.25 W" in text
+    assert "power mode MODE_15W" in text
+    (document,) = bench_document([found])["results"]
+    after = document["bench"]["after"]
+    assert list(after["settings"]) == ["power mode MODE_15W"]
+    assert after["measures"][1] == {
+        "name": "power VDD_IN",
+        "value": 11.25,
+        "unit": "W",
+        "source": "s",
+    }
+    assert "power" not in shown(bench_report([one]))

@@ -1,4 +1,4 @@
-#include "workers/openvino/mapped_file.h"
+#include "workers/core/mapped_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

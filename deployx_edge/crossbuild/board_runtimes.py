@@ -1,0 +1,147 @@
+"""Runtimes that are the board's own: whether a sysroot has what their workers are compiled with.
+
+It knows a worker's facts, a JetPack's versions and a sysroot's files, and no runtime by name.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from deployx_edge.crossbuild.jetpack import JetPack, numbers
+from deployx_edge.crossbuild.sysroot import Sysroot
+from deployx_edge.errors import UsageError
+from deployx_edge.target import Target
+from deployx_edge.worker_facts import BoardFacts, worker_facts
+
+_DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(\w+)", re.MULTILINE)
+_INDIRECTIONS = 4
+_MOST_BYTES = 1 << 20
+_PULL = "Run 'deployx-edge sysroot pull --device NAME -o DIR', then build with --sysroot DIR."
+
+
+def board_runtimes(
+    target: Target, sysroot: Sysroot | None, jetpack: JetPack | None, asked: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The target's runtimes whose workers can be built, in its order.
+
+    Those that need a board's own files are left out where no sysroot has them; UsageError where
+    one of these was asked for, and wherever a sysroot's files do not fit each other, the JetPack
+    release or what the worker is written for, with both sides named.
+    """
+    unknown = [name for name in asked if name not in target.runtimes]
+    if unknown:
+        raise UsageError(
+            f"Builds of {target.id} have no worker for '{unknown[0]}'.",
+            remedy=f"They have {', '.join(target.runtimes)}.",
+        )
+    built = []
+    for runtime in target.runtimes:
+        board = worker_facts(runtime).board
+        if board is None:
+            built.append(runtime)
+        elif sysroot is not None and _any_header(sysroot, board):
+            _check(runtime, board, sysroot, jetpack)
+            built.append(runtime)
+        elif runtime in asked:
+            raise _missing(runtime, sysroot, board)
+    return tuple(built)
+
+
+def board_version(sysroot: Sysroot, board: BoardFacts) -> str:
+    """The runtime's version by its header, "8.5"; "" where that does not say it."""
+    header = _find(sysroot, board.version_header)
+    if header is None:
+        return ""
+    with header.open(encoding="utf-8", errors="replace") as file:
+        known = dict(_DEFINE.findall(file.read(_MOST_BYTES)))
+    words = []
+    for name in board.version_macros:
+        word = known.get(name, "")
+        # Newer headers name a macro of another name there.
+        for _ in range(_INDIRECTIONS):
+            word = known.get(word, word)
+        words.append(word)
+    return ".".join(words) if all(word.isdecimal() for word in words) else ""
+
+
+def _check(runtime: str, board: BoardFacts, sysroot: Sysroot, jetpack: JetPack | None) -> None:
+    absent = [name for name in board.headers if _find(sysroot, name) is None]
+    absent += [name for name in board.libraries if not _libraries(sysroot, name)]
+    if absent:
+        raise UsageError(
+            f"The sysroot {sysroot.folder} has a part of {runtime} only: {', '.join(absent)} "
+            "is missing.",
+            remedy=f"Install it whole on the board ({sysroot.uri}) and pull the sysroot again.",
+        )
+    version = board_version(sysroot, board)
+    if not version:
+        raise UsageError(
+            f"{board.version_header} in the sysroot {sysroot.folder} does not say which version "
+            f"of {runtime} it is.",
+            remedy="Pull the sysroot again.",
+        )
+    _check_version(runtime, board, sysroot, version)
+    known = jetpack.runtimes.get(runtime, ()) if jetpack else ()
+    if known and version not in known and jetpack is not None:
+        raise UsageError(
+            f"The sysroot {sysroot.folder} has {runtime} {version}; JetPack {jetpack.id} has "
+            f"{' or '.join(known)}.",
+            remedy="Leave --jetpack out, or pull the sysroot of a board with that JetPack.",
+        )
+
+
+def _check_version(runtime: str, board: BoardFacts, sysroot: Sysroot, version: str) -> None:
+    if numbers(version) < numbers(board.oldest):
+        raise UsageError(
+            f"The sysroot {sysroot.folder} has {runtime} {version}; its worker is written for "
+            f"{board.oldest} and later.",
+            remedy="Bring a newer JetPack onto the board, and pull the sysroot again.",
+        )
+    first, major = board.libraries[0], version.partition(".")[0]
+    found = {number for path in _libraries(sysroot, first) if (number := _major(path, first))}
+    if found and major not in found:
+        raise UsageError(
+            f"The sysroot {sysroot.folder} does not fit together: its headers are of {runtime} "
+            f"{version}, its library is {first}.{', '.join(sorted(found))}.",
+            remedy=f"Remove one of the two on the board ({sysroot.uri}) and pull again.",
+        )
+
+
+def _missing(runtime: str, sysroot: Sysroot | None, board: BoardFacts) -> UsageError:
+    if sysroot is None:
+        return UsageError(
+            f"The worker for {runtime} is compiled with a board's own headers, and no sysroot "
+            "was named.",
+            remedy=_PULL,
+        )
+    return UsageError(
+        f"The sysroot {sysroot.folder} has no {board.headers[0]}: the board ({sysroot.uri}) had "
+        f"no {runtime} to compile with.",
+        remedy=f"Install it there with its headers, then pull again. {_PULL}",
+    )
+
+
+def _any_header(sysroot: Sysroot, board: BoardFacts) -> bool:
+    return _find(sysroot, board.headers[0]) is not None
+
+
+def _find(sysroot: Sysroot, name: str) -> Path | None:
+    """A header where compilers look, or among CUDA's."""
+    root = sysroot.folder
+    folders = [root / f"usr/include/{sysroot.machine}-linux-gnu", root / "usr/include"]
+    folders += sorted(root.glob("usr/local/cuda*/targets/*/include"))
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def _libraries(sysroot: Sysroot, name: str) -> list[Path]:
+    """A shared library with all its names, whatever version stands after them."""
+    root = sysroot.folder
+    folders = [root / f"usr/lib/{sysroot.machine}-linux-gnu", root / "usr/lib"]
+    folders += sorted(root.glob("usr/local/cuda*/targets/*/lib"))
+    return [path for folder in folders for path in sorted(folder.glob(f"{name}*"))]
+
+
+def _major(path: Path, name: str) -> str:
+    """8 of libx.so.8.5.2; "" without a version."""
+    return path.name.removeprefix(name).lstrip(".").partition(".")[0]

@@ -1,0 +1,184 @@
+// The half of the stand-in for libnvinfer that makes engines.
+//   version=100300  which TensorRT it says to be
+//   crash, hang, out-of-memory   what becomes of a build
+//   steps=3         of a build, 20 ms apart
+//   dla=2           cores of a deep learning accelerator, none otherwise
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <thread>
+#include <utility>
+
+#include "stand_in.h"
+#include "stand_in_network.h"
+#include "workers/core/onnx_file.h"
+
+namespace dx::stand_in {
+namespace {
+
+constexpr const char* kTimings = "stand-in timings ";
+
+std::string timings_head() {
+  return kTimings + std::to_string(number("version", NV_TENSORRT_VERSION)) + " ";
+}
+
+class Timings : public nvinfer1::ITimingCache {
+ public:
+  explicit Timings(std::string content) : content_(std::move(content)) {
+    if (content_.empty()) content_ = timings_head();
+  }
+  nvinfer1::IHostMemory* serialize() const noexcept override { return new Memory(content_); }
+  bool is_ours() const { return content_.rfind(timings_head(), 0) == 0; }
+  void add() { content_ += "x"; }  // one a build
+
+ private:
+  std::string content_;
+};
+
+class Profile : public nvinfer1::IOptimizationProfile {
+ public:
+  bool setDimensions(const char* input, nvinfer1::OptProfileSelector select,
+                     const nvinfer1::Dims& dims) noexcept override {
+    const std::vector<std::int64_t> sizes(dims.d, dims.d + dims.nbDims);
+    if (select == nvinfer1::OptProfileSelector::kMIN) range[input].first = sizes;
+    if (select == nvinfer1::OptProfileSelector::kMAX) range[input].second = sizes;
+    const auto& [low, high] = range[input];
+    for (std::size_t i = 0; i < low.size() && i < high.size(); ++i) {
+      if (low[i] > high[i]) return false;
+    }
+    return true;
+  }
+  Range range;
+};
+
+class Config : public nvinfer1::IBuilderConfig {
+ public:
+  void setMemoryPoolLimit(nvinfer1::MemoryPoolType, std::size_t bytes) noexcept override {
+    said += " workspace=" + std::to_string(bytes);
+  }
+  void setBuilderOptimizationLevel(std::int32_t level) noexcept override {
+    said += " level=" + std::to_string(level);
+  }
+  void setFlag(nvinfer1::BuilderFlag flag) noexcept override {
+    said += " flag=" + std::to_string(static_cast<int>(flag));
+  }
+  void clearFlag(nvinfer1::BuilderFlag flag) noexcept override {
+    said += " no-flag=" + std::to_string(static_cast<int>(flag));
+  }
+  void setProfilingVerbosity(nvinfer1::ProfilingVerbosity verbosity) noexcept override {
+    said += " verbosity=" + std::to_string(static_cast<int>(verbosity));
+  }
+  void setDefaultDeviceType(nvinfer1::DeviceType type) noexcept override {
+    said += " device=" + std::to_string(static_cast<int>(type));
+  }
+  void setDLACore(std::int32_t core) noexcept override { said += " core=" + std::to_string(core); }
+  std::int32_t addOptimizationProfile(
+      const nvinfer1::IOptimizationProfile* profile) noexcept override {
+    range = static_cast<const Profile*>(profile)->range;
+    return 0;
+  }
+  void setProgressMonitor(nvinfer1::IProgressMonitor* one) noexcept override { monitor = one; }
+  nvinfer1::ITimingCache* createTimingCache(const void* content,
+                                            std::size_t size) const noexcept override {
+    return new Timings(std::string(static_cast<const char*>(content), size));
+  }
+  bool setTimingCache(const nvinfer1::ITimingCache& cache, bool) noexcept override {
+    const auto& given = static_cast<const Timings&>(cache);
+    if (!given.is_ours()) return false;
+    timings = const_cast<Timings*>(&given);
+    return true;
+  }
+  const nvinfer1::ITimingCache* getTimingCache() const noexcept override { return timings; }
+
+  std::string said;
+  Range range;
+  nvinfer1::IProgressMonitor* monitor = nullptr;
+  Timings* timings = nullptr;
+};
+
+class Builder : public nvinfer1::IBuilder {
+ public:
+  explicit Builder(nvinfer1::ILogger& logger) : logger_(logger) {}
+
+  nvinfer1::INetworkDefinition* createNetworkV2(std::uint32_t) noexcept override {
+    return new Network;
+  }
+  nvinfer1::IBuilderConfig* createBuilderConfig() noexcept override { return new Config; }
+  nvinfer1::IOptimizationProfile* createOptimizationProfile() noexcept override {
+    profiles_.push_back(std::make_unique<Profile>());
+    return profiles_.back().get();
+  }
+  std::int32_t getNbDLACores() const noexcept override {
+    return static_cast<std::int32_t>(number("dla", 0));
+  }
+
+  nvinfer1::IHostMemory* buildSerializedNetwork(nvinfer1::INetworkDefinition& network,
+                                                nvinfer1::IBuilderConfig& given) noexcept override {
+    const auto& read = static_cast<const Network&>(network);
+    auto& config = static_cast<Config&>(given);
+    tell_what_was_asked(config);
+    if (!take_steps(config)) return nullptr;
+    Engine engine{with_outputs(read.model(), read.marked()), config.range};
+    Result<std::unique_ptr<Model>> opened = open_model(engine.model);
+    if (!opened) return fail(opened.failure().message);
+    for (const TensorInfo& input : opened.value()->info().inputs) {
+      for (const std::int64_t dim : *input.dims) {
+        if (dim < 0 && config.range.count(input.name) == 0) {
+          return fail("the network has dynamic inputs, and no optimization profile names " +
+                      input.name);
+        }
+      }
+    }
+    if (config.timings != nullptr) config.timings->add();
+    return new Memory(serialize(engine));
+  }
+
+ private:
+  nvinfer1::IHostMemory* fail(const std::string& why) {
+    complain(logger_, why);
+    return nullptr;
+  }
+
+  // Into the file that the word "asked" names.
+  static void tell_what_was_asked(const Config& config) {
+    const std::optional<std::string> path = word("asked");
+    if (path) std::ofstream(*path, std::ios::app) << config.said << '\n';
+  }
+
+  bool take_steps(const Config& config) {
+    if (word("crash")) {
+      // Sanitizers catch it, and a worker must die as one without them does.
+      (void)std::signal(SIGSEGV, SIG_DFL);
+      (void)std::raise(SIGSEGV);
+    }
+    const auto steps = static_cast<std::int32_t>(number("steps", 0));
+    const bool tells = config.monitor != nullptr;
+    if (tells) config.monitor->phaseStart("Building", nullptr, steps);
+    for (std::int32_t i = 0; i < steps; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      if (tells) config.monitor->phaseStart("Tactics of a layer", "Building", 1);
+      if (tells) config.monitor->phaseFinish("Tactics of a layer");
+      if (tells && !config.monitor->stepComplete("Building", i)) return false;
+    }
+    if (tells) config.monitor->phaseFinish("Building");
+    while (word("hang")) std::this_thread::sleep_for(std::chrono::seconds(1));
+    if (!word("out-of-memory")) return true;
+    complain(logger_, "Requested size was 4294967296 bytes: out of memory");
+    return false;
+  }
+
+  nvinfer1::ILogger& logger_;
+  std::vector<std::unique_ptr<Profile>> profiles_;
+};
+
+}  // namespace
+}  // namespace dx::stand_in
+
+std::int32_t getInferLibVersion() noexcept {
+  return static_cast<std::int32_t>(dx::stand_in::number("version", NV_TENSORRT_VERSION));
+}
+
+void* createInferBuilder_INTERNAL(void* logger, std::int32_t) noexcept {
+  return static_cast<nvinfer1::IBuilder*>(
+      new dx::stand_in::Builder(*static_cast<nvinfer1::ILogger*>(logger)));
+}

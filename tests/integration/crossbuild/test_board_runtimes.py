@@ -1,0 +1,133 @@
+"""Workers that are compiled with a board's own headers, by the compiler and options of a build.
+
+The headers of TensorRT and CUDA are NVIDIA's. Where DEPLOYX_EDGE_TENSORRT_ROOT names a sysroot that
+has them (``deployx-edge sysroot pull``), the whole worker is compiled and started under qemu; else
+what every build does for jetson-arm64 before it, with the headers of the libraries that stand in.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployx_edge import process
+from deployx_edge.crossbuild.board_runtimes import board_version
+from deployx_edge.crossbuild.elf import check_executable
+from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.selection import select
+from deployx_edge.crossbuild.sysroot import Sysroot, cmake_options, read_sysroot, write_sysroot
+from deployx_edge.resources import data_folder
+from deployx_edge.target import find_target
+from deployx_edge.worker_facts import worker_facts, worker_names
+from tests.integration.crossbuild.compiling import TOOLCHAINS, built, cmake_commands, run
+
+JETSON = find_target("jetson-arm64")
+RUNTIME = "tensorrt"
+BOARD = worker_facts(RUNTIME).board
+DEVICE_AGENT = data_folder("device_agent")
+STAND_IN = DEVICE_AGENT / "tests" / "worker" / "stand_in"
+GIVEN = "DEPLOYX_EDGE_TENSORRT_ROOT"
+
+
+def configured(folder: Path, sysroot: Sysroot) -> tuple[Path, dict[str, str]]:
+    """A build folder for that worker alone, configured as a build is, and its environment."""
+    built(JETSON.id)
+    toolchain = select(JETSON, BuildOptions(sysroot=sysroot.folder)).worker(RUNTIME)
+    environment = dict(toolchain.environment)
+    configure, _ = cmake_commands(DEVICE_AGENT, folder, TOOLCHAINS / "jetson-arm64.cmake")
+    others = [name for name in worker_names() if name != RUNTIME]
+    run(
+        [
+            *configure,
+            *cmake_options(sysroot),
+            "-DDX_BUILD_AGENT=OFF",
+            *(f"-DDX_BUILD_WORKER_{name.upper()}=OFF" for name in others),
+        ],
+        environment,
+    )
+    return folder, environment
+
+
+@pytest.fixture
+def stand_in_sysroot(tmp_path):
+    """A board's folders as sysroot pull leaves them, with our own headers in NVIDIA's places."""
+    root = tmp_path / "the board"
+    headers = root / "usr/include/aarch64-linux-gnu"
+    cuda = root / "usr/local/cuda-12.6/targets/aarch64-linux"
+    for folder in (headers, cuda / "include", cuda / "lib", root / "usr/lib/aarch64-linux-gnu"):
+        folder.mkdir(parents=True)
+    for path in STAND_IN.glob("Nv*.h"):
+        shutil.copy(path, headers)
+    shutil.copy(STAND_IN / "cuda_runtime_api.h", cuda / "include")
+    major, minor = BOARD.version_macros
+    (headers / BOARD.version_header).write_text(f"#define {major} 10\n#define {minor} 3\n")
+    for name in BOARD.libraries:
+        place = cuda / "lib" if "cuda" in name else root / "usr/lib/aarch64-linux-gnu"
+        (place / f"{name}.{12 if 'cuda' in name else 10}").write_text("a library")
+    sysroot = Sysroot(
+        folder=root,
+        uri="ssh:stand-in",
+        machine="aarch64",
+        glibc="2.35",
+        jetpack="6",
+        patterns=(),
+        absent=(),
+        files=(),
+        links=(),
+    )
+    write_sysroot(sysroot)
+    return sysroot
+
+
+def test_a_build_with_a_sysroot_finds_the_boards_headers_and_compiles_with_them(
+    tmp_path, stand_in_sysroot
+):
+    folder, environment = configured(tmp_path / "b", stand_in_sysroot)
+    cache = (folder / "CMakeCache.txt").read_text()
+    assert f"DX_TENSORRT_INCLUDE:PATH={stand_in_sysroot.folder}/usr/include" in cache
+    assert f"DX_CUDA_INCLUDE:PATH={stand_in_sysroot.folder}/usr/local/cuda-12.6" in cache
+    # One file that includes all of these headers; the rest is compiled with the sanitizers' build.
+    made = "workers/tensorrt/CMakeFiles/dx_worker_tensorrt.dir/elements.cpp.o"
+    run(["cmake", "--build", folder, "--target", made], environment)
+
+
+def test_without_its_headers_the_worker_is_no_part_of_a_build(tmp_path, stand_in_sysroot):
+    for path in (stand_in_sysroot.folder / "usr/include/aarch64-linux-gnu").iterdir():
+        path.unlink()
+    assert RUNTIME not in select(JETSON, BuildOptions(sysroot=stand_in_sysroot.folder)).runtimes
+    with pytest.raises(AssertionError, match="DX_TENSORRT_INCLUDE"):
+        configured(tmp_path / "b", replace(stand_in_sysroot))
+
+
+def test_the_whole_worker_is_compiled_with_the_makers_own_headers(tmp_path):
+    given = os.environ.get(GIVEN)
+    if not given:
+        pytest.skip(f"{GIVEN} names no sysroot with TensorRT's headers, which are NVIDIA's")
+    sysroot = read_sysroot(Path(given))
+    folder, environment = configured(tmp_path / "b", sysroot)
+    run(["cmake", "--build", folder, "--target", f"dx-worker-{RUNTIME}"], environment)
+    worker = folder / "bin" / f"dx-worker-{RUNTIME}"
+    glibc = select(JETSON, BuildOptions(sysroot=sysroot.folder)).worker(RUNTIME).glibc
+    found = check_executable(worker, machine="EM_AARCH64", static=False, glibc=glibc)
+    # The board's libraries are opened when a model comes, so that a board without them says so.
+    assert not [name for name in found.needed if "nv" in name or "cuda" in name]
+    qemu = process.find_program(JETSON.qemu)
+    if qemu is None:
+        pytest.skip(f"starting it needs {JETSON.qemu}")
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"")
+    done = subprocess.run(
+        [qemu, "-L", JETSON.qemu_libraries, worker, "--bare", "--file", f"onnx={model}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "CUDA's libcudart.so" in done.stderr
+    assert "is not on this board" in done.stderr
+    assert board_version(sysroot, BOARD)
