@@ -64,10 +64,13 @@ class MaskDecoding:
 
     ``layout``: ``NCHW`` or ``NHWC`` (a score a class: the largest wins; with a single channel,
     class 1 is where it is above ``threshold``, class 0 elsewhere), or ``NHW`` (classes already).
+    ``upsample``: how scores become those of the image's pixels, the ``nearest`` ones, or
+    ``bilinear`` between four of them before the largest is taken.
     """
 
     layout: str = "NCHW"
     threshold: float = 0.5
+    upsample: str = "nearest"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ from deployx_edge.processing.steps import (
     PLACES,
     ROUNDINGS,
     TEXT_LAYOUTS,
+    UPSAMPLES,
 )
 
 _TENSOR = r"[^\x00-\x1f\x7f]{1,1024}"
@@ -164,6 +165,8 @@ def listed_postprocessing(step: PostProcessing) -> dict[str, Any]:
     for name in ("text", "areas"):
         if document[name] is None:
             del document[name]
+    if step.masks is not None and step.masks.upsample == MaskDecoding.upsample:
+        del document["masks"]["upsample"]
     if step.boxes is not None:
         document["boxes"]["variances"] = list(step.boxes.variances)
         document["boxes"]["strides"] = list(step.boxes.strides)
@@ -251,5 +254,7 @@ def _read_areas(reader: ObjectReader) -> AreaDecoding:
 
 def _read_masks(reader: ObjectReader) -> MaskDecoding:
     return MaskDecoding(
-        layout=reader.choice("layout", MASK_LAYOUTS), threshold=reader.number("threshold")
+        layout=reader.choice("layout", MASK_LAYOUTS),
+        threshold=reader.number("threshold"),
+        upsample=reader.choice("upsample", UPSAMPLES) if reader.given("upsample") else "nearest",
     )

@@ -64,6 +64,13 @@ class Geometry:
         found = classes[np.clip(down, 0, rows - 1)][:, np.clip(across, 0, columns - 1)]
         return np.where(seen, found, np.asarray(IGNORED, dtype=classes.dtype))
 
+    def area_in(self, columns: int, rows: int) -> tuple[float, float, float, float]:
+        """Where the image lies in a map over the whole input: left, top, right and bottom."""
+        across, down = columns / self.input_width, rows / self.input_height
+        left, top = self.offset_x * across, self.offset_y * down
+        right = left + self.width * self.scale_x * across
+        return left, top, right, top + self.height * self.scale_y * down
+
     @property
     def _scales(self) -> tuple[float, float, float, float]:
         return (self.scale_x, self.scale_y, self.scale_x, self.scale_y)

@@ -14,7 +14,8 @@ from deployx_edge.processing.boxes import detect as detect
 from deployx_edge.processing.boxes import overlaps as overlaps
 from deployx_edge.processing.boxes import ssd_boxes as ssd_boxes
 from deployx_edge.processing.boxes import suppress as suppress
-from deployx_edge.processing.geometry import Geometry
+from deployx_edge.processing.geometry import IGNORED, Geometry
+from deployx_edge.processing.preprocessing.torch_bilinear import resize
 from deployx_edge.processing.results import (
     Classification,
     ClassMap,
@@ -110,8 +111,30 @@ def class_map(
     """
     if step.masks is None:
         raise UsageError(f"The post-processing of '{step.output}' says nothing of masks.")
-    classes = _classes_of_pixels(step.output, step.masks, np.asarray(_of(step, outputs)))
-    return geometry.classes_to_image(classes)
+    scores = np.asarray(_of(step, outputs))
+    classes = _classes_of_pixels(step.output, step.masks, scores)
+    nearest = geometry.classes_to_image(classes)
+    if step.masks.upsample == "nearest":
+        return nearest
+    smooth = _classes_between(step.masks, scores[0], geometry)
+    return np.where(nearest == IGNORED, nearest, smooth)
+
+
+def _classes_between(
+    decoding: MaskDecoding, scores: NDArray[Any], geometry: Geometry
+) -> NDArray[np.uint8]:
+    """The class of each of the image's pixels by scores that are interpolated there."""
+    channels = scores if decoding.layout == "NCHW" else np.moveaxis(scores, -1, 0)
+    size, box = (geometry.width, geometry.height), geometry.area_in(*channels.shape[:0:-1])
+    best = resize(channels[0].astype(np.float32), size, box)
+    if len(channels) == 1:
+        return np.asarray(best > decoding.threshold, dtype=np.uint8)
+    classes = np.zeros(best.shape, dtype=np.uint8)
+    for index, channel in enumerate(channels[1:], 1):  # one by one: an image may be large
+        found = resize(channel.astype(np.float32), size, box)
+        classes[found > best] = index
+        np.maximum(best, found, out=best)
+    return classes
 
 
 def _of(step: PostProcessing, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

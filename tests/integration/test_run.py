@@ -24,6 +24,7 @@ from deployx_edge.report.drawing import colour_of
 from deployx_edge.workflows.convert.partition import make_sequence
 from deployx_edge.workflows.measure.recognize import RunFiles, RunSummary, recognize
 from deployx_edge.workflows.measure.requests import RunRequest
+from deployx_edge.workflows.measure.videos import VideoReader
 from tests.integration.models.examples_as_onnx import ROOT, export_example
 from tests.integration.models.onnx_models import constant, model, save, small_cnn
 
@@ -423,6 +424,18 @@ def test_a_video_without_opencv_is_one_sentence(models: Path, clip: Path) -> Non
     told = deployx(*words, code=MissingToolError.exit_code, without="cv2").stderr
     assert told.startswith("error: ") and told.count("\n") == 1
     assert "OpenCV's wheel" in told and "pip install opencv-python-headless" in told
+
+
+def test_an_opencv_that_does_not_load_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the wheel with windows does on a computer without a screen's libraries."""
+    reason = "libGL.so.1: cannot open shared object file"
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({reason!r})")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cv2")
+    with pytest.raises(MissingToolError, match=r"clip\.mp4 is a video, .* cannot be loaded: libGL"):
+        VideoReader(tmp_path / "clip.mp4", 1)
 
 
 def test_no_file_is_overwritten_that_no_run_drew(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def masks(facts: ModelFacts) -> Words:
         "layout": layout,
         # Half a probability, or where a score changes its sign.
         "threshold": 0 if single and in_unit(facts, spec.name) is False else None,
+        "upsample": None if layout == "NHW" else "bilinear",
     }
 
 

@@ -22,6 +22,7 @@ CORNERS = ("xyxy", "yxyx", "cxcywh")
 ACTIVATIONS = ("none", "sigmoid", "softmax")
 BACKGROUNDS = ("none", "first", "last")
 MASK_LAYOUTS = ("NCHW", "NHWC", "NHW")
+UPSAMPLES = ("nearest", "bilinear")
 TEXT_LAYOUTS = ("NTC", "TNC")
 BLANKS = ("first", "last")
 AREA_SHAPES = ("box", "polygon")
@@ -38,7 +39,7 @@ _KEYS = {
         *("agnostic", "points", "point-values", "strides", "classes", "sizes", "offsets"),
         *("landmarks", "clip"),
     ),
-    "segmentation": ("output", "kind", "labels", "layout", "threshold"),
+    "segmentation": ("output", "kind", "labels", "layout", "threshold", "upsample"),
     "text": ("output", "kind", "labels", "dictionary", "layout", "blank", "softmax"),
     "text-boxes": (
         *("output", "kind", "labels", "threshold", "score", "unclip", "shape", "dilate", "most"),
@@ -206,13 +207,18 @@ def _segmentation(words: Words, spec: NamedShape, labels: tuple[str, ...]) -> Po
         )
     threshold = words.numbers("threshold", 1, (0.5,))[0]
     channels = {"NCHW": spec.shape[1], "NHWC": spec.shape[-1], "NHW": None}[layout]
+    upsample = words.choice("upsample", UPSAMPLES, "nearest")
+    if layout == "NHW" and upsample != "nearest":
+        raise UsageError(
+            f"upsample={upsample} in --postprocess is for scores; '{spec.name}' holds classes."
+        )
     if labels and channels is not None and len(labels) != max(channels, 2):
         raise _wrong_labels(labels, spec)
     return PostProcessing(
         output=spec.name,
         kind="segmentation",
         labels=labels,
-        masks=MaskDecoding(layout=layout, threshold=threshold),
+        masks=MaskDecoding(layout=layout, threshold=threshold, upsample=upsample),
     )
 
 

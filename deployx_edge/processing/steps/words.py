@@ -149,7 +149,8 @@ class Words:
         try:
             text = read_text(Path(value), most=SMALL).removeprefix("\ufeff")
         except (OSError, ValueError) as error:
-            raise UsageError(f"The dictionary {value} cannot be read: {error}.") from error
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"The dictionary {value} cannot be read: {reason}.") from error
         return f"The dictionary {value}", tuple(text.removesuffix("\n").split("\n"))
 
     def numbers(self, key: str, count: int, otherwise: Sequence[float]) -> tuple[float, ...]:

@@ -31,6 +31,7 @@ _UNSAID: dict[str, Any] = {
     "variances": (0.1, 0.1, 0.2, 0.2),
     "strides": (8, 16, 32),
     "shape": "box",
+    "upsample": "nearest",
     "blank": "first",
 }
 
@@ -157,7 +158,7 @@ def _post_words(step: PostProcessing) -> dict[str, Any]:
         return words | {key: value for key, value in others.items() if value}
     words["output"] = step.output
     if step.masks is not None:
-        return words | {"layout": step.masks.layout, "threshold": step.masks.threshold}
+        return words | asdict(step.masks)
     if step.text is not None:
         return words | asdict(step.text)
     if step.areas is not None:

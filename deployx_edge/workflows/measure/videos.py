@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -25,12 +26,17 @@ def is_video(path: Path) -> bool:
 
 
 def check_opencv(path: Path) -> None:
-    """MissingToolError where the wheel that reads videos is not installed."""
-    if find_spec("cv2") is None:
+    """MissingToolError where the wheel that reads videos is not installed, or does not load."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is told here
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        missing = find_spec("cv2") is None
         raise MissingToolError(
-            f"{path} is a video, and OpenCV's wheel, which reads videos, is not installed.",
+            f"{path} is a video, and OpenCV's wheel, which reads videos, "
+            + ("is not installed." if missing else f"cannot be loaded: {error}."),
             remedy="Install it: pip install opencv-python-headless; or give images.",
-        )
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +53,9 @@ class VideoReader:
 
     def __init__(self, path: Path, every: int) -> None:
         """Open it; UsageError where it cannot be read as a video."""
+        check_opencv(path)
         import cv2
 
-        check_opencv(path)
         try:
             check_regular(path)
         except FileNotFoundError as error:

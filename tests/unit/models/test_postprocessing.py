@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -152,6 +153,51 @@ def test_overlaps_by_closed_form() -> None:
     boxes = np.asarray([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 20, 20]])
     wanted = [[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 0]]
     assert overlaps(boxes, boxes) == pytest.approx(np.asarray(wanted))
+
+
+@pytest.mark.parametrize(("width", "height"), [(97, 61), (30, 200), (16, 12)])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_scores_may_be_interpolated_between_pixels(width: int, height: int, layout: str) -> None:
+    """As torch's interpolate, which OpenCV's of floats is, before the largest is taken."""
+    random = np.random.default_rng(0)
+    scores = random.normal(0, 1, (1, 5, 12, 16)).astype(np.float32)
+    stretched = Geometry(
+        width=width,
+        height=height,
+        input_width=64,
+        input_height=48,
+        scale_x=64 / width,
+        scale_y=48 / height,
+    )
+    resized = np.stack([cv2.resize(channel, (width, height)) for channel in scores[0]])
+    wanted = resized.argmax(axis=0)
+    best = np.sort(resized, axis=0)
+    sure = best[-1] - best[-2] > 1e-3  # else rounding may decide
+    given = scores if layout == "NCHW" else np.moveaxis(scores, 1, -1)
+    text = f"segmentation,layout={layout},upsample=bilinear"
+    assert parse_postprocessing(step_text(meaning(text, o=given)), [spec("o", given.shape)]) == (
+        meaning(text, o=given)
+    )
+    found = class_map(meaning(text, o=given), {"o": given}, stretched)
+    assert (found == wanted)[sure].all()
+    assert sure.mean() > 0.9
+    single = meaning("segmentation,threshold=0.1,upsample=bilinear", o=scores[:, :1])
+    mask = class_map(single, {"o": scores[:, :1]}, stretched)
+    sure = abs(resized[0] - 0.1) > 1e-3
+    assert (mask == (resized[0] > 0.1))[sure].all()
+
+
+def test_what_was_not_seen_has_no_class_between_scores_either() -> None:
+    scores = np.zeros((1, 2, 4, 4), np.float32)
+    scores[0, 1, :, 2:] = 1
+    cut = Geometry(width=8, height=4, input_width=4, input_height=4, offset_x=-2.0)
+    step = meaning("segmentation,upsample=bilinear", o=scores)
+    assert class_map(step, {"o": scores}, cut)[0].tolist() == [
+        *[IGNORED, IGNORED, 0, 0],
+        *[1, 1, IGNORED, IGNORED],
+    ]
+    with pytest.raises(UsageError, match=r"upsample=bilinear .* 'o' holds classes"):
+        meaning("segmentation,upsample=bilinear", o=np.zeros((1, 4, 4)))
 
 
 def test_the_class_of_each_pixel() -> None:
