@@ -1,4 +1,4 @@
-"""``deployx.toml``: the devices that a person gave names, and compilers that were installed.
+"""``deployx.toml``: named devices, compilers that were installed, operators of one's own.
 
     [devices.pi]
     uri = "ssh:pi@192.0.2.7"
@@ -15,10 +15,13 @@
     ndk = "/opt/android-ndk-r27c"   # relative to this file; ANDROID_NDK_HOME counts before it
     api = 24                        # the oldest Android that binaries run on: its API level
 
+    [ops]
+    folders = ["my_ops"]            # each holds folders of operators; relative to this file
+
 The file is looked for in the current folder and its parents; the user's own file
 (``~/.config/deployx-edge/deployx.toml``) lies below it: of a device that stands in both, each
 key is the project's where that has it. The user's may lack the uri: it then counts where a
-project has the device.
+project has the device. Folders of operators count from both.
 """
 
 from __future__ import annotations
@@ -72,11 +75,12 @@ class AndroidBuild:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """All named devices, how to build for Android, and the files that say so (strongest
-    first)."""
+    """All named devices, how to build for Android, folders of operators, and the files that say
+    so (strongest first)."""
 
     devices: Mapping[str, Device] = field(default_factory=dict)
     android: AndroidBuild = field(default_factory=AndroidBuild)
+    operators: tuple[Path, ...] = ()
     files: tuple[Path, ...] = ()
 
     def find_device(self, name_or_uri: str) -> Device:
@@ -125,8 +129,10 @@ def load_config(folder: Path | None = None) -> Config:
     found = tuple(path for path in files if path.is_file())
     android: dict[str, _Entry] = {}
     counted: set[str] = set()
+    operators: list[Path] = []
     for path in reversed(found):
         content = _content(path)
+        operators[:0] = _operator_folders(path, content)
         for name, table in _devices(path, content).items():
             tables.setdefault(name, {}).update(table)
             if path != user_file() or "uri" in table:
@@ -135,7 +141,12 @@ def load_config(folder: Path | None = None) -> Config:
     devices = {
         name: _device(name, table, found) for name, table in tables.items() if name in counted
     }
-    return Config(devices=devices, android=_android(android), files=found)
+    return Config(
+        devices=devices,
+        android=_android(android),
+        operators=tuple(dict.fromkeys(operators)),
+        files=found,
+    )
 
 
 def find_device(name_or_uri: str) -> Device:
@@ -201,7 +212,7 @@ def _content(path: Path) -> dict[str, object]:
         content = parse_toml(read_text(path, most=SMALL))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
-    _refuse_unknown(path, "", content, ("devices", "toolchains"))
+    _refuse_unknown(path, "", content, ("devices", "toolchains", "ops"))
     return content
 
 
@@ -226,6 +237,28 @@ def _android_entries(path: Path, content: Mapping[str, object]) -> dict[str, _En
     return {
         word: _Entry(key=f"{key}.{word}", value=value, path=path) for word, value in table.items()
     }
+
+
+def _operator_folders(path: Path, content: Mapping[str, object]) -> list[Path]:
+    table = content.get("ops", {})
+    if not isinstance(table, dict):
+        raise _Entry(key="ops", value=table, path=path).wrong("a table with folders")
+    _refuse_unknown(path, "ops.", table, ("folders",))
+    folders = table.get("folders", [])
+    entry = _Entry(key="ops.folders", value=folders, path=path)
+    if not isinstance(folders, list) or not all(
+        isinstance(each, str) and each.strip() and each.isprintable() for each in folders
+    ):
+        raise entry.wrong('a list of folders such as ["my_ops"]')
+    owner = path.stat().st_uid
+    if folders and owner not in (os.getuid(), 0):
+        # What lies there is compiled, and run as Python.
+        raise ConfigError(
+            f"{path} names folders of operators ([ops] folders), whose code would run here, and "
+            f"belongs to another user ({owner}).",
+            remedy="Work where no file of others is found, or make it your own.",
+        )
+    return [_beside(entry, each).resolve() for each in folders]
 
 
 def _android(table: _Table) -> AndroidBuild:

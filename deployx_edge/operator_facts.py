@@ -1,12 +1,14 @@
 """What each operator of our own says of itself in ``ops/<name>/op.toml``.
 
 A folder is an operator; its name is the wiring. The C++ of its kernels is compiled with the same
-file, so that host and board know one list of attributes with one set of defaults.
+file, so that host and board know one list of attributes with one set of defaults. Operators of a
+user's lie in folders that ``deployx.toml`` names, and are as those of this project in all else.
 """
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,9 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.config import load_config
+from deployx_edge.cpp_words import CPP_WORDS
+from deployx_edge.errors import BuildError, ConfigError, UsageError
 from deployx_edge.files import SMALL, read_text
 from deployx_edge.resources import data_folder
+from deployx_edge.runtime import RUNTIMES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,6 +30,7 @@ else:
     import tomli as tomllib
 
 FACTS_FILE = "op.toml"
+SYMBOLIC_FILE = "symbolic.py"
 # Each is a file ops/<name>/<runtime>.cpp.
 KERNEL_SUFFIX = ".cpp"
 LAYER_PREFIX = "dx."
@@ -32,6 +38,7 @@ ATTRIBUTE_TYPES = ("int", "float", "ints", "floats", "choice")
 ELEMENT_TYPES = ("T", "float32", "int64", "int32", "bool")
 MOST_INPUTS = 10
 MOST_ATTRIBUTES = 20
+_CMAKE = "CMakeLists.txt"
 _FOLDER = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _DOMAIN = re.compile(r"([A-Za-z_][A-Za-z0-9_.]{0,63})?")
@@ -40,6 +47,12 @@ _TABLES = {"inputs", "outputs", "attributes"}
 _PORT_MEMBERS = {"name", "type", "optional"}
 _ATTRIBUTE_MEMBERS = {"name", "type", "default", "values"}
 _ONNX_DOMAINS = ("", "ai.onnx")
+_KERNEL_SUFFIXES = (KERNEL_SUFFIX, ".h", ".toml")
+# CMake takes these in a path for something else.
+_UNFIT_FOR_CMAKE = frozenset(';*?[]"$\\#')
+# A folder's name becomes a namespace, beside what kernels and layers are written with.
+_WITHIN = ("std", "dx", "op", "elements", "positive_axis", "put", "index_of")
+_TAKEN = frozenset((*CPP_WORDS, *_WITHIN, *RUNTIMES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,28 +118,121 @@ def operators_folder() -> Path:
     return data_folder("ops")
 
 
-@cache
+def operator_folders() -> tuple[Path, ...]:
+    """Where operators lie: this project's first, then those of ``deployx.toml``.
+
+    Seen from the current folder, as it was when this was first asked.
+    """
+    return (operators_folder(), *_users_folders(Path.cwd()))
+
+
 def all_operators() -> Mapping[str, OperatorFacts]:
-    """Every operator by its folder's name; BuildError where a file is broken or two are one."""
-    paths = sorted(operators_folder().glob(f"*/{FACTS_FILE}"))
-    found = {path.parent.name: read_operator(path) for path in paths}
-    owners: dict[tuple[str, str], str] = {}
-    for facts in found.values():
-        for name in facts.names:
-            if name in owners:
+    """Every operator by its folder's name; BuildError where a file is broken or two are one.
+
+    ConfigError where ``deployx.toml`` names a folder that is none.
+    """
+    return _read_all(operator_folders())
+
+
+@cache
+def carrying_runtimes() -> tuple[str, ...]:
+    """The runtimes whose worker is built with operators of our own."""
+    workers = data_folder("device_agent") / "workers"
+    return tuple(
+        name
+        for name in RUNTIMES
+        if (workers / name / _CMAKE).is_file()
+        and re.search(
+            rf"dx_operators\(\S+ {name}\)", read_text(workers / name / _CMAKE, most=SMALL)
+        )
+    )
+
+
+def users_operators() -> Mapping[str, OperatorFacts]:
+    """Those that do not belong to this project."""
+    own = operators_folder()
+    return {name: facts for name, facts in all_operators().items() if facts.folder.parent != own}
+
+
+def forget_operators() -> None:
+    """Read folders and files anew from here on."""
+    _users_folders.cache_clear()
+    _read_all.cache_clear()
+
+
+@cache
+def _users_folders(place: Path) -> tuple[Path, ...]:
+    folders = load_config(place).operators
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(
+                f"There is no folder {folder}, which [ops] folders in deployx.toml names.",
+                remedy="Take it out there, or make an operator in it: deployx-edge op new NAME.",
+            )
+        unfit = sorted(_UNFIT_FOR_CMAKE.intersection(str(folder)))
+        if unfit:
+            raise ConfigError(
+                f"The path of the operators' folder {folder} has a '{unfit[0]}', which CMake takes "
+                "for something else.",
+                remedy="Rename it.",
+            )
+    return folders
+
+
+@cache
+def _read_all(folders: tuple[Path, ...]) -> Mapping[str, OperatorFacts]:
+    found: dict[str, OperatorFacts] = {}
+    owners: dict[tuple[str, str], OperatorFacts] = {}
+    for folder in folders:
+        for path in _facts_files(folder):
+            facts = read_operator(path)
+            same = found.setdefault(facts.name, facts)
+            if same is not facts:
                 raise BuildError(
-                    f"The operators in {owners[name]} and {facts.name} are both called "
-                    f"'{'::'.join(name).removeprefix('::')}'.",
-                    remedy=f"Take the name out of one {FACTS_FILE}.",
+                    f"Two operators have the name {facts.name}: {same.folder} and {facts.folder}.",
+                    remedy="Rename the folder of one.",
                 )
-            owners[name] = facts.name
+            for name in facts.names:
+                if owners.setdefault(name, facts) is not facts:
+                    raise BuildError(
+                        f"The operators in {_shown(owners[name])} and {_shown(facts)} are both "
+                        f"called '{'::'.join(name).removeprefix('::')}'.",
+                        remedy=f"Take the name out of one {FACTS_FILE}.",
+                    )
     return found
+
+
+def _facts_files(folder: Path) -> Sequence[Path]:
+    """Of all operators in the folder; BuildError for a kernel of none."""
+    for name in RUNTIMES:
+        for kernel in sorted(folder.glob(f"*/{name}{KERNEL_SUFFIX}")):
+            if not (kernel.parent / FACTS_FILE).is_file():
+                raise BuildError(
+                    f"{kernel} belongs to no operator: there is no {FACTS_FILE} beside it.",
+                    remedy=f"docs/adding-an-op.md says what {FACTS_FILE} holds.",
+                )
+    return sorted(folder.glob(f"*/{FACTS_FILE}"))
+
+
+def _shown(facts: OperatorFacts) -> str:
+    """The operator's name, with its folder where that is a user's."""
+    own = facts.folder.parent == operators_folder()
+    return facts.name if own else str(facts.folder)
 
 
 def find_operator(domain: str, operator: str) -> OperatorFacts | None:
     """The operator that models call so; None if there is none."""
     wanted = ("" if domain in _ONNX_DOMAINS else domain, operator)
     return next((facts for facts in all_operators().values() if wanted in facts.names), None)
+
+
+def kernels_digest(facts: OperatorFacts) -> str:
+    """A word for what of the operator is compiled: another one where that was changed."""
+    digest = hashlib.sha256()
+    for path in sorted(facts.folder.iterdir()):
+        if path.suffix in _KERNEL_SUFFIXES and path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def operator_of_layer(type: str) -> str:
@@ -143,7 +249,7 @@ def operator_named(name: str) -> OperatorFacts:
     near = difflib.get_close_matches(name, known)
     question = f" Did you mean {' or '.join(near)}?" if near else ""
     raise UsageError(
-        f"There is no operator '{name}' in {operators_folder()}.{question}",
+        f"There is no operator '{name}' in {' or '.join(map(str, operator_folders()))}.{question}",
         remedy="`deployx-edge op list` shows them all.",
     )
 
@@ -159,13 +265,22 @@ def read_operator(path: Path) -> OperatorFacts:
     return facts
 
 
+def check_folder_name(name: str) -> None:
+    """ValueError for what cannot be an operator's name."""
+    _require(
+        _FOLDER.fullmatch(name) is not None,
+        f"the folder's name '{name}' is not of lower case letters, digits and _",
+    )
+    _require(
+        name not in _TAKEN,
+        f"the folder's name '{name}' is a word of C++, or stands for something else there",
+    )
+
+
 def _facts(folder: Path, document: Mapping[str, Any]) -> OperatorFacts:
     unknown = sorted(set(document) - _MEMBERS - _TABLES)
     _require(not unknown, f'it has an unknown member "{"".join(unknown[:1])}"')
-    _require(
-        _FOLDER.fullmatch(folder.name) is not None,
-        f"the folder's name '{folder.name}' is not of lower case letters, digits and _",
-    )
+    check_folder_name(folder.name)
     own = f"{document.get('domain', '')}::{document.get('operator')}"
     aliases = document.get("aliases", [])
     opset = document.get("opset", 1)
@@ -204,6 +319,12 @@ def _check_files(facts: OperatorFacts) -> None:
     _require(
         not missing,
         f'"runtimes" names {"".join(missing[:1])}, but there is no {"".join(missing[:1])}.cpp',
+    )
+    unknown = sorted(set(facts.runtimes) - set(carrying_runtimes()))
+    _require(
+        not unknown,
+        f'"runtimes" names {"".join(unknown[:1])}, whose worker takes no operators; they can be '
+        f"for {', '.join(carrying_runtimes())}",
     )
 
 

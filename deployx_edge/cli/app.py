@@ -75,6 +75,7 @@ SOURCES: Mapping[str, _Function] = {
 }
 OPERATORS: Mapping[str, _Function] = {
     "list": op_commands.list_operators,
+    "new": op_commands.new,
     "test": op_commands.test,
     "doctor": op_commands.doctor,
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deployx_edge.cli.options import JsonOption, OptionalDeviceOption
+from deployx_edge.cli.options import JsonOption, OptionalDeviceOption, RuntimesOption
 
 
 def list_operators(json: JsonOption = False) -> None:
@@ -25,6 +26,45 @@ def list_operators(json: JsonOption = False) -> None:
         print_json({"kind": "operators", "operators": [asdict(row) for row in rows]})
     else:
         print_report(operators_table(rows))
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Its name, in lower case letters, digits and _.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--folder",
+            help="The folder of operators to write it into; by default that of the project's "
+            "settings, or my_ops.",
+        ),
+    ] = None,
+    operator: Annotated[
+        str,
+        typer.Option(
+            "--operator",
+            metavar="DOMAIN::NAME",
+            help="What models call it; by default made from the folder's name and its own.",
+        ),
+    ] = "",
+    runtime: RuntimesOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a new operator that is right as it is, for you to change, and name its folder.
+
+    Example: deployx-edge op new my_shift --folder my_ops
+    """
+    from dataclasses import asdict
+
+    from deployx_edge.cli.console import print_json, print_report
+    from deployx_edge.cli.options import runtime_words
+    from deployx_edge.report.operators import new_operator_text
+    from deployx_edge.workflows.operators.new import new_operator
+
+    made = new_operator(name, folder=folder, title=operator, runtimes=runtime_words(runtime))
+    if json:
+        print_json({"kind": "operator-new", **asdict(made)})
+    else:
+        print_report(new_operator_text(made))
 
 
 def test(

@@ -43,10 +43,12 @@ from deployx_edge.crossbuild.workers import (
     worker_part,
 )
 from deployx_edge.errors import BuildError
-from deployx_edge.operator_facts import all_operators
+from deployx_edge.operator_facts import OperatorFacts, all_operators, kernels_digest
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import Target
 from deployx_edge.worker_facts import worker_facts
+
+_FAILED = re.compile(r"^\s*FAILED: |\berror: ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,24 @@ def _compile(plan: Plan, share: Share, on_event: OnEvent) -> None:
         run_command(link, plan.log, on_event)
         run_command(configure, plan.log, on_event)
         _write_state(share, _State(packages=state.packages, configured=configure.argv))
-    run_command(compile, plan.log, on_event)
+    try:
+        run_command(compile, plan.log, on_event)
+    except BuildError as error:
+        raise _named(error) from error
+
+
+def _named(error: BuildError) -> BuildError:
+    """With the operator whose kernel did not compile, where it was one."""
+    # Other lines are of what compiled beside it.
+    told = "\n".join(line for line in error.message.splitlines() if _FAILED.search(line))
+    for facts in all_operators().values():
+        place = re.escape(f"/{facts.folder.parent.name}/{facts.name}/")
+        if re.search(rf"{place}|\b{facts.name}_facts\.h\b", told):
+            return BuildError(
+                f"The operator {facts.name} ({facts.folder}) does not compile. {error.message}",
+                remedy=error.remedy,
+            )
+    return error
 
 
 def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Build:
@@ -160,7 +179,8 @@ def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> B
         libstdcxx=found.libstdcxx,
         needed=found.needed,
         options=_options(name),
-        operators=_operators(name),
+        operators=tuple(facts.name for facts in _operators(name)),
+        kernels=tuple(kernels_digest(facts) for facts in _operators(name)),
     )
 
 
@@ -176,10 +196,10 @@ def _options(name: BuiltName) -> tuple[str, ...]:
     return tuple(option.name for option in worker_facts(name.runtime).options)
 
 
-def _operators(name: BuiltName) -> tuple[str, ...]:
+def _operators(name: BuiltName) -> tuple[OperatorFacts, ...]:
     if name.role != "worker":
         return ()
-    return tuple(f.name for f in all_operators().values() if name.runtime in f.runtimes)
+    return tuple(f for f in all_operators().values() if name.runtime in f.runtimes)
 
 
 def _made(share: Share, name: BuiltName, packages: tuple[Package, ...]) -> Path:

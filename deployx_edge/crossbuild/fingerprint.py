@@ -10,7 +10,7 @@ from deployx_edge import __version__
 from deployx_edge.crossbuild.selection import Selection
 from deployx_edge.crossbuild.sysroot import SYSROOT_FILE
 from deployx_edge.crossbuild.toolchain import Toolchain
-from deployx_edge.operator_facts import operators_folder
+from deployx_edge.operator_facts import operators_folder, users_operators
 from deployx_edge.resources import data_folder
 from deployx_edge.target import Target
 
@@ -36,9 +36,16 @@ def build_fingerprint(target: Target, selection: Selection) -> str:
     if selection.sysroot is not None:
         packages += " " + hash_tree(selection.sysroot.folder / SYSROOT_FILE)
     tree = hash_tree(data_folder("device_agent"))
-    operators = hash_tree(operators_folder(), suffixes=_OPERATOR_SUFFIXES)
+    users = [*(each.folder for each in users_operators().values()), *_shared_headers()]
+    operators = hash_tree(operators_folder(), *users, suffixes=_OPERATOR_SUFFIXES)
     words = f"{__version__} {target} {packages} {tree} {operators}"
     return hashlib.sha256(words.encode()).hexdigest()
+
+
+def _shared_headers() -> list[Path]:
+    """What kernels of a user's may include beside their own folders' files."""
+    folders = dict.fromkeys(each.folder.parent for each in users_operators().values())
+    return [path for folder in folders for path in sorted(folder.glob("*.h"))]
 
 
 def hash_tree(*roots: Path, suffixes: tuple[str, ...] = ()) -> str:

@@ -18,7 +18,7 @@ from deployx_edge.scratch import beside
 SCHEMA = 3
 BUILD_FILE = "build.json"
 _HASHED_FILE = ".hashed.json"  # each file's hash and its stat at that time
-_LISTS = ("needed", "options", "operators")
+_LISTS = ("needed", "options", "operators", "kernels")
 _SETTLED_SECONDS = 2.0
 
 
@@ -29,7 +29,7 @@ class BuiltFile:
     ``role`` is ``agent``, ``worker`` or ``library``; ``runtime`` the worker's runtime ("" for
     the agent). ``libc``, ``libstdcxx`` and ``needed`` are as ``elf.Executable`` has them;
     ``options`` are a worker's, of its runtime's own (``--option``), ``operators`` those of ours
-    (``ops/``) that it has.
+    that it has, ``kernels`` for each of these a word for what it was compiled from.
     """
 
     name: str
@@ -43,6 +43,7 @@ class BuiltFile:
     needed: tuple[str, ...]
     options: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from deployx_edge.crossbuild.sources import Archive, needed_archives
 from deployx_edge.crossbuild.sysroot import cmake_options
 from deployx_edge.crossbuild.toolchain import Toolchain, library_commands, zig_toolchain
 from deployx_edge.crossbuild.workers import AGENT, all_parts, worker_part
-from deployx_edge.operator_facts import all_operators, operators_folder
+from deployx_edge.operator_facts import all_operators, operator_folders
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
 
@@ -160,7 +160,7 @@ def _compile_commands(
     cmake = str(process.require_program("cmake", remedy="Run 'pip install cmake'."))
     ninja = process.require_program("ninja", remedy="Run 'pip install ninja'.")
     build = str(folder / "cmake")
-    agent_sources, operators = data_folder("device_agent"), operators_folder()
+    agent_sources, (operators, *users) = data_folder("device_agent"), operator_folders()
     agent = AGENT in parts
     generating = (
         f"-DDX_PROTOC={generators.protoc}",
@@ -175,7 +175,7 @@ def _compile_commands(
         f"-DDX_VERSION={__version__}",
         f"-DDX_TARGET_ID={target.id}",
         f"-DPython3_EXECUTABLE={sys.executable}",
-        f"-DDX_OPERATORS={folder / operators.name}",
+        f"-DDX_OPERATORS={';'.join(map(str, (folder / operators.name, *users)))}",
         *(generating if agent else ()),
         *(f"-DDX_BUILD_{part.upper()}={_switch(part in parts)}" for part in all_parts()),
         "-DDX_BUILD_TESTS=OFF",

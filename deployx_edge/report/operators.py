@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from rich.table import Table
 from rich.text import Text
+
+from deployx_edge.resources import host_target_id
 
 
 class _Row(Protocol):
@@ -18,6 +21,15 @@ class _Row(Protocol):
     def built(self) -> tuple[tuple[str, tuple[str, ...]], ...]: ...
     @property
     def cases(self) -> int: ...
+
+
+class _New(Protocol):
+    @property
+    def files(self) -> tuple[Path, ...]: ...
+    @property
+    def package(self) -> str: ...
+    @property
+    def settings(self) -> Path | None: ...
 
 
 class _Outcome(Protocol):
@@ -47,6 +59,22 @@ def operators_table(rows: Sequence[_Row]) -> Table:
             there = ", ".join(targets) or "nothing yet"
             table.add_row(row.name, ", ".join(row.names), runtime or "–", there, str(row.cases))
     return table
+
+
+def new_operator_text(made: _New) -> Text:
+    """Where it lies, and what to do next."""
+    folder = made.files[0].parent
+    lines = [f"{folder}", *(f"  {file.name}" for file in made.files)]
+    if made.settings is not None:
+        lines.append(f"{made.settings} names {folder.parent} now ([ops] folders).")
+    lines += [
+        "Next:",
+        f"  deployx-edge build --target {host_target_id()}",
+        f"  deployx-edge op test {folder.name}",
+    ]
+    if made.package:
+        lines.append(f"  from {made.package}.{folder.name}.function import {folder.name}")
+    return Text("\n".join(lines))
 
 
 def outcomes_table(outcomes: Sequence[_Outcome]) -> Table:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.bundle import OutputCheck, Verification
 from deployx_edge.comparison import LEAST_INPUTS, TOLERANCES, LayerCheck, Tolerance, coarser
 from deployx_edge.errors import UsageError, VerificationError
+from deployx_edge.operator_facts import operator_of_layer
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.layerwise import (
     LayersComparison,
@@ -236,7 +237,19 @@ def _with_first_layer(
         return error
     first = (wrong or differing)[0]
     where = f"The first to differ is '{first.check.output}' of the layer '{first.layer}'"
-    return VerificationError(f"{error.message} {where} ({first.type}).", remedy=error.remedy)
+    remedy = _kernel_remedy(first.type) or error.remedy
+    return VerificationError(f"{error.message} {where} ({first.type}).", remedy=remedy)
+
+
+def _kernel_remedy(layer_type: str) -> str:
+    """What to do where the layer is an operator of our own, else ""."""
+    name = operator_of_layer(layer_type)
+    if not name:
+        return ""
+    return (
+        f"The layer is the operator {name}: `deployx-edge op test {name}` holds its kernel against "
+        f"its reference, case by case. {SKIP}"
+    )
 
 
 def _wrong_inside(
@@ -255,5 +268,5 @@ def _wrong_inside(
     return VerificationError(
         f"The outputs agree, but {what} {found} (limit {limits.relative:.2g}, of a slice "
         f"{limits.slice:.2g}).",
-        remedy=SKIP,
+        remedy=_kernel_remedy(item.type) or SKIP,
     )

@@ -46,6 +46,8 @@ class Reference:
         """The outputs for the inputs, all by name; ModelError where the model cannot run."""
         try:
             results = self._session.run(self._outputs, dict(arrays))
+        except ModelError:  # of an operator's reference
+            raise
         except Exception as error:  # as above
             raise ModelError(
                 f"{self._name} does not run in ONNX Runtime: {plain_reason(error)}."

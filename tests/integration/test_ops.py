@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from deployx_edge.device import Device
 from deployx_edge.errors import MissingToolError, ModelError
-from deployx_edge.operator_facts import OperatorFacts, all_operators, read_operator
+from deployx_edge.operator_facts import OperatorFacts, all_operators
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx.file import read_onnx
@@ -24,6 +24,7 @@ from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.operators.cases import build_cases
+from deployx_edge.workflows.operators.new import new_operator
 from deployx_edge.workflows.operators.testing import cases_of, check_operator
 from tests.integration.models.onnx_models import model, save
 
@@ -146,36 +147,35 @@ def test_a_name_of_another_domain_leads_to_the_operator_of_ours(tmp_path: Path) 
     assert '"aliases" in ops/top_k/op.toml' in found.value.remedy
 
 
-def test_the_page_makes_an_operator_step_by_step(tmp_path: Path) -> None:
-    """Its files are whole, its kernel compiles, and its reference gives what its cases want."""
+def test_the_page_makes_an_operator_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are those of `op new`; its kernel compiles, and its reference is what it says."""
     page = (ROOT / "docs" / "adding-an-op.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```\w+\n(?:#|//) (ops/my_shift/\S+)\n(.*?)```", page, re.S)
-    assert [Path(name).name for name, _ in blocks] == [
-        *("op.toml", "kernel.h", "ncnn.cpp", "onnxruntime.cpp", "reference.py", "test_my_shift.py"),
-    ]
-    for name, text in blocks:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    facts = read_operator(tmp_path / "ops" / "my_shift" / "op.toml")
+    blocks = re.findall(r"```\w+\n(?:#|//) (my_ops/my_shift/\S+)\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    facts = new_operator("my_shift", folder=None, runtimes=["ncnn", "onnxruntime"]).facts
+    written = {path.name: path.read_text(encoding="utf-8") for path in facts.folder.iterdir()}
+    assert {Path(name).name: text for name, text in blocks} == written
     script = ROOT / "device_agent" / "cmake" / "operator_facts.py"
     headers = tmp_path / "headers"
-    subprocess.run([sys.executable, script, tmp_path / "ops", headers], check=True)
+    subprocess.run([sys.executable, script, tmp_path / "my_ops", headers], check=True)
     sources = f'#include "my_shift/kernel.h"\n#include "my_shift_facts.h"\n{MAIN}'
     (tmp_path / "main.cpp").write_text(sources, encoding="utf-8")
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("g++ is not installed")
     words = [compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror"]
-    words += ["-I", tmp_path / "ops", "-I", headers, "-I", ROOT / "device_agent"]
+    words += ["-I", tmp_path / "my_ops", "-I", headers, "-I", ROOT / "device_agent"]
     words += [tmp_path / "main.cpp", ROOT / "device_agent/operators/operator.cpp"]
     subprocess.run([*map(str, words), "-o", str(tmp_path / "main")], check=True)
     done = subprocess.run([tmp_path / "main"], check=True, capture_output=True, text=True)
     assert done.stdout == "2 1 3.5 "  # 1, 0 and 2.5, shifted by the default
     cases = cases_of(facts)
-    assert [case.name for case in cases] == ["plain", "down"]
+    assert [case.name for case in cases] == ["image", "rows", "5d", "vector"]
     _, built = build_cases(facts, cases)
-    reference = runpy.run_path(str(tmp_path / "ops/my_shift/reference.py"))["reference"]
+    reference = runpy.run_path(str(facts.folder / "reference.py"))["reference"]
     assert np.array_equal(reference(*built[1].values, by=-2.5), built[1].values[0] - 2.5)
 
 

@@ -10,6 +10,7 @@ from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.operator_facts import (
     all_operators,
     find_operator,
+    forget_operators,
     operator_named,
     operator_of_layer,
     read_operator,
@@ -113,9 +114,9 @@ def test_a_folder_has_a_name_that_is_a_word(tmp_path: Path) -> None:
 def operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of operators in the place of the project's."""
     monkeypatch.setattr(operator_facts, "operators_folder", lambda: tmp_path)
-    all_operators.cache_clear()
+    forget_operators()
     yield tmp_path
-    all_operators.cache_clear()
+    forget_operators()
 
 
 def test_operators_are_found_by_what_models_call_them(operators: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError
+from deployx_edge.graph.built_kernels import BUILD_REMEDY, refuse_stale
 from deployx_edge.operator_facts import all_operators, operator_of_layer
 from deployx_edge.processors import free_cores
 from deployx_edge.resources import dist_folder, host_target_id
@@ -32,7 +33,6 @@ RuntimeArray = tuple["Array", bool]
 # Full HD in three colours has 6 million.
 _LARGE_INPUT = 2**21
 _LACKS = "this build of the worker has no operator"  # ncnn/param_file.cpp says so
-_BUILD = f"Run 'deployx-edge build --target {host_target_id()}'."
 _ENVIRONMENT = {
     # On a busy computer threads that wait by turning round keep those off that have work.
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -224,7 +224,7 @@ def run_ncnn(
 def _program(param: Path) -> tuple[str, ...]:
     """What runs the model: the wheel, or where it has layers of our own the worker.
 
-    MissingToolError where that is not built.
+    MissingToolError where that is not built, or was from other kernels.
     """
     with contextlib.suppress(OSError), param.open(encoding="utf-8", errors="replace") as lines:
         # Who cannot be read is refused by ncnn.
@@ -235,8 +235,9 @@ def _program(param: Path) -> tuple[str, ...]:
                 raise MissingToolError(
                     f"The model has operators of our own ({', '.join(sorted(names))}), which run "
                     f"in the worker for {host_target_id()}, and that is not built.",
-                    remedy=_BUILD,
+                    remedy=BUILD_REMEDY,
                 )
+            refuse_stale("ncnn", names)
             return str(worker), "--blobs"
     return sys.executable, "-m", "deployx_edge.runtimes.ncnn.wheel_process"
 
@@ -244,5 +245,5 @@ def _program(param: Path) -> tuple[str, ...]:
 def _refusal(text: str) -> DeployxError:
     """The error for what ncnn said; an older worker lacks what ``ops/`` has."""
     if _LACKS in text:
-        return MissingToolError(text, remedy=_BUILD)
+        return MissingToolError(text, remedy=BUILD_REMEDY)
     return ModelError(text)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from deployx_edge.errors import DeployxError
 from deployx_edge.graph.branches import write_out_branches
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.folding import drop_unread, fold_constants, fold_shapes
@@ -189,6 +190,8 @@ def _measured(
     inputs = {t.name: random.random(t.shape).astype(t.dtype) for t in source.inputs}
     try:
         results = open_model(shown.SerializeToString()).run(names, inputs)
+    except DeployxError:  # of an operator's reference
+        raise
     except Exception:  # its exceptions share no base; the native converter names what has no shape
         return {}
     found = zip(names, results, strict=True)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
-from deployx_edge.operator_facts import FACTS_FILE, OperatorFacts, all_operators, find_operator
+from deployx_edge.graph.references import has_reference
+from deployx_edge.operator_facts import (
+    FACTS_FILE,
+    OperatorFacts,
+    all_operators,
+    find_operator,
+    users_operators,
+)
 from deployx_edge.sources.onnx.file import OnnxSource, SourceNode
 
 if TYPE_CHECKING:
     import onnx
 
 _REMEDY = (
-    "Write it as standard operators by a symbolic rewriter, as a local function of the model, or "
+    "Or write it by standard operators (a symbolic rewriter, a local function of the model), or "
     "cut it off by --partition (docs/when-an-operator-is-missing.md)."
 )
 
@@ -27,17 +36,25 @@ def own_facts(node: SourceNode | onnx.NodeProto) -> OperatorFacts | None:
 def refuse_foreign(source: OnnxSource) -> None:
     """ModelError, naming the first such operator: without it nothing here can run the model.
 
-    Those of our own (``ops/``) are known, with the attributes that op.toml has.
+    Those of our own (``ops/``) are known, with the attributes that op.toml has; a user's where
+    there is a reference of it.
     """
     for node in source.nodes:
         if node.domain in KNOWN_DOMAINS:
             continue
         facts = own_facts(node)
+        if facts is not None and facts.name in users_operators() and not has_reference(facts):
+            raise ModelError(
+                f"The operator {facts.name} of the model (node '{node.name}') has no reference.py "
+                f"in {facts.folder}, so that nobody knows what is right.",
+                remedy="Write what it computes as the function `reference` in reference.py "
+                "(docs/adding-an-op.md).",
+            )
         if facts is None:
             raise ModelError(
                 f"Operator '{node.operator}' (node '{node.name}') of the domain '{node.domain}' is "
                 "not a standard ONNX operator; nobody here knows what it computes.",
-                remedy=_like(node.operator) or _REMEDY,
+                remedy=_like(node.operator) or f"{_new(node.domain, node.operator)} {_REMEDY}",
             )
         unknown = sorted(set(node.attributes) - {each.name for each in facts.attributes})
         if unknown:
@@ -58,16 +75,25 @@ def refuse_without_kernel(source: OnnxSource, runtime: str) -> None:
                 f"Operator '{node.operator}' (node '{node.name}') of the domain '{node.domain}' is "
                 f"ops/{facts.name}, which has no kernel for {runtime}; it has one for "
                 f"{', '.join(facts.runtimes) or 'no runtime'}.",
-                remedy=_REMEDY,
+                remedy=f"Write one (docs/adding-an-op.md). {_REMEDY}",
             )
+
+
+def _new(domain: str, operator: str) -> str:
+    """The command that makes it an operator of one's own."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", operator).lower()
+    title = shlex.quote(f"{domain}::{operator}")
+    return f"Make it an operator of your own: deployx-edge op new {name} --operator {title}."
 
 
 def _like(operator: str) -> str:
     """What to do where an operator of ours has the same name in another domain, else ""."""
     for facts in all_operators().values():
         if any(known == operator for _, known in facts.names):
+            is_users = facts.name in users_operators()
+            place = facts.folder if is_users else f"ops/{facts.name}"
             return (
-                f"If it is the operator of ops/{facts.name} ({facts.title}), add its name to "
-                f'"aliases" in ops/{facts.name}/{FACTS_FILE}.'
+                f"If it is the operator {facts.name} ({facts.title}), add its name to "
+                f'"aliases" in {place}/{FACTS_FILE}.'
             )
     return ""

@@ -75,7 +75,8 @@ def _check_operators(build: Build, bundle: Bundle, device: str) -> None:
     raise BuildError(
         f"{bundle.name} cannot run on {device}: the worker for {bundle.runtime} in the build of "
         f"{build.target_id} has no operator {', '.join(missing)}.",
-        remedy=f"Bring the folder ops/{unknown[0]} of whoever made the bundle, then build."
+        remedy=f"Bring the folder {unknown[0]} of whoever made the bundle into a folder that [ops] "
+        "folders in deployx.toml names, then build."
         if unknown
         else f"Run 'deployx-edge build --target {build.target_id}'.",
     )

@@ -82,10 +82,10 @@ def remove_device(name: str) -> Path:
     """Take a device out of the file that has it; UsageError where none has."""
     found = False
     for file in load_config().files:
-        document = _document(file)
+        document = read_document(file)
         if name in document.get("devices", {}):
             del document["devices"][name]
-            _store(file, document)
+            store_document(file, document)
             found = True
             place = file
     if not found:
@@ -136,7 +136,7 @@ def _presence(device: Device, seconds: float) -> Presence:
 def _write(file: Path, device: Device) -> None:
     import tomlkit
 
-    document = _document(file)
+    document = read_document(file)
     devices = document.setdefault("devices", tomlkit.table(is_super_table=True))
     table = devices.get(device.name) or tomlkit.table()
     table["uri"] = device.uri
@@ -146,10 +146,10 @@ def _write(file: Path, device: Device) -> None:
         elif key in table:
             del table[key]
     devices[device.name] = table
-    _store(file, document)
+    store_document(file, document)
 
 
-def _document(file: Path) -> Any:
+def read_document(file: Path) -> Any:
     """The file as tomlkit has it; empty where there is none."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -164,7 +164,8 @@ def _document(file: Path) -> Any:
         raise ConfigError(f"{file} cannot be read as TOML: {error}.") from error
 
 
-def _store(file: Path, document: Any) -> None:
+def store_document(file: Path, document: Any) -> None:
+    """Write it back, whole or not at all; ConfigError where that is not possible."""
     import tomlkit
 
     text = tomlkit.dumps(document)

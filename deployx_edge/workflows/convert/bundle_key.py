@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from deployx_edge.bundle import SCHEMA, sha256_of
 from deployx_edge.distributions import installed_version
 from deployx_edge.model import parse_inputs
-from deployx_edge.operator_facts import operators_folder
+from deployx_edge.operator_facts import all_operators
 from deployx_edge.resources import cache_folder
 from deployx_edge.runtime import RUNTIMES, owner_of
 from deployx_edge.runtimes import load_runtime
@@ -78,11 +78,11 @@ def code_digest(package: Path = PACKAGE) -> str:
 def operators_digest() -> str:
     """Of the operators of our own: what models with some become, and what runs them here."""
     digest = hashlib.sha256()
-    folder = operators_folder()
-    for file in sorted(folder.glob("*/*")):
-        if file.suffix in OPERATOR_SUFFIXES and not file.name.startswith("test_"):
-            digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
-            digest.update(file.read_bytes())
+    for facts in all_operators().values():
+        for file in sorted(facts.folder.iterdir()):
+            if file.suffix in OPERATOR_SUFFIXES and not file.name.startswith("test_"):
+                digest.update(f"{facts.name}/{file.name}\0".encode())
+                digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

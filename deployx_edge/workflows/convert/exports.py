@@ -11,6 +11,7 @@ from typing import Any
 
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest
+from deployx_edge.operator_facts import SYMBOLIC_FILE, all_operators
 from deployx_edge.progress import Progress, Stage
 from deployx_edge.rewriting import RewriteRequest, load_rewriters, rewriting
 from deployx_edge.sources.torch.check import check_export
@@ -39,7 +40,7 @@ def export(
     """Write the ONNX of ``source`` to ``path``; ModelError where none comes out."""
     progress(Stage(text=f"Loading {source.reference}"))
     model = load_torch(source)
-    load_rewriters(options.rewriters)
+    load_rewriters((*options.rewriters, *map(str, _symbolics())))
     possible = exporters_for(model)
     if options.exporter != "auto" and options.exporter not in possible:
         raise UsageError(f"{source.reference} can only be exported by {possible[0]}.")
@@ -68,6 +69,12 @@ def export(
             continue
         _note(path, exporter, [*notes, *traced_note(source.name, model)])
         return
+
+
+def _symbolics() -> list[Path]:
+    """What functions of operators of our own become in ONNX."""
+    places = [facts.folder / SYMBOLIC_FILE for facts in all_operators().values()]
+    return [place for place in places if place.is_file()]
 
 
 def _checked(
@@ -126,7 +133,9 @@ def _export_rewritten(
         arguments = rewriters.export_arguments()
         exported = export_torch(rewritten, replace(request, arguments=arguments), outputs, path)
     unused = [
-        f"The {use.kind} rewriter of {use.path} found nothing to do." for use in rewriters.unused()
+        f"The {use.kind} rewriter of {use.path} found nothing to do."
+        for use in rewriters.unused()
+        if not use.missing
     ]
     return replace(exported, notes=(*exported.notes, *unused))
 

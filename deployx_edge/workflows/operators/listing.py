@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deployx_edge.crossbuild.finished import Build
-from deployx_edge.errors import BuildError, DeployxError
-from deployx_edge.operator_facts import OperatorFacts, all_operators, operators_folder
+from deployx_edge.errors import BuildError, ConfigError, DeployxError
+from deployx_edge.operator_facts import OperatorFacts, all_operators
 from deployx_edge.target import targets
 from deployx_edge.workflows.boards.doctor import Check
 from deployx_edge.workflows.build.built import listed
@@ -53,8 +53,8 @@ def examine_operators() -> tuple[Check, ...]:
     """Whether each folder is whole, and whether each build has what the folders hold."""
     try:
         known = all_operators()
-    except BuildError as error:
-        return (_check(str(operators_folder()), "", error.message, remedy=error.remedy),)
+    except (BuildError, ConfigError) as error:
+        return (_check("operators", "", error.message, remedy=error.remedy),)
     return (*(_folder(facts) for facts in known.values()), *_missing())
 
 

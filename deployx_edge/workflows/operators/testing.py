@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from deployx_edge.errors import DeployxError, UsageError
+from deployx_edge.errors import DeployxError, MissingToolError, UsageError
 from deployx_edge.graph.onnx_runtime import open_model, refusal
+from deployx_edge.graph.references import find_reference, load_file, run_reference
 from deployx_edge.operator_facts import OperatorFacts, all_operators, operator_named
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtimes.runner import open_converted
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 HERE = "this computer"
 _TESTS = "test_*.py"
-_REFERENCE = "reference.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +54,7 @@ def cases_of(facts: OperatorFacts) -> tuple[Case, ...]:
     """The cases that the operator's own tests list (``CASES``); UsageError where there are none."""
     found: list[Case] = []
     for path in sorted(facts.folder.glob(_TESTS)):
-        found += getattr(_load(path), "CASES", ())
+        found += getattr(load_file(path), "CASES", ())
     if not found:
         raise UsageError(
             f"The operator {facts.name} has no tests: no {_TESTS} in {facts.folder} lists CASES.",
@@ -79,10 +77,23 @@ def check_operators(
     for board in chosen_devices(device, everyone=False):
         with open_session(board, purpose="op test", progress=progress) as session:
             for facts in chosen:
-                able = [each for each in facts.runtimes if each in session.target.runtimes]
+                able = _able(facts, session, required=bool(names))
                 progress(Stage(text=f"Testing {facts.name} on {board.name}"))
                 outcomes += check_operator(replace(facts, runtimes=tuple(able)), session=session)
     return tuple(outcomes)
+
+
+def _able(facts: OperatorFacts, session: Session, *, required: bool) -> list[str]:
+    """The runtimes that the board has of the operator's; UsageError for none where it must."""
+    there = session.target.runtimes
+    able = [each for each in facts.runtimes if each in there]
+    if required and not able:
+        raise UsageError(
+            f"The operator {facts.name} has kernels for {', '.join(facts.runtimes) or 'nothing'}, "
+            f"boards of {session.target.id} have {', '.join(there)}.",
+            remedy="Name another board, or write a kernel for what it has.",
+        )
+    return able
 
 
 def check_operator(
@@ -124,6 +135,8 @@ class _Run:
     def check(self, cases: Sequence[Case]) -> Iterator[Outcome]:
         try:
             yield from self._together(cases)
+        except MissingToolError:  # of no case, but of this computer
+            raise
         except DeployxError as error:
             if len(cases) == 1:
                 yield self._outcome(cases[0], "failed", str(error))
@@ -178,17 +191,14 @@ def _reference_outputs(
     Runtime."""
     import numpy as np
 
-    path = facts.folder / _REFERENCE
-    module = _load(path) if path.is_file() else None
-    if module is not None and hasattr(module, "reference"):
-        defaults = {each.name: each.default for each in facts.attributes}
+    function = find_reference(facts)
+    if function is not None:
         results = [
-            module.reference(*part.values, **{**defaults, **part.case.attributes}) for part in built
+            run_reference(facts, function, part.values, part.case.attributes) for part in built
         ]
-        lists = [each if isinstance(each, tuple) else (each,) for each in results]
         return [
             [fill(np.asarray(array, dtype=np.float32), part.case.filled) for array in each]
-            for part, each in zip(built, lists, strict=True)
+            for part, each in zip(built, results, strict=True)
         ]
     fed = {key: array for part in built for key, array in part.fed.items()}
     try:
@@ -223,16 +233,3 @@ def _difference(wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -
         error = np.abs(values[finite] - first[finite]).max(initial=0.0)
         worst = max(worst, float(error / max(np.abs(first[finite]).max(initial=0.0), 1e-6)))
     return worst, ""
-
-
-def _load(path: Path) -> ModuleType:
-    """A Python file of an operator's folder, by its path."""
-    name = f"deployx_operator_{path.parent.name}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file raises
-        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}.") from error
-    return module

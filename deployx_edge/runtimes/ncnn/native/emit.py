@@ -242,8 +242,9 @@ def _write_by(
             raise
         try:
             write_own(builder, node, own)
-        except RefusedError:
-            raise refused from None
+        except RefusedError as also:
+            text = f"{refused}; as the operator {own.name} of our own: {also}"
+            raise RefusedError(text) from None
 
 
 def used_only(layers: list[BuiltLayer], outputs: Iterable[str]) -> list[BuiltLayer]:
