@@ -27,7 +27,7 @@ _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _LIBRARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
 _MADE = re.compile(rf"({_LIBRARY.pattern})?")
 _MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library", "emulators"}
-_MEMBERS |= {"prepares", "options", "board"}
+_MEMBERS |= {"machine_libraries", "other_processors", "prepares", "options", "board"}
 _BOARD_MEMBERS = {"headers", "version_header", "version_macros", "libraries", "oldest"}
 _OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
 _MACRO = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -98,16 +98,19 @@ class WorkerFacts:
     ("ncnn/1.0.20261020"), its C library ("target" for that of the target's other programs, or the
     newest that it and what it loads may need, "glibc 2.28"), the shared ``libraries`` that travel
     with it by name, the ``operator_library`` that the build makes of our own operators ("" where
-    they are in the worker itself, or there are none), the ``emulators`` of the board's processor
-    that it is on other machines, each with its machine ("x86_64"), whether it ``prepares`` a model
-    on the board, the runtime's own options, and what it needs of a ``board``'s own files to be
-    compiled (None: nothing)."""
+    they are in the worker itself, or there are none), the ``machine_libraries`` that travel to some
+    machines only ("aarch64"), the libraries that ``other_processors`` of the board load, by their
+    ELF machine, the ``emulators`` of the board's processor that it is on other machines, each with
+    its machine ("x86_64"), whether it ``prepares`` a model on the board, the runtime's own options,
+    and what it needs of a ``board``'s own files to be compiled (None: nothing)."""
 
     name: str
     packages: tuple[str, ...]
     c_library: str
     libraries: tuple[str, ...]
     operator_library: str
+    machine_libraries: tuple[tuple[str, tuple[str, ...]], ...]
+    other_processors: tuple[tuple[str, tuple[str, ...]], ...]
     emulators: tuple[tuple[str, str], ...]
     prepares: bool
     options: tuple[OptionFact, ...]
@@ -117,6 +120,14 @@ class WorkerFacts:
     def glibc(self) -> str:
         """The newest glibc that it may need, "" for the target's own C library."""
         return self.c_library.removeprefix("target").removeprefix("glibc ")
+
+    def libraries_on(self, machine: str) -> tuple[str, ...]:
+        """The shared libraries that travel with it to such a machine."""
+        return (*self.libraries, *dict(self.machine_libraries).get(machine, ()))
+
+    def other_processor(self, library: str) -> str:
+        """The ELF machine of a library that another processor than the board's loads, else ""."""
+        return next((m for m, names in self.other_processors if library in names), "")
 
     def emulator(self, machine: str) -> str:
         """What emulates its processor on such a machine, "" where it runs on the real one."""
@@ -234,6 +245,8 @@ def _facts(document: Any) -> WorkerFacts:
         c_library=_text({"c_library": "target", **document}, "c_library", _C_LIBRARY),
         libraries=_texts(document, "libraries", _LIBRARY),
         operator_library=_text({"operator_library": "", **document}, "operator_library", _MADE),
+        machine_libraries=_libraries_by(document, "machine_libraries"),
+        other_processors=_libraries_by(document, "other_processors"),
         emulators=_emulators(document.get("emulators", {})),
         prepares=document.get("prepares", False),
         options=tuple(_option(each) for each in options),
@@ -243,6 +256,12 @@ def _facts(document: Any) -> WorkerFacts:
     names = [option.name for option in facts.options]
     _require(len(set(names)) == len(names), "an option is listed twice")
     return facts
+
+
+def _libraries_by(document: Any, member: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    named = document.get(member, {})
+    _require(isinstance(named, dict), f'"{member}" does not name libraries by machine')
+    return tuple((machine, _texts(named, machine, _LIBRARY)) for machine in named)
 
 
 def _emulators(document: Any) -> tuple[tuple[str, str], ...]:

@@ -39,6 +39,7 @@ from deployx_edge.crossbuild.workers import (
     AGENT,
     BuiltName,
     built_names,
+    other_processor,
     package_names,
     worker_part,
 )
@@ -149,7 +150,8 @@ def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Build:
         imported=False,
         packages=tuple((package.name, package.version) for package in packages),
         files=tuple(
-            _built_file(plan, name, packages) for name in built_names(plan.selection.runtimes)
+            _built_file(plan, name, packages)
+            for name in built_names(plan.target, plan.selection.runtimes)
         ),
     )
 
@@ -162,11 +164,12 @@ def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> B
         raise BuildError(f"The build ended without {name.name}.", remedy=f"See {plan.log}.")
     plan.executables.mkdir(exist_ok=True)
     path = Path(shutil.copyfile(made, plan.executables / name.name))
+    other = other_processor(name)
     found = check_executable(
         path,
-        machine=plan.target.elf_machine,
-        static=share.toolchain.static,
-        glibc=_newest_glibc(plan, share, name),
+        machine=other or plan.target.elf_machine,
+        static=share.toolchain.static and not other,
+        glibc="" if other else _newest_glibc(plan, share, name),
     )
     return BuiltFile(
         name=name.name,

@@ -20,10 +20,10 @@ from deployx_edge.crossbuild.finished import (
     verify_files,
     write_build,
 )
-from deployx_edge.crossbuild.workers import BuiltName, built_names
+from deployx_edge.crossbuild.workers import BuiltName, built_names, other_processor
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.scratch import beside, put_in_place
-from deployx_edge.target import Target
+from deployx_edge.target import Target, targets
 from deployx_edge.worker_facts import worker_facts
 
 # No build comes near it; a broken or hostile file could.
@@ -66,8 +66,9 @@ def import_build(file: Path, target: Target, folder: Path) -> Build:
     """
     with tempfile.TemporaryDirectory(prefix="deployx-import-") as name:
         staged = Path(name)
-        possible = built_names(target.runtimes)
-        _unpack(file, staged, {BUILD_FILE, *(one.name for one in possible)})
+        # One of another target is told as that, below.
+        known = {n.name for each in targets().values() for n in built_names(each, each.runtimes)}
+        _unpack(file, staged, {BUILD_FILE, *known})
         build = read_build(staged)
         if build.target_id != target.id:
             raise UsageError(
@@ -87,7 +88,7 @@ def import_build(file: Path, target: Target, folder: Path) -> Build:
         having = {one.runtime for one in found}
         optional = {name for name in target.runtimes if worker_facts(name).board is not None}
         runtimes = [name for name in target.runtimes if name in having or name not in optional]
-        if found != built_names(runtimes):
+        if found != built_names(target, runtimes):
             raise BuildError(
                 f"{file} holds other files than a build of {target.id} has: "
                 f"{', '.join(one.name for one in found)}."
@@ -102,7 +103,8 @@ def _check(path: Path, name: BuiltName, target: Target, *, by_zig: bool) -> None
     dynamic = bool(name.runtime) and (
         target.dynamic_workers or bool(worker_facts(name.runtime).glibc)
     )
-    check_executable(path, machine=target.elf_machine, static=by_zig and not dynamic)
+    machine = other_processor(name) or target.elf_machine
+    check_executable(path, machine=machine, static=by_zig and not dynamic)
 
 
 def _unpack(file: Path, folder: Path, expected: Set[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from deployx_edge.target import Target
 from deployx_edge.worker_facts import worker_facts, worker_names
 
 AGENT = "agent"
@@ -30,8 +31,9 @@ def all_parts() -> tuple[str, ...]:
     return (AGENT, *(worker_part(name) for name in worker_names()))
 
 
-def built_names(runtimes: Iterable[str]) -> tuple[BuiltName, ...]:
-    """Every file that a finished build with these runtimes' workers has, the agent first."""
+def built_names(target: Target, runtimes: Iterable[str]) -> tuple[BuiltName, ...]:
+    """Every file that a finished build of the target with these runtimes' workers has, the agent
+    first."""
     names = [BuiltName(name="dx-agent", role="agent", runtime="")]
     for runtime in runtimes:
         names.append(BuiltName(name=f"dx-worker-{runtime}", role="worker", runtime=runtime))
@@ -39,7 +41,7 @@ def built_names(runtimes: Iterable[str]) -> tuple[BuiltName, ...]:
         made = [facts.operator_library] if facts.operator_library else []
         names += [
             BuiltName(name=library, role="library", runtime=runtime)
-            for library in (*facts.libraries, *made)
+            for library in (*facts.libraries_on(target.machines[0]), *made)
         ]
     return tuple(names)
 
@@ -47,3 +49,8 @@ def built_names(runtimes: Iterable[str]) -> tuple[BuiltName, ...]:
 def package_names(runtime: str) -> tuple[str, ...]:
     """The packages that the runtime's worker is compiled with, without their versions."""
     return tuple(package.partition("/")[0] for package in worker_facts(runtime).packages)
+
+
+def other_processor(name: BuiltName) -> str:
+    """The ELF machine of a library that another processor of the board loads, else ""."""
+    return worker_facts(name.runtime).other_processor(name.name) if name.runtime else ""

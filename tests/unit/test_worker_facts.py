@@ -43,6 +43,21 @@ def facts_file(tmp_path):
     return write
 
 
+def test_libraries_are_read_by_machine_and_by_processor(facts_file):
+    more = {"aarch64": ["libnpu_stub.so", "libnpu.so"]}
+    path = facts_file(
+        machine_libraries=more,
+        other_processors={"EM_QDSP6": ["libnpu.so"]},
+        emulators={"x86_64": "an emulator"},
+    )
+    facts = read_worker_facts(path)
+    assert facts.libraries_on("x86_64") == ("libsome.so.1",)
+    assert facts.libraries_on("aarch64") == ("libsome.so.1", "libnpu_stub.so", "libnpu.so")
+    assert facts.other_processor("libnpu.so") == "EM_QDSP6"
+    assert facts.other_processor("libnpu_stub.so") == ""
+    assert (facts.emulator("x86_64"), facts.emulator("aarch64")) == ("an emulator", "")
+
+
 def test_facts_are_read(facts_file):
     facts = read_worker_facts(facts_file())
     assert (facts.name, facts.glibc, facts.prepares) == ("some", "2.28", True)
@@ -87,6 +102,10 @@ BROKEN_FILES = [
     ({"prepares": 1}, '"prepares" is neither true nor false'),
     ({"libraries": ["../libc.so"]}, '"libraries"'),
     ({"libraries": "lib.so"}, '"libraries"'),
+    ({"machine_libraries": ["libsome.so"]}, '"machine_libraries" does not name libraries'),
+    ({"machine_libraries": {"aarch64": ["a/b.so"]}}, '"aarch64" is not a list'),
+    ({"other_processors": "EM_QDSP6"}, '"other_processors" does not name libraries'),
+    ({"emulators": {"x86_64": ""}}, '"emulators" does not say'),
     ({"options": {}}, '"options"'),
     ({"options": [FACTS["options"][2]] * 2}, "twice"),
     ({"license": "MIT"}, 'unknown member "license"'),

@@ -124,6 +124,10 @@ std::string with_outputs(std::string model, const std::vector<std::string>& name
   return model;
 }
 
+std::string metadata_entry(const std::string& key, const std::string& value) {
+  return field(kMetadata, field(kName, key) + field(kValue, value));
+}
+
 Result<OnnxNames> read_onnx_names(std::string_view model) {
   OnnxNames names;
   std::set<std::string> valued;

@@ -14,6 +14,9 @@ namespace dx {
 // left to whoever loads it.
 std::string with_outputs(std::string model, const std::vector<std::string>& names);
 
+// What adds an entry to the metadata of an ONNX file, at the end of its content.
+std::string metadata_entry(const std::string& key, const std::string& value);
+
 struct OnnxNames {
   std::vector<std::string> inputs;  // without those that have a value in the file
   std::vector<std::string> outputs;

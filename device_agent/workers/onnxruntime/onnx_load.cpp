@@ -26,6 +26,14 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+Result<std::string> content_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream content;
+  content << file.rdbuf();
+  if (!file) return refuse(path + " cannot be read");
+  return content.str();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Model>> OnnxRuntime::load(const Load& request) {
@@ -36,7 +44,16 @@ Result<std::unique_ptr<Model>> OnnxRuntime::load(const Load& request) {
   }
 }
 
-Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request, const Provider* provider) {
+Status OnnxRuntime::prepare(const Load& request, LoadListener& listener) {
+  if (provider_ == nullptr) return Runtime::prepare(request, listener);
+  try {
+    return OnnxModel::prepare(request, *provider_);
+  } catch (const std::exception& error) {
+    return refuse(std::string("the model cannot be prepared: ") + error.what());
+  }
+}
+
+Result<std::unique_ptr<OnnxModel>> OnnxModel::open(const Load& request, const Provider* provider) {
   const std::string library_file = library_path(request, library_name());
   if (path_of(request, "onnx").empty() || library_file.empty()) {
     return Failure{FailureCode::kInvalidRequest,
@@ -51,7 +68,41 @@ Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request, const Provid
   if (Status status = check_on_processor(title, request.options); !status) return status.failure();
   Result<const Library*> library = Library::open(library_file);
   if (!library) return library.failure();
-  std::unique_ptr<OnnxModel> model(new OnnxModel(*library.value(), request, provider));
+  return std::unique_ptr<OnnxModel>(new OnnxModel(*library.value(), request, provider));
+}
+
+Status OnnxModel::prepare(const Load& request, const Provider& provider) {
+  Result<std::unique_ptr<OnnxModel>> opened = open(request, &provider);
+  if (!opened) return opened.failure();
+  OnnxModel& model = *opened.value();
+  Result<std::string> content = content_of(model.path_);
+  if (!content) return content.failure();
+  Result<OnnxNames> names = read_onnx_names(content.value());
+  if (!names) return names.failure();
+  const std::vector<std::string>& outputs = names.value().outputs;
+  for (const std::string& name : request.outputs) {
+    if (std::find(outputs.begin(), outputs.end(), name) == outputs.end()) {
+      model.inside_.push_back(name);
+    }
+  }
+  model.keep_at_ = request.prepared_path;
+  std::uint32_t threads = 0;
+  Result<Owned<OrtSession>> session = model.open_session("", threads);
+  if (!session) return session.failure();
+  return provider.seal(request);
+}
+
+Result<std::unique_ptr<Model>> OnnxModel::load(const Load& request, const Provider* provider) {
+  Result<std::unique_ptr<OnnxModel>> opened = open(request, provider);
+  if (!opened) return opened.failure();
+  std::unique_ptr<OnnxModel> model = std::move(opened).value();
+  if (provider != nullptr && !request.prepared_path.empty()) {
+    if (Status status = provider->fits(request); !status) return status.failure();
+    // Read whole, as the file may go while the model is in use.
+    Result<std::string> content = content_of(request.prepared_path);
+    if (!content) return content.failure();
+    model->prepared_ = std::move(content).value();
+  }
 
   const auto start = std::chrono::steady_clock::now();
   Result<Owned<OrtSession>> session = model->open_session("", model->info_.threads);
@@ -101,6 +152,11 @@ Result<Owned<OrtSession>> OnnxModel::open_session(const std::string& profile_pre
   if (provider_ != nullptr) {
     Status added = provider_->add_to(library_, request_, strict, options.value().value.get());
     if (!added) return added.failure();
+    // Not by a session that is only to tell which nodes are left.
+    if (!keep_at_.empty() && strict != provider_->may_leave(request_.options)) {
+      Status kept = provider_->keep(library_, keep_at_, options.value().value.get());
+      if (!kept) return kept.failure();
+    }
   }
   threads = options.value().threads;
   Result<OrtSession*> session = make_session(options.value().value.get());
@@ -111,14 +167,13 @@ Result<Owned<OrtSession>> OnnxModel::open_session(const std::string& profile_pre
 Result<OrtSession*> OnnxModel::make_session(const OrtSessionOptions* options) const {
   OrtSession* session = nullptr;
   OrtStatus* status = nullptr;
-  if (inside_.empty()) {
+  if (inside_.empty() && prepared_.empty()) {
     status = api_.CreateSession(library_.environment(), path_.c_str(), options, &session);
   } else {
-    std::ifstream file(path_, std::ios::binary);
-    std::ostringstream content;
-    content << file.rdbuf();
-    if (!file) return refuse(path_ + " cannot be read");
-    const std::string model = with_outputs(content.str(), inside_);
+    Result<std::string> content =
+        prepared_.empty() ? content_of(path_) : Result<std::string>(prepared_);
+    if (!content) return content.failure();
+    const std::string model = with_outputs(std::move(content).value(), inside_);
     status = api_.CreateSessionFromArray(library_.environment(), model.data(), model.size(),
                                          options, &session);
   }

@@ -29,6 +29,7 @@ class OnnxRuntime : public Runtime {
     return provider_ == nullptr ? pinned_version() : provider_->version();
   }
   std::vector<std::string> features() const override { return {}; }
+  Status prepare(const Load& request, LoadListener& listener) override;
   Result<std::unique_ptr<Model>> load(const Load& request) override;
 
  private:
@@ -47,6 +48,8 @@ class OnnxRuntime : public Runtime {
 // notes times is slower, and tells them when it ends.
 class OnnxModel : public Model {
  public:
+  // Makes the file `request.prepared_path`, which holds the tensors that are asked for, too.
+  static Status prepare(const Load& request, const Provider& provider);
   static Result<std::unique_ptr<Model>> load(const Load& request, const Provider* provider);
   ~OnnxModel() override;
 
@@ -75,6 +78,8 @@ class OnnxModel : public Model {
   };
 
   OnnxModel(const Library& library, const Load& request, const Provider* provider);
+
+  static Result<std::unique_ptr<OnnxModel>> open(const Load& request, const Provider* provider);
 
   Result<Owned<OrtSession>> open_session(const std::string& profile_prefix, std::uint32_t& threads);
   Result<Owned<OrtSession>> open_session(const std::string& profile_prefix, bool strict,
@@ -105,6 +110,8 @@ class OnnxModel : public Model {
   const Load request_;
   const std::string path_;
   const std::string profile_prefix_;
+  std::string prepared_;  // the content of what was prepared, "" where the model is read itself
+  std::string keep_at_;   // where a session writes what it makes of the model, "" for nowhere
   const std::string operators_;  // the library of operators of our own, "" for none
 
   std::vector<std::string> inside_;  // tensors inside that are outputs, too

@@ -32,6 +32,14 @@ class Provider {
   // Whether nodes may be left to the processor.
   virtual bool may_leave(const RunOptions& options) const = 0;
 
+  // Has the session that is made with these options write what it made of the model to `path`.
+  virtual Status keep(const Library& library, const std::string& path,
+                      OrtSessionOptions* options) const = 0;
+  // Notes in the file of request.prepared_path what it is for. Fails where nothing was written.
+  virtual Status seal(const Load& request) const = 0;
+  // Fails where that file is for something else than the model, with both named.
+  virtual Status fits(const Load& request) const = 0;
+
   // What to do where nodes would be left.
   virtual std::string way_out() const = 0;
 

@@ -1,6 +1,8 @@
 #include "workers/qnn/qnn_provider.h"
 
 #include <array>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -17,7 +19,11 @@ namespace {
 
 constexpr const char* kLibrary = "libonnxruntime_providers_qnn.so";
 constexpr const char* kBackend = "libQnnHtp.so";
-constexpr const char* kChip = "deployx.soc_number";  // in an ONNX file's metadata
+// In an ONNX file's metadata.
+constexpr const char* kChip = "deployx.soc_number";
+constexpr const char* kChipName = "deployx.soc";
+// It writes to no path without an ending.
+constexpr const char* kMade = ".onnx";
 #ifdef __x86_64__
 constexpr bool kIsEmulator = true;
 #else
@@ -36,6 +42,12 @@ Result<std::vector<const later::EpDevice*>> devices_of(const Library& library,
   static bool loaded = false;
   const OrtApi& api = library.api();
   if (!loaded) {
+    // The NPU's own side is looked up there, by a system library of the board's.
+    const std::string folder = path.substr(0, path.rfind('/'));
+    if (!kIsEmulator && setenv("ADSP_LIBRARY_PATH", folder.c_str(), 1) != 0) {
+      return Failure{FailureCode::kRuntimeRefused, "the environment takes no ADSP_LIBRARY_PATH",
+                     Phase::kLoad};
+    }
     OrtStatus* const status = later::RegisterExecutionProviderLibrary::call(
         api, library.environment(), name.c_str(), path.c_str());
     if (Status done = library.check(status, kWhat); !done) return done.failure();
@@ -56,13 +68,21 @@ Result<std::vector<const later::EpDevice*>> devices_of(const Library& library,
   return own;
 }
 
-// The number of the chip that the model was made for; "" where its file does not tell.
-std::string chip_of(const std::string& path) {
+// The chip that a file was made for; both are "" where it does not tell.
+struct Chip {
+  std::string number;
+  std::string name;  // only of one that was asked for
+
+  std::string text() const { return name.empty() ? "chip number " + number : name; }
+};
+
+Chip chip_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream content;
   content << file.rdbuf();
   Result<OnnxNames> names = read_onnx_names(content.str());
-  return names ? names.value().metadata[kChip] : "";
+  if (!names) return {};
+  return {names.value().metadata[kChip], names.value().metadata[kChipName]};
 }
 
 std::map<std::string, std::string> entries_of(const Load& request) {
@@ -75,7 +95,7 @@ std::map<std::string, std::string> entries_of(const Load& request) {
   }
   // A board's own HTP is known to the libraries; an emulator is told which one it is to be.
   if (kIsEmulator) {
-    const std::string chip = chip_of(path_of(request, "onnx"));
+    const std::string chip = chip_of(path_of(request, "onnx")).number;
     if (!chip.empty()) entries["soc_model"] = chip;
   }
   return entries;
@@ -130,6 +150,47 @@ Status QnnProvider::add_to(const Library& library, const Load& request, bool str
       api, options, library.environment(), devices.value().data(), std::size_t{1}, keys.data(),
       values.data(), keys.size());
   return library.check(status, "QNN refused an option");
+}
+
+Status QnnProvider::keep(const Library& library, const std::string& path,
+                         OrtSessionOptions* options) const {
+  const std::map<std::string, std::string> entries{{"ep.context_enable", "1"},
+                                                   {"ep.context_file_path", path + kMade},
+                                                   {"ep.context_embed_mode", "1"}};
+  for (const auto& [key, value] : entries) {
+    OrtStatus* const status =
+        library.api().AddSessionConfigEntry(options, key.c_str(), value.c_str());
+    if (Status done = library.check(status, kWhat); !done) return done;
+  }
+  return {};
+}
+
+Status QnnProvider::seal(const Load& request) const {
+  const std::string made = request.prepared_path + kMade;
+  std::fstream file(made, std::ios::in | std::ios::out | std::ios::binary);
+  if (!file) {
+    return Failure{FailureCode::kRuntimeRefused, "none of the model's nodes runs on the NPU",
+                   Phase::kPrepare};
+  }
+  const Chip chip = chip_of(path_of(request, "onnx"));
+  file.seekp(0, std::ios::end);
+  file << metadata_entry(kChip, chip.number) << metadata_entry(kChipName, chip.name);
+  file.close();
+  if (!file || std::rename(made.c_str(), request.prepared_path.c_str()) != 0) {
+    return Failure{FailureCode::kRuntimeRefused, "what was prepared cannot be written",
+                   Phase::kPrepare};
+  }
+  return {};
+}
+
+Status QnnProvider::fits(const Load& request) const {
+  const Chip made = chip_of(request.prepared_path);
+  const Chip wanted = chip_of(path_of(request, "onnx"));
+  if (made.number == wanted.number) return {};
+  return Failure{FailureCode::kRuntimeRefused,
+                 "what was prepared is for " + printable(made.text(), 80) + ", the model for " +
+                     printable(wanted.text(), 80) + ": it is prepared once more",
+                 Phase::kLoad};
 }
 
 }  // namespace dx

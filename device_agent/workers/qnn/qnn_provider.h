@@ -19,6 +19,10 @@ class QnnProvider : public Provider {
   bool may_leave(const RunOptions& options) const override;
   Status add_to(const Library& library, const Load& request, bool strict,
                 OrtSessionOptions* options) const override;
+  Status keep(const Library& library, const std::string& path,
+              OrtSessionOptions* options) const override;
+  Status seal(const Load& request) const override;
+  Status fits(const Load& request) const override;
 };
 
 }  // namespace dx

@@ -6,10 +6,14 @@ from conan.tools.files import copy, get
 
 required_conan_version = ">=2.10"
 
-# The provider, Qualcomm's HTP behind it (on x86-64 its emulator), and the C++ library of that.
+# The provider, Qualcomm's HTP behind it (on x86-64 its emulator, and the C++ library of that), what
+# makes graphs for it, and for each HTP the library that calls it and the one that runs on it.
 _LIBRARIES = (
     "onnxruntime_qnn/libonnxruntime_providers_qnn.so",
     "onnxruntime_qnn/libQnnHtp.so",
+    "onnxruntime_qnn/libQnnHtpPrepare.so",
+    "onnxruntime_qnn/libQnnHtpV*.so",
+    "onnxruntime_qnn/libQnnSystem.so",
     "onnxruntime_qnn.libs/*.so.*",
 )
 

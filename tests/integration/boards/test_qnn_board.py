@@ -45,6 +45,11 @@ def halves(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
+def int8_kind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(KINDS["int8"].make(), tmp_path_factory.mktemp("int8") / "int8.onnx")
+
+
+@pytest.fixture(scope="module")
 def refused(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A convolution and nodes that no HTP runs; qnn's converter refuses it, another's does not."""
     nodes = [
@@ -90,6 +95,26 @@ def test_a_bench_is_emulated_and_has_no_rate(session: Session, halves: Bundle) -
     assert result.bench.precisions == ()
 
 
+def test_the_graph_is_made_once_for_each_chip_and_options(tmp_path: Path, int8_kind: Path) -> None:
+    """In a work folder of its own: what is prepared is kept, and loaded again by later sessions."""
+    work = tmp_path / "work"
+    board = Device(name="board", uri="local:", work_folder=str(work))
+    first, second = (
+        make_bundle(int8_kind, tmp_path / soc, replace(QNN, soc=soc))
+        for soc in ("sm8550", "sm8650")
+    )
+    given = {"x": np.random.default_rng(0).random((1, 3, 8, 8), dtype=np.float32)}
+    wanted = run_bundle_here(first, given)
+
+    def kept(bundle: Bundle, **named: str) -> int:
+        with open_session(board) as session:
+            found = run(session, bundle, given, options=RunOptions(named=tuple(named.items())))
+        np.testing.assert_array_equal(found["y"], wanted["y"])
+        return len(list((work / "prepared").iterdir()))
+
+    assert [kept(first), kept(first), kept(second), kept(first, vtcm_mb="2")] == [1, 1, 2, 3]
+
+
 def test_an_option_that_it_has_not_is_refused(session: Session, halves: Bundle) -> None:
     session.push(halves)
     for named in (("htp_performance_mode", "fastest"), ("vtcm_mb", "0"), ("spinning", "on")):
@@ -98,9 +123,9 @@ def test_an_option_that_it_has_not_is_refused(session: Session, halves: Bundle) 
 
 
 def test_the_board_gives_what_this_computer_gives(
-    session: Session, halves: Bundle, tmp_path: Path
+    session: Session, halves: Bundle, int8_kind: Path, tmp_path: Path
 ) -> None:
-    int8 = make_bundle(save(KINDS["int8"].make(), tmp_path / "int8.onnx"), tmp_path / "b", QNN)
+    int8 = make_bundle(int8_kind, tmp_path / "b", QNN)
     for bundle in (int8, halves):
         generator = np.random.default_rng(0)
         given = {

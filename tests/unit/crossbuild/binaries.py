@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 AARCH64 = 183
+QDSP6 = 164
 X86_64 = 62
 _RELOCATABLE = 1
 _EXECUTABLE = 2

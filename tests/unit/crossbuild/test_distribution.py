@@ -42,7 +42,7 @@ def test_publishing_replaces_the_whole_folder(tmp_path):
     old.mkdir(parents=True)
     (old / "left-over").write_text("of an older build")
     published = publish(runtime, old)
-    files = {one.name for one in built_names(find_target("linux-arm64").runtimes)}
+    files = {one.name for one in built_names(_ARM64, _ARM64.runtimes)}
     assert {"dx-agent", "dx-worker-ncnn", "libonnxruntime.so.1.31.1"} < files
     assert {path.name for path in old.iterdir()} == {"build.json", *files}
     assert read_build(old) == published

@@ -14,10 +14,12 @@ from deployx_edge.crossbuild.finished import (
     verify_files,
     write_build,
 )
-from deployx_edge.crossbuild.workers import built_names
+from deployx_edge.crossbuild.workers import built_names, other_processor
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.target import find_target
-from tests.unit.crossbuild.binaries import AARCH64, elf
+from tests.unit.crossbuild.binaries import AARCH64, QDSP6, elf
+
+ARM64 = find_target("linux-arm64")
 
 
 @pytest.fixture
@@ -28,9 +30,9 @@ def runtime(tmp_path):
 def make_build(folder, **changes):
     """A whole build in ``folder``, its executables without code."""
     files = []
-    for one in built_names(find_target("linux-arm64").runtimes):
+    for one in built_names(ARM64, ARM64.runtimes):
         name, role, kind = one.name, one.role, one.runtime
-        content = elf(AARCH64, filler=name.encode())
+        content = elf(QDSP6 if other_processor(one) else AARCH64, filler=name.encode())
         (folder / name).write_bytes(content)
         file = BuiltFile(
             name=name,
@@ -38,7 +40,7 @@ def make_build(folder, **changes):
             runtime=kind,
             sha256=hash_file(folder / name),
             size_bytes=len(content),
-            machine="EM_AARCH64",
+            machine=other_processor(one) or "EM_AARCH64",
             libc="static",
             libstdcxx="",
             needed=(),

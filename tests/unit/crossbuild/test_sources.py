@@ -39,6 +39,7 @@ def test_the_recipes_pin_every_archive():
         "ncnn-1.0.20261020.tar.gz",
         "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_aarch64.whl",
         "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "onnxruntime_qnn-2.7.0-cp311-cp311-manylinux_2_34_aarch64.whl",
         "onnxruntime_qnn-2.7.0-cp311-cp311-manylinux_2_35_x86_64.whl",
         "openvino-2026.4.1-22982-cp311-cp311-manylinux_2_28_x86_64.whl",
         "openvino-2026.4.1-22982-cp311-cp311-manylinux_2_35_aarch64.whl",
