@@ -190,8 +190,10 @@ def test_boxes_are_ultralytics_own(tmp_path: Path) -> None:
     for name, pixels in images().items():
         Image.fromarray(pixels).save(folder / f"{name}.png")
     drawn = tmp_path / "drawn"
+    square = ("-i", "images:1x3x320x320")  # as with rect=False; the file leaves its sides open
     done = deployx(
-        *("run", DETECTOR, "-i", folder, "--like", "yolov8", "--json", "--show-dir", drawn)
+        *("run", DETECTOR, "-i", folder, *square),
+        *("--like", "yolov8", "--json", "--show-dir", drawn),
     )
     assert done.returncode == 0, done.stderr
     found = {Path(each["name"]).stem: each["boxes"] for each in json.loads(done.stdout)["samples"]}
