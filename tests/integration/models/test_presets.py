@@ -212,6 +212,35 @@ def test_boxes_are_ultralytics_own(tmp_path: Path) -> None:
         assert changed[y0:y1, edge - 3 : edge + 4].any(axis=1).mean() > 0.9
 
 
+# The same with Ultralytics' own defaults (no ``rect=False``): corners and score, in its order.
+ON_RECTANGLES = {
+    "square": [(173.24, 82.82, 274.03, 180.16, 0.81)],
+    "tall": [(116.16, 57.74, 211.84, 163.09, 0.84)],
+    "wide": [(173.31, 85.22, 273.58, 180.24, 0.82)],
+    "odd": [(169.19, 76.37, 264.31, 178.75, 0.8), (115.89, 307.47, 219.11, 400.98, 0.41)],
+    "thin": [(37.04, 77.23, 132.17, 182.11, 0.82)],
+    "tiny": [(28.74, 56.85, 122.08, 160.11, 0.84)],
+    "two": [
+        (748.15, 81.96, 850.2, 178.86, 0.55),
+        (170.87, 81.82, 271.32, 178.79, 0.35),
+        (172.35, 81.22, 271.37, 179.19, 0.32),
+    ],
+    "large": [(338.76, 247.29, 553.01, 543.32, 0.75)],
+}
+
+
+def test_boxes_on_rectangles_are_ultralytics_own(tmp_path: Path) -> None:
+    """The file leaves its sides open: images are filled to whole strides, not to a square."""
+    for name, pixels in images().items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    done = deployx("run", DETECTOR, "-i", tmp_path, "--like", "yolov8", "--json")
+    assert done.returncode == 0, done.stderr
+    for sample in json.loads(done.stdout)["samples"]:
+        rows = [[box[key] for key in ("x0", "y0", "x1", "y1", "score")] for box in sample["boxes"]]
+        wanted = ON_RECTANGLES[Path(sample["name"]).stem]
+        assert np.asarray(rows) == pytest.approx(np.asarray(wanted), abs=0.02)
+
+
 def page(width: int, height: int, *, angle: float = 0.0) -> np.ndarray:
     """A page with lines of text, black on white, turned about its middle by an angle."""
     canvas = Image.new("RGB", (width, height), "white")
