@@ -11,6 +11,7 @@ DeployxError                 1   anything without a class of its own
 ├── NotFiniteError          14   a device gives NaN or infinity where the model itself does not
 ├── SlowdownError           15   a model is slower than was allowed
 ├── UndecidedError          16   the measurements do not say whether it is
+├── FallbackError           17   layers ran in another precision than was asked for
 ├── BuildError              20   a compile, link or binary check failed
 │   └── SourceError         21   a source archive is not available
 ├── TransportError          30   the link to a device failed
@@ -90,6 +91,10 @@ class SlowdownError(DeployxError):
 
 class UndecidedError(DeployxError):
     exit_code = 16
+
+
+class FallbackError(DeployxError):
+    exit_code = 17
 
 
 class BuildError(DeployxError):

@@ -22,6 +22,7 @@ from deployx_edge.cli.bench_comparison import (
     judge,
     repeats,
 )
+from deployx_edge.cli.fallback import FailOnFallbackOption, check_fallback, refuse_fallback
 from deployx_edge.cli.options import (
     AcceleratorOption,
     AcceptFrozenOption,
@@ -123,6 +124,7 @@ def bench(
     watchdog: WatchdogOption = 60.0,
     prepare_limit: PrepareLimitOption = 600.0,
     rebuild: RebuildOption = False,
+    fail_on_fallback: FailOnFallbackOption = False,
     wait: WaitOption = True,
     verify: VerifyOption = False,
     force: ForceOption = False,
@@ -152,6 +154,7 @@ def bench(
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
     from deployx_edge.workflows.measure.jobs import BenchJob
 
+    check_fallback(fail_on_fallback, option)
     limit = check_comparison(compare, against, max_slowdown)
     options = run_options(
         threads=threads,
@@ -202,13 +205,16 @@ def bench(
     devices = chosen_devices(device, everyone)
     if is_sequence(model):
         compared = against is not None or compare is not None
-        bench_parts(model, devices, make_job, refused=compared, files=(output, export), json=json)
+        files = (output, export)
+        parts = bench_parts(model, devices, make_job, refused=compared, files=files, json=json)
+        refuse_fallback(fail_on_fallback, ((r.device.name, r.fell_back) for r in parts))
         return
     found = request.run(devices, make_job)
     comparisons = show_results(found, output, export, json)
     for failure in request.failures_of(found):
         raise typer.Exit(failure.exit_code)
     refuse_not_finite([sentence for result in found.results for sentence in result.not_finite])
+    refuse_fallback(fail_on_fallback, ((r.device.name, r.fell_back) for r in found.results))
     if limit is not None:
         judge(comparisons, limit)
 

@@ -12,6 +12,7 @@ from deployx_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from deployx_edge.device import Device
+    from deployx_edge.measurement.values import BenchResult
     from deployx_edge.workflows.measure.jobs import BenchJob
 
 
@@ -23,7 +24,7 @@ def bench_parts(
     refused: bool,
     files: tuple[Path | None, Path | None],
     json: bool,
-) -> None:
+) -> list[BenchResult]:
     """One part after the other, each on what a bench makes up; results as for one bundle.
 
     ``refused`` where they are to be compared; ``files`` are those of ``--output`` and
@@ -62,3 +63,4 @@ def bench_parts(
     for failure in failures:
         raise typer.Exit(failure.exit_code)
     refuse_not_finite([sentence for result in results for sentence in result.not_finite])
+    return results

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deployx_edge.cli.bench_comparison import CalibrationOption
+from deployx_edge.cli.fallback import FailOnFallbackOption, refuse_fallback
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
@@ -168,6 +169,7 @@ def evaluate(
     save_outputs: SaveOutputsOption = None,
     predictions: PredictionsOption = None,
     form: FormatOption = None,
+    fail_on_fallback: FailOnFallbackOption = False,
     wait: WaitOption = True,
     verify: VerifyOption = False,
     force: ForceOption = False,
@@ -244,7 +246,8 @@ def evaluate(
             calibration=calibration,
             options=options,
         )
-        evaluate_each(request, least, drops, json, export)
+        several = evaluate_each(request, least, drops, json, export)
+        _refuse_fallback(fail_on_fallback, several)
         return
     with _progress(names) as (progress, progress_of):
         found = evaluate_workflow(
@@ -271,6 +274,11 @@ def evaluate(
         check_thresholds(found, least, drops)
     for failure in found.failures:
         raise typer.Exit(failure.exit_code)
+    _refuse_fallback(fail_on_fallback, [found])
+
+
+def _refuse_fallback(fail: bool, found: Sequence[Evaluation]) -> None:
+    refuse_fallback(fail, ((each.place, each.fell_back) for one in found for each in one.places))
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def evaluate_each(
     drops: Mapping[str, float],
     json: bool,
     export: Path | None,
-) -> None:
+) -> list[Evaluation]:
     """One table; what was demanded is demanded of each."""
     import tempfile
 
@@ -146,3 +146,4 @@ def evaluate_each(
         check_thresholds(each, least, drops)
     for failure in failures:
         raise typer.Exit(failure.exit_code)
+    return found

@@ -83,7 +83,8 @@ class Accuracy:
     share of pixels of the same class. ``changed`` are the samples that differ, least alike first
     where that is not a yes or no. ``per_class`` is the first metric's; ``confusion`` holds all
     pairs of classes that occur. ``not_finite`` samples have NaN or infinity in an output, and none
-    in the reference's.
+    in the reference's. ``fell_back`` is a sentence where layers did not run in the precision asked
+    for.
     """
 
     place: str
@@ -92,6 +93,7 @@ class Accuracy:
     samples_per_second: float | None
     resumed: int = 0
     not_finite: int = 0
+    fell_back: str | None = None
     differences: tuple[Difference, ...] = ()
     agreement: float | None = None
     changed: tuple[Changed, ...] = ()

@@ -288,6 +288,8 @@ class BenchResult:
     warnings: tuple[str, ...] = ()
     # What one checked run gave that the model does not: NaN and infinity, a sentence.
     not_finite: tuple[str, ...] = ()
+    # Of ``warnings`` the one that layers did not run in the precision asked for.
+    fell_back: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

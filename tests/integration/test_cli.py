@@ -15,6 +15,7 @@ from deployx_edge.worker_facts import worker_facts, worker_names
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
+DATA = DIGITS.with_name("digits_test.npz")
 COMMAND = Path(sys.executable).parent / "deployx-edge"
 
 
@@ -243,6 +244,33 @@ def test_half_precision_on_a_processor_without_it_is_marked(tmp_path):
     )["results"]
     assert "fp16" in half["precision_that_ran"]
     assert half["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("bench", DIGITS, "--iterations", 1, "--precision", "fp16"), 17),
+        (("bench", DIGITS, "--iterations", 1), 0),
+        (("evaluate", DIGITS, "--dataset", DATA, "--limit", 4, "--precision", "fp16"), 17),
+        (("evaluate", DIGITS, "--dataset", DATA, "--limit", 4, "--precision", "fp32,fp16"), 17),
+    ],
+)
+def test_layers_in_another_precision_can_be_an_error(words, code, tmp_path):
+    device = "virtual:linux-arm64?cpu=cortex-a53"
+    told = deployx(*words, "-d", device, "--fail-on-fallback", cwd=tmp_path, code=code)
+    assert "digits_cnn" in told.stdout  # what was found is shown
+    if code:
+        assert "fp16 was asked for, but no layer ran in it" in told.stderr
+        assert told.stderr.startswith("error: ") or "\nerror: " in told.stderr
+
+
+def test_a_fallback_cannot_be_allowed_and_an_error(tmp_path):
+    refused(
+        *("bench", DIGITS, "-d", "local:", "--fail-on-fallback", "--option", "gpu_fallback=on"),
+        cwd=tmp_path,
+        code=2,
+        says="--fail-on-fallback and --option gpu_fallback=on contradict each other.",
+    )
 
 
 @pytest.mark.parametrize("device", ["local:", "virtual:linux-arm64"])

@@ -120,7 +120,8 @@ def test_help_loads_the_listed_modules_only(tmp_path):
         for group in (COMMANDS, DEVICES, OPERATORS, RUNTIMES, SOURCES, SYSROOT)
         for function in group.values()
     }
-    helpers = {f"deployx_edge.cli.{each}" for each in ("bench_comparison", "ending", "options")}
+    modules = ("bench_comparison", "ending", "fallback", "options")
+    helpers = {f"deployx_edge.cli.{module}" for module in modules}
     ours = {name for name in found if top(name) == "deployx_edge"}
     assert ours == OURS | commands | helpers
     foreign = {top(name) for name in found} - set(sys.stdlib_module_names) - {"deployx_edge"}

@@ -1,7 +1,7 @@
 """Image files and arrays of pixels as images whose values lie in 0 … 255.
 
 Pillow's modes of eight bits a value are left as they are. In the others (I;16, I, F) a value may
-be anything, and Pillow's own conversion cuts it to 0 … 255, which makes black and white of a
+be anything, and Pillow's own conversion cuts it to 0 … 255, which makes black and white of an
 image. So they become F with black at 0.0 and white at 255.0, between two values that are known:
 by the file, or by what the user says with ``range``.
 """

@@ -122,6 +122,7 @@ def accuracy_of(place: Place, reference: Place | None, data: Dataset, seed: int)
         figures=tuple(_figure(metric, tally.meaning, seed) for metric in tally.metrics),
         samples_per_second=place.rate,
         resumed=place.resumed,
+        fell_back=place.warning,
         per_class=_per_class(first, tally.meaning),
         confusion=_confusion(first, tally.meaning),
     )

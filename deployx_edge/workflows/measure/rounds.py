@@ -271,6 +271,7 @@ def _result(session: Session, job: BenchJob, side: _Side, others: BoardLoad | No
             *disturbed,
         ),
         not_finite=side.broken,
+        fell_back=precision,
     )
 
 

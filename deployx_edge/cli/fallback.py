@@ -1,0 +1,40 @@
+"""``--fail-on-fallback``: what did not run as it was asked to is an error, not a remark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+import typer
+
+from deployx_edge.errors import FallbackError, UsageError
+
+FailOnFallbackOption = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-fallback",
+        help="End in exit code 17 where layers did not run in the precision asked for.",
+    ),
+]
+_LEAVING = "fallback"
+
+
+def check_fallback(fail: bool, switches: Sequence[str] | None) -> None:
+    """UsageError where a runtime is told to leave layers to others, and that is to be an error."""
+    for switch in switches or ():
+        name, _, value = switch.partition("=")
+        if fail and name.endswith(_LEAVING) and value == "on":
+            raise UsageError(
+                f"--fail-on-fallback and --option {switch} contradict each other.",
+                remedy="Leave one of them out.",
+            )
+
+
+def refuse_fallback(fail: bool, told: Iterable[tuple[str, str | None]]) -> None:
+    """FallbackError where a place of ``told`` has a sentence; each is a place and its sentence."""
+    sentences = [f"{place}: {sentence}" for place, sentence in told if sentence]
+    if fail and sentences:
+        raise FallbackError(
+            " ".join(sentences),
+            remedy="Ask for a precision that it has, or leave --fail-on-fallback out.",
+        )
