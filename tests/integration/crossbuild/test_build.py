@@ -63,8 +63,8 @@ def test_explain_tells_the_order_and_runs_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("DEPLOYX_EDGE_DIST", str(tmp_path / "dist"))
     plan = explain(_X64, BuildOptions(jobs=3))
-    # Six of sources; ONNX Runtime's header; its library and OpenVINO's for this machine alone.
-    assert len(plan.archives) == 9
+    # Six of sources; ONNX Runtime's header; its library, OpenVINO's and QNN's for this machine.
+    assert len(plan.archives) == 10
     words = [" ".join(command.argv) for command in plan.commands]
     order = [
         "remote add",
