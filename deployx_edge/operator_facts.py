@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.config import load_config
-from deployx_edge.cpp_words import CPP_WORDS
+from deployx_edge.cpp_words import check_namespace
 from deployx_edge.errors import BuildError, ConfigError, UsageError
 from deployx_edge.files import SMALL, read_text
 from deployx_edge.resources import data_folder
@@ -39,20 +39,19 @@ ELEMENT_TYPES = ("T", "float32", "int64", "int32", "bool")
 MOST_INPUTS = 10
 MOST_ATTRIBUTES = 20
 _CMAKE = "CMakeLists.txt"
-_FOLDER = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _DOMAIN = re.compile(r"([A-Za-z_][A-Za-z0-9_.]{0,63})?")
 _MEMBERS = {"operator", "domain", "opset", "aliases", "runtimes", "source"}
 _TABLES = {"inputs", "outputs", "attributes"}
 _PORT_MEMBERS = {"name", "type", "optional"}
-_ATTRIBUTE_MEMBERS = {"name", "type", "default", "values"}
+_ATTRIBUTE_MEMBERS = {"name", "type", "default", "values", "before"}
 _ONNX_DOMAINS = ("", "ai.onnx")
 _KERNEL_SUFFIXES = (KERNEL_SUFFIX, ".h", ".toml")
 # CMake takes these in a path for something else.
 _UNFIT_FOR_CMAKE = frozenset(';*?[]"$\\#')
-# A folder's name becomes a namespace, beside what kernels and layers are written with.
-_WITHIN = ("std", "dx", "op", "elements", "positive_axis", "put", "index_of")
-_TAKEN = frozenset((*CPP_WORDS, *_WITHIN, *RUNTIMES))
+
+
+Value = int | float | str | tuple[int | float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +67,14 @@ class PortFact:
 class AttributeFact:
     """An attribute; ``default`` holds if a node leaves it out (None: then it has no value).
 
-    A choice is a string, one of ``values``.
+    A choice is a string, one of ``values``. ``before`` an opset, another value was the default.
     """
 
     name: str
     type: str
     values: tuple[str, ...]
-    default: int | float | str | tuple[int | float, ...] | None
+    default: Value | None
+    before: tuple[int, Value] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,22 +265,10 @@ def read_operator(path: Path) -> OperatorFacts:
     return facts
 
 
-def check_folder_name(name: str) -> None:
-    """ValueError for what cannot be an operator's name."""
-    _require(
-        _FOLDER.fullmatch(name) is not None,
-        f"the folder's name '{name}' is not of lower case letters, digits and _",
-    )
-    _require(
-        name not in _TAKEN,
-        f"the folder's name '{name}' is a word of C++, or stands for something else there",
-    )
-
-
 def _facts(folder: Path, document: Mapping[str, Any]) -> OperatorFacts:
     unknown = sorted(set(document) - _MEMBERS - _TABLES)
     _require(not unknown, f'it has an unknown member "{"".join(unknown[:1])}"')
-    check_folder_name(folder.name)
+    check_namespace(folder.name, RUNTIMES)
     own = f"{document.get('domain', '')}::{document.get('operator')}"
     aliases = document.get("aliases", [])
     opset = document.get("opset", 1)
@@ -361,18 +349,30 @@ def _attribute(table: Mapping[str, Any]) -> AttributeFact:
     _require(kind in ATTRIBUTE_TYPES, f'"type" of {name} is none of {", ".join(ATTRIBUTE_TYPES)}')
     values = _texts(table, "values")
     _require((kind == "choice") == bool(values), f'only a choice has "values"; see {name}')
-    fits: bool = {
-        "int": lambda: type(default) is int,
-        "float": lambda: type(default) in (int, float),
-        "ints": lambda: isinstance(default, list) and all(type(each) is int for each in default),
-        "floats": lambda: (
-            isinstance(default, list) and all(type(each) in (int, float) for each in default)
-        ),
-        "choice": lambda: default in values,
-    }[str(kind)]()
-    _require(default is None or fits, f'"default" of {name} is not of the type {kind}')
-    held = tuple(default) if isinstance(default, list) else default
-    return AttributeFact(name=str(name), type=str(kind), values=values, default=held)
+    sound = default is None or _fits(default, str(kind), values)
+    _require(sound, f'"default" of {name} is not of the type {kind}')
+    before = None
+    if "before" in table:
+        older = table["before"] if isinstance(table["before"], dict) else {}
+        sound = set(older) == {"opset", "value"} and type(older["opset"]) is int
+        sound = sound and _fits(older["value"], str(kind), values)
+        _require(sound, f'"before" of {name} is not {{ opset = 16, value = "some {kind}" }}')
+        before = (older["opset"], _held(older["value"]))
+    return AttributeFact(
+        name=str(name), type=str(kind), values=values, default=_held(default), before=before
+    )
+
+
+def _fits(value: Any, kind: str, values: tuple[str, ...]) -> bool:
+    if kind == "choice":
+        return value in values
+    items = value if isinstance(value, list) else [value]
+    types = (int,) if kind.startswith("int") else (int, float)
+    return isinstance(value, list) == kind.endswith("s") and all(type(i) in types for i in items)
+
+
+def _held(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _tables(document: Mapping[str, Any], name: str, most: int) -> Sequence[Mapping[str, Any]]:

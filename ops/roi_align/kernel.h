@@ -1,11 +1,13 @@
 // Regions of images, each brought to one size: every output value is the mean
 // of samples on a grid within its bin, read between pixels by bilinear
-// interpolation (He et al. 2017, Mask R-CNN, 3).
+// interpolation (He et al. 2017, Mask R-CNN, 3); or the largest of what the
+// four pixels around each sample count for.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "operators/operator.h"
 
@@ -15,6 +17,7 @@ class Kernel {
  public:
   explicit Kernel(const Attributes& attributes)
       : half_pixel_(attributes.integer("coordinate_transformation_mode") == 0),
+        largest_(attributes.integer("mode") == 1),
         height_(attributes.integer("output_height")),
         width_(attributes.integer("output_width")),
         sampling_(attributes.integer("sampling_ratio")),
@@ -56,7 +59,7 @@ class Kernel {
       find_taps(region.rows, height_, x.shape[2], x.shape[3], rows);
       Tap* const columns = rows + height_ * region.rows.samples;
       find_taps(region.columns, width_, x.shape[3], 1, columns);
-      average(region, from, rows, columns, y + plane * height_ * width_);
+      reduce(region, from, rows, columns, y + plane * height_ * width_);
     });
     return nullptr;
   }
@@ -122,18 +125,23 @@ class Kernel {
             1.0F - share, share};
   }
 
-  void average(const Region& region, const float* pixels, const Tap* rows, const Tap* columns,
-               float* to) const {
+  void reduce(const Region& region, const float* pixels, const Tap* rows, const Tap* columns,
+              float* to) const {
     const std::int64_t down = region.rows.samples;
     const std::int64_t across = region.columns.samples;
     const auto count = static_cast<float>(std::max<std::int64_t>(down * across, 1));
     for (std::int64_t h = 0; h < height_; ++h) {
       for (std::int64_t w = 0; w < width_; ++w) {
-        float sum = 0.0F;
+        const bool some = down * across > 0;
+        float found = largest_ && some ? -std::numeric_limits<float>::infinity() : 0.0F;
         for (const Tap* row = rows + h * down; row != rows + (h + 1) * down; ++row) {
-          sum += sum_row(pixels, *row, columns + w * across, across);
+          if (largest_) {
+            found = std::max(found, largest_in_row(pixels, *row, columns + w * across, across));
+          } else {
+            found += sum_row(pixels, *row, columns + w * across, across);
+          }
         }
-        *to++ = sum / count;
+        *to++ = largest_ ? found : found / count;
       }
     }
   }
@@ -151,7 +159,23 @@ class Kernel {
     return row.low_share * above + row.high_share * below;
   }
 
+  static float largest_in_row(const float* pixels, const Tap& row, const Tap* columns,
+                              std::int64_t count) {
+    const float* const upper = pixels + row.low;
+    const float* const lower = pixels + row.high;
+    float largest = -std::numeric_limits<float>::infinity();
+    for (const Tap* tap = columns; tap != columns + count; ++tap) {
+      const float above = std::max(row.low_share * tap->low_share * upper[tap->low],
+                                   row.low_share * tap->high_share * upper[tap->high]);
+      const float below = std::max(row.high_share * tap->low_share * lower[tap->low],
+                                   row.high_share * tap->high_share * lower[tap->high]);
+      largest = std::max({largest, above, below});
+    }
+    return largest;
+  }
+
   bool half_pixel_;
+  bool largest_;
   std::int64_t height_;
   std::int64_t width_;
   std::int64_t sampling_;

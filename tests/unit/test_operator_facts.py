@@ -47,6 +47,7 @@ name = "mode"
 type = "choice"
 values = ["up", "down"]
 default = "down"
+before = { opset = 20, value = "up" }
 
 [[attributes]]
 name = "axes"
@@ -75,6 +76,7 @@ def test_facts_are_read(tmp_path: Path) -> None:
         ("mode", "down"),
         ("axes", None),
     ]
+    assert [each.before for each in facts.attributes] == [None, (20, "up"), None]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,20 @@ def test_facts_are_read(tmp_path: Path) -> None:
         ('type = "bool"', 'type = "string"', '"type" of mask is none of T, float32'),
         ("default = 1", 'default = "1"', '"default" of by is not of the type float'),
         ('default = "down"', 'default = "left"', '"default" of mode is not of the type choice'),
+        *(
+            (
+                '{ opset = 20, value = "up" }',
+                text,
+                '"before" of mode is not { opset = 16, value = "some choice" }',
+            )
+            for text in (
+                "3",
+                "{ opset = 16 }",
+                '{ opset = "16", value = "up" }',
+                '{ opset = 16, value = "left" }',
+                '{ opset = 16, value = "up", since = 1 }',
+            )
+        ),
         ('type = "ints"', 'type = "ints"\nvalues = ["a"]', 'only a choice has "values"; see axes'),
         ('name = "axes"', 'name = "by"', "an attribute is listed twice"),
         ("opset = 1", 'opset = 1\nversion = "2"', 'it has an unknown member "version"'),

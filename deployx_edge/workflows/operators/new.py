@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.config import FILE_NAME, load_config, project_file
+from deployx_edge.cpp_words import check_namespace
 from deployx_edge.errors import UsageError
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.operator_facts import (
@@ -18,14 +19,13 @@ from deployx_edge.operator_facts import (
     OperatorFacts,
     all_operators,
     carrying_runtimes,
-    check_folder_name,
     find_operator,
     forget_operators,
     operators_folder,
     read_operator,
 )
 from deployx_edge.resources import data_folder, is_checkout
-from deployx_edge.runtime import DEFAULT_RUNTIME
+from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 from deployx_edge.workflows.boards.registry import read_document, store_document
 from deployx_edge.workflows.operators import templates
 
@@ -133,7 +133,7 @@ def _title(title: str, name: str, place: Path) -> tuple[str, str]:
 def _check(name: str, place: Path, called: tuple[str, str], runtimes: Sequence[str]) -> None:
     """UsageError for what cannot be, or is there already."""
     try:
-        check_folder_name(name)
+        check_namespace(name, RUNTIMES)
     except ValueError as error:
         raise UsageError(f"An operator cannot be called '{name}': {error}.") from error
     if keyword.iskeyword(name) or name in _TAKEN:

@@ -30,6 +30,8 @@ def write_own(builder: GraphBuilder, node: Node, facts: OperatorFacts) -> None:
     for place, attribute in enumerate(facts.attributes):
         if attribute.name in node.attributes:
             params[place] = _value(attribute, node.attributes[attribute.name])
+        elif attribute.before and not node.domain and graph.opset < attribute.before[0]:
+            params[place] = _value(attribute, attribute.before[1])
     bottoms = []
     for place in range(len(facts.inputs)):
         tensor = node.input(place)
