@@ -21,6 +21,12 @@ def constant(name: str, values: object) -> onnx.TensorProto:
     return numpy_helper.from_array(np.asarray(values), name)
 
 
+def lacking_in_ncnn(source: str, made: str, name: str) -> onnx.NodeProto:
+    """A node of an operator that ONNX Runtime has and ncnn does not: it drops the last two axes,
+    which are of one size."""
+    return helper.make_node("Det", [source], [made], name=name)
+
+
 def model(
     nodes: Sequence[onnx.NodeProto],
     inputs: dict[str, Shape],

@@ -7,11 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 from onnx import helper
 
 from deployx_edge.bundle import bundle_digest, load_bundle
-from tests.integration.models.onnx_models import constant, model, save, small_cnn
+from tests.integration.models.onnx_models import lacking_in_ncnn, model, save, small_cnn
 
 DIGITS = Path(__file__).resolve().parents[3] / "examples" / "digits"
 
@@ -55,12 +54,7 @@ def test_options_reach_the_bundle(tmp_path: Path) -> None:
 
 
 def test_each_failure_has_its_exit_code_and_one_line(tmp_path: Path) -> None:
-    unknown = model(
-        [helper.make_node("Mod", ["x", "by"], ["y"], name="m1", fmod=1)],
-        {"x": (1, 4)},
-        {"y": (1, 4)},
-        [constant("by", np.float32(2.5))],
-    )
+    unknown = model([lacking_in_ncnn("x", "y", "m1")], {"x": (1, 3, 4, 4)}, {"y": (1, 3)})
     attributes = {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}
     wrong = model(
         [helper.make_node("AveragePool", ["x"], ["y"], **attributes)],
@@ -70,7 +64,7 @@ def test_each_failure_has_its_exit_code_and_one_line(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     cases = [
         (tmp_path / "absent.onnx", 2, "does not exist"),
-        (save(unknown, tmp_path / "unknown.onnx"), 10, "'Mod' (node 'm1')"),
+        (save(unknown, tmp_path / "unknown.onnx"), 10, "'Det' (node 'm1')"),
         (tmp_path / "folder", 11, "is not a bundle"),
         (save(wrong, tmp_path / "wrong.onnx"), 12, "output 'y' is off by"),
     ]

@@ -19,7 +19,14 @@ from deployx_edge.runtime import RUNTIMES
 from deployx_edge.sources.onnx.canonical import canonical
 from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.convert.inspect import inspect_model
-from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
+from tests.integration.models.onnx_models import (
+    constant,
+    lacking_in_ncnn,
+    model,
+    save,
+    small_cnn,
+    weights,
+)
 from tests.runtimes import missing
 
 COMMAND = Path(sys.executable).with_name("deployx-edge")
@@ -76,18 +83,17 @@ def test_what_cannot_run_is_named_with_node_and_reason(tmp_path: Path) -> None:
     made = model(
         [
             helper.make_node("Relu", ["x"], ["r"], name="fine"),
-            helper.make_node("Mod", ["r", "divisor"], ["h"], name="odd", fmod=1),
-            helper.make_node("MaxPool", ["h"], ["y"], name="wide", kernel_shape=[2, 2],
+            lacking_in_ncnn("r", "h", "odd"),
+            helper.make_node("MaxPool", ["r"], ["y"], name="wide", kernel_shape=[2, 2],
                              dilations=[2, 2]),
         ],
         {"x": (1, 3, 8, 8)},
-        {"y": (1, 3, 6, 6)},
-        [constant("divisor", np.float32(2.5))],
+        {"h": (1, 3), "y": (1, 3, 6, 6)},
     )  # fmt: skip
     path = save(made, tmp_path / "m.onnx")
     refused = {use.operator: use.refused["ncnn"] for use in inspect_model(path).operators}
     assert refused["Relu"] == ()
-    assert [(node.node, "table" in node.reason) for node in refused["Mod"]] == [("odd", True)]
+    assert [(node.node, "table" in node.reason) for node in refused["Det"]] == [("odd", True)]
     assert [(node.node, "dilations" in node.reason) for node in refused["MaxPool"]] == [
         ("wide", True)
     ]
@@ -97,7 +103,7 @@ def test_what_cannot_run_is_named_with_node_and_reason(tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert document["kind"] == "inspection"
     rows = {use["operator"]: use for use in document["operators"]}
-    assert rows["Mod"]["refused"]["ncnn"][0]["node"] == "odd"
+    assert rows["Det"]["refused"]["ncnn"][0]["node"] == "odd"
     table = subprocess.run([COMMAND, "inspect", path], capture_output=True, text=True, check=True)
     assert "no (1 of 1): odd: " in " ".join(table.stdout.split())
 

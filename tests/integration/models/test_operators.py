@@ -37,7 +37,7 @@ REFUSED = {
     "pool/MaxPool-dilated",
     "pool/AveragePool-dilated",
     # ncnn has no such layer.
-    "binary/Mod",
+    "unary/Det",
     # Powers of negative numbers by exponents that differ: ncnn takes logarithms.
     "binary/Pow-negative-channel",
     # More than ncnn's four dimensions.

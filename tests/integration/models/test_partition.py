@@ -15,7 +15,14 @@ from deployx_edge.bundle import load_sequence
 from deployx_edge.errors import BundleError, DeployxError, UsageError
 from deployx_edge.workflows.convert.partition import make_sequence
 from deployx_edge.workflows.measure.run import run_anywhere
-from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
+from tests.integration.models.onnx_models import (
+    constant,
+    lacking_in_ncnn,
+    model,
+    save,
+    small_cnn,
+    weights,
+)
 
 
 def two_heads(path: Path) -> Path:
@@ -108,14 +115,14 @@ def test_a_part_that_fails_leaves_nothing(tmp_path: Path) -> None:
     made = model(
         [
             helper.make_node("Conv", ["x", "w"], ["c"], name="conv"),
-            helper.make_node("Mod", ["c", "by"], ["y"], name="rest", fmod=1),
+            lacking_in_ncnn("c", "y", "rest"),
         ],
         {"x": (1, 3, 8, 8)},
-        {"y": (1, 4, 6, 6)},
-        [weights("w", 4, 3, 3, 3), constant("by", np.float32(2.5))],
+        {"y": (1, 4)},
+        [weights("w", 4, 3, 3, 3)],
     )
     path = save(made, tmp_path / "m.onnx")
-    with pytest.raises(DeployxError, match="'Mod' \\(node 'rest'\\)"):
+    with pytest.raises(DeployxError, match="'Det' \\(node 'rest'\\)"):
         make_sequence(path, tmp_path / "s", ["c=ncnn"])
     assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]
     make_sequence(path, tmp_path / "s", ["c"])  # ONNX Runtime has it

@@ -64,6 +64,7 @@ def elementwise() -> Iterator[Case]:
         yield single(f"binary/{operator}-constant", operator, shape, floats(4, 1, 1), shape)
     yield single("binary/Max-scalars", "Max", shape, number(0.1), number(0.3))
     yield single("binary/Mod", "Mod", shape, shape, fmod=1, interval=(0.5, 3))
+    yield single("unary/Det", "Det", (1, 3, 5, 5))
     for operator in ("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"):
         yield several(
             f"binary/{operator}",
