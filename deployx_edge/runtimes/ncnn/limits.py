@@ -12,13 +12,11 @@ from deployx_edge.sources.onnx.foreign import refuse_foreign
 # Operators whose results are no dense arrays of fixed shape.
 _IMPOSSIBLE = frozenset(
     {
-        "Compress",
         "ConcatFromSequence",
         "If",
         "ImageDecoder",
         "LabelEncoder",
         "Loop",
-        "NonZero",
         "Optional",
         "OptionalGetElement",
         "OptionalHasElement",
@@ -36,9 +34,16 @@ _IMPOSSIBLE = frozenset(
         "StringNormalizer",
         "StringSplit",
         "TfIdfVectorizer",
-        "Unique",
     }
 )
+# Those that are no arrays of one size: what else does the same at a fixed size, if anything does.
+_SIZED_BY_VALUES = {
+    "Compress": "a fixed number of the largest values by TopK",
+    "NonMaxSuppression": "a suppression of a fixed number of boxes by TopK, GatherElements and "
+    "comparisons, as examples/detector has it",
+    "NonZero": "truth values themselves, by which Where chooses",
+    "Unique": "",
+}
 
 
 def refuse_for_ncnn(source: OnnxSource) -> None:
@@ -63,6 +68,13 @@ def impossible(operator: str, domain: str) -> str:
         return f"ncnn has no operator of the domain '{domain}'"
     if operator in _IMPOSSIBLE:
         return "it has no counterpart in ncnn, which knows dense arrays of fixed shape only"
+    if operator in _SIZED_BY_VALUES:
+        other = _SIZED_BY_VALUES[operator]
+        return (
+            "how many results it gives depends on values, and ncnn's arrays have one size; leave "
+            "it, and what brings its results to a fixed number, to ONNX Runtime (--partition with "
+            "the names of its inputs)" + (f", or write {other}" if other else "")
+        )
     return ""
 
 

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from deployx_edge.bundle import load_sequence
 from deployx_edge.comparison import structured_inputs
 from deployx_edge.errors import (
     DeployxError,
@@ -24,6 +25,7 @@ from deployx_edge.runtimes.ncnn import pnnx
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import read_onnx, write_prepared
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.convert.partition import make_sequence
 from tests.integration.models.onnx_models import constant, model, save, small_cnn, weights
 
 IMAGE = {"image": (1, 3, 8, 8)}
@@ -124,7 +126,54 @@ def test_an_operator_without_fixed_shapes(tmp_path: Path) -> None:
         IMAGE,
         {"y": (4, "count")},
     )
-    assert "'NonZero' (node 'find')" in refuse(save(made, tmp_path / "m.onnx"))
+    text = refuse(save(made, tmp_path / "m.onnx"))
+    assert "'NonZero' (node 'find')" in text
+    assert "depends on values" in text
+    assert "--partition" in text
+
+
+def suppressed(*, filled: bool) -> onnx.ModelProto:
+    """Boxes of a convolution and ONNX's suppression; ``filled`` up to a fixed number of rows."""
+    constants = {
+        "by-box": [1, 64, 4],
+        "by-class": [1, 4, 64],
+        "most": [3],
+        "begin": [0],
+        "end": [20],
+        "rest": np.full((20, 3), -1),
+        "overlap": np.asarray([0.5], dtype=np.float32),
+        "least": np.asarray([0.1], dtype=np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["features"], name="stem"),
+        helper.make_node("Reshape", ["features", "by-box"], ["boxes"], name="boxes"),
+        helper.make_node("Reshape", ["features", "by-class"], ["scores"], name="scores"),
+        helper.make_node(
+            "NonMaxSuppression", ["boxes", "scores", "most", "overlap", "least"], ["kept"], "nms"
+        ),
+        helper.make_node("Concat", ["kept", "rest"], ["longer"], axis=0),
+        helper.make_node("Slice", ["longer", "begin", "end"], ["rows"]),
+        helper.make_node("Cast", ["rows" if filled else "kept"], ["y"], to=TensorProto.FLOAT),
+    ]
+    tensors = [constant(name, values) for name, values in constants.items()]
+    return model(nodes, IMAGE, {"y": ("rows", 3)}, [weights("w", 4, 3, 1, 1), *tensors])
+
+
+def test_a_suppression_is_refused_for_ncnn_with_the_way_out_which_works(tmp_path: Path) -> None:
+    path = save(suppressed(filled=True), tmp_path / "m.onnx")
+    text = refuse(path)
+    assert "'NonMaxSuppression' (node 'nms'): how many results it gives depends on values" in text
+    assert "--partition with the names of its inputs" in text
+    assert "TopK, GatherElements" in text
+    make_sequence(path, tmp_path / "s", ["boxes,scores"])
+    parts = load_sequence(tmp_path / "s").parts
+    assert len(parts) == 2
+
+
+def test_results_of_no_fixed_number_are_refused_for_what_they_are(tmp_path: Path) -> None:
+    path = save(suppressed(filled=False), tmp_path / "m.onnx")
+    with pytest.raises(VerificationError, match="shape of the output 'y' depends on the input"):
+        make_bundle(path, tmp_path / "b", BundleOptions(runtime="onnxruntime"))
 
 
 @pytest.mark.parametrize(("operator", "shape"), [("Det", (1, 3)), ("IsNaN", None)])
