@@ -8,13 +8,15 @@
 
 B are the indices that both operands and the result have, K those that only the operands
 have (they are summed over), M and N those of one operand and the result. Einsum of one
-operand that only reorders its axes becomes a Transpose. Left alone: indices that repeat
-within an operand, ellipses, axes that broadcast, and sums over an index of one operand.
+operand that only reorders its axes becomes a Transpose. An ellipsis stands for indices of its
+own. Left alone: indices that repeat within an operand, axes that broadcast, and sums over an index
+of one operand.
 """
 
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,7 +61,7 @@ def decompose_einsum(model: onnx.ModelProto, shapes: Shapes) -> int:
 
 def _equation(node: onnx.NodeProto, shapes: Shapes) -> _Equation | None:
     text = next((entry.s.decode() for entry in node.attribute if entry.name == "equation"), "")
-    text = text.replace(" ", "")
+    text = _without_ellipses(text.replace(" ", ""), [shapes.get(name) for name in node.input])
     left, arrow, result = text.partition("->")
     operands = left.split(",")
     if not arrow:
@@ -79,6 +81,30 @@ def _equation(node: onnx.NodeProto, shapes: Shapes) -> _Equation | None:
     if not set(result) <= set(sizes):
         return None
     return _Equation(operands=tuple(operands), result=result, sizes=sizes)
+
+
+def _without_ellipses(text: str, shapes: Sequence[tuple[int, ...] | None]) -> str:
+    """The equation with letters of their own for the axes that "..." stands for."""
+    if "..." not in text or None in shapes:
+        return text
+    left, arrow, result = text.partition("->")
+    operands = left.split(",")
+    free = [each for each in string.ascii_letters if each not in text]
+    counts = {
+        len(shape or ()) - len(operand.replace("...", ""))
+        for operand, shape in zip(operands, shapes, strict=False)
+        if "..." in operand
+    }
+    if arrow and "..." not in result:
+        return text
+    if len(counts) != 1 or not 0 <= max(counts) <= len(free):
+        return text
+    letters = "".join(free[: max(counts)])
+    if not arrow:
+        # What it stands for comes first, then the indices that occur once.
+        once = sorted(each for each in set(text) if each.isalpha() and text.count(each) == 1)
+        arrow, result = "->", "".join(["...", *once])
+    return (left + arrow + result).replace("...", letters)
 
 
 def _replacement(

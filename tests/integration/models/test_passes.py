@@ -96,10 +96,33 @@ def test_einsum_computes_the_same_as_a_product(equation: str) -> None:
 @pytest.mark.parametrize(
     ("equation", "operands", "result"),
     [
+        ("...i,...i->...", ["bi", "bi"], "b"),
+        ("...ij,...jk->...ik", ["bhij", "bhjk"], "bhik"),
+        ("...ij,jk->...ik", ["bhij", "jk"], "bhik"),
+        ("...ij,...jk", ["bij", "bjk"], "bik"),
+        ("...i,...k->k...i", ["bhi", "bhk"], "kbhi"),
+        ("i...->...i", ["ibh"], "bhi"),
+        ("...,i...->i...", ["bh", "ibh"], "ibh"),
+    ],
+)
+def test_an_ellipsis_stands_for_indices_of_its_own(
+    equation: str, operands: list[str], result: str
+) -> None:
+    made = einsum(equation, dims(result), *(dims(operand) for operand in operands))
+    expected = run(made)
+    assert decompose_einsum(made, shapes_of(made)) == 1
+    assert "Einsum" not in {node.op_type for node in made.graph.node}
+    onnx.checker.check_model(made)
+    np.testing.assert_allclose(run(made), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("equation", "operands", "result"),
+    [
         ("ii->i", ["ii"], "i"),
+        ("...i,...i->i", ["bi", "bi"], "i"),
         ("ij->i", ["ij"], "i"),
         ("bij,bkh->bk", ["bij", "bkh"], "bk"),
-        ("...i,...i->...", ["bi", "bi"], "b"),
         ("ij,jk,kd->id", ["ij", "jk", "kd"], "id"),
     ],
 )
