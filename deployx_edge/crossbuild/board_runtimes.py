@@ -6,6 +6,7 @@ It knows a worker's facts, a JetPack's versions and a sysroot's files, and no ru
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from deployx_edge.crossbuild.jetpack import JetPack, numbers
@@ -25,9 +26,9 @@ def board_runtimes(
 ) -> tuple[str, ...]:
     """The target's runtimes whose workers can be built, in its order.
 
-    Those that need a board's own files are left out where no sysroot has them; UsageError where
-    one of these was asked for, and wherever a sysroot's files do not fit each other, the JetPack
-    release or what the worker is written for, with both sides named.
+    Those that need a board's own files are left out where no sysroot has all of them; UsageError
+    where one of these was asked for, and wherever a sysroot's files do not fit each other, the
+    JetPack release or what the worker is written for, with both sides named.
     """
     unknown = [name for name in asked if name not in target.runtimes]
     if unknown:
@@ -40,11 +41,11 @@ def board_runtimes(
         board = worker_facts(runtime).board
         if board is None:
             built.append(runtime)
-        elif sysroot is not None and _any_header(sysroot, board):
+        elif sysroot is not None and not (absent := _absent(sysroot, board)):
             _check(runtime, board, sysroot, jetpack)
             built.append(runtime)
         elif runtime in asked:
-            raise _missing(runtime, sysroot, board)
+            raise _missing(runtime, sysroot, board, absent if sysroot is not None else ())
     return tuple(built)
 
 
@@ -65,15 +66,13 @@ def board_version(sysroot: Sysroot, board: BoardFacts) -> str:
     return ".".join(words) if all(word.isdecimal() for word in words) else ""
 
 
+def _absent(sysroot: Sysroot, board: BoardFacts) -> tuple[str, ...]:
+    """What of the board's headers and libraries the sysroot lacks."""
+    headers = [name for name in board.headers if _find(sysroot, name) is None]
+    return (*headers, *(name for name in board.libraries if not _libraries(sysroot, name)))
+
+
 def _check(runtime: str, board: BoardFacts, sysroot: Sysroot, jetpack: JetPack | None) -> None:
-    absent = [name for name in board.headers if _find(sysroot, name) is None]
-    absent += [name for name in board.libraries if not _libraries(sysroot, name)]
-    if absent:
-        raise UsageError(
-            f"The sysroot {sysroot.folder} has a part of {runtime} only: {', '.join(absent)} "
-            "is missing.",
-            remedy=f"Install it whole on the board ({sysroot.uri}) and pull the sysroot again.",
-        )
     version = board_version(sysroot, board)
     if not version:
         raise UsageError(
@@ -108,22 +107,26 @@ def _check_version(runtime: str, board: BoardFacts, sysroot: Sysroot, version: s
         )
 
 
-def _missing(runtime: str, sysroot: Sysroot | None, board: BoardFacts) -> UsageError:
+def _missing(
+    runtime: str, sysroot: Sysroot | None, board: BoardFacts, absent: Sequence[str]
+) -> UsageError:
     if sysroot is None:
         return UsageError(
             f"The worker for {runtime} is compiled with a board's own headers, and no sysroot "
             "was named.",
             remedy=_PULL,
         )
+    if board.headers[0] not in absent:
+        return UsageError(
+            f"The sysroot {sysroot.folder} has a part of {runtime} only: {', '.join(absent)} "
+            "is missing.",
+            remedy=f"Install it whole on the board ({sysroot.uri}) and pull the sysroot again.",
+        )
     return UsageError(
         f"The sysroot {sysroot.folder} has no {board.headers[0]}: the board ({sysroot.uri}) had "
         f"no {runtime} to compile with.",
         remedy=f"Install it there with its headers, then pull again. {_PULL}",
     )
-
-
-def _any_header(sysroot: Sysroot, board: BoardFacts) -> bool:
-    return _find(sysroot, board.headers[0]) is not None
 
 
 def _find(sysroot: Sysroot, name: str) -> Path | None:

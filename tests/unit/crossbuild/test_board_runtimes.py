@@ -91,8 +91,10 @@ def test_a_sysroot_of_a_board_without_it_is_no_error_until_it_is_asked_for(tmp_p
 
 
 @pytest.mark.parametrize("name", [*BOARD.headers[1:], *BOARD.libraries])
-def test_half_of_it_is_refused_by_name(tmp_path, name):
-    error = refused(board_files(tmp_path / "root", leave_out=[name]))
+def test_half_of_it_is_named_once_it_is_asked_for(tmp_path, name):
+    folder = board_files(tmp_path / "root", leave_out=[name])
+    assert RUNTIME not in runtimes(folder)
+    error = refused(folder, runtimes=(RUNTIME,))
     assert f"has a part of {RUNTIME} only: {name} is missing" in error.message
 
 
