@@ -26,17 +26,6 @@ def test_the_python_examples_run():
     assert lines[2:] == ["{'scores': (1, 10)}"] * 3
 
 
-# Pages of which other tests give each command's kind on its own; --all runs them as they stand.
-LONG = ("accuracy", "emulated", "simulated")
-
-
-@pytest.fixture(autouse=True)
-def leave_long_pages(request):
-    name = request.node.name
-    if any(word in name for word in LONG) and not request.config.getoption("--all"):
-        pytest.skip("a long page, whose commands others give too: --all runs it")
-
-
 def run_commands(page, folder):
     """Run what the page's blocks of commands say, in a folder where the examples lie."""
     (folder / "examples").symlink_to(ROOT / "examples")
