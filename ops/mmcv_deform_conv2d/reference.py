@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
+
+from deployx_edge.workflows.operators.shared_references import deformed_convolution
 
 Array = NDArray[Any]
 
@@ -22,36 +23,14 @@ def reference(
     im2col_step: int,
 ) -> Array:
     """(images, outputs, height, width); ``im2col_step`` changes nothing, ``bias`` is 0."""
-    images, channels = input.shape[:2]
-    outputs, _, kernel_h, kernel_w = weight.shape
-    out_h, out_w = offset.shape[2:]
-    top, left = padding[0], padding[len(padding) // 2]
-    moves = offset.reshape(images, deform_groups, kernel_h * kernel_w, 2, out_h, out_w)
-    sums = np.zeros((images, outputs, out_h, out_w))
-    kernels = weight.reshape(groups, outputs // groups, channels // groups, -1)
-    for value in range(kernel_h * kernel_w):
-        row = np.arange(out_h)[:, None] * stride[0] - top + value // kernel_w * dilation[0]
-        column = np.arange(out_w) * stride[1] - left + value % kernel_w * dilation[1]
-        read = np.empty((images, channels, out_h, out_w))
-        for image in range(images):
-            for channel in range(channels):
-                group = channel // (channels // deform_groups)
-                y, x = row + moves[image, group, value, 0], column + moves[image, group, value, 1]
-                read[image, channel] = _between(input[image, channel], y, x)
-        parts = read.reshape(images, groups, channels // groups, out_h, out_w)
-        products = np.einsum("goc,ngchw->ngohw", kernels[..., value], parts)
-        sums += products.reshape(sums.shape)
-    return sums
-
-
-def _between(pixels: Array, y: Array, x: Array) -> Array:
-    """Bilinear, with zeros beyond the image."""
-    height, width = pixels.shape
-    padded = np.pad(pixels.astype(np.float64), 1)
-    y, x = np.clip(y + 1, 0, height + 1), np.clip(x + 1, 0, width + 1)
-    top = np.minimum(y.astype(int), height)
-    left = np.minimum(x.astype(int), width)
-    down, right = y - top, x - left
-    upper = (1 - right) * padded[top, left] + right * padded[top, left + 1]
-    lower = (1 - right) * padded[top + 1, left] + right * padded[top + 1, left + 1]
-    return (1 - down) * upper + down * lower
+    return deformed_convolution(
+        input,
+        offset,
+        weight,
+        None,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        deform_groups=deform_groups,
+    )
