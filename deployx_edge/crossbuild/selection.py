@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deployx_edge.crossbuild.board_runtimes import board_runtimes
-from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks
+from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks, numbers
 from deployx_edge.crossbuild.ndk import configured_ndk, find_ndk
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.sysroot import Sysroot, check_sysroot, read_sysroot
@@ -115,7 +115,7 @@ def _by_zig(
     """
     compilers = [(AGENT, agent)]
     newest = {runtime: worker_facts(runtime).glibc for runtime in runtimes}
-    glibc = min(filter(None, newest.values()), key=_numbers, default="")
+    glibc = min(filter(None, newest.values()), key=numbers, default="")
     for runtime in runtimes:
         loads = bool(newest[runtime]) and workers.static
         compilers.append(
@@ -127,10 +127,6 @@ def _by_zig(
             )
         )
     return tuple(compilers)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
 
 
 def _kind(target: Target, asked: str) -> tuple[str, str]:
