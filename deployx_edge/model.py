@@ -114,11 +114,12 @@ class PreProcessing:
     "height" keeps them at the input's height, squeezed where that is wider than the input, with
     the rest at its right filled; "multiple" changes the input's size with the image's: its shorter
     (``limit`` "min") or longer ("max") side becomes ``side`` where it is less or more than that,
-    and each the nearest multiple of ``multiple``. A "letterbox" with a ``multiple`` is filled to
-    the next multiples of its sides only, not to the whole size. ``pad`` is what fills in place of
-    ``fill``: a value of the input itself, after mean and std. Each value ``v`` (0 … 255) of channel
-    ``c`` becomes ``(v * scale - mean[c]) / std[c]``. ``mean`` and ``std`` hold one number per
-    channel. ``layout`` is that of the input: ``NCHW`` or ``NHWC``, ``dtype`` its element type;
+    and each the nearest multiple of ``multiple``, or by ``rounding`` "up" the next one.
+    A "letterbox" with a ``multiple`` is filled to the next multiples of its sides only, not to the
+    whole size. ``pad`` is what fills in place of ``fill``: a value of the input itself, after mean
+    and std. Each value ``v`` (0 … 255) of channel ``c`` becomes ``(v * scale - mean[c]) /
+    std[c]``. ``mean`` and ``std`` hold one number per channel. ``layout`` is that of the input:
+    ``NCHW`` or ``NHWC``, ``dtype`` its element type;
     whole numbers are rounded and cut to its range.
     """
 

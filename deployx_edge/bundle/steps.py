@@ -35,6 +35,7 @@ from deployx_edge.processing.steps import (
     MOST_STRIDES,
     PLACES,
     ROUNDINGS,
+    ROUNDINGS_OF,
     TEXT_LAYOUTS,
     UPSAMPLES,
 )
@@ -91,6 +92,10 @@ def read_preprocessing(reader: ObjectReader) -> PreProcessing:
         raise BundleError(f"The pre-processing of '{step.input}' cannot cut its size out.")
     if (step.fit == "multiple") != bool(step.side):
         raise BundleError(f"The pre-processing of '{step.input}' has no side for its multiples.")
+    if step.rounding not in ROUNDINGS_OF.get(step.fit, ROUNDINGS):
+        raise BundleError(
+            f"The pre-processing of '{step.input}' cannot round {step.rounding} with {step.fit}."
+        )
     if step.is_open and step.fit not in ("multiple", "letterbox"):
         raise BundleError(f"The pre-processing of '{step.input}' has multiples of no meaning.")
     return step

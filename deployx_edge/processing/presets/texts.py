@@ -87,28 +87,42 @@ def paddle_line(facts: ModelFacts) -> Words:
 
 
 def crnn_images(facts: ModelFacts) -> Words:
-    """A gray line stretched to the input, -1 … 1."""
+    """A gray line stretched to the input, -1 … 1 as crnn.pytorch or as MMOCR has it."""
     spec = image_input(facts)
     if image_size(spec)[0] != 1:
         raise UsageError(f"the input {told(spec)}; crnn has gray images of one channel")
     _line(spec)
-    return {
-        "input": spec.name if len(facts.inputs) > 1 else "",
-        "colour": "gray",
-        "scale": "1/127.5",
-        "mean": 1,
-    }
+    named: Words = {"input": spec.name if len(facts.inputs) > 1 else "", "colour": "gray"}
+    if _is_of_mmocr(facts):
+        return {**named, "mode": "opencv-bilinear", "mean": 127, "std": 127}
+    return {**named, "scale": "1/127.5", "mean": 1}
 
 
 def crnn_line(facts: ModelFacts) -> Words:
     """Scores of a blank and its characters; those of its own model where they are 36."""
     spec = _scores(facts)
-    own = spec.shape[-1] == len(_ALPHABET) + 1 and "character" not in facts.metadata
     return {
         "text": True,
+        "blank": "last" if _is_of_mmocr(facts) else "first",
         "softmax": is_distribution(facts, spec.name) is not True,
-        "labels": _ALPHABET if own else (),
+        "labels": _ALPHABET if _has_its_alphabet(facts, spec) else (),
     }
+
+
+def _has_its_alphabet(facts: ModelFacts, spec: NamedShape) -> bool:
+    return spec.shape[-1] == len(_ALPHABET) + 1 and "character" not in facts.metadata
+
+
+def _is_of_mmocr(facts: ModelFacts) -> bool:
+    """Whether samples come before steps: crnn.pytorch has the steps first, MMOCR the samples.
+
+    Both have the same 37 classes, so nothing else in a file tells one from the other.
+    """
+    return any(
+        _has_its_alphabet(facts, spec) and spec.shape[0] == 1 < spec.shape[1]
+        for spec in facts.outputs
+        if len(spec.shape) == 3
+    )
 
 
 def _line(spec: NamedShape) -> None:

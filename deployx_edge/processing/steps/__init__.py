@@ -9,6 +9,7 @@ from deployx_edge.processing.steps.images import (
     MODES,
     PLACES,
     ROUNDINGS,
+    ROUNDINGS_OF,
     parse_preprocessing,
 )
 from deployx_edge.processing.steps.meanings import (
@@ -50,6 +51,7 @@ __all__ = [
     "MOST_STRIDES",
     "PLACES",
     "ROUNDINGS",
+    "ROUNDINGS_OF",
     "TEXT_LAYOUTS",
     "UPSAMPLES",
     "OptionWords",

@@ -12,7 +12,9 @@ from deployx_edge.processing.steps.words import PREPROCESS, Words
 MODES = ("nearest", "area", "bilinear", "bicubic", "opencv-bilinear", "torch-bilinear")
 FITS = ("stretch", "crop", "letterbox", "height", "multiple")
 PLACES = ("centre", "corner")
-ROUNDINGS = ("nearest", "down")
+ROUNDINGS = ("nearest", "down", "up")
+# What each way to fit can do; the others round to the nearest.
+ROUNDINGS_OF = {"letterbox": ("nearest", "down"), "multiple": ("nearest", "up")}
 LIMITS = ("min", "max")
 LARGEST_SIDE = 65535
 COLOURS = ("rgb", "bgr", "gray")
@@ -29,7 +31,7 @@ _FITTING = {
     "fill": ("letterbox", "height"),
     "pad": ("letterbox", "height"),
     "place": ("letterbox",),
-    "rounding": ("letterbox",),
+    "rounding": ("letterbox", "multiple"),
     "side": ("multiple",),
     "limit": ("multiple",),
     "multiple": ("multiple", "letterbox"),
@@ -102,6 +104,12 @@ def _check_fit(step: PreProcessing, words: Words) -> None:
             f"pad={step.pad:g} in --preprocess is for inputs of floats; '{step.input}' is "
             f"{step.dtype}.",
             remedy="Write fill=VALUE.",
+        )
+    known = ROUNDINGS_OF.get(step.fit, ROUNDINGS)
+    if step.rounding not in known:
+        raise UsageError(
+            f"rounding in --preprocess is {' or '.join(known)} for fit={step.fit}, not "
+            f"{step.rounding}."
         )
     if step.fit == "multiple" and not step.side:
         raise UsageError(

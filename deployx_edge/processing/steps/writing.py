@@ -124,6 +124,7 @@ def _pre_words(step: PreProcessing) -> dict[str, Any]:
         words["fill"] = step.fill
     if step.fit == "multiple":
         words |= {"side": step.side, "limit": step.limit, "multiple": step.multiple}
+        words["rounding"] = step.rounding
     if step.pad is not None:
         words["pad"] = step.pad
     return words

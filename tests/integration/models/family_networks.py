@@ -6,6 +6,7 @@ network is between makes no difference, so a file of kilobytes stands for one of
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +143,9 @@ def rtdetr_of_ultralytics(path: Path) -> Path:
     return network.write(path, ["output0"], {**said, "names": str(names)})
 
 
-def centerface(path: Path) -> Path:
+def centerface(path: Path, sides: tuple[int | str, int | str] = (128, 160)) -> Path:
     """Scores, sizes, offsets and landmarks on a grid of stride 4, named as CenterFace's."""
-    network = Network(9, "input.1", (1, 3, 128, 160))
+    network = Network(9, "input.1", (1, 3, *sides))
     cells = network.cells(4, "input.1")
     scores = network.mixed(cells, [0.12], [-4.0])
     network.add("Sigmoid", scores, output="537")
@@ -158,6 +159,32 @@ def centerface(path: Path) -> Path:
     return network.write(path, ["537", "538", "539", "540"])
 
 
+def _line_scores(network: Network, image: str, perm: list[int], output: str) -> None:
+    """37 scores of each step of a gray line of 32 x 100, from four heights of it."""
+    cells = network.add("AveragePool", image, kernel_shape=[8, 4], strides=[8, 4])
+    heights = network.add("Transpose", cells, perm=[0, 2, 1, 3])
+    weights = network.random.normal(0, 4, (37, 4, 1, 1)).astype(np.float32)
+    biases = network.random.normal(0, 1, 37).astype(np.float32)
+    grid = network.add("Conv", heights, network.constant(weights), network.constant(biases))
+    steps = network.add("Squeeze", grid, network.constant(np.asarray([2])))
+    network.add("Transpose", steps, perm=perm, output=output)
+
+
+def crnn(path: Path) -> Path:
+    """As crnn.pytorch gives its scores: steps x samples x 37."""
+    network = Network(11, "image", (1, 1, 32, 100))
+    _line_scores(network, "image", [2, 0, 1], "scores")
+    return network.write(path, ["scores"])
+
+
+def crnn_of_mmocr(path: Path) -> Path:
+    """As MMOCR's CRNN gives its probabilities: samples x steps x 37."""
+    network = Network(12, "input", (1, 1, 32, 100))
+    _line_scores(network, "input", [0, 2, 1], "steps")
+    network.add("Softmax", "steps", output="output", axis=2)
+    return network.write(path, ["output"])
+
+
 NETWORKS = {
     "yolov8 with open sides": yolov8,
     "yolox": yolox,
@@ -165,4 +192,7 @@ NETWORKS = {
     "rtdetr": rtdetr,
     "rtdetr of Ultralytics": rtdetr_of_ultralytics,
     "centerface": centerface,
+    "centerface with open sides": partial(centerface, sides=("height", "width")),
+    "crnn": crnn,
+    "crnn of MMOCR": crnn_of_mmocr,
 }

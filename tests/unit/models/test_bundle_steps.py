@@ -38,7 +38,14 @@ def test_every_kind_of_step_comes_back(tmp_path: Path) -> None:
                 rounding="down",
             ),
             PreProcessing(
-                input="image", width=6, height=8, fit="multiple", side=736, limit="max", multiple=32
+                input="image",
+                width=6,
+                height=8,
+                fit="multiple",
+                side=736,
+                limit="max",
+                multiple=32,
+                rounding="up",
             ),
         ),
         postprocessing=(

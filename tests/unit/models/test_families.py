@@ -165,6 +165,18 @@ def test_crnn_spells_what_its_own_alphabet_says(seed: int) -> None:
     assert all(0 < score <= 1 for score in found.characters)
 
 
+@settings(max_examples=30, deadline=None)
+@given(SEEDS)
+def test_crnn_of_mmocr_has_the_blank_last(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 3, (1, 26, 37))
+    logits[0, random.random(26) < 0.4, 36] += 20
+    found = said("crnn", (1, 1, 32, 100), {"s": logits})
+    assert isinstance(found, TextLine)
+    raw = "".join("0123456789abcdefghijklmnopqrstuvwxyz-"[index] for index in logits[0].argmax(1))
+    assert found.text == "".join(key for key, _ in groupby(raw)).replace("-", "")
+
+
 def image_step(like: str, shape: tuple[int, ...], dtype: str = "float32") -> PreProcessing:
     inputs = [replace(spec("images", shape), dtype=dtype)]
     return parse_preprocessing(propose_preprocess(like, ModelFacts(inputs=inputs)), inputs)

@@ -145,6 +145,18 @@ def test_sides_of_a_letterbox_rounded_down(width: int, height: int) -> None:
     assert (geometry.scale_x, geometry.scale_y) == (ratio, ratio)
 
 
+@given(SIDES, SIDES)
+def test_multiples_may_be_the_next_ones_up(width: int, height: int) -> None:
+    """As CenterFace's own code takes an image in its own size."""
+    step = step_of("fit=multiple,side=65535,limit=max,multiple=32,rounding=up", OPEN_640)
+    placed = placement_of(step, width, height)
+    assert placed.sides == placed.size == (-(-width // 32) * 32, -(-height // 32) * 32)
+    with pytest.raises(UsageError, match="is nearest or down for fit=letterbox, not up"):
+        parse_preprocessing("fit=letterbox,rounding=up", [OPEN_640])
+    with pytest.raises(UsageError, match="is nearest or up for fit=multiple, not down"):
+        parse_preprocessing("fit=multiple,side=640,rounding=down", [OPEN_640])
+
+
 def test_what_fills_may_be_a_value_of_the_input() -> None:
     given = spec("x", (1, 3, 20, 40), runtime_name="x")
     step = step_of("fit=letterbox,std=2,mean=1/2/3,pad=-0.25", given)
