@@ -15,6 +15,10 @@
     ndk = "/opt/android-ndk-r27c"   # relative to this file; ANDROID_NDK_HOME counts before it
     api = 24                        # the oldest Android that binaries run on: its API level
 
+    [toolchains.qualcomm]
+    sdk = "/opt/qairt/2.39.0"       # relative to this file; QAIRT_SDK_ROOT counts before it
+    python = "/usr/bin/python3.10"  # what the SDK's own tools run in, where it is not found
+
     [ops]
     folders = ["my_ops"]            # each holds folders of operators; relative to this file
 
@@ -32,36 +36,24 @@ import os
 import re
 import reprlib
 import shlex
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import ConfigError, UsageError
-from deployx_edge.files import SMALL, TOO_DEEP, read_text
+from deployx_edge.files import SMALL, parse_toml, read_text
 from deployx_edge.resources import expanded, home_folder
 from deployx_edge.target import find_target
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FILE_NAME = "deployx.toml"
 _SECONDS = ("connect_seconds", "silence_seconds", "answer_seconds")
 _DEVICE_KEYS = ("uri", "target", "work_folder", "keep_mib", *_SECONDS, "ssh_config", "lease_folder")
 _ANDROID_KEYS = ("ndk", "api")
+_QUALCOMM_KEYS = ("sdk", "python")
 # A colon tells an address from a name, a comma one device from the next.
 _NAME = re.compile(r"[^\x00-\x20\x7f:,][^\x00-\x1f\x7f:,]{0,63}")
 _SCHEME = re.compile(r"[a-z]+:")
-# TOML's parser takes the square of a key's length.
-_DEEP_KEY = re.compile(
-    r"""(?m)(?:^|[\[{,])[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
-    r"""(?:[ \t]*\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')){32}"""
-)
-_LARGEST_TOML = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +66,22 @@ class AndroidBuild:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QualcommTools:
+    """``sdk`` is the folder of Qualcomm's SDK, ``python`` the Python that its tools run in; None
+    where nobody names one."""
+
+    sdk: Path | None = None
+    python: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
-    """All named devices, how to build for Android, folders of operators, and the files that say
-    so (strongest first)."""
+    """All named devices, how to build for Android, Qualcomm's SDK, folders of operators, and the
+    files that say so (strongest first)."""
 
     devices: Mapping[str, Device] = field(default_factory=dict)
     android: AndroidBuild = field(default_factory=AndroidBuild)
+    qualcomm: QualcommTools = field(default_factory=QualcommTools)
     operators: tuple[Path, ...] = ()
     files: tuple[Path, ...] = ()
 
@@ -128,6 +130,7 @@ def load_config(folder: Path | None = None) -> Config:
     files = [path for path in (project_file(folder or Path.cwd()), user_file()) if path]
     found = tuple(path for path in files if path.is_file())
     android: dict[str, _Entry] = {}
+    qualcomm: dict[str, _Entry] = {}
     counted: set[str] = set()
     operators: list[Path] = []
     for path in reversed(found):
@@ -137,13 +140,16 @@ def load_config(folder: Path | None = None) -> Config:
             tables.setdefault(name, {}).update(table)
             if path != user_file() or "uri" in table:
                 counted.add(name)
-        android.update(_android_entries(path, content))
+        toolchains = _toolchains(path, content)
+        android.update(_toolchain(path, toolchains, "android", _ANDROID_KEYS))
+        qualcomm.update(_toolchain(path, toolchains, "qualcomm", _QUALCOMM_KEYS))
     devices = {
         name: _device(name, table, found) for name, table in tables.items() if name in counted
     }
     return Config(
         devices=devices,
         android=_android(android),
+        qualcomm=QualcommTools(**{key: _place(qualcomm, key) for key in _QUALCOMM_KEYS}),
         operators=tuple(dict.fromkeys(operators)),
         files=found,
     )
@@ -152,18 +158,6 @@ def load_config(folder: Path | None = None) -> Config:
 def find_device(name_or_uri: str) -> Device:
     """The device of that name in the user's and the project's settings, or at that address."""
     return load_config().find_device(name_or_uri)
-
-
-def parse_toml(text: str) -> dict[str, Any]:
-    """ValueError where it is none."""
-    if len(text) > _LARGEST_TOML:
-        raise ValueError(f"it is longer than {_LARGEST_TOML} characters")
-    if _DEEP_KEY.search(text):
-        raise ValueError(TOO_DEEP)
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ValueError(TOO_DEEP) from None
 
 
 def user_file() -> Path:
@@ -223,17 +217,23 @@ def _devices(path: Path, content: Mapping[str, object]) -> dict[str, dict[str, _
     return {name: _entries(path, name, table) for name, table in tables.items()}
 
 
-def _android_entries(path: Path, content: Mapping[str, object]) -> dict[str, _Entry]:
+def _toolchains(path: Path, content: Mapping[str, object]) -> Mapping[str, object]:
     toolchains = content.get("toolchains", {})
     if not isinstance(toolchains, dict):
         entry = _Entry(key="toolchains", value=toolchains, path=path)
         raise entry.wrong("a table such as [toolchains.android]")
-    _refuse_unknown(path, "toolchains.", toolchains, ("android",))
-    key = "toolchains.android"
-    table = toolchains.get("android", {})
+    _refuse_unknown(path, "toolchains.", toolchains, ("android", "qualcomm"))
+    return toolchains
+
+
+def _toolchain(
+    path: Path, toolchains: Mapping[str, object], name: str, keys: Sequence[str]
+) -> dict[str, _Entry]:
+    key = f"toolchains.{name}"
+    table = toolchains.get(name, {})
     if not isinstance(table, dict):
-        raise _Entry(key=key, value=table, path=path).wrong("a table with ndk and api")
-    _refuse_unknown(path, f"{key}.", table, _ANDROID_KEYS)
+        raise _Entry(key=key, value=table, path=path).wrong(f"a table with {' and '.join(keys)}")
+    _refuse_unknown(path, f"{key}.", table, keys)
     return {
         word: _Entry(key=f"{key}.{word}", value=value, path=path) for word, value in table.items()
     }
@@ -261,9 +261,13 @@ def _operator_folders(path: Path, content: Mapping[str, object]) -> list[Path]:
     return [_beside(entry, each).resolve() for each in folders]
 
 
+def _place(table: _Table, key: str) -> Path | None:
+    text = _text(table, key)
+    return None if text is None else _beside(table[key], text)
+
+
 def _android(table: _Table) -> AndroidBuild:
-    ndk = _text(table, "ndk")
-    folder = None if ndk is None else _beside(table["ndk"], ndk)
+    folder = _place(table, "ndk")
     api = table.get("api")
     if api is None:
         return AndroidBuild(ndk=folder)

@@ -12,11 +12,17 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 SMALL = 1 << 20
 """No settings that a person writes come near it, in bytes."""
@@ -26,6 +32,13 @@ LARGE = 1 << 30
 
 TOO_DEEP = "it is nested too deeply"
 """The reason where a parser would go too deep."""
+
+# TOML's parser takes the square of a key's length.
+_DEEP_KEY = re.compile(
+    r"""(?m)(?:^|[\[{,])[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+    r"""(?:[ \t]*\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')){32}"""
+)
+_LARGEST_TOML = 1 << 18
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -115,6 +128,18 @@ def parse_json(text: str | bytes) -> Any:
     """ValueError where it is none."""
     try:
         return json.loads(text)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """ValueError where it is none."""
+    if len(text) > _LARGEST_TOML:
+        raise ValueError(f"it is longer than {_LARGEST_TOML} characters")
+    if _DEEP_KEY.search(text):
+        raise ValueError(TOO_DEEP)
+    try:
+        return tomllib.loads(text)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
 

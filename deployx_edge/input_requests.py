@@ -20,6 +20,7 @@ _AXES = rf"scalar|{_AXIS}(?:x{_AXIS})*"
 _TYPE = rf"(?::(?P<dtype>{'|'.join(DTYPES)}))?"
 _NUMBER = r"(?:[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?inf|nan|true|false)"
 _VALUES = rf"{_NUMBER}(?:,{_NUMBER})*"
+_OUTPUT = re.compile(rf"(?P<name>.+):(?P<axes>scalar|{_SIZE}(?:x{_SIZE})*)")
 # What stands behind an input's name: a shape, a value, or both
 _INPUT = re.compile(rf":(?P<axes>{_AXES}){_TYPE}(?:=(?P<values>{_VALUES}))?|=(?P<only>{_VALUES})")
 
@@ -98,6 +99,19 @@ def parse_inputs(words: Sequence[str]) -> dict[str, InputRequest]:
             raise UsageError(f"The input '{name}' is given twice.")
         requests[name] = replace(_request(word, match), word=word)
     return requests
+
+
+def parse_output_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """``NAME:1x1000`` by output name; UsageError for anything else."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for word in words:
+        found = _OUTPUT.fullmatch(word)
+        if found is None or found["name"] in shapes:
+            wrong = "is given twice" if found else "does not say an output's shape"
+            raise UsageError(f"'{word}' {wrong}.", remedy="Write --output-shape NAME:1x1000.")
+        axes = found["axes"]
+        shapes[found["name"]] = () if axes == "scalar" else tuple(map(int, axes.split("x")))
+    return shapes
 
 
 def _split_request(word: str) -> tuple[str, re.Match[str]] | None:

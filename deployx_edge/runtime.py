@@ -133,6 +133,15 @@ _ROWS = (
         simulated=True,
     ),
     RuntimeFacts(
+        name="snpe",
+        title="SNPE",
+        files=("dlc",),
+        own_suffix=".dlc",
+        dtypes=("float32",),
+        fixed_shapes=True,
+        simulated=True,
+    ),
+    RuntimeFacts(
         name="tensorrt",
         title="TensorRT",
         files=(ONNX_ROLE,),

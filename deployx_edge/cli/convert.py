@@ -17,6 +17,7 @@ from deployx_edge.cli.options import (
     KeepFloatOption,
     LikeOption,
     ModelArgument,
+    OutputShapeOption,
     RewriterOption,
     RuntimesOption,
     SamplesOption,
@@ -94,6 +95,7 @@ def convert(
     soc: SocOption = None,
     precision: WeightsOption = None,
     input_shape: InputShapeOption = None,
+    output_shape: OutputShapeOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
     accept_frozen: AcceptFrozenOption = False,
@@ -133,6 +135,7 @@ def convert(
     options = BundleOptions(
         soc=soc,
         input_shapes=tuple(input_shape or ()),
+        output_shapes=tuple(output_shape or ()),
         preprocess=tuple(preprocess or ()),
         postprocess=tuple(postprocess or ()),
         like=like,

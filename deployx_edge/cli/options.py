@@ -45,7 +45,7 @@ ModelArgument = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="An .onnx file, one of PyTorch's (.pt, .pt2, package.module:factory), an ncnn .param "
-        "file, or a bundle folder.",
+        "or an SNPE .dlc file, or a bundle folder.",
     ),
 ]
 DeviceOption = Annotated[
@@ -116,6 +116,15 @@ InputShapeOption = Annotated[
         help="An input's shape where the model leaves it open, or another than it says, e.g. "
         "image:1x3x224x224; :int64 after it if it is not float32; {224..640} for an axis that "
         "stays open. Or a value that an input is fixed to: sr=16000, scale=1,1, state=0.",
+    ),
+]
+OutputShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output-shape",
+        metavar="NAME:SHAPE",
+        help="An output and its shape, e.g. scores:1x1000, for a .dlc that nothing here can read; "
+        "may be repeated.",
     ),
 ]
 KeepFloatOption = Annotated[

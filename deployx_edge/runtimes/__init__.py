@@ -61,9 +61,15 @@ class Runtime(Protocol):
         """All files of a model in the runtime's own form, the first is ``model``."""
         ...
 
-    def read_own(self, model: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedModel:
+    def read_own(
+        self,
+        model: Path,
+        shapes: Mapping[str, tuple[int, ...]],
+        outputs: Mapping[str, tuple[int, ...]],
+    ) -> ConvertedModel:
         """A model in the runtime's own form (``RuntimeFacts.own_suffix``); ``shapes`` by input.
 
+        ``outputs`` are what the user says of its outputs, for files that do not say it.
         Raises ModelError where its files cannot be run.
         """
         ...

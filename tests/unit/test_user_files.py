@@ -16,14 +16,14 @@ import pytest
 
 from deployx_edge.bundle import load_bundle
 from deployx_edge.bundle.sequence import load_sequence
-from deployx_edge.config import load_config, parse_toml
+from deployx_edge.config import load_config
 from deployx_edge.crossbuild.finished import read_build
 from deployx_edge.crossbuild.sysroot import read_sysroot
 from deployx_edge.errors import DeployxError
 from deployx_edge.evaluation.data.coco import read_coco
 from deployx_edge.evaluation.data.dataset_yaml import read_description
 from deployx_edge.evaluation.data.lists import read_list
-from deployx_edge.files import parse_yaml
+from deployx_edge.files import parse_toml, parse_yaml
 from deployx_edge.measurement.files import read_runs
 from deployx_edge.processing.preprocessing import open_image, read_content
 from deployx_edge.processing.steps import step_texts

@@ -75,7 +75,11 @@ def files_of(model: Path) -> tuple[Path, ...]:
     return model, find_bin(model)
 
 
-def read_own(model: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedModel:
+def read_own(
+    model: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    outputs: Mapping[str, tuple[int, ...]],
+) -> ConvertedModel:
     """See ``Runtime``."""
     from deployx_edge.runtimes.ncnn.own_files import read_pair
 

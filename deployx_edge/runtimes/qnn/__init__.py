@@ -93,6 +93,10 @@ def files_of(model: Path) -> tuple[Path, ...]:
     raise UsageError(f"{model} is not a model in a form of QNN's own.")
 
 
-def read_own(model: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedModel:
+def read_own(
+    model: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    outputs: Mapping[str, tuple[int, ...]],
+) -> ConvertedModel:
     """See ``files_of``."""
     raise UsageError(f"{model} is not a model in a form of QNN's own.")

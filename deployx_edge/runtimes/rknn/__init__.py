@@ -82,6 +82,10 @@ def files_of(model: Path) -> tuple[Path, ...]:
     raise UsageError(f"{model} cannot be used as it is: an .rknn cannot be read back or simulated.")
 
 
-def read_own(model: Path, shapes: Mapping[str, tuple[int, ...]]) -> ConvertedModel:
+def read_own(
+    model: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    outputs: Mapping[str, tuple[int, ...]],
+) -> ConvertedModel:
     """See ``files_of``."""
     raise UsageError(f"{model} cannot be used as it is: an .rknn cannot be read back or simulated.")

@@ -16,13 +16,12 @@ from deployx_edge.config import (
     FILE_NAME,
     check_name,
     load_config,
-    parse_toml,
     project_file,
     user_file,
 )
 from deployx_edge.device import Device
 from deployx_edge.errors import ConfigError, DeployxError, UsageError
-from deployx_edge.files import SMALL, read_text
+from deployx_edge.files import SMALL, parse_toml, read_text
 from deployx_edge.scratch import beside
 from deployx_edge.target import find_target
 from deployx_edge.transport import open_device

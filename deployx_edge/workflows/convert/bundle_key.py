@@ -22,7 +22,7 @@ from deployx_edge.distributions import installed_version
 from deployx_edge.model import parse_inputs
 from deployx_edge.operator_facts import all_operators
 from deployx_edge.resources import cache_folder
-from deployx_edge.runtime import RUNTIMES, owner_of
+from deployx_edge.runtime import RUNTIMES, find_runtime, owner_of
 from deployx_edge.runtimes import load_runtime
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def bundle_key(model: OpenedModel, options: BundleOptions) -> str:
         "options": asdict(options),
         "samples": [(str(file), sha256_of(file)) for file in _sample_files(options.samples)],
         "tools": tool_versions(),
+        "needs": _own_needs(options.chosen_runtime),
         "code": code_digest(),
         "operators": operators_digest(),
     }
@@ -60,6 +61,13 @@ def bundle_key(model: OpenedModel, options: BundleOptions) -> str:
 def tool_versions() -> list[tuple[str, str]]:
     """Of the distributions that decide what comes out; "" for one that is not installed."""
     return [(name, installed_version(name)) for name in TOOLS]
+
+
+def _own_needs(runtime: str) -> list[tuple[str, str]]:
+    """What a runtime found here that is no distribution beside ours: an SDK of the user's."""
+    if find_runtime(runtime).package:
+        return []
+    return [(need.name, need.found) for need in load_runtime(runtime).setup().needs()]
 
 
 @cache

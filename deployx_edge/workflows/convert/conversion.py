@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from deployx_edge import __version__
 from deployx_edge.bundle import Bundle, Verification
 from deployx_edge.comparison import is_finite
-from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.errors import MissingToolError, ModelError, UsageError
+from deployx_edge.input_requests import format_shape, parse_output_shapes
 from deployx_edge.model import NamedShape, PostProcessing, PreProcessing, parse_inputs
 from deployx_edge.processing.presets import ModelFacts, propose_preprocess
 from deployx_edge.processing.steps import parse_postprocessing, parse_preprocessing, step_texts
@@ -115,6 +116,10 @@ def converter_for(options: BundleOptions) -> Converter:
 
 def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progress) -> Made:
     """Convert an ONNX file into ``work``, and compare what came out with it."""
+    if options.output_shapes:
+        raise UsageError(
+            f"{model.name} says itself which outputs it has.", remedy="Leave --output-shape out."
+        )
     source = read_onnx(model, parse_inputs(options.input_shapes))
     converter = converter_for(options)
     converter.check(source)
@@ -173,7 +178,10 @@ def from_own(model: Path, options: BundleOptions, progress: Progress) -> Made:
             remedy="Fix it when the model is converted from its source.",
         )
     runtime = load_runtime(own.name)
-    pair = runtime.read_own(model, {name: request.shape for name, request in requests.items()})
+    shapes = {name: request.shape for name, request in requests.items()}
+    outputs = parse_output_shapes(options.output_shapes)
+    pair = runtime.read_own(model, shapes, outputs)
+    _check_outputs(model, pair, outputs)
     if options.precision not in (None, pair.precision):
         raise UsageError(
             f"The weights beside {model} are {pair.precision}, not {options.precision}.",
@@ -186,9 +194,27 @@ def from_own(model: Path, options: BundleOptions, progress: Progress) -> Made:
         ),
         postprocessing=_postprocessing(options, pair.outputs, _own_meaning(options, pair)),
         verification=Verification(status="no-reference"),
-        tools=(("deployx-edge", __version__), (own.name, runtime.version())),
+        tools=(("deployx-edge", __version__), *_own_tools(own.name)),
         notes=_like_notes(options),
     )
+
+
+def _own_tools(runtime: str) -> tuple[tuple[str, str], ...]:
+    """The runtime and its version; nothing where this computer lacks what files can do without."""
+    try:
+        return ((runtime, load_runtime(runtime).version()),)
+    except MissingToolError:
+        return ()
+
+
+def _check_outputs(model: Path, read: ConvertedModel, said: Mapping[str, tuple[int, ...]]) -> None:
+    known = {spec.name: spec.shape for spec in read.outputs}
+    for name, shape in said.items():
+        if known.get(name) != shape:
+            there = ", ".join(f"{each} of {format_shape(known[each])}" for each in known)
+            raise UsageError(
+                f"{model.name} has no output '{name}' of {format_shape(shape)}; it has {there}."
+            )
 
 
 def _like_notes(options: BundleOptions) -> tuple[str, ...]:

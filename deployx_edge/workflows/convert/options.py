@@ -18,7 +18,8 @@ class BundleOptions:
     ``precision``: "fp32", "fp16", "bf16", or None for the converter's usual one (mostly fp32), or
     for what the files already are. ``soc``: the chip that files are for, None for the usual one.
     ``input_shapes``: ``NAME:1x3x224x224`` for inputs with dynamic axes or another shape,
-    ``NAME=16000`` for inputs with a fixed value, see ``model.parse_inputs``. ``preprocess`` and
+    ``NAME=16000`` for inputs with a fixed value, see ``model.parse_inputs``. ``output_shapes``:
+    ``NAME:1x1000`` for outputs of files that do not tell theirs. ``preprocess`` and
     ``postprocess``: see ``preprocessing``; where empty, what the preset ``like`` proposes, or what
     the ONNX file says in its metadata.
     ``samples``: ``.npz`` files or images to compare on, beside the inputs made up for it.
@@ -30,6 +31,7 @@ class BundleOptions:
     runtime: str | None = None
     precision: str | None = None
     input_shapes: tuple[str, ...] = ()
+    output_shapes: tuple[str, ...] = ()
     preprocess: tuple[str, ...] = ()
     postprocess: tuple[str, ...] = ()
     like: str | None = None
