@@ -34,7 +34,8 @@ class Point:
     ``step`` is the difference of two neighbouring quantized values, one for all or one for each
     element along ``axis``; None where the tensor is not quantized. ``maker`` is the node whose
     result it holds, ``exact`` the tensor that is quantized, where that is known. ``is_rounded`` is
-    False for what goes into such steps, which a runtime may give before or after that.
+    False for what goes into such steps, which a runtime may give before or after that. ``least``
+    and ``most`` are the first and the last quantized value, in steps from 0, where it is known.
     """
 
     step: NDArray[Any] | None
@@ -42,17 +43,29 @@ class Point:
     maker: onnx.NodeProto
     exact: str | None = None
     is_rounded: bool = True
+    least: float | None = None
+    most: float | None = None
 
     def steps(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of the tensor, counted in steps."""
         import numpy as np
 
+        counted: NDArray[Any] = values.astype(np.float64) / self._step_for(values.ndim)
+        return counted
+
+    def values(self, steps: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
+        """The tensor of so many steps, none beyond the quantized values; ``like`` has its type."""
+        import numpy as np
+
+        steps = np.clip(steps, self.least, self.most) if self.most is not None else steps
+        return np.asarray(steps * self._step_for(like.ndim), dtype=like.dtype)
+
+    def _step_for(self, dimensions: int) -> NDArray[Any]:
         assert self.step is not None
-        shape = [1] * values.ndim
+        shape = [1] * dimensions
         if self.step.size > 1:
             shape[self.axis] = self.step.size
-        counted: NDArray[Any] = values.astype(np.float64) / self.step.reshape(shape)
-        return counted
+        return self.step.reshape(shape)
 
 
 def rounds_to_steps(node: onnx.NodeProto) -> bool:
@@ -75,11 +88,14 @@ def find_points(walk: SourceWalk) -> dict[str, Point]:
         if node.op_type == _RESTORE and node.input[0] in makers:
             step = scales.of(node)
             if step is not None:
+                least, most = scales.range_of(node)
                 found[name] = Point(
                     step=step,
                     axis=scales.axis_of(node),
                     maker=_origin(node, makers),
                     exact=_quantized(makers[node.input[0]], node),
+                    least=least,
+                    most=most,
                 )
         elif node.op_type.startswith(_INTEGER):
             found[name] = Point(step=_one(), axis=_CHANNELS, maker=node)
@@ -157,6 +173,20 @@ class _Scales:
             return None
         scale = numpy_helper.to_array(tensor).astype("float64").reshape(-1)
         return scale if scale.size and (scale > 0).all() else None
+
+    def range_of(self, node: onnx.NodeProto) -> tuple[float, float] | tuple[None, None]:
+        """The first and the last quantized value, less the zero point where there is one of it."""
+        import numpy as np
+        from onnx import numpy_helper
+
+        tensor = self._constants.get(node.input[2]) if len(node.input) > 2 else None
+        if tensor is None:
+            return None, None
+        zeros = numpy_helper.to_array(tensor)
+        if zeros.dtype.kind not in "iu" or np.unique(zeros).size != 1:
+            return None, None
+        zero, whole = int(zeros.reshape(-1)[0]), np.iinfo(zeros.dtype)
+        return float(whole.min - zero), float(whole.max - zero)
 
     def axis_of(self, node: onnx.NodeProto) -> int:
         return next((each.i for each in node.attribute if each.name == "axis"), _CHANNELS)

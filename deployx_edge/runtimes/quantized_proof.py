@@ -22,6 +22,7 @@ from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.cut_apart import CutApart, Form, own_values, tensors_needed
+from deployx_edge.runtimes.half_steps import HalfSteps
 from deployx_edge.runtimes.layerwise import KEPT, intermediate_check
 from deployx_edge.runtimes.local_comparison import END_TO_END, AloneCheck, check_alone
 from deployx_edge.runtimes.quantized_points import Point, find_points, rounds_to_steps
@@ -41,11 +42,17 @@ _MOST_STEPS = 2.0
 _MOST_BEYOND = 0.02
 _MOST_BEYOND_OF_SLICE = 0.05
 # A softmax by a table, as ONNX Runtime has it, was measured at 0.055 and 0.13.
-_BY_TABLE, _COARSER = ("LogSoftmax", "Softmax"), 5.0
+_SOFTMAX, _COARSER = ("LogSoftmax", "Softmax"), 5.0
+_BY_TABLE = ("Erf", "Exp", "Gelu", "HardSigmoid", "Log", "Sigmoid", *_SOFTMAX, "Tanh")
 # What is quantized is a whole number of steps, but for rounding in fp32.
 _BESIDE = 1e-2
 # Of outputs: what rounding in other places may add to what it was seen to add.
 _TIMES = 4.0
+# Of what half floats and joined layers were computed to change (``half_steps``), of all values and
+# of a slice's: in Qualcomm's emulator right layers of int8 were at 1.2 and 2.8, of half floats at
+# 0.4 and 0.8, but for what it takes from a table: three ulps of the largest value.
+_TIPS, _TIPS_OF_SLICE = 2.0, 4.0
+_HALVES, _TABLE = 4.0, 2.0**-8
 
 
 class StepsComparison:
@@ -63,19 +70,21 @@ class StepsComparison:
         self._walk = walk
         self._precision = model.precision
         # Half floats hold no value of a quantized tensor to the last bit.
-        self._floats = "fp16" if find_runtime(model.runtime).half_floats else "fp32"
+        self._halves = find_runtime(model.runtime).half_floats
+        self._floats = "fp16" if self._halves else "fp32"
         self._elements = elements
         self._inputs: list[Arrays] = []
         points = find_points(walk)
         runner = load_runtime(model.runtime).make_runner()
-        exact = _computes_fp32(model)
-        self._producers = runner.producers(model, tuple(points)) if exact else {}
+        told = _tells_steps(model)
+        self._producers = runner.producers(model, tuple(points)) if told else {}
         self._points = {name: points[name] for name in self._producers}
         self._outputs = [name for name in walk.source.output_names if name in self._producers]
         self._like: dict[str, Form] = {}
         self._apart: CutApart | None = None
         self._tensors: dict[str, _Steps | TensorComparison] = {}
         self._added_up: dict[str, TensorComparison] = {}
+        self._half_steps: HalfSteps | None = None
 
     def add(self, arrays: Arrays, watch: Watch = watch_nothing) -> dict[str, Array]:
         """Run both on one input; the source's outputs. ``watch`` is shown its tensors."""
@@ -94,7 +103,10 @@ class StepsComparison:
         assert self._apart is not None
         self._inputs.append(arrays)
         own = own_values(self._opened, self._producers, self._like, arrays)
-        computed = self._apart.run(arrays, own)
+        if self._half_steps is None:
+            computed = self._apart.run(arrays, own)
+        else:
+            computed = self._half_steps.compute(self._apart, arrays, own)
         given = {**computed, **arrays, **own}
         for name, comparison in self._tensors.items():
             if isinstance(comparison, _Steps):
@@ -116,6 +128,9 @@ class StepsComparison:
         exact = {point.exact for name, point in self._points.items() if name in self._like}
         between = sorted(n for n in exact - self._like.keys() if n in self._walk.makers)
         self._apart = CutApart(self._walk, self._like, tuple(self._like), between)
+        if self._halves:
+            points = {name: self._points[name] for name in self._like}
+            self._half_steps = HalfSteps(self._walk, points)
         for name in self._like:
             point = self._points[name]
             is_exact = self._floats == "fp32" and self._precision in ("fp32", "int8")
@@ -136,9 +151,9 @@ class StepsComparison:
             LayerCheck(
                 layer=self._points[name].maker.name or name,
                 type=self._points[name].maker.op_type,
-                check=each.check(limits, with_cosine=False),
+                check=self._check(name, limits),
             )
-            for name, each in self._tensors.items()
+            for name in self._tensors
         ]
         differing = [item for item in checks if item.check.verdict == "differs"]
         again = self._again([item.check.output for item in differing], limits)
@@ -147,6 +162,21 @@ class StepsComparison:
             if found is None or not found.is_right:
                 raise self._failure(item, remedy)
         return intermediate_check(checks, again)
+
+    def _check(self, name: str, limits: Tolerance) -> OutputCheck:
+        each = self._tensors[name]
+        if self._half_steps is None:
+            return each.check(limits, with_cosine=False)
+        moved = self._half_steps.of(name)
+        if isinstance(each, _Steps):
+            return each.check(limits, with_cosine=False, moved=moved)
+        check = each.check(limits, with_cosine=False)
+        by_table = self._points[name].maker.op_type in _BY_TABLE
+        ulp = _TABLE * self._half_steps.largest(name) if by_table else 0.0
+        is_right = rounds_only(each.sums, moved, ulp)
+        # What is right may still prove nothing.
+        verdict = "unproven" if check.verdict == "unproven" else "same"
+        return replace(check, verdict=verdict if is_right else "differs")
 
     def output_limits(self, checks: Sequence[OutputCheck]) -> dict[str, Tolerance]:
         """By output, what it may differ by: what rounding alone was seen to add up to.
@@ -183,7 +213,8 @@ class StepsComparison:
         point = self._points[name]
         needed = tensors_needed(self._walk, self._like, [name])
         rounding = {id(self._walk.makers[n]) for n in needed if self._rounds(n)}
-        return len(rounding) > 1 or (point.step is None)
+        # Of half floats it is known by how much.
+        return len(rounding) > 1 or (point.step is None and not self._halves)
 
     def _rounds(self, name: str) -> bool:
         return rounds_to_steps(self._walk.makers[name])
@@ -202,15 +233,10 @@ class StepsComparison:
         )
 
 
-def _computes_fp32(model: ConvertedModel) -> bool:
-    """Whether it computes in fp32 what is between quantized values, or has int8 layers of its own.
-
-    Halves move values by parts of a step, and nothing can be told of steps.
-    """
+def _tells_steps(model: ConvertedModel) -> bool:
+    """Whether its runtime has the quantized tensors of a source, and not only scales of its own."""
     makers = load_runtime(model.runtime).converters().values()
-    if not any("fp32" in make().precisions for make in makers):
-        return False
-    return model.precision == "int8" or not find_runtime(model.runtime).half_floats
+    return any("fp32" in make().precisions for make in makers)
 
 
 class _Steps:
@@ -247,27 +273,40 @@ class _Steps:
         self._beyond.add(np.zeros_like(off), off)
         self._comparison.add(first.astype(np.float32), second.astype(np.float32))
 
-    def check(self, limits: Tolerance, *, with_cosine: bool = True) -> OutputCheck:
-        """What came of it; ``limits`` say where it proves nothing."""
+    def check(
+        self, limits: Tolerance, *, with_cosine: bool = True, moved: Differences | None = None
+    ) -> OutputCheck:
+        """What came of it; ``limits`` say where it proves nothing, ``moved`` (see ``HalfSteps``) by
+        how much half floats may be further off."""
         check = self._comparison.check(limits, with_cosine=with_cosine)
-        if not self._is_right(check):
+        if not self._is_right(check, moved):
             return replace(check, verdict="differs")
         return replace(check, verdict="unproven" if check.verdict == "unproven" else "same")
 
-    def _is_right(self, check: OutputCheck) -> bool:
-        beyond = self._beyond
+    def _is_right(self, check: OutputCheck, moved: Differences | None) -> bool:
         if not self._point.is_rounded:
             return self._comparison.sums.is_finite and check.max_abs_error <= 0.5 + _BESIDE
-        coarser = _COARSER if self._point.maker.op_type in _BY_TABLE else 1.0
+        coarser = _COARSER if self._point.maker.op_type in _SOFTMAX else 1.0
         on_steps = not self._is_exact or self._beside <= _BESIDE
+        largest = 0.0 if moved is None else _TIPS * moved.largest_error
         return (
             self._comparison.sums.is_finite
-            and check.max_abs_error <= _MOST_STEPS + _BESIDE
-            and beyond.error <= coarser * _MOST_BEYOND
-            and float(beyond.slice_errors().max(initial=0.0)) <= coarser * _MOST_BEYOND_OF_SLICE
+            and check.max_abs_error <= _MOST_STEPS + _BESIDE + largest
+            and self._is_near(coarser, moved)
             # To round nothing where the source does is no mistake.
             and (on_steps or self._unrounded <= _BESIDE)
         )
+
+    def _is_near(self, coarser: float, moved: Differences | None) -> bool:
+        """Whether values went no further than steps explain, all of them and each slice's."""
+        import numpy as np
+
+        beyond = self._beyond
+        whole, slices = coarser * _MOST_BEYOND, np.array(coarser * _MOST_BEYOND_OF_SLICE)
+        if moved is not None:
+            whole = max(whole, _TIPS * moved.error)
+            slices = np.maximum(slices, _TIPS_OF_SLICE * moved.slice_errors())
+        return beyond.error <= whole and bool((beyond.slice_errors() <= slices).all())
 
     def describe(self) -> str:
         """What is wrong, as the end of a sentence."""
@@ -280,6 +319,21 @@ class _Steps:
             f"is off by up to {sums.largest_error:.2g} quantized steps of "
             f"{_shown(self._point.step)}, {sums.error:.2g} on average (rms)"
         )
+
+
+def rounds_only(errors: Differences, moved: Differences, ulp: float) -> bool:
+    """Whether a tensor of half floats is off by rounding alone, and each slice of it.
+
+    ``ulp`` is what each value may be off by in any case.
+    """
+    import numpy as np
+
+    limits = TOLERANCES["fp16"]
+    whole = max(_HALVES * moved.error, limits.rounding * errors.magnitude, ulp)
+    least = max(limits.slice_rounding * errors.magnitude, ulp)
+    slices = np.maximum(_HALVES * moved.slice_errors(), least)
+    near = errors.error <= whole and bool((errors.slice_errors() <= slices).all())
+    return near and errors.is_finite
 
 
 def _shown(step: NDArray[np.float64] | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +27,13 @@ class _Reader:
         return next(self._inputs, None)
 
 
-def quantized(path: Path, folder: Path, *, per_channel: bool = True) -> OnnxSource:
-    """The model in int8 by ONNX Runtime's quantizer, calibrated on made-up inputs."""
+def quantized(
+    path: Path, folder: Path, *, per_channel: bool = True, operators: Sequence[str] = ()
+) -> OnnxSource:
+    """The model in int8 by ONNX Runtime's quantizer, calibrated on made-up inputs.
+
+    Only these ``operators``, where some are named.
+    """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     logging.disable(logging.WARNING)
@@ -42,6 +47,7 @@ def quantized(path: Path, folder: Path, *, per_channel: bool = True) -> OnnxSour
             per_channel=per_channel,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            op_types_to_quantize=list(operators) or None,
         )
     finally:
         logging.disable(logging.NOTSET)

@@ -25,7 +25,7 @@ from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.integration.models.onnx_models import model, save
 from tests.integration.models.quantized_models import network, quantized
 
-# Where floats are half floats, nothing can be told of steps.
+# Those that compute in half floats are in test_qnn_proof.py.
 READERS = [row.name for row in RUNTIMES.values() if row.reads_onnx and not row.half_floats]
 # The quantized tensors and weights that are made wrong, by their places in the model.
 PLACES = {"digits": (0, 4, 7), "transformer": (0, 3, 9), "segmenter": (11,), "detector": (40,)}
