@@ -228,7 +228,8 @@ def _rows(array: Array) -> NDArray[Any]:
     values = array if array.dtype == np.float32 else array.astype(np.float64)
     if values.ndim < 2:
         return values.reshape(1, 1, -1)
-    return np.ascontiguousarray(values).reshape(values.shape[0], values.shape[1], -1)
+    rest = math.prod(values.shape[2:])  # also of none: what a suppression leaves may be nothing
+    return np.ascontiguousarray(values).reshape(*values.shape[:2], rest)
 
 
 def _blocks(rows: NDArray[Any]) -> Iterator[tuple[int, slice, slice]]:

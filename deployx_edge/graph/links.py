@@ -50,6 +50,10 @@ class Links:
             return None
         return node
 
+    def maker_of(self, tensor: str) -> onnx.NodeProto:
+        """The node that makes the tensor. REQUIRES: one does."""
+        return self._makers[tensor]
+
     def shape(self, tensor: str) -> tuple[int, ...] | None:
         """The tensor's shape, None where a size is not known."""
         found = self._tensors.get(tensor)
@@ -86,6 +90,10 @@ class Links:
     def is_private(self, tensor: str) -> bool:
         """Whether one node reads the tensor, once, and nothing else sees it."""
         return not self.is_seen(tensor) and len(self._readers.get(tensor, ())) == 1
+
+    def readers(self, tensor: str) -> tuple[onnx.NodeProto, ...]:
+        """The nodes that read the tensor."""
+        return tuple(self._readers.get(tensor, ()))
 
     def new_name(self, wanted: str) -> str:
         """A name that nothing has; it is taken from now on."""

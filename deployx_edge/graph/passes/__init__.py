@@ -24,6 +24,7 @@ from deployx_edge.graph.passes.mish import fuse_mish
 from deployx_edge.graph.passes.response_norm import fuse_response_norm
 from deployx_edge.graph.passes.rms_norm import fuse_rms_norm
 from deployx_edge.graph.passes.strided_slices import join_strided_slices
+from deployx_edge.graph.passes.suppression import fix_suppressions
 from deployx_edge.graph.passes.swish import fuse_swish
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ NCNN_PASSES = (
     Pass(name="einsum", apply=decompose_einsum),
     Pass(name="attention_guard", apply=drop_attention_guard),
     Pass(name="strided_slices", apply=join_strided_slices),
+    Pass(name="suppression", apply=fix_suppressions),
 )
 
 # What ncnn has as one layer. They stand behind all else: what they make may be newer than the
@@ -90,6 +92,7 @@ __all__ = [
     "Pass",
     "decompose_einsum",
     "drop_attention_guard",
+    "fix_suppressions",
     "fuse_attention",
     "fuse_gelu",
     "fuse_group_norm",

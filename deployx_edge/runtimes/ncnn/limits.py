@@ -39,8 +39,8 @@ _IMPOSSIBLE = frozenset(
 # Those that are no arrays of one size: what else does the same at a fixed size, if anything does.
 _SIZED_BY_VALUES = {
     "Compress": "a fixed number of the largest values by TopK",
-    "NonMaxSuppression": "a suppression of a fixed number of boxes by TopK, GatherElements and "
-    "comparisons, as examples/detector has it",
+    "NonMaxSuppression": "what fills them up: Concat with rows of -1, then Slice of as many from 0 "
+    "on, with nothing before but Cast and a choice of columns",
     "NonZero": "truth values themselves, by which Where chooses",
     "Unique": "",
 }

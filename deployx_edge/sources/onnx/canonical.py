@@ -13,6 +13,7 @@ from deployx_edge.graph.branches import write_out_branches
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.folding import drop_unread, fold_constants, fold_shapes
 from deployx_edge.graph.functions import inline_functions
+from deployx_edge.graph.links import OWN_DOMAINS
 from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.graph.sequences import write_out_sequences
 from deployx_edge.graph.simplification import simplify
@@ -116,9 +117,10 @@ def _settle(
         if changed + found.total():
             shapes.update(_inferred(model, source) if missing else {})
         elif missing and not is_measured:
-            open_ones = set() if is_fixed else _sized_by_values(model)
-            measured = [name for name in missing if name not in open_ones]
-            shapes.update(_measured(model, source, measured) if measured else {})
+            open_ones = _sized_by_values(model)
+            measured = [name for name in missing if is_fixed or name not in open_ones]
+            found_sizes = _measured(model, source, measured) if measured else {}
+            shapes.update(_without_chance(model, found_sizes, open_ones))
             is_measured = True
         else:
             return shapes, applied
@@ -174,6 +176,21 @@ def _sized_by_values(model: onnx.ModelProto) -> set[str]:
         if is_free or any(name in found for name in tensors_read(node)):
             found.update(node.output)
     return found
+
+
+def _without_chance(
+    model: onnx.ModelProto, sizes: Mapping[str, tuple[int, ...]], open_ones: Collection[str]
+) -> dict[str, tuple[int, ...]]:
+    """The sizes but for those that are one run's only: what such an operator of ONNX's left there,
+    and tensors behind it that were empty, which nothing may be folded by."""
+    by_chance = {
+        name
+        for node in model.graph.node
+        if node.op_type in _SIZED_BY_VALUES and node.domain in OWN_DOMAINS
+        for name in node.output
+    }
+    by_chance.update(name for name, shape in sizes.items() if name in open_ones and 0 in shape)
+    return {name: shape for name, shape in sizes.items() if name not in by_chance}
 
 
 def _measured(

@@ -54,7 +54,6 @@ REFUSED = {
     ),
     "shuffle/DepthToSpace-batch",
     "shuffle/Col2Im-1d",
-    "gather/ND-batch",
     # ncnn takes other neighbours for an even size; only images are normalized.
     "norm/LRN-4-1x7x5x6",
     "norm/LRN-4-1x16x5x6",

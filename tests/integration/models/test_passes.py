@@ -14,25 +14,16 @@ from deployx_edge.graph.passes import (
     NCNN_FUSIONS,
     NCNN_PASSES,
     GraphPass,
-    decompose_einsum,
     drop_attention_guard,
 )
 from deployx_edge.workflows.convert.bundle import make_bundle
 from tests.integration.models.onnx_models import constant, model, save, weights
 
-SIZES = {"b": 2, "h": 3, "i": 4, "j": 5, "k": 6, "d": 7}
+ALL = (*NCNN_PASSES, *NCNN_FUSIONS)
 
 
-def einsum(equation: str, result: tuple[int, ...], *operands: tuple[int, ...]) -> onnx.ModelProto:
-    names = [f"x{index}" for index in range(len(operands))]
-    return model(
-        [
-            helper.make_node("Einsum", names, ["e"], equation=equation, name="einsum"),
-            helper.make_node("Relu", ["e"], ["y"], name="relu"),
-        ],
-        dict(zip(names, operands, strict=True)),
-        {"y": result},
-    )
+def test_passes_have_names_of_their_own() -> None:
+    assert len({entry.name for entry in ALL}) == len(ALL)
 
 
 def shapes_of(made: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
@@ -53,98 +44,6 @@ def run(made: onnx.ModelProto) -> np.ndarray:
     )
     found: np.ndarray = session.run(["y"], arrays)[0]
     return found
-
-
-def dims(indices: str) -> tuple[int, ...]:
-    return tuple(SIZES[index] for index in indices)
-
-
-@pytest.mark.parametrize(
-    "equation",
-    [
-        "ij,jk->ik",
-        "bij,bkj->bik",
-        "bhid,bhjd->bhij",
-        "bhij,bhjd->bhid",
-        "bihd,bjhd->bhij",
-        "bij,jk->bik",
-        "bij,jk->kbi",
-        "i,j->ij",
-        "bi,bi->b",
-        "bi,bi->bi",
-        "bhij,bih->jbhi",
-        "ij,jk",
-        "bij->jbi",
-    ],
-)
-def test_einsum_computes_the_same_as_a_product(equation: str) -> None:
-    left, _, right = equation.partition("->")
-    operands = [dims(indices) for indices in left.split(",")]
-    result = dims(right or "ik")
-    made = einsum(equation, result, *operands)
-    expected = run(made)
-    assert decompose_einsum(made, shapes_of(made)) == 1
-    assert "Einsum" not in {node.op_type for node in made.graph.node}
-    onnx.checker.check_model(made)
-    np.testing.assert_allclose(run(made), expected, rtol=1e-4, atol=1e-5)
-    # The node's name and its tensor's survive.
-    (kept,) = [node for node in made.graph.node if "e" in node.output]
-    assert kept.name == "einsum"
-    assert decompose_einsum(made, shapes_of(made)) == 0
-
-
-@pytest.mark.parametrize(
-    ("equation", "operands", "result"),
-    [
-        ("...i,...i->...", ["bi", "bi"], "b"),
-        ("...ij,...jk->...ik", ["bhij", "bhjk"], "bhik"),
-        ("...ij,jk->...ik", ["bhij", "jk"], "bhik"),
-        ("...ij,...jk", ["bij", "bjk"], "bik"),
-        ("...i,...k->k...i", ["bhi", "bhk"], "kbhi"),
-        ("i...->...i", ["ibh"], "bhi"),
-        ("...,i...->i...", ["bh", "ibh"], "ibh"),
-    ],
-)
-def test_an_ellipsis_stands_for_indices_of_its_own(
-    equation: str, operands: list[str], result: str
-) -> None:
-    made = einsum(equation, dims(result), *(dims(operand) for operand in operands))
-    expected = run(made)
-    assert decompose_einsum(made, shapes_of(made)) == 1
-    assert "Einsum" not in {node.op_type for node in made.graph.node}
-    onnx.checker.check_model(made)
-    np.testing.assert_allclose(run(made), expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("equation", "operands", "result"),
-    [
-        ("ii->i", ["ii"], "i"),
-        ("...i,...i->i", ["bi", "bi"], "i"),
-        ("ij->i", ["ij"], "i"),
-        ("bij,bkh->bk", ["bij", "bkh"], "bk"),
-        ("ij,jk,kd->id", ["ij", "jk", "kd"], "id"),
-    ],
-)
-def test_what_the_pattern_does_not_cover_is_left_alone(
-    equation: str, operands: list[str], result: str
-) -> None:
-    made = einsum(equation, dims(result), *(dims(operand) for operand in operands))
-    before = made.SerializeToString()
-    assert decompose_einsum(made, shapes_of(made)) == 0
-    assert made.SerializeToString() == before
-
-
-def test_an_axis_that_broadcasts_is_left_alone() -> None:
-    made = einsum("bij,bjk->bik", (2, 4, 6), (2, 4, 5), (1, 5, 6))
-    assert decompose_einsum(made, shapes_of(made)) == 0
-
-
-ALL = (*NCNN_PASSES, *NCNN_FUSIONS)
-
-
-def test_passes_have_names_of_their_own() -> None:
-    assert len({entry.name for entry in ALL}) == len(ALL)
 
 
 @pytest.mark.parametrize("graph_pass", ALL)

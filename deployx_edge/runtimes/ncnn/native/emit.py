@@ -29,8 +29,9 @@ from deployx_edge.runtimes.ncnn.native import (  # noqa: F401
     reduction,
     resize,
     sampling,
+    suppression,
 )
-from deployx_edge.runtimes.ncnn.native.graph import Graph, Node, RefusedError
+from deployx_edge.runtimes.ncnn.native.graph import FinalRefusalError, Graph, Node, RefusedError
 from deployx_edge.runtimes.ncnn.native.graph_builder import BuiltLayer, GraphBuilder
 from deployx_edge.runtimes.ncnn.native.heads import joined_heads
 from deployx_edge.runtimes.ncnn.native.kinds import EXACT
@@ -238,7 +239,7 @@ def _write_by(
             raise RefusedError("it computes with whole numbers or truth values, which are floats")
         writer(builder, node)
     except RefusedError as refused:
-        if own is None:
+        if own is None or isinstance(refused, FinalRefusalError):
             raise
         try:
             write_own(builder, node, own)

@@ -17,6 +17,10 @@ class RefusedError(Exception):
     """An operator, or a case of one, that ncnn cannot run; the text is the reason."""
 
 
+class FinalRefusalError(RefusedError):
+    """One that no operator of our own changes: the node is wrong, or nothing can hold it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """One node: its operator, its name, and the tensors in and out ("" where left out)."""

@@ -1,4 +1,7 @@
-"""Gather and GatherND: elements that are chosen by constant indices."""
+"""Gather and GatherND: elements that are chosen by constant indices.
+
+Computed ones are for the operators of our own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.model import format_shape
 from deployx_edge.runtimes.ncnn.native.arrangement import crop_to, cut
 from deployx_edge.runtimes.ncnn.native.axes import group_axes, grouped, place_of, positive
-from deployx_edge.runtimes.ncnn.native.graph import Node, RefusedError
+from deployx_edge.runtimes.ncnn.native.graph import FinalRefusalError, Node, RefusedError
 from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder
 from deployx_edge.runtimes.ncnn.native.table import writes
 
@@ -31,7 +34,7 @@ def gather(builder: GraphBuilder, node: Node) -> None:
     indices = graph.constant(node.input(1), "indices").reshape(-1)
     chosen = [positive(int(index), shape[axis]) for index in indices]
     if any(not 0 <= index < shape[axis] for index in chosen):
-        raise RefusedError(f"its indices lead out of an axis of {shape[axis]}")
+        raise FinalRefusalError(f"its indices lead out of an axis of {shape[axis]}")
     step = chosen[1] - chosen[0] if len(chosen) > 1 else 1
     even = step != 0 and all(b - a == step for a, b in pairwise(chosen))
     if even:
@@ -65,12 +68,12 @@ def gather_by_tuples(builder: GraphBuilder, node: Node) -> None:
     shape = graph.shape(node.input(0))
     tuples = graph.constant(node.input(1), "indices")
     if not tuples.size:
-        raise RefusedError("its indices are empty")
+        raise FinalRefusalError("its indices are empty")
     depth = tuples.shape[-1]
     sizes = np.asarray(shape[:depth])
     tuples = np.where(tuples < 0, tuples + sizes, tuples)
     if (tuples < 0).any() or (tuples >= sizes).any():
-        raise RefusedError(f"its indices lead out of {format_shape(shape[:depth])}")
+        raise FinalRefusalError(f"its indices lead out of {format_shape(shape[:depth])}")
     chosen = _by_axis(tuples)
     if chosen is None:
         flat = np.ravel_multi_index(tuple(np.moveaxis(tuples, -1, 0)), tuple(sizes))

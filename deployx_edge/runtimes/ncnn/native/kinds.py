@@ -34,6 +34,7 @@ EXACT = frozenset(
         "Min",
         "Mul",
         "Neg",
+        "NonMaxSuppression",
         "Pad",
         "ReduceMax",
         "ReduceMin",

@@ -22,6 +22,15 @@ _ADD, _MUL = 0, 2
 _COUNTED_OTHERWISE = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 
 
+@writes("Einsum")
+def einsum(builder: GraphBuilder, node: Node) -> None:
+    """None: the pass ``einsum`` writes every equation as what ncnn has."""
+    raise RefusedError(
+        f"its equation '{node.text('equation', '')}' names an index of the result twice or not at "
+        "all in its operands, or one for axes of different sizes; write it as products and sums"
+    )
+
+
 @writes("Gemm")
 def gemm(builder: GraphBuilder, node: Node) -> None:
     """InnerProduct or Gemm where B is constant, else MatMul with what belongs to it."""

@@ -223,6 +223,12 @@ def gathers() -> Iterator[Case]:
     ):
         yield single(f"gather/ND-{form}", "GatherND", (7, 6, 3), tuples)
         yield single(f"gather/ND-{form}-4d", "GatherND", (7, 6, 3, 4), tuples)
+    yield several(
+        "gather/computed",
+        [("ArgMax", ["x"], ["i"], {"axis": 2}), ("Gather", ["t", "i"], ["y"], {})],
+        {"x": (1, 6, 7), "t": (7, 5)},
+        ["y"],
+    )
     yield single("gather/ND-batch", "GatherND", (2, 6, 3), ints(1, 2).reshape(2, 1), batch_dims=1)
 
 

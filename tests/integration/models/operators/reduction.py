@@ -97,6 +97,24 @@ def reductions() -> Iterator[Case]:
         ["y"],
         {"k": ints(2)},
     )
+    yield several(
+        "reduce/NonMaxSuppression",
+        [
+            ("NonMaxSuppression", ["b", "s", "k", "o"], ["n"], {}),
+            ("Concat", ["n", "rest"], ["all"], {"axis": 0}),
+            ("Slice", ["all", "zero", "rows"], ["r"], {}),
+            ("Cast", ["r"], ["y"], {"to": 1}),
+        ],
+        {"b": (1, 17, 4), "s": (1, 2, 17)},
+        ["y"],
+        {
+            "k": ints(5),
+            "o": number(0.3).reshape(1),
+            "rest": np.full((12, 3), -1, dtype=np.int64),
+            "zero": ints(0),
+            "rows": ints(12),
+        },
+    )
     for axis, exclusive, reverse in itertools.product((1, -1, 2), (0, 1), (0, 1)):
         yield single(
             f"reduce/CumSum-{axis}-{exclusive}-{reverse}",
@@ -231,6 +249,13 @@ def matrices() -> Iterator[Case]:
             },
         )
     yield single("matmul/Einsum", "Einsum", (3, 4), (4, 5), equation="ij,jk->ik")
+    for name, equation, operands in (
+        ("diagonal", "bijj->jb", [(2, 3, 5, 5)]),
+        ("sum", "bij->b", [(2, 3, 5)]),
+        ("three", "bij,jk,bkl->bil", [(2, 3, 5), (5, 4), (2, 4, 7)]),
+        ("outer", "ij,kl->ikjl", [(2, 3), (4, 5)]),
+    ):
+        yield single(f"matmul/Einsum-{name}", "Einsum", *operands, equation=equation)
     yield several(
         "matmul/attention",
         [
