@@ -186,6 +186,8 @@ def _read_all(folders: tuple[Path, ...]) -> Mapping[str, OperatorFacts]:
     for folder in folders:
         for path in _facts_files(folder):
             facts = read_operator(path)
+            if folder != operators_folder():
+                _check_standard_names(facts)
             same = found.setdefault(facts.name, facts)
             if same is not facts:
                 raise BuildError(
@@ -200,6 +202,21 @@ def _read_all(folders: tuple[Path, ...]) -> Mapping[str, OperatorFacts]:
                         remedy=f"Take the name out of one {FACTS_FILE}.",
                     )
     return found
+
+
+def _check_standard_names(facts: OperatorFacts) -> None:
+    """BuildError for a name without a domain that is no operator of ONNX's."""
+    for domain, name in facts.names:
+        if domain:
+            continue
+        import onnx  # a user's operator seldom is one of ONNX's own
+
+        if not onnx.defs.has(name, domain=""):
+            raise BuildError(
+                f"{facts.folder / FACTS_FILE} cannot be used: ONNX has no operator '{name}', and "
+                'the domain "" is ONNX\'s own.',
+                remedy=f'Give it a domain of yours, as in domain = "{facts.folder.parent.name}".',
+            )
 
 
 def _facts_files(folder: Path) -> Sequence[Path]:

@@ -6,15 +6,19 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError
 from deployx_edge.graph.built_kernels import refuse_stale
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.references import StagedSession, nodes_by_reference
+from deployx_edge.graph.subgraphs import graphs_in, nodes_within
 from deployx_edge.operator_facts import OperatorFacts, find_operator, users_operators
 from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.worker_facts import worker_facts
+
+if TYPE_CHECKING:
+    import onnx
 
 # The distribution, which is one of the runtimes' too.
 PACKAGE = "onnxruntime"
@@ -114,6 +118,7 @@ def _staged(model: bytes | str, folder: Path | None, *, keeps_memory: bool) -> S
     else:
         whole = onnx.load_from_string(model)
     strangers = nodes_by_reference(whole, KNOWN_DOMAINS)
+    _refuse_within(whole)
     if not strangers:
         return None
 
@@ -121,6 +126,22 @@ def _staged(model: bytes | str, folder: Path | None, *, keeps_memory: bool) -> S
         return open_model(part.SerializeToString(), folder=folder, keeps_memory=keeps_memory)
 
     return StagedSession(whole, strangers, open_part, folder=folder)
+
+
+def _refuse_within(model: onnx.ModelProto) -> None:
+    """ModelError for a user's operator in a branch or a loop, where no reference gets between."""
+    for node in model.graph.node:
+        for inner in nodes_within([inner for body in graphs_in(node) for inner in body.node]):
+            facts = find_operator(inner.domain, inner.op_type)
+            if facts is None or facts.name not in users_operators() or PACKAGE in facts.runtimes:
+                continue
+            raise ModelError(
+                f"The operator {facts.name} (node '{inner.name}') stands within the node "
+                f"'{node.name}' ({node.op_type}), where its reference cannot run: only a kernel "
+                "for ONNX Runtime could, and it has none.",
+                remedy="Write its onnxruntime.cpp (docs/adding-an-op.md), or export the model so "
+                "that the operator stands outside of branches and loops.",
+            )
 
 
 @cache

@@ -12,6 +12,10 @@ from deployx_edge.model import format_shape
 from deployx_edge.sources.onnx.inspection import Inspection, OperatorUse, RefusedNode
 
 _SHOWN_REASONS = 2
+_OWN = (
+    "a board's build has them after 'deployx-edge build --target TARGET' "
+    "('deployx-edge op list' says which do)"
+)
 
 
 def inspection_document(inspection: Inspection) -> dict[str, Any]:
@@ -35,6 +39,8 @@ def inspection_tables(inspection: Inspection) -> Group:
     for runtime, reason in inspection.refused.items():
         if reason:
             facts.add_row(f"{runtime} cannot", reason)
+    for runtime, own in inspection.own.items():
+        facts.add_row(f"operators of ours for {runtime}", f"{', '.join(own)}: {_OWN}")
     for runtime, passes in inspection.passes.items():
         told = ", ".join(f"{name} {count}" for name, count in passes.items())
         facts.add_row(f"passes for {runtime}", told)

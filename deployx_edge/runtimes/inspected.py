@@ -9,6 +9,7 @@ from typing import Protocol
 from deployx_edge.errors import MissingToolError, ModelError
 from deployx_edge.sources.onnx.canonical import CanonicalModel
 from deployx_edge.sources.onnx.file import OnnxSource
+from deployx_edge.sources.onnx.foreign import own_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +28,14 @@ class Inspected:
     ``whole`` says why it cannot have the model at all, "" where that is not so; ``refused`` are
     single nodes. ``canonical`` is the model in the form that the runtime converts, None where it
     reads ONNX as it is. ``passes`` are those that found something to do for it, with the number
-    of places.
+    of places. ``own`` are the operators of our own (``ops/``) that it would run by.
     """
 
     whole: str
     refused: tuple[RefusedOperator, ...] = ()
     canonical: CanonicalModel | None = None
     passes: Mapping[str, int] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
 
 
 class Checker(Protocol):
@@ -48,8 +50,7 @@ def inspect_by_check(checker: Checker, source: OnnxSource) -> Inspected:
     """Of a runtime that takes or refuses a model as a whole; its reason names the node."""
     try:
         checker.check(source)
-    except ModelError as error:
-        return Inspected(whole=error.message)
-    except MissingToolError as error:  # nobody can say; the other runtimes can
+    except (ModelError, MissingToolError) as error:  # of the latter nobody can say; others can
         return Inspected(whole=str(error))
-    return Inspected(whole="")
+    own = {facts.name for facts in map(own_facts, source.nodes) if facts is not None}
+    return Inspected(whole="", own=tuple(sorted(own)))

@@ -30,9 +30,9 @@ class Kernel {
     auto* const orders = reinterpret_cast<std::int32_t*>(memory);
     std::int32_t* const found = orders + s.pairs() * s.count;
     call.parallel(s.pairs(), [&](std::int64_t pair, int) {
-      found[pair] = select(call.input(0).data + pair / s.classes * s.count * kNumbers,
-                           call.input(1).data + pair * s.count, s.count, limits,
-                           orders + pair * s.count);
+      found[pair] =
+          select(call.input(0).data + pair / s.classes * s.count * kNumbers,
+                 call.input(1).data + pair * s.count, s.count, limits, orders + pair * s.count);
     });
     write(s, orders, found, output);
     return nullptr;

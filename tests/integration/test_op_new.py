@@ -29,7 +29,7 @@ from deployx_edge.workflows.measure.run import run, run_bundle_here
 from deployx_edge.workflows.operators.listing import examine_operators, list_rows
 from deployx_edge.workflows.operators.new import new_operator
 from deployx_edge.workflows.operators.testing import check_operators
-from tests.integration.models.onnx_models import model, save
+from tests.integration.models.onnx_models import constant, model, save
 
 NET = """
 import torch
@@ -171,6 +171,32 @@ def test_a_source_runs_by_the_operators_reference(project: Project) -> None:
         inside = SourceWalk(source).tensors({"x": values})
         tensors = {name: array for part in inside for name, array in part.items()}
         np.testing.assert_allclose(tensors["b"], np.maximum(values, 0) + by, rtol=1e-6)
+
+
+def test_an_operator_within_a_branch_is_named(project: Project) -> None:
+    """No reference can run there; a kernel for ONNX Runtime can, once it is built."""
+    bodies = {
+        "then_branch": helper.make_node("MyShift", ["x"], ["a"], "shift", domain="my_ops"),
+        "else_branch": helper.make_node("Neg", ["x"], ["a"]),
+    }
+    shape = (1, 3, 5)
+    made = helper.make_tensor_value_info("a", 1, shape)
+    branches = {name: helper.make_graph([node], name, [], [made]) for name, node in bodies.items()}
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["s"], keepdims=0),
+        helper.make_node("Greater", ["s", "zero"], ["c"]),
+        helper.make_node("If", ["c"], ["y"], "choice", **branches),
+    ]
+    zero = constant("zero", np.float32(0))
+    whole = model(nodes, {"x": shape}, {"y": shape}, [zero])
+    whole.opset_import.append(helper.make_opsetid("my_ops", 1))
+    path = save(whole, project.folder / "m.onnx")
+    new_operator("my_shift", folder=None)
+    with pytest.raises(ModelError, match=r"my_shift \(node 'shift'\) .* 'choice' \(If\)") as raised:
+        make_bundle(path, project.folder / "bundle")
+    assert "onnxruntime.cpp" in raised.value.remedy
+    told = project.command("inspect", "m.onnx", "--json")
+    assert "stands within the node 'choice' (If)" in told
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,13 @@ def test_two_operators_of_one_name_are_refused(operators: Path) -> None:
         all_operators()
 
 
+def test_those_of_this_project_without_a_domain_are_onnxs() -> None:
+    import onnx
+
+    names = [name for facts in all_operators().values() for name in facts.names]
+    assert [name for domain, name in names if not domain and not onnx.defs.has(name, "")] == []
+
+
 def test_layers_name_their_operator() -> None:
     assert operator_of_layer("dx.top_k") == "top_k"
     assert operator_of_layer("Convolution") == ""

@@ -123,6 +123,23 @@ def test_an_operator_called_as_one_of_ours_is_refused(project: Path) -> None:
         all_operators()
 
 
+def test_a_name_of_onnxs_that_it_does_not_have_is_refused_when_it_is_read(project: Path) -> None:
+    text = FACTS.replace('domain = "my"', 'domain = ""')
+    write(project / "my_ops" / "shift", text)
+    settings(project, '[ops]\nfolders = ["my_ops"]\n')
+    with pytest.raises(
+        BuildError, match=r"shift/op.toml .* ONNX has no operator 'Shift'"
+    ) as raised:
+        all_operators()
+    assert 'domain = "my_ops"' in raised.value.remedy
+    write(
+        project / "my_ops" / "det", text.replace('"Shift"', '"Det"').replace("their::Shift", "a::B")
+    )
+    (project / "my_ops" / "shift" / "op.toml").write_text(FACTS)
+    forget_operators()
+    assert list(users_operators()) == ["det", "shift"]
+
+
 def test_a_kernel_without_facts_is_named(project: Path) -> None:
     write(project / "my_ops" / "shift").unlink()
     settings(project, '[ops]\nfolders = ["my_ops"]\n')

@@ -23,7 +23,7 @@ def inspect_for_ncnn(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Ins
         converter.check(source)
         whole = "; ".join(item.reason for item in refusals if not item.operator)
     except ModelError as error:
-        whole = error.message
+        whole = str(error)
     return Inspected(
         whole=whole,
         refused=tuple(
@@ -33,4 +33,5 @@ def inspect_for_ncnn(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Ins
         ),
         canonical=examined.canonical,
         passes=examined.canonical.applied,
+        own=examined.emitted.operators,
     )

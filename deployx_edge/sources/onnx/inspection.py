@@ -71,7 +71,8 @@ class Inspection:
     the elements of float constants. ``refused`` says by runtime why it cannot have the model
     at all, or nothing; ``wide`` are tensors beyond fp16's range; ``passes`` are those that
     found something to do for a runtime, with the number of places. ``presets`` says of each
-    family of models what speaks against this being one, or nothing.
+    family of models what speaks against this being one, or nothing. ``own`` are by runtime the
+    operators of our own (``ops/``) that it would run the model by.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Inspection:
     wide: tuple[WideTensor, ...] = ()
     passes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     presets: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def macs(self) -> int | None:

@@ -113,6 +113,7 @@ def _inspected(
         ),
         refused={name: each.whole or in_reference for name, each in found.items()},
         wide=wide,
+        own={name: each.own for name, each in found.items() if each.own},
         passes={name: each.passes for name, each in found.items() if each.canonical is not None},
         presets=_presets(source, outputs, arrays),
     )
@@ -149,7 +150,7 @@ def _in_reference(
         given = Reference(source).run(structured_inputs(fixed)[-1])
         return "", source_outputs(source, given), given
     except ModelError as error:
-        return error.message, (), {}
+        return str(error), (), {}
 
 
 def _wide(source: OnnxSource, samples: Sequence[Path]) -> tuple[WideTensor, ...]:

@@ -176,3 +176,30 @@ def test_what_passes_did_is_said(tmp_path: Path) -> None:
     assert {use.operator for use in found.operators if use.rewritten} == {
         *("Add", "Div", "Erf", "Mul")
     }
+
+
+def test_operators_of_ours_are_named_with_how_to_get_them(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("TopK", ["x", "count"], ["v", "i"], "top"),
+        helper.make_node("grid_sampler", ["image", "grid"], ["s"], "sample", domain="mmdeploy"),
+    ]
+    inputs = {"x": (1, 9), "image": (1, 2, 5, 7), "grid": (1, 3, 4, 2)}
+    made = model(nodes, inputs, {"v": (1, 3), "s": (1, 2, 3, 4)}, [constant("count", [3])])
+    made.opset_import.append(helper.make_opsetid("mmdeploy", 1))
+    path = save(made, tmp_path / "m.onnx")
+    found = inspect_model(path)
+    assert found.own["ncnn"] == ("grid_sampler", "top_k")
+    assert found.own["onnxruntime"] == ("grid_sampler",)
+    done = subprocess.run([COMMAND, "inspect", path], capture_output=True, text=True, check=True)
+    told = " ".join(done.stdout.replace("│", "").split())
+    assert "operators of ours for ncnn grid_sampler, top_k: a board's build has them after" in told
+    assert "'deployx-edge build --target TARGET'" in told
+
+
+def test_an_operator_that_nobody_has_is_told_with_the_command(tmp_path: Path) -> None:
+    node = helper.make_node("RingBlur", ["x"], ["y"], "blur", domain="acme")
+    made = model([node], {"x": (1, 3)}, {"y": (1, 3)})
+    made.opset_import.append(helper.make_opsetid("acme", 1))
+    found = inspect_model(save(made, tmp_path / "m.onnx"))
+    for runtime in ("ncnn", "onnxruntime"):
+        assert "deployx-edge op new ring_blur --operator acme::RingBlur" in found.refused[runtime]

@@ -213,7 +213,10 @@ def _write(builder: GraphBuilder, node: Node) -> None:
         raise RefusedError(reason)
     writer = TABLE.get(node.operator) if node.domain in OWN_DOMAINS else None
     if writer is None and own is None:
-        raise RefusedError("the operator is not in the table of what ncnn can run")
+        raise RefusedError(
+            "the operator is not in the table of what ncnn can run; docs/adding-an-op.md says how "
+            "to add it"
+        )
     for tensor in (*node.inputs, *node.outputs):
         if tensor not in builder.graph.constants and 0 in builder.graph.shapes.get(tensor, ()):
             raise RefusedError(f"its tensor '{tensor}' is empty, which no blob of ncnn is")

@@ -53,7 +53,12 @@ def write_own(builder: GraphBuilder, node: Node, facts: OperatorFacts) -> None:
 def _check(builder: GraphBuilder, node: Node, facts: OperatorFacts) -> None:
     """RefusedError for a node that op.toml does not describe, or that ncnn cannot have."""
     if "ncnn" not in facts.runtimes:
-        raise RefusedError(f"the operator {facts.title} of ops/{facts.name} has no kernel for ncnn")
+        others = [f"--runtime {each}" for each in facts.runtimes]
+        raise RefusedError(
+            f"the operator {facts.title} of ops/{facts.name} has no kernel for ncnn; "
+            + (f"it has one for {', '.join(others)}, or " if others else "")
+            + "write ncnn.cpp (docs/adding-an-op.md)"
+        )
     if not node.domain and builder.graph.opset < facts.opset:
         raise RefusedError(
             f"it is known from opset {facts.opset} on, the model's is {builder.graph.opset}"
