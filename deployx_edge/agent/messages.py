@@ -165,6 +165,7 @@ def load_of(message: agent_pb2.Loaded) -> LoadResult:
         runtime_version=message.runtime_version,
         load_ns=message.load_ns,
         threads=message.threads,
+        accelerator_bytes=message.accelerator_bytes or None,
     )
 
 
@@ -190,6 +191,7 @@ def bench_of(samples: Iterable[int], summary: agent_pb2.BenchSummary) -> BenchSa
         after=conditions_of(summary.after),
         waited_ns=summary.waited_ns if summary.HasField("waited_ns") else None,
         throttled_ns=summary.throttled_ns if summary.HasField("throttled_ns") else None,
+        fell_back=tuple(summary.fell_back),
     )
 
 
@@ -203,6 +205,7 @@ def layer_of(message: agent_pb2.LayerTimes) -> LayerProfile:
         element_bits=message.element_bits or None,
         packing=message.packing or None,
         precision=message.precision or None,
+        unit=message.unit or None,
         samples_ns=tuple(message.ns),
     )
 

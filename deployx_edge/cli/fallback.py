@@ -13,7 +13,8 @@ FailOnFallbackOption = Annotated[
     bool,
     typer.Option(
         "--fail-on-fallback",
-        help="End in exit code 17 where layers did not run in the precision asked for.",
+        help="End in exit code 17 where layers did not run in the precision asked for, or an "
+        "accelerator left them to the processor.",
     ),
 ]
 _LEAVING = "fallback"
@@ -36,5 +37,6 @@ def refuse_fallback(fail: bool, told: Iterable[tuple[str, str | None]]) -> None:
     if fail and sentences:
         raise FallbackError(
             " ".join(sentences),
-            remedy="Ask for a precision that it has, or leave --fail-on-fallback out.",
+            remedy="Ask for a precision that it has, take such layers out with --partition, or "
+            "leave --fail-on-fallback out.",
         )

@@ -83,8 +83,8 @@ class Accuracy:
     share of pixels of the same class. ``changed`` are the samples that differ, least alike first
     where that is not a yes or no. ``per_class`` is the first metric's; ``confusion`` holds all
     pairs of classes that occur. ``not_finite`` samples have NaN or infinity in an output, and none
-    in the reference's. ``fell_back`` is a sentence where layers did not run in the precision asked
-    for.
+    in the reference's. ``fell_back`` is a sentence where layers did not run in the precision, or
+    where, it was asked for.
     """
 
     place: str

@@ -8,6 +8,8 @@ from deployx_edge.errors import UsageError
 from deployx_edge.feed_back import FeedBack
 from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -152,12 +154,14 @@ class AgentBuild:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadResult:
-    """A model in a worker. ``threads`` is the number that the runtime really uses."""
+    """A model in a worker. ``threads`` is the number that the runtime really uses,
+    ``accelerator_bytes`` what the model takes of an accelerator's memory (None: not told)."""
 
     model_id: str
     runtime_version: str
     load_ns: int
     threads: int
+    accelerator_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +181,7 @@ class BenchSamples:
     a processor during the timed runs. ``throttled_ns``: how long its control groups were held
     back by their quota meanwhile. None where the board does not count it. ``peaks_bytes``: the
     peak memory of each worker process where there were several; empty where one told none.
+    ``fell_back``: layers that an accelerator left to the processor.
     """
 
     samples_ns: tuple[int, ...]
@@ -189,6 +194,7 @@ class BenchSamples:
     waited_ns: int | None = None
     throttled_ns: int | None = None
     peaks_bytes: tuple[int, ...] = ()
+    fell_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +294,7 @@ class BenchResult:
     warnings: tuple[str, ...] = ()
     # What one checked run gave that the model does not: NaN and infinity, a sentence.
     not_finite: tuple[str, ...] = ()
-    # Of ``warnings`` the one that layers did not run in the precision asked for.
+    # Of ``warnings`` those that layers ran in another precision, or elsewhere, than was asked for.
     fell_back: str | None = None
 
 
@@ -298,7 +304,7 @@ class LayerProfile:
 
     Of its elements, None is what the runtime does not tell. ``macs`` are its multiply-accumulates
     in one run, ``node`` the source's node that it is or is mostly made of; None where that is not
-    known.
+    known. ``unit`` is what computed it, of a runtime that has several ("NPU", "CPU").
     """
 
     index: int
@@ -311,6 +317,7 @@ class LayerProfile:
     samples_ns: tuple[int, ...]
     macs: int | None = None
     node: str | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,6 +386,20 @@ def precision_warning(asked: str, stored: str, counts: tuple[PrecisionCount, ...
     if matching * 2 >= total:
         return None
     return f"{asked} was asked for, but only {matching} of {total} layers ran in it."
+
+
+def fallback_warnings(
+    asked: str, stored: str, counts: tuple[PrecisionCount, ...], left: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Sentences where layers ran in another precision than was asked for (``precision_warning``),
+    and where an accelerator ``left`` layers to the processor."""
+    precision = precision_warning(asked, stored, counts)
+    found = (precision,) if precision else ()
+    if not left:
+        return found
+    more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+    named = ", ".join(left[:_MOST_NAMED])
+    return (*found, f"The processor, not the accelerator, ran {named}{more}.")
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:

@@ -152,6 +152,7 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         *([("fed back", _fed(result))] if result.plan.feed_back else []),
         ("FPS", _rate(result)),
         ("peak memory", size(bench.peak_memory_bytes)),
+        *_accelerator_memory(result),
         ("temperature", change(bench.before, bench.after, kind="temperature")),
         ("clock", change(bench.before, bench.after, kind="clock")),
         *changes(bench.before, bench.after),
@@ -170,6 +171,12 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
     if board.emulated:
         rows.insert(2, ("emulated", f"{board.emulated_reason or 'yes'}; {EMULATED}"))
     return rows
+
+
+def _accelerator_memory(result: BenchResult) -> list[tuple[str, str]]:
+    """The processor's own peak says nothing of it."""
+    told = result.load.accelerator_bytes
+    return [("accelerator memory", size(told))] if told else []
 
 
 def _processor(result: BenchResult) -> str:

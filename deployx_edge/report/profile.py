@@ -211,11 +211,12 @@ def _emulated(results: Iterable[ProfileResult]) -> list[Text]:
 
 
 def _elements(layer: LayerProfile) -> str:
-    """What the layer's elements were, as far as the runtime tells."""
+    """What the layer's elements were, and what computed them, as far as the runtime tells."""
+    unit = f" on {layer.unit}" if layer.unit else ""
     if layer.element_bits is None:
-        return layer.precision or NOT_TOLD
+        return (layer.precision or NOT_TOLD) + unit
     packing = "" if layer.packing is None else f" x {layer.packing}"
-    return f"{layer.precision or NOT_TOLD} ({layer.element_bits} bits{packing})"
+    return f"{layer.precision or NOT_TOLD} ({layer.element_bits} bits{packing}){unit}"
 
 
 def _sum(result: ProfileResult) -> str:

@@ -287,7 +287,8 @@ struct Loaded {
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
   std::uint32_t threads = 0;
-  std::string runtime_version;  // of the library that was loaded; "": that of Hello
+  std::string runtime_version;          // of the library that was loaded; "": that of Hello
+  std::uint64_t accelerator_bytes = 0;  // of an accelerator's memory; 0: not told
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -296,6 +297,7 @@ struct Loaded {
     field(self.outputs);
     field(self.threads);
     field(self.runtime_version);
+    field(self.accelerator_bytes);
   }
 };
 
@@ -345,6 +347,8 @@ struct BenchDone {
   // Meanwhile: what all threads waited for a processor, and what control groups were held back.
   std::optional<std::int64_t> waited_ns;
   std::optional<std::int64_t> throttled_ns;
+  // Layers that an accelerator left to the processor, by name.
+  std::vector<std::string> fell_back = {};
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -353,6 +357,7 @@ struct BenchDone {
     field(self.runs);
     field(self.waited_ns);
     field(self.throttled_ns);
+    field(self.fell_back);
   }
 };
 
@@ -366,6 +371,7 @@ struct LayerTimes {
   std::uint32_t packing = 0;       // scalars per element
   std::string precision;
   std::vector<std::int64_t> ns;  // one per iteration
+  std::string unit = {};         // what computed it, of a runtime that has several
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -377,6 +383,7 @@ struct LayerTimes {
     field(self.packing);
     field(self.precision);
     field(self.ns);
+    field(self.unit);
   }
 };
 

@@ -262,20 +262,22 @@ class TensorInfo(_message.Message):
     def __init__(self, name: _Optional[str] = ..., dims: _Optional[_Iterable[int]] = ..., dtype: _Optional[str] = ..., dims_told: bool = ...) -> None: ...
 
 class Loaded(_message.Message):
-    __slots__ = ("model_id", "runtime_version", "load_ns", "inputs", "outputs", "threads")
+    __slots__ = ("model_id", "runtime_version", "load_ns", "inputs", "outputs", "threads", "accelerator_bytes")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
     LOAD_NS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     THREADS_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_BYTES_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     runtime_version: str
     load_ns: int
     inputs: _containers.RepeatedCompositeFieldContainer[TensorInfo]
     outputs: _containers.RepeatedCompositeFieldContainer[TensorInfo]
     threads: int
-    def __init__(self, model_id: _Optional[str] = ..., runtime_version: _Optional[str] = ..., load_ns: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., threads: _Optional[int] = ...) -> None: ...
+    accelerator_bytes: int
+    def __init__(self, model_id: _Optional[str] = ..., runtime_version: _Optional[str] = ..., load_ns: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., threads: _Optional[int] = ..., accelerator_bytes: _Optional[int] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("fraction", "text")
@@ -372,7 +374,7 @@ class PrecisionCount(_message.Message):
     def __init__(self, precision: _Optional[str] = ..., layers: _Optional[int] = ...) -> None: ...
 
 class BenchSummary(_message.Message):
-    __slots__ = ("first_run_ns", "precisions", "peak_memory_bytes", "before", "after", "runs", "waited_ns", "throttled_ns")
+    __slots__ = ("first_run_ns", "precisions", "peak_memory_bytes", "before", "after", "runs", "waited_ns", "throttled_ns", "fell_back")
     FIRST_RUN_NS_FIELD_NUMBER: _ClassVar[int]
     PRECISIONS_FIELD_NUMBER: _ClassVar[int]
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -381,6 +383,7 @@ class BenchSummary(_message.Message):
     RUNS_FIELD_NUMBER: _ClassVar[int]
     WAITED_NS_FIELD_NUMBER: _ClassVar[int]
     THROTTLED_NS_FIELD_NUMBER: _ClassVar[int]
+    FELL_BACK_FIELD_NUMBER: _ClassVar[int]
     first_run_ns: int
     precisions: _containers.RepeatedCompositeFieldContainer[PrecisionCount]
     peak_memory_bytes: int
@@ -389,7 +392,8 @@ class BenchSummary(_message.Message):
     runs: int
     waited_ns: int
     throttled_ns: int
-    def __init__(self, first_run_ns: _Optional[int] = ..., precisions: _Optional[_Iterable[_Union[PrecisionCount, _Mapping]]] = ..., peak_memory_bytes: _Optional[int] = ..., before: _Optional[_Union[Conditions, _Mapping]] = ..., after: _Optional[_Union[Conditions, _Mapping]] = ..., runs: _Optional[int] = ..., waited_ns: _Optional[int] = ..., throttled_ns: _Optional[int] = ...) -> None: ...
+    fell_back: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, first_run_ns: _Optional[int] = ..., precisions: _Optional[_Iterable[_Union[PrecisionCount, _Mapping]]] = ..., peak_memory_bytes: _Optional[int] = ..., before: _Optional[_Union[Conditions, _Mapping]] = ..., after: _Optional[_Union[Conditions, _Mapping]] = ..., runs: _Optional[int] = ..., waited_ns: _Optional[int] = ..., throttled_ns: _Optional[int] = ..., fell_back: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Samples(_message.Message):
     __slots__ = ("ns",)
@@ -420,7 +424,7 @@ class ProfileRequest(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., warmup: _Optional[int] = ..., iterations: _Optional[int] = ...) -> None: ...
 
 class LayerTimes(_message.Message):
-    __slots__ = ("index", "name", "type", "dims", "element_bits", "packing", "precision", "ns")
+    __slots__ = ("index", "name", "type", "dims", "element_bits", "packing", "precision", "ns", "unit")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -429,6 +433,7 @@ class LayerTimes(_message.Message):
     PACKING_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     NS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
     index: int
     name: str
     type: str
@@ -437,7 +442,8 @@ class LayerTimes(_message.Message):
     packing: int
     precision: str
     ns: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, index: _Optional[int] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., dims: _Optional[_Iterable[int]] = ..., element_bits: _Optional[int] = ..., packing: _Optional[int] = ..., precision: _Optional[str] = ..., ns: _Optional[_Iterable[int]] = ...) -> None: ...
+    unit: str
+    def __init__(self, index: _Optional[int] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., dims: _Optional[_Iterable[int]] = ..., element_bits: _Optional[int] = ..., packing: _Optional[int] = ..., precision: _Optional[str] = ..., ns: _Optional[_Iterable[int]] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class ProfileSummary(_message.Message):
     __slots__ = ("whole_ns", "before", "after")

@@ -11,7 +11,7 @@ from deployx_edge.config import load_config
 from deployx_edge.device import Device
 from deployx_edge.evaluation.data.datasets import Dataset
 from deployx_edge.evaluation.results import FailedPlace
-from deployx_edge.measurement.values import precision_warning
+from deployx_edge.measurement.values import fallback_warnings
 from deployx_edge.progress import Progress
 from deployx_edge.runtime import find_runtime
 from deployx_edge.workflows.boards.several import run_on_devices
@@ -100,5 +100,5 @@ def _place(work: Work, device: str | None, tally: Tally, progress: Progress) -> 
         tally=tally,
         rate=ran.rate,
         resumed=ran.resumed,
-        warning=precision_warning(asked, stored, ran.precisions) if ran.precisions else None,
+        warning=" ".join(fallback_warnings(asked, stored, ran.precisions, ran.fell_back)) or None,
     )

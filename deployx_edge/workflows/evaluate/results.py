@@ -95,7 +95,7 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a tally is of, how fast it was, and a warning where it ran in another precision."""
+    """Where a tally is of, how fast it was, and a warning where layers fell back."""
 
     name: str
     precision: str

@@ -139,13 +139,15 @@ class Ran:
 
     ``rate`` in samples a second, None where a simulator ran them; ``resumed`` samples were known
     before; ``precisions`` are those that the layers ran in, empty where no board told; ``emulator``
-    is what computed in the place of the boards' processor, "" for that itself.
+    is what computed in the place of the boards' processor, "" for that itself; ``fell_back`` are
+    layers that an accelerator left to the processor.
     """
 
     rate: float | None
     resumed: int = 0
     precisions: tuple[PrecisionCount, ...] = ()
     emulator: str = ""
+    fell_back: tuple[str, ...] = ()
 
 
 @dataclass
@@ -154,6 +156,7 @@ class Told:
 
     precisions: tuple[PrecisionCount, ...] = ()
     emulator: str = ""
+    fell_back: tuple[str, ...] = ()
 
 
 def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> Ran:
@@ -194,6 +197,7 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
         resumed=done,
         precisions=told.precisions,
         emulator=told.emulator,
+        fell_back=told.fell_back,
     )
 
 
@@ -249,7 +253,7 @@ def streamed(
             watch.phase = "run"
             one = BenchPlan(warmup=0, iterations=1)
             once = session.client.bench(load.model_id, random_inputs(bundle), one)
-            told.precisions = once.precisions
+            told.precisions, told.fell_back = once.precisions, once.fell_back
             progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))
             for reply in session.client.infer(load.model_id, requests()):
                 free.release()

@@ -18,8 +18,8 @@ from deployx_edge.measurement.values import (
     PrecisionCount,
     RunOptions,
     WorkerLimits,
+    fallback_warnings,
     precision_that_ran,
-    precision_warning,
 )
 from deployx_edge.model import format_shape
 from deployx_edge.progress import Progress, Stage, silent
@@ -246,12 +246,14 @@ def _place(
         session.push(bundle)
         one = BenchPlan(warmup=0, iterations=1)
         with load_model(session, bundle, options, WorkerLimits()) as load:
-            ran = session.client.bench(load.model_id, random_inputs(bundle), one).precisions
+            once = session.client.bench(load.model_id, random_inputs(bundle), one)
+        ran = once.precisions
+        warnings = fallback_warnings(options.precision, bundle.precision, ran, once.fell_back)
         yield _Place(
             model=there,
             precision=coarsest(bundle.precision, options.precision, ran),
             ran=precision_that_ran(ran),
-            warning=precision_warning(options.precision, bundle.precision, ran),
+            warning=" ".join(warnings) or None,
             broken=there.broken,
         )
 

@@ -42,7 +42,7 @@ from deployx_edge.measurement.values import (
     PushCost,
     RunOptions,
     TransportCost,
-    precision_warning,
+    fallback_warnings,
 )
 from deployx_edge.progress import Runs, Share, Stage, silent
 from deployx_edge.workflows.boards.crash_log import Watch
@@ -247,7 +247,9 @@ def _result(session: Session, job: BenchJob, side: _Side, others: BoardLoad | No
     device = session.identity_for(side.bundle)
     disturbed = noise(samples, device.board, others)
     replaced = side.push.replaced
-    precision = precision_warning(side.options.precision, side.bundle.precision, samples.precisions)
+    fell_back = fallback_warnings(
+        side.options.precision, side.bundle.precision, samples.precisions, samples.fell_back
+    )
     return BenchResult(
         model=identity_of(side.bundle),
         device=device,
@@ -265,13 +267,13 @@ def _result(session: Session, job: BenchJob, side: _Side, others: BoardLoad | No
         noisy=bool(disturbed),
         loads_ns=tuple(load.load_ns for load in side.loads),
         warnings=(
-            *((precision,) if precision else ()),
+            *fell_back,
             *((replaced_sentence(session.device.name, replaced),) if replaced else ()),
             *side.broken,
             *disturbed,
         ),
         not_finite=side.broken,
-        fell_back=precision,
+        fell_back=" ".join(fell_back) or None,
     )
 
 

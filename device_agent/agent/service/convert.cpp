@@ -87,6 +87,7 @@ void to_proto(const Loaded& loaded, pb::Loaded& message) {
   add_infos(loaded.outputs, *message.mutable_outputs());
   message.set_threads(loaded.threads);
   message.set_runtime_version(printable(loaded.runtime_version, 100));
+  message.set_accelerator_bytes(loaded.accelerator_bytes);
 }
 
 void to_proto(const Progress& progress, pb::Progress& message) {
@@ -102,6 +103,7 @@ void to_proto(const LayerTimes& layer, pb::LayerTimes& message) {
   message.set_element_bits(layer.element_bits);
   message.set_packing(layer.packing);
   message.set_precision(clean(layer.precision));
+  message.set_unit(clean(layer.unit));
   message.mutable_ns()->Add(layer.ns.begin(), layer.ns.end());
 }
 
@@ -110,6 +112,7 @@ void to_proto(const BenchDone& done, pb::BenchSummary& message) {
   message.set_runs(done.runs);
   if (done.waited_ns) message.set_waited_ns(*done.waited_ns);
   if (done.throttled_ns) message.set_throttled_ns(*done.throttled_ns);
+  for (const std::string& name : done.fell_back) message.add_fell_back(clean(name));
   for (const PrecisionCount& count : done.precisions) {
     pb::PrecisionCount& entry = *message.add_precisions();
     entry.set_precision(clean(count.precision));

@@ -32,18 +32,18 @@ auto all_messages() {
   Bench bench{{tensor(), tensor()}, 5, 6, 7.5, 8, feeds};
   Profile profile{{tensor()}, 1, 2};
   const std::vector<std::int64_t> dims = {3, -1};
-  Loaded loaded{9, {{"in0", "int64", dims}}, {{"out0", "float32", {}}}, 2, "1.27.0"};
+  Loaded loaded{9, {{"in0", "int64", dims}}, {{"out0", "float32", {}}}, 2, "1.27.0", 4096};
   Hello hello{"ncnn",
               "1.0",
               {"vulkan"},
               {{"threads", "number", "", 0, 8, "2", "How many."}, {"mode", "choice", "a|b"}},
               true};
-  LayerTimes layer{1, "conv", "Convolution", {8, 4, 4}, 16, 8, "bf16", {10, 11}};
-  return std::make_tuple(load, Run{1, {tensor()}, feeds}, bench, profile, Cancel{}, Quit{}, hello,
-                         PhaseChange{Phase::kRun}, loaded, Outputs{2, {tensor()}, 3, 4},
-                         Samples{{1, 2, 3}}, BenchDone{5, {{"fp32", 3}}, 6, 7, std::nullopt},
-                         Progress{0.5, "half"}, layer, ProfileDone{{1, 2}},
-                         FailureReply{FailureCode::kWatchdog, "why", Phase::kLoad, 9});
+  LayerTimes layer{1, "conv", "Convolution", {8, 4, 4}, 16, 8, "bf16", {10, 11}, "NPU"};
+  return std::make_tuple(
+      load, Run{1, {tensor()}, feeds}, bench, profile, Cancel{}, Quit{}, hello,
+      PhaseChange{Phase::kRun}, loaded, Outputs{2, {tensor()}, 3, 4}, Samples{{1, 2, 3}},
+      BenchDone{5, {{"fp32", 3}}, 6, 7, std::nullopt, {"pad"}}, Progress{0.5, "half"}, layer,
+      ProfileDone{{1, 2}}, FailureReply{FailureCode::kWatchdog, "why", Phase::kLoad, 9});
 }
 
 template <class Function>

@@ -174,6 +174,14 @@ std::vector<PrecisionCount> count_precisions(const std::vector<LayerRun>& layers
   return counts;
 }
 
+std::vector<std::string> left_layers(const std::vector<LayerRun>& layers) {
+  std::vector<std::string> names;
+  for (const LayerRun& layer : layers) {
+    if (layer.fell_back) names.push_back(layer.name);
+  }
+  return names;
+}
+
 LayerTimes without_times(const LayerRun& layer) {
   LayerTimes times;
   times.index = layer.index;
@@ -183,6 +191,7 @@ LayerTimes without_times(const LayerRun& layer) {
   times.element_bits = layer.element_bits;
   times.packing = layer.packing;
   times.precision = layer.precision;
+  times.unit = layer.unit;
   return times;
 }
 
@@ -258,6 +267,7 @@ Result<BenchDone> bench(Model& model, const Bench& request, MeasureListener& lis
   Result<std::vector<LayerRun>> layers = layers_of_a_run(model);
   if (!layers) return layers.failure();
   done.precisions = count_precisions(layers.value());
+  done.fell_back = left_layers(layers.value());
   return done;
 }
 

@@ -18,7 +18,8 @@ struct ModelInfo {
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
   std::uint32_t threads = 0;
-  std::string runtime_version = {};  // where only loading tells it; "": Runtime::version()
+  std::string runtime_version = {};     // where only loading tells it; "": Runtime::version()
+  std::uint64_t accelerator_bytes = 0;  // of an accelerator's memory; 0: not told
 };
 
 // One layer of one run, as it really ran. What the runtime does not tell is 0 or "".
@@ -32,6 +33,8 @@ struct LayerRun {
   std::string precision;           // "fp32", "fp16", "bf16", "int8"
   bool computes = false;           // false: it only hands on or moves data
   std::int64_t ns = 0;             // summed over the samples of a batch
+  std::string unit = {};           // of a runtime that has several: "NPU", "GPU", "CPU"
+  bool fell_back = false;          // the processor computes what the accelerator does not
 };
 
 class Model {

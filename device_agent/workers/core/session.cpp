@@ -154,7 +154,8 @@ void Session::on(const Load& request) {
   if (!model) return send_failure(model.failure());
   model_ = std::move(model).value();
   const ModelInfo& info = model_->info();
-  send(Loaded{info.load_ns, info.inputs, info.outputs, info.threads, info.runtime_version});
+  send(Loaded{info.load_ns, info.inputs, info.outputs, info.threads, info.runtime_version,
+              info.accelerator_bytes});
 }
 
 Result<std::string> Session::run(const Run& request) {

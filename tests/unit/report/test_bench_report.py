@@ -11,6 +11,7 @@ from deployx_edge.measurement.values import (
     Conditions,
     Measure,
     PrecisionCount,
+    fallback_warnings,
     precision_that_ran,
     precision_warning,
 )
@@ -63,6 +64,12 @@ def test_an_emulated_result_has_no_rate():
         assert "emulated" in text
 
 
+def test_an_accelerators_memory_is_shown_where_it_is_told():
+    assert "accelerator memory" not in shown(bench_report([result()]))
+    told = replace(result(), load=replace(result().load, accelerator_bytes=3 * 2**20))
+    assert "3.0 MiB" in shown(bench_report([told]))
+
+
 def test_several_results_are_rows_of_one_table():
     text = shown(bench_report([result(threads=1), result(threads=2)]))
     assert text.count("500") == 2
@@ -78,6 +85,16 @@ def test_a_precision_that_was_not_had_is_marked():
     assert precision_warning("fp32", "int8", quantized) is None
     assert precision_warning("int8", "int8", quantized) is None
     assert "no layer ran in it" in str(precision_warning("fp16", "int8", quantized))
+
+
+def test_layers_that_an_accelerator_left_to_the_processor_are_named():
+    counts = (PrecisionCount(precision="fp16", layers=9),)
+    assert fallback_warnings("fp16", "fp16", counts, ()) == ()
+    (said,) = fallback_warnings("fp16", "fp16", counts, ("pad", "norm"))
+    assert said == "The processor, not the accelerator, ran pad, norm."
+    precision, said = fallback_warnings("fp32", "fp16", counts, tuple("abcdefgh"))
+    assert "no layer ran in it" in precision
+    assert said.endswith("ran a, b, c, d, e and 3 more.")
 
 
 def test_mixed_precisions_are_told_with_their_layers():

@@ -68,6 +68,8 @@ def test_a_precision_that_is_not_told_is_shown_and_written_so(tmp_path):
         ({"precision": "fp32"}, "fp32 "),
         ({"precision": "fp16", "element_bits": 16}, "fp16 (16 bits)"),
         ({"precision": "int8", "element_bits": 8, "packing": 4}, "int8 (8 bits x 4)"),
+        ({"precision": "int8", "unit": "NPU"}, "int8 on NPU"),
+        ({"unit": "CPU"}, "not told on CPU"),
     ],
 )
 def test_a_layers_elements_are_shown_as_far_as_they_are_told(told, words):
