@@ -21,6 +21,7 @@ from deployx_edge.config import load_config
 from deployx_edge.cpp_words import check_namespace
 from deployx_edge.errors import BuildError, ConfigError, UsageError
 from deployx_edge.files import SMALL, read_text
+from deployx_edge.operator_runtimes import carrying_runtimes, device_runtimes
 from deployx_edge.resources import data_folder
 from deployx_edge.runtime import RUNTIMES
 
@@ -33,12 +34,13 @@ FACTS_FILE = "op.toml"
 SYMBOLIC_FILE = "symbolic.py"
 # Each is a file ops/<name>/<runtime>.cpp.
 KERNEL_SUFFIX = ".cpp"
+# Kernels for GPUs, and how they are launched.
+DEVICE_FILES = ("kernel.cu", "device.h")
 LAYER_PREFIX = "dx."
 ATTRIBUTE_TYPES = ("int", "float", "ints", "floats", "choice")
 ELEMENT_TYPES = ("T", "float32", "int64", "int32", "bool")
 MOST_INPUTS = 10
 MOST_ATTRIBUTES = 20
-_CMAKE = "CMakeLists.txt"
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _DOMAIN = re.compile(r"([A-Za-z_][A-Za-z0-9_.]{0,63})?")
 _MEMBERS = {"operator", "domain", "opset", "aliases", "runtimes", "source"}
@@ -46,7 +48,7 @@ _TABLES = {"inputs", "outputs", "attributes"}
 _PORT_MEMBERS = {"name", "type", "optional"}
 _ATTRIBUTE_MEMBERS = {"name", "type", "default", "values", "before"}
 _ONNX_DOMAINS = ("", "ai.onnx")
-_KERNEL_SUFFIXES = (KERNEL_SUFFIX, ".h", ".toml")
+_KERNEL_SUFFIXES = (KERNEL_SUFFIX, ".cu", ".h", ".toml")
 # CMake takes these in a path for something else.
 _UNFIT_FOR_CMAKE = frozenset(';*?[]"$\\#')
 
@@ -132,20 +134,6 @@ def all_operators() -> Mapping[str, OperatorFacts]:
     ConfigError where ``deployx.toml`` names a folder that is none.
     """
     return _read_all(operator_folders())
-
-
-@cache
-def carrying_runtimes() -> tuple[str, ...]:
-    """The runtimes whose worker is built with operators of our own."""
-    workers = data_folder("device_agent") / "workers"
-    return tuple(
-        name
-        for name in RUNTIMES
-        if (workers / name / _CMAKE).is_file()
-        and re.search(
-            rf"dx_operators\(\S+ {name}\)", read_text(workers / name / _CMAKE, most=SMALL)
-        )
-    )
 
 
 def users_operators() -> Mapping[str, OperatorFacts]:
@@ -331,6 +319,12 @@ def _check_files(facts: OperatorFacts) -> None:
         f'"runtimes" names {"".join(unknown[:1])}, whose worker takes no operators; they can be '
         f"for {', '.join(carrying_runtimes())}",
     )
+    for runtime in sorted(set(facts.runtimes).intersection(device_runtimes())):
+        for name in DEVICE_FILES:
+            _require(
+                (facts.folder / name).is_file(),
+                f'"runtimes" names {runtime}, which computes on a GPU, but there is no {name}',
+            )
 
 
 def _name(text: Any) -> tuple[str, str]:

@@ -45,6 +45,7 @@ from deployx_edge.crossbuild.workers import (
 )
 from deployx_edge.errors import BuildError
 from deployx_edge.operator_facts import OperatorFacts, all_operators, kernels_digest
+from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import Target
 from deployx_edge.worker_facts import worker_facts
@@ -124,7 +125,7 @@ def _named(error: BuildError) -> BuildError:
     told = "\n".join(line for line in error.message.splitlines() if _FAILED.search(line))
     for facts in all_operators().values():
         place = re.escape(f"/{facts.folder.parent.name}/{facts.name}/")
-        if re.search(rf"{place}|\b{facts.name}_facts\.h\b", told):
+        if re.search(rf"{place}|\b{facts.name}_(facts|device)\.h\b", told):
             return BuildError(
                 f"The operator {facts.name} ({facts.folder}) does not compile. {error.message}",
                 remedy=error.remedy,
@@ -202,7 +203,11 @@ def _options(name: BuiltName) -> tuple[str, ...]:
 def _operators(name: BuiltName) -> tuple[OperatorFacts, ...]:
     if name.role != "worker":
         return ()
-    return tuple(f for f in all_operators().values() if name.runtime in f.runtimes)
+    runtimes = {name.runtime}
+    # The library of operators holds kernels for GPUs, too, for tests on the processor.
+    if worker_facts(name.runtime).operator_library:
+        runtimes.update(device_runtimes())
+    return tuple(f for f in all_operators().values() if runtimes.intersection(f.runtimes))
 
 
 def _made(share: Share, name: BuiltName, packages: tuple[Package, ...]) -> Path:

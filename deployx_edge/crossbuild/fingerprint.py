@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deployx_edge import __version__
+from deployx_edge.crossbuild.device_code import PROGRAM, assemblers
 from deployx_edge.crossbuild.selection import Selection
 from deployx_edge.crossbuild.sysroot import SYSROOT_FILE
 from deployx_edge.crossbuild.toolchain import Toolchain
 from deployx_edge.operator_facts import operators_folder, users_operators
+from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.resources import data_folder
 from deployx_edge.target import Target
 
 # Of an operator's folder all else is read by Python.
-_OPERATOR_SUFFIXES = (".cpp", ".h", ".toml")
+_OPERATOR_SUFFIXES = (".cpp", ".cu", ".h", ".toml")
 # Folders of device_agent/ and recipes/ that end in no executable.
 _NOT_BUILT = ("tests", "test_package", "__pycache__")
 
@@ -38,6 +40,8 @@ def build_fingerprint(target: Target, selection: Selection) -> str:
     tree = hash_tree(data_folder("device_agent"))
     users = [*(each.folder for each in users_operators().values()), *_shared_headers()]
     operators = hash_tree(operators_folder(), *users, suffixes=_OPERATOR_SUFFIXES)
+    if set(selection.runtimes).intersection(device_runtimes()):
+        operators += "".join(f" {PROGRAM} {each.version}" for each in assemblers())
     words = f"{__version__} {target} {packages} {tree} {operators}"
     return hashlib.sha256(words.encode()).hexdigest()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from deployx_edge import __version__, process
 from deployx_edge.crossbuild import conan_home, packages
 from deployx_edge.crossbuild.commands import Command
+from deployx_edge.crossbuild.device_code import assemblers
 from deployx_edge.crossbuild.fingerprint import build_fingerprint, packages_fingerprint
 from deployx_edge.crossbuild.generators import (
     Generators,
@@ -23,6 +24,7 @@ from deployx_edge.crossbuild.sysroot import cmake_options
 from deployx_edge.crossbuild.toolchain import Toolchain, library_commands, zig_toolchain
 from deployx_edge.crossbuild.workers import AGENT, all_parts, worker_part
 from deployx_edge.operator_facts import all_operators, operator_folders
+from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
 
@@ -177,6 +179,7 @@ def _compile_commands(
         f"-DPython3_EXECUTABLE={sys.executable}",
         f"-DDX_OPERATORS={';'.join(map(str, (folder / operators.name, *users)))}",
         *(generating if agent else ()),
+        *_device_options(parts),
         *(f"-DDX_BUILD_{part.upper()}={_switch(part in parts)}" for part in all_parts()),
         "-DDX_BUILD_TESTS=OFF",
         "-DDX_SANITIZE=",
@@ -193,6 +196,13 @@ def _compile_commands(
         Command(title=f"Configuring {what}", argv=configure, environment=environment),
         Command(title=f"Compiling {what}", argv=compile, environment=environment),
     )
+
+
+def _device_options(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """What assembles kernels for GPUs, where a worker has some."""
+    if not {worker_part(runtime) for runtime in device_runtimes()}.intersection(parts):
+        return ()
+    return (f"-DDX_PTXAS={';'.join(str(each.path) for each in assemblers())}",)
 
 
 def _names(parts: tuple[str, ...]) -> str:

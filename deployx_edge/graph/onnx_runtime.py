@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,12 @@ from deployx_edge.graph.built_kernels import refuse_stale
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.references import StagedSession, nodes_by_reference
 from deployx_edge.graph.subgraphs import graphs_in, nodes_within
-from deployx_edge.operator_facts import OperatorFacts, find_operator, users_operators
+from deployx_edge.operator_facts import (
+    OperatorFacts,
+    all_operators,
+    find_operator,
+    users_operators,
+)
 from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.worker_facts import worker_facts
 
@@ -42,12 +47,47 @@ def open_model(
     Operators of our own are there too; MissingToolError where their library is not built. Those of
     a user's run by their references, where this is not what is under test.
     """
-    import onnxruntime
-
     if not optimized and users_operators():
         staged = _staged(model, folder, keeps_memory=keeps_memory)
         if staged is not None:
             return staged
+    options = _options(folder, optimized=optimized, keeps_memory=keeps_memory)
+    try:
+        return _session(model, options)
+    except Exception as error:  # its exceptions share no other base
+        missed = _missed_operator(error)
+        if missed is None:
+            raise
+    options.register_custom_ops_library(str(_library([missed])))
+    try:
+        return _session(model, options)
+    except Exception as error:
+        still_missed = _missed_operator(error)
+        if still_missed is None:
+            raise
+        raise _not_built(still_missed, _library_path()) from error
+
+
+def open_with_operators(model: bytes, names: Collection[str]) -> Any:
+    """A session for a model with what the library of operators holds of those operators.
+
+    MissingToolError where that is not built, or was built from other kernels.
+    """
+    options = _options(None, optimized=False, keeps_memory=False)
+    known = all_operators()
+    options.register_custom_ops_library(str(_library([known[name] for name in names])))
+    try:
+        return _session(model, options)
+    except Exception as error:
+        missed = _MISSED.search(str(error))
+        if missed is None or missed[2] not in known:
+            raise
+        raise _not_built(known[missed[2]], _library_path()) from error
+
+
+def _options(folder: Path | None, *, optimized: bool, keeps_memory: bool) -> Any:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     # Threads that wait by turning round took as much processor time again as the runs, and arenas
@@ -63,24 +103,20 @@ def open_model(
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder.absolute())
         )
-    try:
-        return _session(model, options)
-    except Exception as error:  # its exceptions share no other base
-        missed = _missed_operator(error)
-        if missed is None:
-            raise
-    library = dist_folder(host_target_id()) / worker_facts(PACKAGE).operator_library
-    if not library.is_file():
-        raise _not_built(missed, library)
-    refuse_stale(PACKAGE, [missed.name])
-    options.register_custom_ops_library(str(library))
-    try:
-        return _session(model, options)
-    except Exception as error:
-        still_missed = _missed_operator(error)
-        if still_missed is None:
-            raise
-        raise _not_built(still_missed, library) from error
+    return options
+
+
+def _library_path() -> Path:
+    return dist_folder(host_target_id()) / worker_facts(PACKAGE).operator_library
+
+
+def _library(operators: Sequence[OperatorFacts]) -> Path:
+    """The library of operators of ours; MissingToolError where it is not built, or from others."""
+    library = _library_path()
+    if operators and not library.is_file():
+        raise _not_built(operators[0], library)
+    refuse_stale(PACKAGE, [facts.name for facts in operators])
+    return library
 
 
 def _session(model: bytes | str, options: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from deployx_edge.distributions import installed_version
 from deployx_edge.errors import ModelError
 from deployx_edge.graph import onnx_runtime
 from deployx_edge.graph.subgraphs import nodes_within
+from deployx_edge.operator_facts import OperatorFacts
 from deployx_edge.runtime import ONNX_ROLE, find_runtime
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
@@ -74,7 +75,8 @@ class OnnxConverter:
             refuse_unknown(request.keep_float, names, remedy=_NAMES_REMEDY)
             kept = _kept_nodes(model, request)
         if request.precision == "fp16":
-            model = _halved(model, [item.layer for item in kept])
+            own = _tell_own_types(model, self.operator_of)
+            model = _halved(model, [item.layer for item in kept], own)
         if not fits_one_file(model):
             raise ModelError(
                 f"{source.path.name} is larger than one ONNX file may be (2 GB).",
@@ -91,7 +93,7 @@ class OnnxConverter:
             inputs=input_specs(source),
             outputs=output_specs(request.outputs, source.channels_last),
             kept_float=kept,
-            operators=own_operators(model),
+            operators=self.own_operators(model),
         )
 
     def find_overflows(
@@ -102,6 +104,15 @@ class OnnxConverter:
         if not runs_in_halves or not inputs:
             return HalfOverflows()
         return graph_overflows(simplified(source), inputs, source.path)
+
+    def operator_of(self, node: onnx.NodeProto) -> OperatorFacts | None:
+        """The operator of our own that the node is, where the runtime has none such itself."""
+        return own_facts(node)
+
+    def own_operators(self, model: onnx.ModelProto) -> tuple[str, ...]:
+        """The operators of our own in the model that the runtime does not have itself."""
+        found = (self.operator_of(node) for node in nodes_within(model.graph.node))
+        return tuple(sorted({facts.name for facts in found if facts is not None}))
 
     def adapt(
         self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
@@ -115,12 +126,6 @@ class OnnxConverter:
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None are known."""
         return ()
-
-
-def own_operators(model: onnx.ModelProto) -> tuple[str, ...]:
-    """The operators of our own in the model that the runtime does not have itself."""
-    found = (own_facts(node) for node in nodes_within(model.graph.node))
-    return tuple(sorted({facts.name for facts in found if facts is not None}))
 
 
 def fits_one_file(model: onnx.ModelProto) -> bool:
@@ -156,8 +161,10 @@ def _kept_nodes(model: onnx.ModelProto, request: ConversionRequest) -> tuple[Kep
     return tuple(kept)
 
 
-def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
-    """The model with half floats inside, and float32 at its inputs and outputs."""
+def _halved(model: onnx.ModelProto, kept: Collection[str], own: Collection[str]) -> onnx.ModelProto:
+    """The model with half floats inside, and float32 at its inputs and outputs.
+
+    Nodes of the names ``kept`` and of the operators ``own`` stay float32."""
     import warnings
 
     from onnxruntime.transformers.float16 import (
@@ -165,7 +172,6 @@ def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
         convert_float_to_float16,
     )
 
-    own = _tell_own_types(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says how many tiny weights became zero
         halved: onnx.ModelProto = convert_float_to_float16(
@@ -179,7 +185,9 @@ def _halved(model: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
     return halved
 
 
-def _tell_own_types(model: onnx.ModelProto) -> set[str]:
+def _tell_own_types(
+    model: onnx.ModelProto, operator_of: Callable[[onnx.NodeProto], OperatorFacts | None]
+) -> set[str]:
     """Write into the model of what type the outputs of our own operators are, which ONNX cannot
     infer; gives the operators' names in the model."""
     from onnx import TensorProto, helper
@@ -187,7 +195,7 @@ def _tell_own_types(model: onnx.ModelProto) -> set[str]:
     known = {value.name for value in (*model.graph.output, *model.graph.value_info)}
     names = set()
     for node in model.graph.node:
-        facts = own_facts(node)
+        facts = operator_of(node)
         if facts is None:
             continue
         names.add(node.op_type)

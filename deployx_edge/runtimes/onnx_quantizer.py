@@ -15,7 +15,7 @@ from deployx_edge.quantization.report import LayerReport, QuantizationReport, Te
 from deployx_edge.quantization.values import USUAL_FORM, NodeForm
 from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, input_specs, output_specs
-from deployx_edge.runtimes.onnx_converter import OnnxConverter, own_operators
+from deployx_edge.runtimes.onnx_converter import OnnxConverter
 from deployx_edge.runtimes.proof import ProofRequest, prove
 from deployx_edge.runtimes.quantizer import (
     Int8Options,
@@ -73,7 +73,7 @@ class OnnxQuantizer:
             files=self._converter.int8_files(int8.path, options.soc),
             inputs=input_specs(material.source),
             outputs=output_specs(material.outputs, material.source.channels_last),
-            operators=own_operators(model),
+            operators=self._converter.own_operators(model),
         )
         title = find_runtime(self._converter.runtime).title
         progress(Stage(text=f"Comparing int8 in {title} with the same model in floats"))

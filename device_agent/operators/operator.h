@@ -43,6 +43,7 @@ class Attributes {
 
   const OperatorFacts& facts() const { return facts_; }
   void set(std::size_t place, std::vector<double> values) { values_[place] = std::move(values); }
+  const std::vector<double>& values(std::size_t place) const { return values_[place]; }
 
   // Those that have neither a value nor a default are 0, or a list without members.
   std::int64_t integer(const char* name) const;

@@ -10,36 +10,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
+#include "deform_conv/sizes.h"
 #include "operators/operator.h"
 
 namespace dx::op::deform_conv {
 
-// What is asked for, as ONNX counts it, and the places of the inputs behind the images.
-struct Settings {
-  static constexpr std::size_t kNone = SIZE_MAX;
-
-  std::vector<std::int64_t> dilations, pads, strides;
-  std::int64_t groups = 1;
-  std::int64_t offset_groups = 1;
-  std::size_t weights = 1;
-  std::size_t offset = 2;
-  std::size_t bias = 3;
-  std::size_t mask = 4;
-};
-
 class Kernel {
  public:
-  explicit Kernel(const Attributes& attributes)
-      : Kernel(Settings{attributes.integers("dilations"), attributes.integers("pads"),
-                        attributes.integers("strides"), attributes.integer("group"),
-                        attributes.integer("offset_group")}) {}
+  explicit Kernel(const Attributes& attributes) : Kernel(settings_of(attributes)) {}
   explicit Kernel(Settings settings) : set_(std::move(settings)) {}
 
   const char* run(Call& call) const {
     Sizes s;
-    if (const char* complaint = measure(call, s)) return complaint;
+    if (const char* complaint = measure(set_, call, s)) return complaint;
     float* const output = call.output(0, {s.images, s.outputs, s.out_h, s.out_w});
     const std::int64_t rows = s.channels * s.window;
     const std::int64_t tap_rows = set_.offset_groups * s.window;
@@ -77,52 +61,11 @@ class Kernel {
   }
 
  private:
-  struct Sizes {
-    std::int64_t images, channels, height, width, outputs, kernel_h, kernel_w, out_h, out_w;
-    std::int64_t window;  // values of one, of one channel
-    std::int64_t places;  // of windows
-  };
-
   // The four pixels around a place, and by what each counts; outside the image by nothing.
   struct Tap {
     std::array<std::int32_t, 4> offsets;
     std::array<float, 4> weights;
   };
-
-  const char* measure(const Call& call, Sizes& s) const {
-    const Shape& x = call.input(0).shape;
-    const Shape& w = call.input(set_.weights).shape;
-    const Shape& offset = call.input(set_.offset).shape;
-    if (x.size() != 4 || w.size() != 4 || offset.size() != 4) return "it is not of images";
-    if (set_.dilations.size() != 2 || set_.strides.size() != 2 || set_.pads.size() != 4) {
-      return "its attributes are not those of images";
-    }
-    if (set_.groups < 1 || set_.offset_groups < 1 || set_.strides[0] < 1 || set_.strides[1] < 1) {
-      return "its groups or strides are not positive";
-    }
-    s = {x[0], x[1], x[2], x[3], w[0], w[2], w[3], offset[2], offset[3], w[2] * w[3], 0};
-    s.places = s.out_h * s.out_w;
-    const bool fits =
-        x[1] == w[1] * set_.groups && w[0] % set_.groups == 0 && x[1] % set_.offset_groups == 0;
-    const bool offsets_fit = offset[0] == x[0] && offset[1] == 2 * set_.offset_groups * s.window;
-    const bool size_fits = s.out_h == output_size(s.height, s.kernel_h, 0) &&
-                           s.out_w == output_size(s.width, s.kernel_w, 1);
-    if (!fits || !offsets_fit || !size_fits) return "the shapes of its inputs do not fit";
-    if (s.height * s.width > INT32_MAX) return "its input is too large";
-    if (call.has(set_.bias) && call.input(set_.bias).shape != Shape{s.outputs}) {
-      return "its bias does not fit";
-    }
-    const Shape of_mask = {x[0], set_.offset_groups * s.window, s.out_h, s.out_w};
-    if (call.has(set_.mask) && call.input(set_.mask).shape != of_mask) {
-      return "its mask does not fit";
-    }
-    return nullptr;
-  }
-
-  std::int64_t output_size(std::int64_t size, std::int64_t kernel, std::size_t axis) const {
-    const std::int64_t reach = set_.dilations[axis] * (kernel - 1) + 1;
-    return (size + set_.pads[axis] + set_.pads[axis + 2] - reach) / set_.strides[axis] + 1;
-  }
 
   // Where one value of the window lies at all places; ``plane`` counts all of them before it.
   void find_taps(const Call& call, const Sizes& s, std::int64_t plane, std::int64_t value,

@@ -22,23 +22,23 @@ inline deform_conv::Settings settings_of(const Attributes& attributes) {
           attributes.integer("deform_groups")};
 }
 
+inline deform_conv::Settings placed(deform_conv::Settings settings) {
+  settings.offset = 1;
+  settings.weights = 2;
+  settings.bias = settings.mask = deform_conv::Settings::kNone;
+  return settings;
+}
+
+constexpr const char* kBiasMissing = "its bias is said to be there, and is no input";
+
 class Kernel {
  public:
   explicit Kernel(const Attributes& attributes)
       : has_bias_(attributes.integer("bias") != 0), convolution_(placed(settings_of(attributes))) {}
 
-  const char* run(Call& call) const {
-    return has_bias_ ? "its bias is said to be there, and is no input" : convolution_.run(call);
-  }
+  const char* run(Call& call) const { return has_bias_ ? kBiasMissing : convolution_.run(call); }
 
  private:
-  static deform_conv::Settings placed(deform_conv::Settings settings) {
-    settings.offset = 1;
-    settings.weights = 2;
-    settings.bias = settings.mask = deform_conv::Settings::kNone;
-    return settings;
-  }
-
   bool has_bias_;
   deform_conv::Kernel convolution_;
 };

@@ -6,6 +6,14 @@
 
 namespace dx::op::mmcv_modulated_deform_conv2d {
 
+inline deform_conv::Settings placed(deform_conv::Settings settings) {
+  settings.offset = 1;
+  settings.mask = 2;
+  settings.weights = 3;
+  settings.bias = 4;
+  return settings;
+}
+
 class Kernel {
  public:
   explicit Kernel(const Attributes& attributes)
@@ -14,14 +22,6 @@ class Kernel {
   const char* run(Call& call) const { return convolution_.run(call); }
 
  private:
-  static deform_conv::Settings placed(deform_conv::Settings settings) {
-    settings.offset = 1;
-    settings.mask = 2;
-    settings.weights = 3;
-    settings.bias = 4;
-    return settings;
-  }
-
   deform_conv::Kernel convolution_;
 };
 

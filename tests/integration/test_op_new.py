@@ -90,7 +90,7 @@ def test_an_operator_from_an_empty_project_to_a_board(
     project: Project, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     build = ("build", "--target", host_target_id())
-    project.command("op", "new", "my_shift", "--runtime", "ncnn,onnxruntime")
+    project.command("op", "new", "my_shift", "--runtime", "ncnn,onnxruntime,tensorrt")
     (project.folder / "net.py").write_text(NET, encoding="utf-8")
 
     project.change("x.data[i] + by_", "x.data[i] + by")
@@ -100,11 +100,15 @@ def test_an_operator_from_an_empty_project_to_a_board(
 
     project.change("x.data[i] + by", "x.data[i] + by_")
     project.command(*build)
-    assert verdicts() == {"right": 8}
+    assert verdicts() == {"right": 12}
     rows = {row.name: row for row in list_rows()}
     assert (rows["my_shift"].names, rows["my_shift"].cases) == (("my_ops::MyShift",), 4)
     here = (host_target_id(),)
-    assert rows["my_shift"].built == (("ncnn", here), ("onnxruntime", here))
+    assert rows["my_shift"].built == (
+        ("ncnn", here),
+        ("onnxruntime", here),
+        ("tensorrt", ()),
+    )
     assert all(check.present for check in examine_operators())
     told = project.command("convert", "net:Net", "--input", "image:1x3x8x8", "-o", "bundle")
     assert "passed" in told

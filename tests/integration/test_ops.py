@@ -179,6 +179,20 @@ def test_the_page_makes_an_operator_step_by_step(
     assert np.array_equal(reference(*built[1].values, by=-2.5), built[1].values[0] - 2.5)
 
 
+def test_the_page_shows_what_is_written_for_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "adding-an-op.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```cpp\n// (kernel\.cu|device\.h)\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    facts = new_operator("my_shift", folder=None, runtimes=["tensorrt"]).facts
+    assert sorted(name for name, _ in blocks) == ["device.h", "kernel.cu"]
+    for name, text in blocks:
+        assert text in (facts.folder / name).read_text(encoding="utf-8")
+    assert facts.runtimes == ("tensorrt",)
+
+
 # Runs the kernel on three values: a call with one thread and nothing else.
 MAIN = r"""
 #include <cstdio>

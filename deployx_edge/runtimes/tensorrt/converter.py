@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from deployx_edge.distributions import installed_version
 from deployx_edge.input_requests import at_sizes, format_shape
+from deployx_edge.operator_facts import OperatorFacts
 from deployx_edge.runtimes.converter import KeptFloat
 from deployx_edge.runtimes.onnx_converter import OnnxConverter, fits_one_file
 from deployx_edge.runtimes.tensorrt import parser
+from deployx_edge.runtimes.tensorrt.plugins import fill_gaps, plugin_of
 from deployx_edge.sources.onnx.canonical import simplified
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
@@ -43,10 +45,15 @@ class TensorrtConverter(OnnxConverter):
         if fits_one_file(model):
             parser.check_model(source.path.name, model)
 
+    def operator_of(self, node: onnx.NodeProto) -> OperatorFacts | None:
+        """See ``OnnxConverter``; ONNX's own operators that TensorRT lacks are plugins, too."""
+        return plugin_of(node)
+
     def adapt(
         self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
     ) -> None:
         """See ``OnnxConverter``; what was halved or quantized is shown to the parser again."""
+        fill_gaps(model)
         parser.check_model("what was made of the model", model)
         lines = [_profile_line(tensor) for tensor in inputs if tensor.ranges]
         told = {PROFILE: "\n".join(lines), PRECISIONS: " ".join(_precisions(model))}

@@ -22,6 +22,7 @@ from deployx_edge.distributions import installed_version
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError
 from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.tensorrt.operators import is_known
+from deployx_edge.runtimes.tensorrt.plugins import lacks_tensors, without_plugins
 from deployx_edge.visible import visible
 
 if TYPE_CHECKING:
@@ -59,9 +60,11 @@ def is_installed() -> bool:
 def check_model(name: str, model: onnx.ModelProto) -> None:
     """ModelError, naming every node that is refused; ``name`` is the file's.
 
+    Plugins of our own are left out; what follows one of unknown shape is looked up in the table.
     MissingToolError where the parser is installed and cannot be used.
     """
-    if not is_installed():
+    model = without_plugins(model)
+    if not is_installed() or not model.graph.node or lacks_tensors(model):
         _refuse("A table of TensorRT's operators", name, _by_table(model))
         return
     content = model.SerializeToString()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from deployx_edge.crossbuild.device_code import PACKAGE, PROGRAM, assemblers
 from deployx_edge.crossbuild.finished import Build
 from deployx_edge.errors import BuildError, ConfigError, DeployxError
 from deployx_edge.operator_facts import OperatorFacts, all_operators
+from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.target import targets
 from deployx_edge.workflows.boards.doctor import Check
 from deployx_edge.workflows.build.built import listed
 from deployx_edge.workflows.operators.testing import cases_of
+
+_FASTER_START = "A board translates PTX when a model is loaded first; to spare it that"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ def examine_operators() -> tuple[Check, ...]:
         known = all_operators()
     except (BuildError, ConfigError) as error:
         return (_check("operators", "", error.message, remedy=error.remedy),)
-    return (*(_folder(facts) for facts in known.values()), *_missing())
+    return (*(_folder(facts) for facts in known.values()), *_device_code(), *_missing())
 
 
 def _folder(facts: OperatorFacts) -> Check:
@@ -65,6 +69,17 @@ def _folder(facts: OperatorFacts) -> Check:
         return _check(facts.name, "", error.message, remedy=error.remedy)
     kernels = ", ".join(facts.runtimes) or "no kernel"
     return _check(facts.name, f"{facts.title}: {kernels}, {count} cases")
+
+
+def _device_code() -> Iterator[Check]:
+    """What a build makes of kernels for GPUs; nothing is refused without an assembler."""
+    runtimes = set(device_runtimes())
+    count = sum(bool(runtimes.intersection(f.runtimes)) for f in all_operators().values())
+    versions = ", ".join(f"{PROGRAM} of CUDA {each.version}" for each in assemblers())
+    if count:
+        text = f"{count}, as PTX and by {versions}" if versions else f"{count}, as PTX alone"
+        remedy = "" if versions else f"{_FASTER_START}: pip install {PACKAGE}"
+        yield replace(_check("kernels for GPUs", text, group="build"), remedy=remedy)
 
 
 def _missing() -> Iterator[Check]:

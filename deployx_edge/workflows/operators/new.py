@@ -14,16 +14,17 @@ from deployx_edge.cpp_words import check_namespace
 from deployx_edge.errors import UsageError
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.operator_facts import (
+    DEVICE_FILES,
     FACTS_FILE,
     KERNEL_SUFFIX,
     OperatorFacts,
     all_operators,
-    carrying_runtimes,
     find_operator,
     forget_operators,
     operators_folder,
     read_operator,
 )
+from deployx_edge.operator_runtimes import carrying_runtimes, device_runtimes
 from deployx_edge.resources import data_folder, is_checkout
 from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 from deployx_edge.workflows.boards.registry import read_document, store_document
@@ -82,6 +83,9 @@ def new_operator(
         "TITLE": f"{domain}::{operator}",
         "NAME": name,
         "HEADER": f"{name}_facts.h",
+        "DEVICE_HEADER": f"{name}_device.h",
+        "LAUNCHED": f"{name}_values",
+        "LAUNCHER": f"{name}_values_kernel",
         "RUNTIMES": ", ".join(f'"{each}"' for each in wanted),
     }
     texts = {
@@ -93,8 +97,12 @@ def new_operator(
         f"test_{name}.py": templates.TESTS,
     }
     for each in wanted:
-        line = templates.LAYER.replace("MACRO", _macro(each)).replace("KIND", each)
-        texts[f"{each}{KERNEL_SUFFIX}"] = line
+        on_gpu = each in device_runtimes()
+        line = templates.DEVICE_LAYER if on_gpu else templates.LAYER
+        texts[f"{each}{KERNEL_SUFFIX}"] = line.replace("MACRO", _macro(each)).replace("KIND", each)
+        if on_gpu:
+            contents = (templates.DEVICE_KERNEL, templates.DEVICE_CALL)
+            texts.update(zip(DEVICE_FILES, contents, strict=True))
     files = _write(place / name, {file: _filled(text, words) for file, text in texts.items()})
     settings = _register(place)
     forget_operators()

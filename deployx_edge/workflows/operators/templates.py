@@ -67,6 +67,65 @@ LAYER = """\
 MACRO(NAME, Kernel)
 """
 
+DEVICE_KERNEL = """\
+// TITLE on a GPU. The same file is compiled for the processor, to test what it computes.
+#pragma once
+
+#include "operators/device.h"
+
+namespace dx::op::NAME {
+
+struct Values {
+  const float* x;
+  float* y;
+  float by;
+};
+
+DX_KERNEL(LAUNCHED, Values) { p.y[index] = p.x[index] + p.by; }
+
+}  // namespace dx::op::NAME
+"""
+
+DEVICE_CALL = """\
+// How the kernels of kernel.cu are launched.
+#pragma once
+
+#include "NAME/kernel.cu"
+#include "operators/device_call.h"
+
+namespace dx::op::NAME {
+
+class DeviceKernel {
+ public:
+  explicit DeviceKernel(const Attributes& attributes) : by_(attributes.number("by")) {}
+
+  template <class Shapes>
+  void shapes(Shapes& shapes) const {
+    shapes.same(0, 0);
+  }
+
+  const char* run(DeviceCall& call) const {
+    const Tensor& x = call.input(0);
+    call.launch(LAUNCHER{}, {x.data, call.output(0), by_}, elements(x.shape));
+    return nullptr;
+  }
+
+ private:
+  float by_;
+};
+
+}  // namespace dx::op::NAME
+"""
+
+DEVICE_LAYER = """\
+#include "NAME/device.h"
+#include "DEVICE_HEADER"
+#include "HEADER"
+#include "workers/KIND/operator.h"
+
+MACRO(NAME, DeviceKernel)
+"""
+
 REFERENCE = '''\
 """What TITLE computes, by definition: kernels and exports are held against this."""
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import DeployxError, MissingToolError, UsageError
+from deployx_edge.graph.device_kernels import run_device_kernels
 from deployx_edge.graph.onnx_runtime import open_model, refusal
 from deployx_edge.graph.references import find_reference, load_file, run_reference
 from deployx_edge.operator_facts import OperatorFacts, all_operators, operator_named
+from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.runtime import ONNX_ROLE
 from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.workflows.boards.devices import chosen_devices
 from deployx_edge.workflows.boards.session import Session, open_session
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 HERE = "this computer"
+# Where kernels for GPUs are computed here, by a compiler's other output of the same file.
+NO_GPU = "this computer, without a GPU"
 _TESTS = "test_*.py"
 
 
@@ -130,7 +135,9 @@ class _Run:
 
     @property
     def place(self) -> str:
-        return HERE if self.session is None else self.session.device.name
+        if self.session is not None:
+            return self.session.device.name
+        return NO_GPU if self.runtime in device_runtimes() else HERE
 
     def check(self, cases: Sequence[Case]) -> Iterator[Outcome]:
         try:
@@ -211,6 +218,8 @@ def _reference_outputs(
 
 
 def _run(bundle: Bundle, fed: Arrays, session: Session | None) -> Arrays:
+    if session is None and bundle.runtime in device_runtimes():
+        return run_device_kernels(bundle.path(ONNX_ROLE), bundle.operators, fed)
     if session is None:
         with open_converted(read_converted(bundle)) as opened:
             return opened.run(fed)

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "operators/operator.h"
 
@@ -50,6 +51,11 @@ struct OrtOperator {
   const op::OperatorFacts* facts;
   std::unique_ptr<OrtKernel> (*make)(const op::Attributes& attributes);
 };
+
+// Operators with kernels for GPUs, computed by these kernels on the processor. They are for tests
+// on computers without a GPU, and are called kDeviceDomain::<folder>.
+std::vector<OrtOperator> device_operators();
+constexpr const char* kDeviceDomain = "dx.device";
 
 // The operator under one of its names, as ONNX Runtime asks for it. It lives as long as the
 // process.

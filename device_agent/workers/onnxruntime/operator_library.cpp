@@ -23,17 +23,22 @@ struct Registered {
   std::map<std::string, OrtCustomOpDomain*> domains;
 };
 
+OrtStatus* add(const OrtApi& api, Registered& all, const dx::OrtOperator& row,
+               const dx::op::NameFact& name) {
+  OrtCustomOpDomain*& domain = all.domains[name.domain];
+  if (domain == nullptr) {
+    if (OrtStatus* status = api.CreateCustomOpDomain(name.domain, &domain)) return status;
+  }
+  all.ops.push_back(dx::custom_op(row, name));
+  return api.CustomOpDomain_Add(domain, all.ops.back().get());
+}
+
 OrtStatus* add(const OrtApi& api, Registered& all, const dx::OrtOperator& row) {
   for (std::size_t i = 0; i < row.facts->name_count; ++i) {
     const dx::op::NameFact& name = row.facts->names[i];
     // Those of ONNX's own domain are ONNX Runtime's.
     if (*name.domain == '\0') continue;
-    OrtCustomOpDomain*& domain = all.domains[name.domain];
-    if (domain == nullptr) {
-      if (OrtStatus* status = api.CreateCustomOpDomain(name.domain, &domain)) return status;
-    }
-    all.ops.push_back(dx::custom_op(row, name));
-    if (OrtStatus* status = api.CustomOpDomain_Add(domain, all.ops.back().get())) return status;
+    if (OrtStatus* status = add(api, all, row, name)) return status;
   }
   return nullptr;
 }
@@ -45,6 +50,10 @@ OrtStatus* add_all(const OrtApi& api, Registered& all) {
   }
 #include "onnxruntime_operators.inc"
 #undef DX_OPERATOR
+  for (const dx::OrtOperator& row : dx::device_operators()) {
+    const dx::op::NameFact name{dx::kDeviceDomain, row.facts->folder};
+    if (OrtStatus* status = add(api, all, row, name)) return status;
+  }
   return nullptr;
 }
 

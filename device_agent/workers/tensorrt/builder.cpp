@@ -12,6 +12,7 @@
 #include "workers/core/options.h"
 #include "workers/tensorrt/elements.h"
 #include "workers/tensorrt/logger.h"
+#include "workers/tensorrt/operator.h"
 #include "workers/tensorrt/profiles.h"
 #include "workers/tensorrt/progress.h"
 #include "workers/tensorrt/timing_cache.h"
@@ -84,10 +85,7 @@ class Build {
   Failure no_memory(const std::string& what) { return refuse(what + because()); }
 
   // What TensorRT said of it, and what of the GPU's memory is left.
-  std::string because() {
-    const std::string errors = logger_.take_errors();
-    return (errors.empty() ? "" : ": " + errors) + library_.free_memory_text();
-  }
+  std::string because() { return dx::because(logger_) + library_.free_memory_text(); }
 
   Status make_network();
   Status parse(const Source& source);
@@ -148,6 +146,8 @@ Failure Build::parse_failure() {
     text += error.desc();
   }
   if (text.empty()) text = logger_.take_errors();
+  const std::string complaint = take_complaint();
+  if (!complaint.empty()) text += "; " + complaint;
   return refuse("TensorRT " + library_.version() +
                 "'s parser refuses the model: " + printable(text, kLongestText) +
                 "; give these nodes to another runtime by --partition");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "workers/tensorrt/operator.h"
 
 namespace dx {
 namespace {
@@ -130,6 +131,7 @@ Result<Library> open_libraries() {
                   ": build it with a sysroot of this board (deployx-edge sysroot pull)");
   }
   if (Status status = library.find_gpu(); !status) return status.failure();
+  register_operators(infer);
   return library;
 }
 

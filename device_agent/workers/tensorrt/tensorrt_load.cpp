@@ -11,6 +11,7 @@
 #include "workers/tensorrt/builder.h"
 #include "workers/tensorrt/elements.h"
 #include "workers/tensorrt/engine_file.h"
+#include "workers/tensorrt/operator.h"
 #include "workers/tensorrt/tensorrt_model.h"
 
 namespace dx {
@@ -130,8 +131,7 @@ Status TensorrtModel::open(const Load& request) {
 }
 
 Status TensorrtModel::failed(const std::string& what) {
-  const std::string errors = logger_.take_errors();
-  return refuse(what + (errors.empty() ? "" : ": " + errors) + library_.free_memory_text());
+  return refuse(what + because(logger_) + library_.free_memory_text());
 }
 
 Status TensorrtModel::describe(const std::vector<std::string>& wanted) {

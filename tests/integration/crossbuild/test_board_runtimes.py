@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def configured(folder: Path, sysroot: Sysroot) -> tuple[Path, dict[str, str]]:
             *configure,
             *cmake_options(sysroot),
             "-DDX_BUILD_AGENT=OFF",
+            f"-DPython3_EXECUTABLE={sys.executable}",
             *(f"-DDX_BUILD_WORKER_{name.upper()}=OFF" for name in others),
         ],
         environment,

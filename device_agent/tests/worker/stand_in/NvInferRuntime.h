@@ -98,5 +98,7 @@ class IRuntime {
 
 }  // namespace nvinfer1
 
+#include "NvInferRuntimePlugin.h"
+
 extern "C" void* createInferRuntime_INTERNAL(void* logger, std::int32_t version) noexcept;
 extern "C" std::int32_t getInferLibVersion() noexcept;

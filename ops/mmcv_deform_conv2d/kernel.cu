@@ -1,0 +1,1 @@
+#include "deform_conv/kernel.cu"
