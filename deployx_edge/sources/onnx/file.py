@@ -15,6 +15,7 @@ from deployx_edge.graph.layouts import channels_last
 from deployx_edge.graph.links import OWN_DOMAINS
 from deployx_edge.graph.marks import find_marks, without_marks
 from deployx_edge.graph.reshaping import check_new_shapes, reshaped_inputs
+from deployx_edge.graph.standard_names import write_by_standard
 from deployx_edge.graph.subgraphs import all_names, nodes_within, tensors_read
 from deployx_edge.graph.training import refuse_training_mode
 from deployx_edge.graph.values import (
@@ -312,11 +313,12 @@ def _load(path: Path, *, external: bool) -> _Loaded:
             f"{path} holds names that are no text in UTF-8.", remedy="Export or copy it again."
         )
     cleaned = clean(model)
+    rewritten = write_by_standard(model)
     is_old = model.ir_version < _LEAST_IR_VERSION
     return _Loaded(
         model=model,
         data=data,
-        is_changed=cleaned.changed or data.moved or is_old,
+        is_changed=bool(cleaned.changed or rewritten or data.moved or is_old),
         notes=cleaned.notes,
     )
 
