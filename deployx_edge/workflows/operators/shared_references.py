@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,3 +64,95 @@ def _between(pixels: Array, y: Array, x: Array) -> Array:
     lower = (1 - right) * padded[top + 1, left] + right * padded[top + 1, left + 1]
     between: Array = (1 - down) * upper + down * lower
     return between
+
+
+def upright_share(first: Array, second: Array) -> float:
+    """The common area of two boxes (left, top, right, bottom) as a share of all."""
+    width, height = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return float(width * height / (sum(areas) - width * height))
+
+
+def suppressed(
+    boxes: Array,
+    scores: Array,
+    share: Callable[[Array, Array], float],
+    *,
+    background_label_id: int,
+    topk: int,
+    keep_topk: int,
+    score_threshold: float,
+    iou_threshold: float,
+    clip_boxes: int,
+    **unused: int,
+) -> tuple[Array, Array, Array]:
+    """The best ``keep_topk`` boxes of each image with their scores, labels and numbers, -1 where
+    there are fewer: in each class those that share no more than the threshold with a better one."""
+    images, count, classes = len(scores), scores.shape[1], scores.shape[-1]
+    scores = scores.reshape(images, count, classes)
+    boxes = boxes.reshape(images, count, -1, boxes.shape[-1])
+    sets = boxes.shape[2]
+    found = np.zeros((images, keep_topk, boxes.shape[-1] + 1), dtype=np.float32)
+    labels = np.full((images, keep_topk), -1, dtype=np.int32)
+    places = np.full((images, keep_topk), -1, dtype=np.int32)
+    for image in range(images):
+        kept: list[tuple[float, int, int]] = []
+        for label in set(range(classes)) - {background_label_id}:
+            of_class = scores[image, :, label]
+            order = [int(i) for i in np.argsort(-of_class, kind="stable")]
+            order = [i for i in order if of_class[i] > score_threshold][
+                : topk if topk > 0 else None
+            ]
+            own = boxes[image, :, label % sets].astype(np.float64)
+            chosen: list[int] = []
+            for box in order:
+                if all(share(own[box], own[better]) <= iou_threshold for better in chosen):
+                    chosen.append(box)
+            kept += [(float(of_class[box]), label, box) for box in chosen]
+        kept.sort(key=lambda each: (-each[0], each[1]))
+        for row, (score, label, box) in enumerate(kept[:keep_topk]):
+            values = boxes[image, box, label % sets]
+            found[image, row, :-1] = np.clip(values, 0, 1) if clip_boxes else values
+            found[image, row, -1] = score
+            labels[image, row] = label
+            places[image, row] = box if sets == 1 else label * count + box
+    return found, labels, places
+
+
+def turned_share(first: Array, second: Array) -> float:
+    """The common area of two boxes (centre, width, height, angle) as a share of all.
+
+    Corners within the other, and where sides cross, are the corners of what is common.
+    """
+    one, two = _corners(first), _corners(second)
+    points = [*one[_within(one, second)], *two[_within(two, first)]]
+    for begin, end in zip(one, np.roll(one, -1), strict=True):
+        for other_begin, other_end in zip(two, np.roll(two, -1), strict=True):
+            side, other = end - begin, other_end - other_begin
+            cross = (side.conjugate() * other).imag
+            if abs(cross) < 1e-12 * abs(side) * abs(other):
+                continue
+            gap = other_begin - begin
+            places = ((gap.conjugate() * other).imag / cross, (gap.conjugate() * side).imag / cross)
+            if all(0 <= place <= 1 for place in places):
+                points.append(begin + places[0] * side)
+    common = 0.0
+    if len(points) > 2:
+        around = np.asarray(points) - np.mean(points)
+        around = around[np.argsort(np.angle(around))]
+        common = float((around.conjugate() * np.roll(around, -1)).imag.sum() / 2)
+    return common / (first[2] * first[3] + second[2] * second[3] - common)
+
+
+def _corners(box: Array) -> Array:
+    half = box[2:4] / 2
+    corners = np.asarray([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j])
+    corners = corners.real * half[0] + 1j * corners.imag * half[1]
+    return box[0] + 1j * box[1] + corners * np.exp(1j * box[4])
+
+
+def _within(points: Array, box: Array) -> Array:
+    own = (points - box[0] - 1j * box[1]) * np.exp(-1j * box[4])
+    return (abs(own.real) <= box[2] / 2 + 1e-9) & (abs(own.imag) <= box[3] / 2 + 1e-9)

@@ -204,7 +204,10 @@ def _reference_outputs(
             run_reference(facts, function, part.values, part.case.attributes) for part in built
         ]
         return [
-            [fill(np.asarray(array, dtype=np.float32), part.case.filled) for array in each]
+            [
+                fill(np.asarray(array, dtype=np.float32), part.case.filled)
+                for array in each[: len(part.outputs)]  # nodes may leave the last ones out
+            ]
             for part, each in zip(built, results, strict=True)
         ]
     fed = {key: array for part in built for key, array in part.fed.items()}

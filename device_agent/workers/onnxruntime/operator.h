@@ -67,3 +67,11 @@ std::unique_ptr<OrtCustomOp> custom_op(const OrtOperator& row, const op::NameFac
   namespace dx::op::name {                                                                   \
   dx::OrtOperator onnxruntime_operator() { return {&kFacts, &dx::make_ort_kernel<kernel>}; } \
   }
+
+// For an operator that is computed by its kernels for GPUs here, too (operators/host_kernel.h).
+#define DX_ONNXRUNTIME_DEVICE_OPERATOR(name)                                          \
+  namespace dx::op::name {                                                            \
+  dx::OrtOperator onnxruntime_operator() {                                            \
+    return {&kFacts, &dx::make_ort_kernel<dx::op::HostKernel<DeviceKernel, kFacts>>}; \
+  }                                                                                   \
+  }

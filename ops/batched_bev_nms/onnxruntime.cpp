@@ -1,0 +1,6 @@
+#include "batched_bev_nms/device.h"
+#include "batched_bev_nms_facts.h"
+#include "operators/host_kernel.h"
+#include "workers/onnxruntime/operator.h"
+
+DX_ONNXRUNTIME_DEVICE_OPERATOR(batched_bev_nms)

@@ -1,0 +1,10 @@
+// Non-maximum suppression of turned boxes on a GPU.
+#pragma once
+
+#include "batched_nms/device.h"
+
+namespace dx::op::batched_rotated_nms {
+
+using DeviceKernel = batched_nms::KindOfKernel<batched_nms::kTurned>;
+
+}  // namespace dx::op::batched_rotated_nms

@@ -1,0 +1,1 @@
+#include "batched_nms/kernel.cu"
