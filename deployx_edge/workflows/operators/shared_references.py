@@ -143,16 +143,18 @@ def turned_share(first: Array, second: Array) -> float:
         around = np.asarray(points) - np.mean(points)
         around = around[np.argsort(np.angle(around))]
         common = float((around.conjugate() * np.roll(around, -1)).imag.sum() / 2)
-    return common / (first[2] * first[3] + second[2] * second[3] - common)
+    return float(common / (first[2] * first[3] + second[2] * second[3] - common))
 
 
 def _corners(box: Array) -> Array:
     half = box[2:4] / 2
     corners = np.asarray([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j])
     corners = corners.real * half[0] + 1j * corners.imag * half[1]
-    return box[0] + 1j * box[1] + corners * np.exp(1j * box[4])
+    placed: Array = box[0] + 1j * box[1] + corners * np.exp(1j * box[4])
+    return placed
 
 
 def _within(points: Array, box: Array) -> Array:
     own = (points - box[0] - 1j * box[1]) * np.exp(-1j * box[4])
-    return (abs(own.real) <= box[2] / 2 + 1e-9) & (abs(own.imag) <= box[3] / 2 + 1e-9)
+    within: Array = (abs(own.real) <= box[2] / 2 + 1e-9) & (abs(own.imag) <= box[3] / 2 + 1e-9)
+    return within
