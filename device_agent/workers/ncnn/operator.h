@@ -23,6 +23,8 @@ class NcnnOperator : public ncnn::Layer {
  public:
   explicit NcnnOperator(const op::OperatorFacts& facts);
 
+  const op::OperatorFacts& facts() const { return facts_; }
+
   int load_param(const ncnn::ParamDict& params) override;
   int create_pipeline(const ncnn::Option& option) override;
   int destroy_pipeline(const ncnn::Option& option) override;
