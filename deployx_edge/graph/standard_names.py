@@ -201,12 +201,16 @@ def _roi_align(writer: _Writer) -> bool:
     from onnx import TensorProto
 
     node = writer.node
-    aligned = bool(attribute(node, "aligned", 0))
+    aligned = bool(attribute(node, "aligned", 1))
     pooled = attribute(node, "mode", b"avg")
     if pooled not in (b"avg", "avg") or (aligned and writer.opset < _COUNTED_ROIS):
         return False
     images, regions = node.input
+    # A region of an image that is not there means nothing; ONNX Runtime ends at one.
+    last = writer.add("Sub", writer.size(images, 0), writer.scalar(1))
+    last = writer.add("Cast", last, to=TensorProto.FLOAT)
     numbers = writer.add("Gather", regions, writer.scalar(0), axis=1)
+    numbers = writer.add("Clip", numbers, writer.scalar(0.0), last)
     corners = writer.add(
         "Slice", regions, writer.integers(1), writer.integers(5), writer.integers(1)
     )

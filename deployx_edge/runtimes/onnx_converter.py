@@ -47,6 +47,8 @@ class OnnxConverter:
     """
 
     keeps_names = True
+    # Operators of our own that the runtime has itself, under another name.
+    native: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("fp32", "fp16")
 
     def __init__(self, runtime: str, *, halves_fp32: bool = False) -> None:
@@ -62,13 +64,13 @@ class OnnxConverter:
     def check(self, source: OnnxSource) -> None:
         """Raise ModelError for an unknown operator; else the runtime says what it cannot load."""
         refuse_foreign(source)
-        refuse_without_kernel(source, self.runtime)
+        refuse_without_kernel(source, self.runtime, self.native)
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``<stem>.onnx`` (see ``Converter``)."""
         import onnx
 
-        model = simplified(source)
+        model = self.simplify(source)
         kept: tuple[KeptFloat, ...] = ()
         if request.precision == "fp16" or self.halves_fp32:
             names = [node.name for node in model.graph.node]
@@ -104,6 +106,10 @@ class OnnxConverter:
         if not runs_in_halves or not inputs:
             return HalfOverflows()
         return graph_overflows(simplified(source), inputs, source.path)
+
+    def simplify(self, source: OnnxSource) -> onnx.ModelProto:
+        """The canonical model, by operators that the runtime has."""
+        return simplified(source)
 
     def operator_of(self, node: onnx.NodeProto) -> OperatorFacts | None:
         """The operator of our own that the node is, where the runtime has none such itself."""

@@ -11,6 +11,7 @@ from deployx_edge.operator_facts import OperatorFacts
 from deployx_edge.runtimes.converter import KeptFloat
 from deployx_edge.runtimes.onnx_converter import OnnxConverter, fits_one_file
 from deployx_edge.runtimes.tensorrt import parser
+from deployx_edge.runtimes.tensorrt.native import NATIVE, write_natively
 from deployx_edge.runtimes.tensorrt.plugins import fill_gaps, plugin_of
 from deployx_edge.sources.onnx.canonical import simplified
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
@@ -28,6 +29,8 @@ PRECISIONS = "deployx.precisions"
 class TensorrtConverter(OnnxConverter):
     """``Converter`` for TensorRT."""
 
+    native = NATIVE
+
     def __init__(self) -> None:
         super().__init__(__package__.rpartition(".")[2])
 
@@ -41,9 +44,13 @@ class TensorrtConverter(OnnxConverter):
     def check(self, source: OnnxSource) -> None:
         """Raise ModelError for nodes that TensorRT's parser refuses, as far as can be told."""
         super().check(source)
-        model = simplified(source)
+        model = self.simplify(source)
         if fits_one_file(model):
             parser.check_model(source.path.name, model)
+
+    def simplify(self, source: OnnxSource) -> onnx.ModelProto:
+        """See ``OnnxConverter``."""
+        return write_natively(simplified(source))
 
     def operator_of(self, node: onnx.NodeProto) -> OperatorFacts | None:
         """See ``OnnxConverter``; ONNX's own operators that TensorRT lacks are plugins, too."""
@@ -53,6 +60,9 @@ class TensorrtConverter(OnnxConverter):
         self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
     ) -> None:
         """See ``OnnxConverter``; what was halved or quantized is shown to the parser again."""
+        native = write_natively(model)
+        if native is not model:
+            model.CopyFrom(native)
         fill_gaps(model)
         parser.check_model("what was made of the model", model)
         lines = [_profile_line(tensor) for tensor in inputs if tensor.ranges]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
@@ -66,11 +67,14 @@ def refuse_foreign(source: OnnxSource) -> None:
             )
 
 
-def refuse_without_kernel(source: OnnxSource, runtime: str) -> None:
-    """ModelError, naming the first operator of our own that has no kernel for the runtime."""
+def refuse_without_kernel(source: OnnxSource, runtime: str, native: Collection[str] = ()) -> None:
+    """ModelError, naming the first operator of our own that has no kernel for the runtime.
+
+    Those in the folders ``native`` the runtime has itself, under another name.
+    """
     for node in source.nodes:
         facts = own_facts(node)
-        if facts is not None and runtime not in facts.runtimes:
+        if facts is not None and runtime not in facts.runtimes and facts.name not in native:
             raise ModelError(
                 f"Operator '{node.operator}' (node '{node.name}') of the domain '{node.domain}' is "
                 f"ops/{facts.name}, which has no kernel for {runtime}; it has one for "

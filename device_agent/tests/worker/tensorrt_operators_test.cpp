@@ -309,3 +309,53 @@ TEST_CASE("kernels that CUDA does not load are refused in its words") {
   CHECK(runner.enqueue(inputs.data(), convolution.outputs.data(), from, to, memory.data(),
                        nullptr) == 0);
 }
+
+TEST_CASE("whole numbers go out as such, by memory of the run's own") {
+  const std::int32_t two = 2;
+  const std::int32_t one = 1;
+  const std::int32_t none = 0;
+  const auto plugin = made_v3("TRTBatchedNMS", {{"keep_topk", &two, PluginFieldType::kINT32, 1},
+                                                {"num_classes", &one, PluginFieldType::kINT32, 1},
+                                                {"clip_boxes", &none, PluginFieldType::kINT32, 1}});
+  REQUIRE(plugin != nullptr);
+  auto& build =
+      part_of<nvinfer1::IPluginV3OneBuild>(*plugin, nvinfer1::PluginCapabilityType::kBUILD);
+  std::vector<DataType> types(3);
+  REQUIRE(build.getOutputDataTypes(types.data(), 3, nullptr, 2) == 0);
+  CHECK(types == std::vector<DataType>{DataType::kFLOAT, DataType::kINT32, DataType::kINT32});
+  Builder builder;
+  const std::vector<nvinfer1::DimsExprs> given = {expressions({1, 2, 1, 4}, builder),
+                                                  expressions({1, 2, 1}, builder)};
+  std::vector<nvinfer1::DimsExprs> shapes(3);
+  REQUIRE(build.getOutputShapes(given.data(), 2, nullptr, 0, shapes.data(), 3, builder) == 0);
+  CHECK(sizes_of(shapes[0]) == Sizes{1, 2, 5});
+  CHECK(sizes_of(shapes[1]) == Sizes{1, 2});
+  const std::vector<nvinfer1::PluginTensorDesc> inputs = {described({1, 2, 1, 4}),
+                                                          described({1, 2, 1})};
+  const std::vector<nvinfer1::PluginTensorDesc> outputs = {described({1, 2, 5}),
+                                                           described({1, 2}, DataType::kINT32),
+                                                           described({1, 2}, DataType::kINT32)};
+  std::vector<nvinfer1::DynamicPluginTensorDesc> all;
+  for (const auto* const tensors : {&inputs, &outputs}) {
+    for (const auto& each : *tensors) all.push_back({each, each.dims, each.dims, each.dims});
+  }
+  CHECK(build.supportsFormatCombination(3, all.data(), 2, 3));
+  all[4].desc.type = DataType::kFLOAT;
+  CHECK_FALSE(build.supportsFormatCombination(4, all.data(), 2, 3));
+  all[4].desc.type = DataType::kINT32;
+  std::vector<char> memory(build.getWorkspaceSize(all.data(), 2, all.data() + 2, 3));
+  auto& runner =
+      part_of<nvinfer1::IPluginV3OneRuntime>(*plugin, nvinfer1::PluginCapabilityType::kRUNTIME);
+  REQUIRE(runner.onShapeChange(inputs.data(), 2, outputs.data(), 3) == 0);
+  const std::vector<float> boxes = {0, 0, 4, 4, 0, 0, 4, 5};
+  const std::vector<float> scores = {0.25F, 0.75F};
+  std::vector<float> found(10);
+  std::vector<std::int32_t> labels(2);
+  std::vector<std::int32_t> places(2);
+  const void* const from[] = {boxes.data(), scores.data()};
+  void* const to[] = {found.data(), labels.data(), places.data()};
+  REQUIRE(runner.enqueue(inputs.data(), outputs.data(), from, to, memory.data(), nullptr) == 0);
+  CHECK(found == std::vector<float>{0, 0, 4, 5, 0.75F, 0, 0, 0, 0, 0});
+  CHECK(labels == std::vector<std::int32_t>{0, -1});
+  CHECK(places == std::vector<std::int32_t>{1, -1});
+}

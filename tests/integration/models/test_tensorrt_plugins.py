@@ -104,3 +104,42 @@ def test_what_follows_a_plugin_is_still_shown_to_the_parser(tmp_path: Path) -> N
     with pytest.raises(ModelError, match="operator 'Det'") as found:
         bundled(made, tmp_path)
     assert "DeformConv" not in found.value.message
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("opset", [11, 16, 20])
+@pytest.mark.parametrize("mode", range(3))
+def test_grid_sampler_is_tensorrts_own(
+    tmp_path: Path, mode: int, opset: int, precision: str
+) -> None:
+    nodes = [
+        helper.make_node("Relu", ["image"], ["features"], "first"),
+        helper.make_node(
+            *("grid_sampler", ["features", "grid"], ["sampled"], "sample"),
+            domain="mmdeploy",
+            interpolation_mode=mode,
+            padding_mode=mode,
+            align_corners=mode % 2,
+        ),
+        helper.make_node("Sigmoid", ["sampled"], ["y"], "last"),
+    ]
+    shapes = {"image": (1, 2, 5, 6), "grid": (1, 3, 4, 2)}
+    made = model(nodes, shapes, {"y": (1, 2, 3, 4)}, opset=opset)
+    made.opset_import.append(helper.make_opsetid("mmdeploy", 1))
+    bundle = bundled(made, tmp_path, precision)
+    assert bundle.operators == ()
+    assert bundle.provenance.verification.status == "passed"
+    written = onnx.load(bundle.path("onnx"))
+    (node,) = [node for node in written.graph.node if node.name == "sample"]
+    assert (node.domain, node.op_type) == ("", "GridSample")
+
+
+def test_a_grid_sampler_of_no_known_mode_is_refused(tmp_path: Path) -> None:
+    node = helper.make_node(
+        "grid_sampler", ["image", "grid"], ["y"], "s", domain="mmdeploy", interpolation_mode=3
+    )
+    shapes = {"image": (1, 2, 5, 6), "grid": (1, 3, 4, 2)}
+    made = model([node], shapes, {"y": (1, 2, 3, 4)}, opset=16)
+    made.opset_import.append(helper.make_opsetid("mmdeploy", 1))
+    with pytest.raises(ModelError, match="interpolation_mode 3"):
+        bundled(made, tmp_path)

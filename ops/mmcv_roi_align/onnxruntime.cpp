@@ -1,0 +1,6 @@
+#include "mmcv_roi_align/device.h"
+#include "mmcv_roi_align_facts.h"
+#include "operators/host_kernel.h"
+#include "workers/onnxruntime/operator.h"
+
+DX_ONNXRUNTIME_DEVICE_OPERATOR(mmcv_roi_align)

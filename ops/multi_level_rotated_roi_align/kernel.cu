@@ -1,0 +1,1 @@
+#include "multi_level_roi_align/kernel.cu"
