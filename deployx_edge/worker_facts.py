@@ -28,6 +28,7 @@ _LIBRARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
 _MADE = re.compile(rf"({_LIBRARY.pattern})?")
 _MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library", "emulators"}
 _MEMBERS |= {"machine_libraries", "other_processors", "prepares", "options", "board"}
+_MEMBERS |= {"soc_libraries", "processors"}
 _BOARD_MEMBERS = {"headers", "version_header", "version_macros", "libraries", "oldest"}
 _OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
 _MACRO = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -100,9 +101,12 @@ class WorkerFacts:
     with it by name, the ``operator_library`` that the build makes of our own operators ("" where
     they are in the worker itself, or there are none), the ``machine_libraries`` that travel to some
     machines only ("aarch64"), the libraries that ``other_processors`` of the board load, by their
-    ELF machine, the ``emulators`` of the board's processor that it is on other machines, each with
-    its machine ("x86_64"), whether it ``prepares`` a model on the board, the runtime's own options,
-    and what it needs of a ``board``'s own files to be compiled (None: nothing)."""
+    ELF machine, the ``soc_libraries`` that only some chips have a use for (chips and libraries; a
+    chip that is not listed has a use for all), the ``processors`` beside the board's own that it
+    computes on, each with its machine, the ``emulators`` of the board's processor that it is on
+    other machines, each with its machine ("x86_64"), whether it ``prepares`` a model on the board,
+    the runtime's own options, and what it needs of a ``board``'s own files to be compiled (None:
+    nothing)."""
 
     name: str
     packages: tuple[str, ...]
@@ -111,6 +115,8 @@ class WorkerFacts:
     operator_library: str
     machine_libraries: tuple[tuple[str, tuple[str, ...]], ...]
     other_processors: tuple[tuple[str, tuple[str, ...]], ...]
+    soc_libraries: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    processors: tuple[tuple[str, str], ...]
     emulators: tuple[tuple[str, str], ...]
     prepares: bool
     options: tuple[OptionFact, ...]
@@ -128,6 +134,18 @@ class WorkerFacts:
     def other_processor(self, library: str) -> str:
         """The ELF machine of a library that another processor than the board's loads, else ""."""
         return next((m for m, names in self.other_processors if library in names), "")
+
+    def useless_on(self, soc: str) -> frozenset[str]:
+        """The libraries that such a chip has no use for; none where the chip is not known."""
+        own = [libraries for socs, libraries in self.soc_libraries if soc in socs]
+        if not own:
+            return frozenset()
+        every = {name for _, libraries in self.soc_libraries for name in libraries}
+        return frozenset(every - {name for libraries in own for name in libraries})
+
+    def processor(self, machine: str) -> str:
+        """What it computes on beside the processor of such a machine, "" where that does all."""
+        return dict(self.processors).get(machine, "")
 
     def emulator(self, machine: str) -> str:
         """What emulates its processor on such a machine, "" where it runs on the real one."""
@@ -247,7 +265,9 @@ def _facts(document: Any) -> WorkerFacts:
         operator_library=_text({"operator_library": "", **document}, "operator_library", _MADE),
         machine_libraries=_libraries_by(document, "machine_libraries"),
         other_processors=_libraries_by(document, "other_processors"),
-        emulators=_emulators(document.get("emulators", {})),
+        soc_libraries=_soc_libraries(document.get("soc_libraries", [])),
+        processors=_by_machine(document, "processors"),
+        emulators=_by_machine(document, "emulators"),
         prepares=document.get("prepares", False),
         options=tuple(_option(each) for each in options),
         board=_board(document["board"]) if "board" in document else None,
@@ -264,13 +284,23 @@ def _libraries_by(document: Any, member: str) -> tuple[tuple[str, tuple[str, ...
     return tuple((machine, _texts(named, machine, _LIBRARY)) for machine in named)
 
 
-def _emulators(document: Any) -> tuple[tuple[str, str], ...]:
-    sound = isinstance(document, dict) and all(
+def _by_machine(document: Any, member: str) -> tuple[tuple[str, str], ...]:
+    named = document.get(member, {})
+    sound = isinstance(named, dict) and all(
         _WORD.fullmatch(machine) and isinstance(what, str) and what
-        for machine, what in document.items()
+        for machine, what in named.items()
     )
-    _require(sound, '"emulators" does not say for machines what emulates there')
-    return tuple(document.items())
+    _require(sound, f'"{member}" does not say for machines what there is')
+    return tuple(named.items())
+
+
+def _soc_libraries(document: Any) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    _require(isinstance(document, list), '"soc_libraries" is not a list')
+    for each in document:
+        _members(each, {"socs", "libraries"}, '"soc_libraries"')
+    return tuple(
+        (_texts(each, "socs", _WORD), _texts(each, "libraries", _LIBRARY)) for each in document
+    )
 
 
 def _board(document: Any) -> BoardFacts:

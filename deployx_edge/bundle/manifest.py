@@ -52,6 +52,7 @@ _LONGEST_OPERATOR = 64
 _LARGEST = 2**53 - 1  # JSON numbers are whole up to here everywhere
 _NAME = r"[A-Za-z0-9._-]{1,128}"
 _SHA256 = r"[0-9a-f]{64}"
+_SOC = r"[a-z0-9]{1,32}"
 _BLOB = r"[^\s\x00-\x1f\x7f]{1,255}"
 _TENSOR = r"[^\x00-\x1f\x7f]{1,1024}"
 
@@ -127,6 +128,7 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
         "postprocessing": [listed_postprocessing(step) for step in bundle.postprocessing],
         # Written only where there are any, so that other bundles stay what they were.
         **({"operators": list(bundle.operators)} if bundle.operators else {}),
+        **({"soc": bundle.soc} if bundle.soc else {}),
         "provenance": {
             "tools": dict(provenance.tools),
             "source_file": provenance.source_file,
@@ -168,6 +170,7 @@ def _read_bundle(reader: ObjectReader, folder: Path) -> Bundle:
         postprocessing=reader.objects("postprocessing", _MANY, read_postprocessing),
         provenance=reader.object("provenance", _read_provenance),
         operators=reader.optional_texts("operators", _MANY, length=_LONGEST_OPERATOR),
+        soc=reader.text_if_there("soc", pattern=_SOC, meaning="the name of a chip"),
     )
 
 

@@ -32,6 +32,10 @@ class ObjectReader:
             raise self._wrong(key, meaning, value)
         return value
 
+    def text_if_there(self, key: str, *, pattern: str, meaning: str) -> str:
+        """Like ``text``; "" where the field is not there, as in files of earlier versions."""
+        return self.text(key, pattern=pattern, meaning=meaning) if key in self._data else ""
+
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
         """One of ``choices``."""
         value = self._get(key)

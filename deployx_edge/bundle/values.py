@@ -109,7 +109,8 @@ class Bundle:
 
     ``folder`` is where it lies; the rest is what ``bundle.json`` says. ``precision`` is
     the element type of the stored weights ("fp32", "fp16", "int8"). ``operators`` are those of our
-    own (``ops/``) that its worker must have.
+    own (``ops/``) that its worker must have. ``soc`` is the chip that its files are for, "" where
+    they are for all.
     """
 
     folder: Path
@@ -123,6 +124,7 @@ class Bundle:
     postprocessing: tuple[PostProcessing, ...]
     provenance: Provenance
     operators: tuple[str, ...] = ()
+    soc: str = ""
 
     def input_requests(self) -> dict[str, InputRequest]:
         """What the source is read with to be what the bundle holds, by input name."""

@@ -70,7 +70,8 @@ class ConvertedModel:
     ``files`` are (role, path); ``kept_float`` are the layers that stay fp32 where the rest has
     fewer bits, and why. ``layers`` are there where the sums inside them can be looked at while the
     model runs: of ncnn in fp32, each reading blobs that no other does. ``operators`` are those of
-    our own (``ops/``) that run in it. Nothing is said yet about whether they compute the same.
+    our own (``ops/``) that run in it. ``soc`` is the chip that they are for, "" for all. Nothing is
+    said yet about whether they compute the same.
     """
 
     runtime: str
@@ -81,6 +82,7 @@ class ConvertedModel:
     kept_float: tuple[KeptFloat, ...] = ()
     layers: tuple[StoredLayer, ...] = ()
     operators: tuple[str, ...] = ()
+    soc: str = ""
 
     @property
     def rounds_to(self) -> str:

@@ -48,7 +48,12 @@ def test_libraries_are_read_by_machine_and_by_processor(facts_file):
     path = facts_file(
         machine_libraries=more,
         other_processors={"EM_QDSP6": ["libnpu.so"]},
+        processors={"aarch64": "an NPU"},
         emulators={"x86_64": "an emulator"},
+        soc_libraries=[
+            {"socs": ["one", "two"], "libraries": ["liba.so", "libboth.so"]},
+            {"socs": ["three"], "libraries": ["libc.so", "libboth.so"]},
+        ],
     )
     facts = read_worker_facts(path)
     assert facts.libraries_on("x86_64") == ("libsome.so.1",)
@@ -56,6 +61,15 @@ def test_libraries_are_read_by_machine_and_by_processor(facts_file):
     assert facts.other_processor("libnpu.so") == "EM_QDSP6"
     assert facts.other_processor("libnpu_stub.so") == ""
     assert (facts.emulator("x86_64"), facts.emulator("aarch64")) == ("an emulator", "")
+    assert (facts.processor("x86_64"), facts.processor("aarch64")) == ("", "an NPU")
+    useless = {soc: facts.useless_on(soc) for soc in ("one", "two", "three", "four", "")}
+    assert useless == {
+        "one": {"libc.so"},
+        "two": {"libc.so"},
+        "three": {"liba.so"},
+        "four": set(),
+        "": set(),
+    }
 
 
 def test_facts_are_read(facts_file):
@@ -106,6 +120,9 @@ BROKEN_FILES = [
     ({"machine_libraries": {"aarch64": ["a/b.so"]}}, '"aarch64" is not a list'),
     ({"other_processors": "EM_QDSP6"}, '"other_processors" does not name libraries'),
     ({"emulators": {"x86_64": ""}}, '"emulators" does not say'),
+    ({"processors": ["aarch64"]}, '"processors" does not say'),
+    ({"soc_libraries": {"sm8550": ["liba.so"]}}, '"soc_libraries" is not a list'),
+    ({"soc_libraries": [{"socs": ["one"], "libraries": "liba.so"}]}, '"libraries"'),
     ({"options": {}}, '"options"'),
     ({"options": [FACTS["options"][2]] * 2}, "twice"),
     ({"license": "MIT"}, 'unknown member "license"'),

@@ -18,6 +18,7 @@ from deployx_edge.transport.adb.android import AndroidFacts
 from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY, missing_libraries
 from deployx_edge.units import size
 from deployx_edge.worker_facts import worker_facts, worker_names
+from deployx_edge.workflows.boards.chips import soc_misfit
 
 _GLIBC = re.compile(r"glibc ([0-9]{1,4})\.([0-9]{1,4})", re.IGNORECASE)
 _NEEDED_LEVEL = re.compile(r"API level (\d+)")
@@ -35,7 +36,8 @@ def check_fit(board: BoardDescription, build: Build, bundle: Bundle, *, device: 
     _check_operators(build, bundle, device)
     files = build.of_worker(bundle.runtime)
     misfits = (libc_misfit(board, file) for file in files)
-    complaint = next(filter(None, misfits), None) or _memory_misfit(board, bundle)
+    complaint = soc_misfit(board, bundle) or next(filter(None, misfits), None)
+    complaint = complaint or _memory_misfit(board, bundle)
     if complaint:
         raise UnfitDeviceError(
             f"{bundle.name} cannot run on {device}: {complaint[0]}.", remedy=complaint[1]
@@ -85,7 +87,20 @@ def _check_operators(build: Build, bundle: Bundle, device: str) -> None:
 def check_emulation(
     launcher: Sequence[str], target: Target, build: Build, bundle: Bundle, *, device: str
 ) -> None:
-    """MissingToolError where a dynamic worker would run under our qemu without its libraries."""
+    """MissingToolError where a dynamic worker would run under our qemu without its libraries.
+
+    UnfitDeviceError where it computes on a processor that qemu does not have.
+    """
+    facts = worker_facts(bundle.runtime)
+    processor = facts.processor(target.machines[0]) if launcher else ""
+    if processor:
+        emulators = ", ".join(what for _, what in facts.emulators)
+        raise UnfitDeviceError(
+            f"{bundle.name} cannot run on {device}: an emulated board has no {processor}.",
+            remedy=f"Take a board with one, or --device local: where there is {emulators}."
+            if emulators
+            else "Take a board with one.",
+        )
     missing = missing_for(target, build, bundle.runtime) if launcher else ()
     if missing:
         raise MissingToolError(

@@ -34,6 +34,7 @@ from deployx_edge.workflows.boards.agent_start import (
     start_agent,
     with_last_words,
 )
+from deployx_edge.workflows.boards.chips import files_of_worker
 from deployx_edge.workflows.boards.preflight import check_emulation, check_fit, check_system
 from deployx_edge.workflows.build.built import ensure_built
 
@@ -136,6 +137,7 @@ class Session:
     ) -> LoadResult:
         files = {file.role: file.sha256 for file in bundle.files}
         files[_WORKER_ROLE] = self.build.worker_sha256(bundle.runtime)
+        _, *libraries = files_of_worker(self.build, bundle, self.identity.board)
 
         def tell(fraction: float | None, text: str) -> None:
             self.progress(Preparing(model=bundle.name, fraction=fraction, doing=text))
@@ -143,7 +145,7 @@ class Session:
         return self.client.load(
             bundle.runtime,
             files,
-            libraries={f.name: f.sha256 for f in self.build.libraries(bundle.runtime)},
+            libraries={file.name: file.sha256 for file in libraries},
             options=options,
             limits=limits,
             outputs=outputs or tuple(spec.runtime_name for spec in bundle.outputs),
@@ -259,7 +261,7 @@ def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
                 executable=True,
                 name=file.name,
             )
-            for file in runtime.of_worker(bundle.runtime)
+            for file in files_of_worker(runtime, bundle, session.identity.board)
         ),
         *(
             PushFile(

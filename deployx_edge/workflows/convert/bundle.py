@@ -173,6 +173,7 @@ def write_made(made: Made, model: OpenedModel, output: Path, name: str | None) -
             fixed_inputs=model.fixed_inputs,
         ),
         operators=made.model.operators,
+        soc=made.model.soc,
     )
     return write_bundle(bundle, {named: path for _, path, named in files}, output)
 

@@ -242,6 +242,7 @@ def read_converted(bundle: Bundle) -> ConvertedModel:
         inputs=bundle.inputs,
         outputs=bundle.outputs,
         operators=bundle.operators,
+        soc=bundle.soc,
     )
 
 

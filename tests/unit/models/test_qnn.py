@@ -12,6 +12,7 @@ from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes.qnn.rewriting import rewrite
 from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, SOCS, find_soc
+from deployx_edge.worker_facts import worker_facts
 
 SHAPE = (1, 2, 4, 4)
 
@@ -104,3 +105,15 @@ def test_socs_are_known_by_name_with_what_their_htp_computes() -> None:
     with pytest.raises(UsageError, match=r"no SoC 'sm8555'. Did you mean sm8550") as caught:
         find_soc("sm8555")
     assert "qcs6490" in caught.value.remedy
+
+
+def test_each_chip_s_libraries_are_those_of_its_htp() -> None:
+    facts = worker_facts("qnn")
+    architectures = {soc.architecture for soc in SOCS.values()}
+    own = {
+        number: {f"libQnnHtpV{number}{e}.so" for e in ("Stub", "Skel")} for number in architectures
+    }
+    every = set().union(*own.values())
+    assert every <= set(facts.libraries_on("aarch64"))
+    for soc in SOCS.values():
+        assert facts.useless_on(soc.name) == every - own[soc.architecture]

@@ -1,0 +1,108 @@
+"""Which chip a board has, what of a worker goes there, and bundles for another one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployx_edge.bundle import load_bundle, write_bundle
+from deployx_edge.errors import UnfitDeviceError
+from deployx_edge.runtime import RUNTIMES
+from deployx_edge.target import find_target
+from deployx_edge.worker_facts import worker_facts
+from deployx_edge.workflows.boards.chips import files_of_worker, soc_of
+from deployx_edge.workflows.boards.preflight import check_emulation, check_fit
+from tests.unit.models.bundles import written
+from tests.unit.report.results import BOARD
+from tests.unit.test_preflight import built
+
+# The runtimes whose bundles name a chip and whose workers bring libraries for some only.
+NAME = next(n for n, row in RUNTIMES.items() if row.socs and row.reads_onnx)
+
+
+def board(soc, **changes):
+    return replace(BOARD, soc=soc, libc="glibc 2.36; agent: musl", **changes)
+
+
+def build():
+    """With every library that its worker may need."""
+    made = built(runtime=NAME, libc="GLIBC_2.34")
+    worker = made.files[1]
+    names = worker_facts(NAME).libraries_on("aarch64")
+    libraries = (replace(worker, name=name, role="library", libc="") for name in names)
+    return replace(made, files=(*made.files, *libraries))
+
+
+def bundle(folder, soc=""):
+    folder.mkdir(exist_ok=True)
+    return replace(written(folder), runtime=NAME, soc=soc)
+
+
+@pytest.mark.parametrize(
+    ("told", "soc"),
+    [
+        ("Qualcomm SM8550", "sm8550"),
+        ("Some board (qcom,sc8280xp)", "sc8280x"),
+        ("Some board (qcom,qcs6490-rb3gen2)", "qcs6490"),
+        ("SM85501", ""),
+        ("XSM8550", ""),
+        ("Raspberry Pi 5 Model B Rev 1.0 (brcm,bcm2712)", ""),
+        (None, ""),
+    ],
+)
+def test_a_board_tells_its_chip_with_other_words_around_it(told, soc):
+    assert soc_of(board(told), NAME) == soc
+    # An emulated board tells the host's.
+    assert soc_of(board(told, emulated=True), NAME) == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "named", "kept"),
+    [
+        ("Qualcomm SM8550", "", ["libQnnHtpV73Stub.so", "libQnnHtpV73Skel.so"]),
+        ("Qualcomm SM8550", "sm8550", ["libQnnHtpV73Stub.so", "libQnnHtpV73Skel.so"]),
+        (None, "qcs6490", ["libQnnHtpV68Stub.so", "libQnnHtpV68Skel.so"]),
+    ],
+)
+def test_only_the_libraries_of_the_board_s_chip_go_there(told, named, kept, tmp_path):
+    made = build()
+    found = [f.name for f in files_of_worker(made, bundle(tmp_path, named), board(told))]
+    every = [file.name for file in made.of_worker(NAME)]
+    assert found[0] == f"dx-worker-{NAME}"
+    assert [name for name in found if "HtpV" in name] == kept
+    assert [name for name in found if "HtpV" not in name] == [n for n in every if "HtpV" not in n]
+
+
+def test_all_go_to_a_board_that_does_not_tell_its_chip(tmp_path):
+    made = build()
+    assert files_of_worker(made, bundle(tmp_path), board("Kalama")) == made.of_worker(NAME)
+
+
+def test_a_bundle_for_another_chip_is_refused_with_both_named(tmp_path):
+    for_another = bundle(tmp_path / "a", "sm8650")
+    with pytest.raises(UnfitDeviceError) as caught:
+        check_fit(board("Qualcomm SM8550"), build(), for_another, device="phone")
+    assert "files are for the chip sm8650, the board has sm8550" in caught.value.message
+    assert "--soc sm8550" in caught.value.remedy
+    assert caught.value.exit_code == 37
+    for fine in (bundle(tmp_path / "b", "sm8550"), bundle(tmp_path / "c")):
+        check_fit(board("Qualcomm SM8550"), build(), fine, device="phone")
+    check_fit(board(None), build(), for_another, device="phone")
+
+
+def test_a_bundle_keeps_its_chip(tmp_path):
+    made = written(tmp_path)
+    files = {file.path: made.folder / file.path for file in made.files}
+    again = write_bundle(replace(made, soc="sm8650"), files, tmp_path / "again")
+    assert load_bundle(again.folder).soc == "sm8650"
+    assert load_bundle(made.folder).soc == ""
+
+
+def test_an_emulated_board_has_no_npu(tmp_path):
+    target = find_target("linux-arm64")
+    qemu = ("qemu-aarch64",)
+    with pytest.raises(UnfitDeviceError, match="an emulated board has no Qualcomm NPU") as caught:
+        check_emulation(qemu, target, build(), bundle(tmp_path), device="virtual:linux-arm64")
+    assert "--device local:" in caught.value.remedy
+    check_emulation((), target, build(), bundle(tmp_path / "b"), device="board")
