@@ -94,6 +94,14 @@ def quantize(
             help="Correct biases by the mean error that quantization leaves.",
         ),
     ] = None,
+    activations: Annotated[
+        str | None,
+        typer.Option(
+            "--activations",
+            help="The values between layers: int8, or int16 where the runtime has them; weights "
+            "are int8.",
+        ),
+    ] = None,
     tuning: Annotated[
         str | None, typer.Option("--tuning", help="Train weights: none, lsq or adaround.")
     ] = None,
@@ -174,7 +182,7 @@ def quantize(
     from deployx_edge.workflows.quantize.sensitivity import quantize_by_sensitivity
 
     chosen, is_preset = _settings(
-        preset, algorithm, equalize, correct_bias, tuning, tuning_steps, seed
+        preset, algorithm, equalize, correct_bias, activations, tuning, tuning_steps, seed
     )
     goal = _goal(sensitivity, dataset, max_drop, limit, device, wait, verify, images)
     options = QuantizeOptions(
@@ -225,6 +233,7 @@ def _settings(
     algorithm: str | None,
     equalize: bool | None,
     correct_bias: bool | None,
+    activations: str | None,
     tuning: str | None,
     tuning_steps: int | None,
     seed: int,
@@ -233,11 +242,12 @@ def _settings(
     from dataclasses import replace
 
     from deployx_edge.errors import UsageError
-    from deployx_edge.quantization.values import ALGORITHMS, PRESETS, TUNINGS
+    from deployx_edge.quantization.values import ACTIVATIONS, ALGORITHMS, PRESETS, TUNINGS
 
     for option, value, known in (
         ("--preset", preset, tuple(PRESETS)),
         ("--algorithm", algorithm, ALGORITHMS),
+        ("--activations", activations, tuple(ACTIVATIONS)),
         ("--tuning", tuning, TUNINGS),
     ):
         if value is not None and value not in known:
@@ -246,6 +256,7 @@ def _settings(
         "algorithm": algorithm,
         "equalize": equalize,
         "correct_bias": correct_bias,
+        "activations": activations,
         "tuning": tuning,
         "tuning_steps": tuning_steps,
     }

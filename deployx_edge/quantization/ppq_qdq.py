@@ -41,6 +41,8 @@ from deployx_edge.quantization.ppq_passes import Job
 from deployx_edge.quantization.values import NodeForm
 
 _AXES_SINCE = 13  # the opset in which Q and DQ take a scale for each channel
+_WIDE_SINCE = 21  # in which they take 16 bits
+_BYTE = 8
 _MICROSOFT = "com.microsoft"  # whose Q and DQ always did
 _BIASED, _BIAS_PLACE = ("Conv", "ConvTranspose", "Gemm"), 2
 _BIAS_LIMIT = 2.0**30  # half of what 32 bits hold: sums of products are added to it
@@ -56,8 +58,9 @@ class _Quantizer(OnnxruntimeQuantizer):  # type: ignore[misc]  # it has no types
     def __init__(self, graph: Any, form: NodeForm) -> None:
         super().__init__(graph=graph)
         self._form = form
+        self._num_of_bits = form.bits
         if form.unsigned:
-            self._quant_min, self._quant_max = 0, 255
+            self._quant_min, self._quant_max = 0, 2**form.bits - 1
 
     @property
     def quantize_policy(self) -> QuantizationPolicy:
@@ -76,7 +79,16 @@ class _Quantizer(OnnxruntimeQuantizer):  # type: ignore[misc]  # it has no types
         for entry, tensor in zip(configs, tensors, strict=True):
             if not _is_float(tensor):
                 entry.state = QuantizationStates.FP32
+        if operation.is_computing_op and operation.inputs[1].is_parameter:
+            _in_8_bits(config.input_quantization_config[1])
         return config
+
+
+def _in_8_bits(weights: Any) -> None:
+    """Weights are, whatever lies between layers is."""
+    unsigned = weights.policy.has_property(QuantizationProperty.ASYMMETRICAL)
+    weights.num_of_bits = 8
+    weights.quant_min, weights.quant_max = (0, 255) if unsigned else (-128, 127)
 
 
 def _is_float(tensor: Any) -> bool:
@@ -106,7 +118,7 @@ def quantize_with_nodes(
     _find_scales(job, quantizer, form)
     _make_room_for_biases(graph)
     job.teller.phase("Writing the model")
-    onnx.save(_Writer(model).written(graph), folder / "exported.onnx")
+    onnx.save(_Writer(model, form.bits).written(graph), folder / "exported.onnx")
     return {}
 
 
@@ -184,11 +196,12 @@ def _make_room_for_biases(graph: Any) -> None:
 class _Writer:
     """The source with what PPQ found: each tensor is quantized once for each scale."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, bits: int) -> None:
         self._model = copy.deepcopy(model)
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         opset = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
-        self._domain = "" if opset >= _AXES_SINCE else _MICROSOFT
+        since = _AXES_SINCE if bits == _BYTE else _WIDE_SINCE
+        self._domain = "" if opset >= since else _MICROSOFT
         self._nodes: list[onnx.NodeProto] = []
         self._pairs: dict[tuple[str, bytes, bytes], str] = {}
 
@@ -339,7 +352,10 @@ def _numbers(config: Any) -> tuple[NDArray[Any], NDArray[Any], int | None]:
     unsigned = config.policy.has_property(QuantizationProperty.ASYMMETRICAL)
     scale = config.scale.detach().numpy().astype(np.float32).reshape(-1)
     zero = np.rint(config.offset.detach().numpy()).reshape(-1)
-    zero = zero.astype(np.uint8 if unsigned else np.int8)
+    wide = config.num_of_bits > _BYTE
+    zero = zero.astype(
+        (np.uint16 if wide else np.uint8) if unsigned else (np.int16 if wide else np.int8)
+    )
     if is_by_channel:
         return scale, zero, int(config.channel_axis)
     return scale.reshape(()), zero.reshape(()), None

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 ALGORITHMS = ("minmax", "percentile", "kl", "mse")
 TUNINGS = ("none", "lsq", "adaround")
+# What lies between layers, with the bits of each value.
+ACTIVATIONS: Mapping[str, int] = {"int8": 8, "int16": 16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class QuantizationSettings:
     2019), ``correct_bias`` takes the mean error off the biases, ``tuning`` trains weights
     against the float model block by block: "lsq" with the scales (Esser et al. 2020),
     "adaround" only which way each weight is rounded; ``tuning_steps`` for each block. ``seed``
-    is of whatever is random.
+    is of whatever is random. ``activations`` is one of ACTIVATIONS; weights are int8 in any case.
     """
 
     algorithm: str = "percentile"
@@ -31,6 +33,7 @@ class QuantizationSettings:
     tuning: str = "none"
     tuning_steps: int = 300
     seed: int = 0
+    activations: str = "int8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +43,15 @@ class NodeForm:
     ``fused`` are the activations that are computed together with the layer before them, with no
     pair in between; ``per_output`` the layers whose weights have a scale for each output, others
     have one for all. ``unsigned``: what lies between layers is uint8 with a zero point, so that
-    values of one sign have all codes; else int8 around 0.
+    values of one sign have all codes; else int8 around 0. ``bits`` are those of what lies between
+    layers, ``widest`` the most that the kernels take there.
     """
 
     fused: tuple[str, ...] = ("Relu", "Clip", "Sigmoid", "Swish", "Mish", "LeakyRelu")
     per_output: tuple[str, ...] = ("Conv", "ConvTranspose", "Gemm")
     unsigned: bool = False
+    bits: int = 8
+    widest: int = 8
 
 
 USUAL_FORM = NodeForm()

@@ -82,6 +82,7 @@ def _facts(report: QuantizationReport) -> Table:
     words = [settings.algorithm]
     words += ["equalized"] if settings.equalize else []
     words += ["biases corrected"] if settings.correct_bias else []
+    words += [f"{settings.activations} between layers"] if settings.activations != "int8" else []
     words += [f"tuned ({settings.tuning})"] if settings.tuning != "none" else []
     table.add_row("preset", f"{report.preset or 'own settings'}: {', '.join(words)}")
     for text in _foreign(report):

@@ -12,7 +12,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.quantization.ppq import PpqModel, PpqResult, quantize_with_nodes
 from deployx_edge.quantization.report import LayerReport, QuantizationReport, TensorCost
-from deployx_edge.quantization.values import USUAL_FORM, NodeForm
+from deployx_edge.quantization.values import ACTIVATIONS, USUAL_FORM, NodeForm
 from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, input_specs, output_specs
 from deployx_edge.runtimes.onnx_converter import OnnxConverter
@@ -23,6 +23,7 @@ from deployx_edge.runtimes.quantizer import (
     Material,
     PpqTold,
     QuantizedModel,
+    check_activations,
     check_layers,
     foreign_nodes,
     make_folder,
@@ -60,6 +61,7 @@ class OnnxQuantizer:
         The runtime's int8 kernels are compared with the same model run node by node in floats:
         on some processors they saturate.
         """
+        check_activations(options.settings, self._converter.runtime, self._form.widest)
         model = _raised(simplified(material.source), material)
         plain = save_source(model, material.folder, material.name)
         layers = _layers(_loaded(plain.path))
@@ -74,6 +76,7 @@ class OnnxQuantizer:
             inputs=input_specs(material.source),
             outputs=output_specs(material.outputs, material.source.channels_last),
             operators=self._converter.own_operators(model),
+            soc=options.soc,
         )
         title = find_runtime(self._converter.runtime).title
         progress(Stage(text=f"Comparing int8 in {title} with the same model in floats"))
@@ -168,7 +171,7 @@ def _by_ppq(
         (*options.keep_float, *_wrong_pools(model.model)),
         options.settings,
         PpqTold(progress),
-        form,
+        replace(form, bits=ACTIVATIONS[options.settings.activations]),
     )
 
 

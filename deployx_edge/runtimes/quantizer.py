@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deployx_edge.bundle import Verification
+from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.data.datasets import Dataset
 from deployx_edge.progress import Progress, Share, Stage, silent
 from deployx_edge.quantization.ppq import PpqResult
@@ -18,7 +19,8 @@ from deployx_edge.quantization.report import (
     QuantizationReport,
     TensorCost,
 )
-from deployx_edge.quantization.values import QuantizationSettings
+from deployx_edge.quantization.values import ACTIVATIONS, QuantizationSettings
+from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, refuse_unknown
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
@@ -180,6 +182,18 @@ def check_layers(names: Sequence[str], known: Sequence[str]) -> None:
     """UsageError for a name that is not a layer's, with the nearest that are."""
     remedy = "`deployx-edge quantize` lists the layers by name."
     refuse_unknown(names, known, remedy=remedy)
+
+
+def check_activations(settings: QuantizationSettings, runtime: str, widest: int) -> None:
+    """UsageError where the runtime's kernels take no values of so many bits between layers."""
+    if ACTIVATIONS[settings.activations] <= widest:
+        return
+    raise UsageError(
+        f"Between the layers of {find_runtime(runtime).title} values have {widest} bits, not "
+        f"{ACTIVATIONS[settings.activations]}.",
+        remedy="Leave --activations out, or keep the layers that lose most in float "
+        "(--keep-float).",
+    )
 
 
 def tensor_costs(

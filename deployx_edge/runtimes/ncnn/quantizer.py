@@ -35,6 +35,7 @@ from deployx_edge.runtimes.quantizer import (
     PpqTold,
     QuantizableNode,
     QuantizedModel,
+    check_activations,
     check_layers,
     foreign_nodes,
     make_folder,
@@ -154,6 +155,7 @@ class NcnnQuantizer:
     ) -> CalibratedModel:
         """See ``LayerQuantizer``."""
         converter = NativeConverter()
+        check_activations(options.settings, converter.runtime, widest=8)
         converter.check(material.source)
         prepared = save_source(
             canonical(material.source, NCNN_PASSES).model, material.folder, material.name

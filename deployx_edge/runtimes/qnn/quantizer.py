@@ -9,7 +9,7 @@ from deployx_edge.runtimes.qnn.rewriting import CUTTING
 
 # It computes with uint8. Its fully connected layers have one scale for all weights, and only what
 # cuts values off may lie between a layer and the pair that follows it (see ``rewriting``).
-_FORM = NodeForm(fused=CUTTING, per_output=("Conv", "ConvTranspose"), unsigned=True)
+_FORM = NodeForm(fused=CUTTING, per_output=("Conv", "ConvTranspose"), unsigned=True, widest=16)
 
 
 class QnnQuantizer(OnnxQuantizer):
