@@ -92,6 +92,7 @@ _ROWS = (
         name="qnn",
         title="QNN",
         files=(ONNX_ROLE,),
+        extra_files=("context",),
         dtypes=("float32", "float16", "int8", "uint8", "int16", "uint16", "int32", "int64", "bool"),
         fixed_shapes=True,
         half_floats=True,

@@ -22,7 +22,12 @@ from deployx_edge.cli.bench_comparison import (
     judge,
     repeats,
 )
-from deployx_edge.cli.fallback import FailOnFallbackOption, check_fallback, refuse_fallback
+from deployx_edge.cli.fallback import (
+    AllowFallbackOption,
+    FailOnFallbackOption,
+    fallback_switches,
+    refuse_fallback,
+)
 from deployx_edge.cli.options import (
     AcceleratorOption,
     AcceptFrozenOption,
@@ -124,6 +129,7 @@ def bench(
     watchdog: WatchdogOption = 60.0,
     prepare_limit: PrepareLimitOption = 600.0,
     rebuild: RebuildOption = False,
+    allow_fallback: AllowFallbackOption = False,
     fail_on_fallback: FailOnFallbackOption = False,
     wait: WaitOption = True,
     verify: VerifyOption = False,
@@ -154,14 +160,13 @@ def bench(
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
     from deployx_edge.workflows.measure.jobs import BenchJob
 
-    check_fallback(fail_on_fallback, option)
     limit = check_comparison(compare, against, max_slowdown)
     options = run_options(
         threads=threads,
         precision=precision,
         cores=cores,
         accelerator=accelerator,
-        switches=option,
+        switches=fallback_switches(allow_fallback, fail_on_fallback, option),
     )
     request = BenchRequest(
         model=model,

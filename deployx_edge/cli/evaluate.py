@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deployx_edge.cli.bench_comparison import CalibrationOption
-from deployx_edge.cli.fallback import FailOnFallbackOption, refuse_fallback
+from deployx_edge.cli.fallback import (
+    AllowFallbackOption,
+    FailOnFallbackOption,
+    fallback_switches,
+    refuse_fallback,
+)
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
@@ -169,6 +174,7 @@ def evaluate(
     save_outputs: SaveOutputsOption = None,
     predictions: PredictionsOption = None,
     form: FormatOption = None,
+    allow_fallback: AllowFallbackOption = False,
     fail_on_fallback: FailOnFallbackOption = False,
     wait: WaitOption = True,
     verify: VerifyOption = False,
@@ -205,7 +211,11 @@ def evaluate(
             calibration = folder.calibration
     runtimes = runtime_words(runtime)
     runs = run_options(
-        threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None
+        threads=threads,
+        precision=precision,
+        cores="all",
+        accelerator="cpu",
+        switches=fallback_switches(allow_fallback, fail_on_fallback, None),
     )
     options = EvaluationOptions(
         runtime=one_runtime(runtimes),

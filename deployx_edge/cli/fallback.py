@@ -17,7 +17,29 @@ FailOnFallbackOption = Annotated[
         "accelerator left them to the processor.",
     ),
 ]
+AllowFallbackOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-fallback",
+        help="Leave layers that an accelerator does not run to the processor, and name them.",
+    ),
+]
 _LEAVING = "fallback"
+_ALLOWED = "allow_fallback=on"
+
+
+def fallback_switches(allow: bool, fail: bool, switches: Sequence[str] | None) -> list[str]:
+    """The runtime's own options, with the one that allows it where that was asked for.
+
+    UsageError where the same is to be an error.
+    """
+    if allow and fail:
+        raise UsageError(
+            "--fail-on-fallback and --allow-fallback contradict each other.",
+            remedy="Leave one of them out.",
+        )
+    check_fallback(fail, switches)
+    return [*(switches or ()), *([_ALLOWED] if allow else [])]
 
 
 def check_fallback(fail: bool, switches: Sequence[str] | None) -> None:

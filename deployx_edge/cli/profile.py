@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deployx_edge.cli.fallback import (
+    AllowFallbackOption,
+    FailOnFallbackOption,
+    fallback_switches,
+    refuse_fallback,
+)
 from deployx_edge.cli.options import (
     AcceleratorOption,
     CoresOption,
@@ -48,6 +54,8 @@ def profile(
     cores: CoresOption = "all",
     accelerator: AcceleratorOption = "cpu",
     option: RuntimeOption = None,
+    allow_fallback: AllowFallbackOption = False,
+    fail_on_fallback: FailOnFallbackOption = False,
     input_shape: InputShapeOption = None,
     warmup: WarmupOption = 5,
     iterations: IterationsOption = 50,
@@ -109,6 +117,7 @@ def profile(
     from deployx_edge.workflows.measure.bench import profile as profile_workflow
 
     check_view(by)
+    switches = fallback_switches(allow_fallback, fail_on_fallback, option)
     precisions = precision_words(precision)
     options, *_ = (
         single_run_options(
@@ -116,7 +125,7 @@ def profile(
             precision=each,
             cores=cores,
             accelerator=accelerator,
-            switches=option,
+            switches=switches,
         )
         for each in precisions
     )
@@ -176,3 +185,4 @@ def profile(
     else:
         print_report(report)
     refuse_not_finite([sentence for result in results for sentence in result.not_finite])
+    refuse_fallback(fail_on_fallback, ((r.device.name, r.fell_back) for r in results))

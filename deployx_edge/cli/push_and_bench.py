@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployx_edge.cli.bench import IterationsOption, OutputOption, bench
 from deployx_edge.cli.bench_comparison import AccuracyDataOption, CalibrationOption, TopOption
+from deployx_edge.cli.fallback import AllowFallbackOption, FailOnFallbackOption
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     AllOption,
@@ -48,6 +49,8 @@ def push_and_bench(
     dataset: AccuracyDataOption = None,
     images: ImagesOption = None,
     top: TopOption = None,
+    allow_fallback: AllowFallbackOption = False,
+    fail_on_fallback: FailOnFallbackOption = False,
     wait: WaitOption = True,
     verify: VerifyOption = False,
     force: ForceOption = False,
@@ -81,6 +84,8 @@ def push_and_bench(
         dataset=dataset,
         images=images,
         top=top,
+        allow_fallback=allow_fallback,
+        fail_on_fallback=fail_on_fallback,
         wait=wait,
         verify=verify,
         force=force,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deployx_edge.cli.fallback import AllowFallbackOption, fallback_switches
 from deployx_edge.cli.options import (
     AcceleratorOption,
     AcceptFrozenOption,
@@ -100,6 +101,7 @@ def run(
     cores: CoresOption = "all",
     accelerator: AcceleratorOption = "cpu",
     option: RuntimeOption = None,
+    allow_fallback: AllowFallbackOption = False,
     memory_limit: MemoryLimitOption = 0,
     watchdog: WatchdogOption = 60.0,
     prepare_limit: PrepareLimitOption = 600.0,
@@ -141,7 +143,7 @@ def run(
             precision=precision,
             cores=cores,
             accelerator=accelerator,
-            switches=option,
+            switches=fallback_switches(allow_fallback, False, option),
         ),
         limits=limits(
             memory_limit=memory_limit, watchdog=watchdog, prepare=prepare_limit, rebuild=rebuild

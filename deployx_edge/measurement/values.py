@@ -9,6 +9,8 @@ from deployx_edge.feed_back import FeedBack
 from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 
 _MOST_NAMED = 5
+# The unit of a layer, of a runtime that has several.
+_PROCESSOR = "CPU"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,6 +343,7 @@ class ProfileResult:
     profile: ProfileSamples
     measured_at: str
     not_finite: tuple[str, ...] = ()
+    fell_back: str | None = None
 
 
 def precision_that_ran(counts: tuple[PrecisionCount, ...]) -> str | None:
@@ -400,6 +403,20 @@ def fallback_warnings(
     more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
     named = ", ".join(left[:_MOST_NAMED])
     return (*found, f"The processor, not the accelerator, ran {named}{more}.")
+
+
+def profile_fallback(asked: str, stored: str, layers: tuple[LayerProfile, ...]) -> str | None:
+    """Like ``fallback_warnings``, of a profile: one text, None where nothing fell back.
+
+    Of precisions those of layers count that multiply, where any is known to.
+    """
+    counts: dict[str, int] = {}
+    for layer in [each for each in layers if each.macs] or layers:
+        if layer.precision is not None:
+            counts[layer.precision] = counts.get(layer.precision, 0) + 1
+    ran = tuple(PrecisionCount(precision=p, layers=count) for p, count in counts.items())
+    left = tuple(layer.name for layer in layers if layer.unit == _PROCESSOR)
+    return " ".join(fallback_warnings(asked, stored, ran, left)) or None
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 if TYPE_CHECKING:
     import onnx
 
+# The role of a file with the HTP's graph of a model, ready to be loaded. Workers read it.
+CONTEXT_ROLE = "context"
 # In an ONNX file's metadata: the chip's number in Qualcomm's libraries. Workers read it.
 _SOC_NUMBER_KEY = "deployx.soc_number"
 _NAMED = 5  # of the layers with values beyond half floats
@@ -69,19 +72,31 @@ class QnnConverter(OnnxConverter):
                 remedy="Quantize it (deployx-edge quantize), scale these values down, or give "
                 "these layers to another runtime with --partition.",
             )
-        _mark(made.path(ONNX_ROLE), request.soc)
-        return made
+        files = self.int8_files(made.path(ONNX_ROLE), request.soc)
+        return replace(made, files=files, soc=request.soc)
 
     def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
-        """See ``OnnxConverter``."""
+        """See ``OnnxConverter``; for a chip that is named with its HTP's graph (a context binary),
+        so that no board has to make it."""
         _mark(path, soc)
-        return super().int8_files(path, soc)
+        files = super().int8_files(path, soc)
+        return (*files, (CONTEXT_ROLE, _write_context(path, soc))) if soc else files
 
     def adapt(
         self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
     ) -> None:
         """See ``OnnxConverter``."""
         rewrite(model)
+
+
+def _write_context(path: Path, soc: str) -> Path:
+    """The graph of the model at ``path`` for the HTP of that chip, in a file beside it."""
+    context = path.with_name(f"{path.stem}-context.onnx")
+    context.unlink(missing_ok=True)  # the provider writes over none
+    with QnnProcess(path, find_soc(soc), context):
+        pass
+    _mark(context, soc)
+    return context
 
 
 def _mark(path: Path, soc: str) -> None:

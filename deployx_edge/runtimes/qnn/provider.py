@@ -27,6 +27,9 @@ _LIBRARY, _BACKEND = "libonnxruntime_providers_qnn.so", "libQnnHtp.so"
 _PROGRAM = (sys.executable, "-m", "deployx_edge.runtimes.qnn.provider_process")
 # By default the provider leaves QuantizeLinear at inputs and outputs to the processor.
 _OPTIONS = {"offload_graph_io_quantization": "0"}
+# Settings of a session that writes what it makes of a model, as one file.
+_KEEPING = {"ep.context_enable": "1", "ep.context_embed_mode": "1"}
+_KEPT_AT = "ep.context_file_path"
 _NAMED = 5  # of the nodes that are refused
 # Telemetry would keep an id below the home folder and send it away.
 _ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -62,10 +65,11 @@ class RefusedError(ModelError):
 class QnnProcess:
     """A model that is loaded for a SoC, in a process of its own; a context manager.
 
-    Raises RefusedError where QNN leaves any node to the processor.
+    Raises RefusedError where QNN leaves any node to the processor. What its HTP's graph is made
+    of is written to the file ``context``, where one is named.
     """
 
-    def __init__(self, model: Path, soc: Soc) -> None:
+    def __init__(self, model: Path, soc: Soc, context: Path | None = None) -> None:
         folder = _folder()
         self._model, self._soc = model, soc
         self._process = RunnerProcess(_PROGRAM, "QNN", model.name, _ENVIRONMENT)
@@ -74,6 +78,7 @@ class QnnProcess:
             "library": str(folder / _LIBRARY),
             "backend": str(folder / _BACKEND),
             "options": {**_OPTIONS, "soc_model": str(soc.number)},
+            "entries": {**_KEEPING, _KEPT_AT: str(context.absolute())} if context else {},
         }
 
     def __enter__(self) -> QnnProcess:

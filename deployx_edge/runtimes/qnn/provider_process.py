@@ -3,7 +3,7 @@
 ``python -m deployx_edge.runtimes.qnn.provider_process`` is started by ``provider.py`` beside it,
 which talks to it over standard input and output (see ``runner_process``):
 
-    to it:    {"model", "library", "backend", "options"}                    first, once
+    to it:    {"model", "library", "backend", "options", "entries"}         first, once
               {"tensors": […], "inputs": [{"name", "dtype", "shape"}…]} + arrays   for each run
     from it:  {"phase": …}                                         before it begins something
               {"ready": true}                                      once the model is loaded
@@ -97,6 +97,8 @@ class _Child:
         options.log_severity_level = _ERROR if strict else _VERBOSE
         entry = "session.disable_cpu_ep_fallback" if strict else _RECORD
         options.add_session_config_entry(entry, "1")
+        for name, value in self._job["entries"].items():
+            options.add_session_config_entry(name, value)
         devices = [each for each in onnxruntime.get_ep_devices() if each.ep_name == _PROVIDER]
         backend = {"backend_path": self._job["backend"], **self._job["options"]}
         options.add_provider_for_devices(devices[:1], backend)

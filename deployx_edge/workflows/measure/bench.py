@@ -27,6 +27,7 @@ from deployx_edge.measurement.values import (
     PushCost,
     RunOptions,
     WorkerLimits,
+    profile_fallback,
 )
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtimes import load_runtime
@@ -230,14 +231,16 @@ def profile(
         )
         # Behind the runs that count: the first of them is to be the model's first.
         broken = not_finite(session, bundle, load.model_id)
+    layers = _with_works(bundle, samples.layers)
     return ProfileResult(
         model=identity_of(bundle),
         device=session.identity_for(bundle),
         options=chosen,
         load=load,
-        profile=replace(samples, layers=_with_works(bundle, samples.layers)),
+        profile=replace(samples, layers=layers),
         measured_at=_now(),
         not_finite=broken,
+        fell_back=profile_fallback(chosen.precision, bundle.precision, layers),
     )
 
 

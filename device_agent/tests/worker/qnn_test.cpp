@@ -1,11 +1,15 @@
 // What QNN's worker refuses before any library is loaded.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <string>
 
 #include "qnn_facts.h"
+#include "tests/worker/test_model.h"
 #include "workers/core/runtime.h"
 #include "workers/onnxruntime/onnx_model.h"
+#include "workers/qnn/npu.h"
 #include "workers/qnn/qnn_provider.h"
 
 using namespace dx;
@@ -55,4 +59,30 @@ TEST_CASE("options and accelerators that it has not are refused by name") {
   request.options.named.clear();
   request.options.accelerator = "vulkan";
   CHECK(refusal(request).message.find("'vulkan'") != std::string::npos);
+}
+
+TEST_CASE("what is missing of the NPU is told in one sentence") {
+  const dx::test::TemporaryFolder board;
+  const auto there = [](const char*) { return true; };
+  const auto missing = [](const char*) { return false; };
+  const std::string file = board.write("file", "");
+  const std::string root = file.substr(0, file.rfind('/'));
+  CHECK(check_npu(root, there).failure().message.find("has no Qualcomm NPU") != std::string::npos);
+
+  REQUIRE(chmod(root.c_str(), 0755) == 0);
+  REQUIRE(mkdir((root + "/dev").c_str(), 0755) == 0);
+  const std::string device = board.write("dev/fastrpc-cdsp", "");
+  CHECK(check_npu(root, there));
+  const Failure lost = check_npu(root, missing).failure();
+  CHECK(lost.message.find("libcdsprpc.so") != std::string::npos);
+  CHECK(lost.code == FailureCode::kRuntimeRefused);
+
+  REQUIRE(chmod(device.c_str(), 0000) == 0);
+  const bool is_root = geteuid() == 0;
+  if (is_root) REQUIRE(seteuid(65534) == 0);
+  const Status closed = check_npu(root, there);
+  if (is_root) REQUIRE(seteuid(0) == 0);
+  REQUIRE(!closed);
+  CHECK(closed.failure().message.find("may not open the NPU's device /dev/fastrpc-cdsp") !=
+        std::string::npos);
 }

@@ -26,6 +26,16 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+Status copy_file(const std::string& from, const std::string& to) {
+  std::ifstream source(from, std::ios::binary);
+  std::ofstream copy(to, std::ios::binary | std::ios::trunc);
+  copy << source.rdbuf();
+  copy.close();
+  if (source && copy) return {};
+  return Failure{FailureCode::kRuntimeRefused, "what was prepared cannot be written",
+                 Phase::kPrepare};
+}
+
 Result<std::string> content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream content;
@@ -84,6 +94,11 @@ Status OnnxModel::prepare(const Load& request, const Provider& provider) {
     if (std::find(outputs.begin(), outputs.end(), name) == outputs.end()) {
       model.inside_.push_back(name);
     }
+  }
+  const std::string elsewhere = provider.prepared_elsewhere(request);
+  if (!elsewhere.empty() && model.inside_.empty()) {
+    if (Status copied = copy_file(elsewhere, request.prepared_path); !copied) return copied;
+    return provider.fits(request);
   }
   model.keep_at_ = request.prepared_path;
   std::uint32_t threads = 0;

@@ -238,12 +238,25 @@ Result<std::string> OnnxModel::end_profile() {
   return path;
 }
 
+// Where there is a provider, what computed the layer; without one it is the processor anyway.
+void OnnxModel::tell_unit(LayerRun& layer) const {
+  if (provider_ == nullptr) {
+    layer.unit.clear();
+    return;
+  }
+  layer.fell_back = layer.unit != provider_->name();
+  layer.unit = layer.fell_back ? "CPU" : provider_->unit();
+}
+
 Result<std::vector<std::vector<LayerRun>>> OnnxModel::kept_layers() {
   Result<std::string> path = end_profile();
   if (!path) return path.failure();
   if (path.value().empty()) return std::vector<std::vector<LayerRun>>();
   std::vector<std::vector<LayerRun>> runs = read_profile(path.value());
   (void)std::remove(path.value().c_str());
+  for (std::vector<LayerRun>& layers : runs) {
+    for (LayerRun& layer : layers) tell_unit(layer);
+  }
   return without_first(join_samples(std::move(runs), samples_.size()));
 }
 

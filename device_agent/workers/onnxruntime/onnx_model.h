@@ -103,6 +103,7 @@ class OnnxModel : public Model {
 
   Status start_profile();
   Result<std::string> end_profile();
+  void tell_unit(LayerRun& layer) const;
 
   const Library& library_;
   const OrtApi& api_;

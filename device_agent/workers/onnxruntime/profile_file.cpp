@@ -135,6 +135,7 @@ LayerRun layer_of(const Event& event) {
   read_shape(event.arguments.member("output_type_shape"), layer, element);
   // What another device computes in is not told by what it hands on.
   const std::string provider = text_of(event.arguments, "provider");
+  layer.unit = provider;
   if (provider.empty() || provider == kProcessor) {
     layer.precision = computes_int8(layer.type) ? "int8" : precision_name(element);
   }

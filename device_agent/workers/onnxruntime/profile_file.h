@@ -9,9 +9,10 @@
 
 namespace dx {
 
-// The layers of every run in the order in which they ran, after fusion. The time of a node that
-// runs a graph of its own (If, Loop, Scan) is without that of the nodes inside, which are layers
-// themselves. Nothing where the file cannot be read, or a line of it is not understood.
+// The layers of every run, each with its provider by ONNX Runtime's name as the unit, in the order
+// in which they ran, after fusion. The time of a node that runs a graph of its own (If, Loop, Scan)
+// is without that of the nodes inside, which are layers themselves. Nothing where the file cannot
+// be read, or a line of it is not understood.
 std::vector<std::vector<LayerRun>> read_profile(const std::string& path);
 
 // One list for each `samples` runs in a row, whose times are added up.

@@ -39,9 +39,15 @@ class Provider {
   virtual Status seal(const Load& request) const = 0;
   // Fails where that file is for something else than the model, with both named.
   virtual Status fits(const Load& request) const = 0;
+  // The file that was prepared elsewhere and comes along with the model, "" where there is none, or
+  // where other options are asked for than it was prepared with.
+  virtual std::string prepared_elsewhere(const Load& request) const = 0;
 
   // What to do where nodes would be left.
   virtual std::string way_out() const = 0;
+
+  // What it computes on, for people.
+  virtual std::string unit() const = 0;
 
   // The name that the session's nodes carry.
   virtual std::string name() const = 0;

@@ -1,5 +1,7 @@
 #include "workers/qnn/qnn_provider.h"
 
+#include <dlfcn.h>
+
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +15,7 @@
 #include "workers/core/options.h"
 #include "workers/core/runtime.h"
 #include "workers/onnxruntime/later_api.h"
+#include "workers/qnn/npu.h"
 
 namespace dx {
 namespace {
@@ -31,6 +34,11 @@ constexpr bool kIsEmulator = false;
 #endif
 constexpr int kErrors = ORT_LOGGING_LEVEL_ERROR;
 constexpr const char* kWhat = "QNN does not start";
+// A model's file beside it: the NPU's graph of it as Qualcomm's libraries made it on the host.
+constexpr const char* kContext = "context";
+// What they say is a part of the graph.
+constexpr std::array<const char*, 2> kOfGraph{"htp_graph_finalization_optimization_mode",
+                                              "vtcm_mb"};
 // They go to the provider as they are.
 constexpr std::array<const char*, 3> kPassed{"htp_performance_mode",
                                              "htp_graph_finalization_optimization_mode", "vtcm_mb"};
@@ -66,6 +74,13 @@ Result<std::vector<const later::EpDevice*>> devices_of(const Library& library,
     return Failure{FailureCode::kRuntimeRefused, "QNN finds no NPU on this board", Phase::kLoad};
   }
   return own;
+}
+
+bool opens(const char* name) {
+  void* const library = dlopen(name, RTLD_NOW);
+  if (library == nullptr) return false;
+  (void)dlclose(library);
+  return true;
 }
 
 // The chip that a file was made for; both are "" where it does not tell.
@@ -117,7 +132,7 @@ Status QnnProvider::check(const Load& request) const {
                      std::string(name) + " comes along as a file of role 'library'", Phase::kLoad};
     }
   }
-  return {};
+  return kIsEmulator ? Status{} : check_npu("", opens);
 }
 
 bool QnnProvider::may_leave(const RunOptions& options) const {
@@ -187,10 +202,21 @@ Status QnnProvider::fits(const Load& request) const {
   const Chip made = chip_of(request.prepared_path);
   const Chip wanted = chip_of(path_of(request, "onnx"));
   if (made.number == wanted.number) return {};
+  const std::string chips = " is for " + printable(made.text(), 80) + ", the model for " +
+                            printable(wanted.text(), 80) + ": ";
+  if (!prepared_elsewhere(request).empty()) {
+    return Failure{FailureCode::kRuntimeRefused,
+                   "the context binary" + chips + "make the bundle once more", Phase::kLoad};
+  }
   return Failure{FailureCode::kRuntimeRefused,
-                 "what was prepared is for " + printable(made.text(), 80) + ", the model for " +
-                     printable(wanted.text(), 80) + ": it is prepared once more",
-                 Phase::kLoad};
+                 "what was prepared" + chips + "it is prepared once more", Phase::kLoad};
+}
+
+std::string QnnProvider::prepared_elsewhere(const Load& request) const {
+  for (const char* name : kOfGraph) {
+    if (request.options.named.count(name) != 0) return "";
+  }
+  return path_of(request, kContext);
 }
 
 }  // namespace dx

@@ -11,6 +11,7 @@ class QnnProvider : public Provider {
  public:
   std::string title() const override { return "QNN"; }
   std::string version() const override { return DX_QNN_VERSION; }
+  std::string unit() const override { return "NPU"; }
   std::string name() const override { return "QNNExecutionProvider"; }
   Status check(const Load& request) const override;
   std::string way_out() const override {
@@ -23,6 +24,7 @@ class QnnProvider : public Provider {
               OrtSessionOptions* options) const override;
   Status seal(const Load& request) const override;
   Status fits(const Load& request) const override;
+  std::string prepared_elsewhere(const Load& request) const override;
 };
 
 }  // namespace dx

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from deployx_edge.bundle import Bundle
+from deployx_edge.bundle import Bundle, write_bundle
 from deployx_edge.device import Device
 from deployx_edge.errors import RuntimeRefusedError, UsageError
 from deployx_edge.measurement.statistics import samples_per_second
@@ -76,6 +76,18 @@ def test_accuracy_by_the_emulator_is_marked_and_has_no_rate(halves: Bundle) -> N
     assert place["agreement"] == 1.0
 
 
+def test_it_is_allowed_by_a_flag_and_an_error_by_another(refused: Bundle, tmp_path: Path) -> None:
+    """Before this module's session has the board."""
+    files = {file.path: refused.path(file.role) for file in refused.files}
+    written = write_bundle(refused, files, tmp_path / "b").folder
+    few = ("--device", "local:", "--iterations", "1")
+    for command in ("profile", "bench"):
+        done = deployx(command, written, *few, "--allow-fallback")
+        assert "determinant" in done.stdout
+    done = deployx("profile", written, *few, "--allow-fallback", "--fail-on-fallback", code=2)
+    assert "--fail-on-fallback and --allow-fallback contradict" in done.stderr
+
+
 def test_a_bench_is_emulated_and_has_no_rate(session: Session, halves: Bundle) -> None:
     options = RunOptions(
         named=(
@@ -113,6 +125,40 @@ def test_the_graph_is_made_once_for_each_chip_and_options(tmp_path: Path, int8_k
         return len(list((work / "prepared").iterdir()))
 
     assert [kept(first), kept(first), kept(second), kept(first, vtcm_mb="2")] == [1, 1, 2, 3]
+
+
+def test_a_graph_that_was_made_on_the_host_is_loaded_as_it_is(
+    tmp_path: Path, int8_kind: Path
+) -> None:
+    """Unless options are asked for that the graph was not made with."""
+    work = tmp_path / "work"
+    board = Device(name="board", uri="local:", work_folder=str(work))
+    bundle = make_bundle(int8_kind, tmp_path / "b", replace(QNN, soc="sm8650"))
+    given = {"x": np.random.default_rng(0).random((1, 3, 8, 8), dtype=np.float32)}
+    wanted = run_bundle_here(bundle, given)
+    context = bundle.path("context").read_bytes()
+    for named, made in ((("htp_performance_mode", "burst"), 1), (("vtcm_mb", "2"), 2)):
+        with open_session(board) as session:
+            found = run(session, bundle, given, options=RunOptions(named=(named,)))
+        np.testing.assert_array_equal(found["y"], wanted["y"])
+        kept = [path.read_bytes() for path in (work / "prepared").iterdir()]
+        assert (len(kept), kept.count(context)) == (made, 1)
+
+
+def test_a_graph_for_another_chip_is_refused_with_both_named(
+    session: Session, tmp_path: Path, int8_kind: Path
+) -> None:
+    chips = ("sm8550", "sm8650")
+    bundle, other = (make_bundle(int8_kind, tmp_path / c, replace(QNN, soc=c)) for c in chips)
+    files = {file.path: bundle.path(file.role) for file in bundle.files}
+    files[bundle.file("context").path] = other.path("context")
+    taken = replace(other.file("context"), path=bundle.file("context").path)
+    mixed = replace(bundle, files=(bundle.file("onnx"), taken))
+    mixed = write_bundle(mixed, files, tmp_path / "mixed")
+    given = {"x": np.zeros((1, 3, 8, 8), np.float32)}
+    with pytest.raises(RuntimeRefusedError, match=r"is for sm8650, the model for sm8550"):
+        run(session, mixed, given)
+    assert run(session, bundle, given)["y"].shape == (1, 8, 8, 8)
 
 
 def test_an_option_that_it_has_not_is_refused(session: Session, halves: Bundle) -> None:
@@ -162,6 +208,11 @@ def test_nodes_that_would_run_on_the_processor_are_refused_or_shown(
     ):
         bench(session, refused, plan=BenchPlan(warmup=0, iterations=1))
     allowed = RunOptions(named=(("allow_fallback", "on"),))
-    layers = profile(session, refused, options=allowed, warmup=0, iterations=1).profile.layers
-    assert ("determinant", "Det") in [(layer.name, layer.type) for layer in layers]
+    found = profile(session, refused, options=allowed, warmup=0, iterations=1)
+    layers = found.profile.layers
+    assert [(e.name, e.type) for e in layers if e.unit == "CPU"] == [("determinant", "Det")]
+    assert {e.unit for e in layers} == {"CPU", "NPU"}
     assert all(layer.name not in ("conv", "cut") for layer in layers)
+    assert found.fell_back == "The processor, not the accelerator, ran determinant."
+    (benched,) = bench(session, refused, options=[allowed], plan=BenchPlan(warmup=0, iterations=1))
+    assert benched.fell_back == found.fell_back

@@ -59,6 +59,57 @@ def test_digits_in_int8_are_as_accurate_as_the_reference(digits: Bundle) -> None
     assert abs(difference(digits, DIGITS, EXAMPLES / "digits" / "digits_test.npz")) <= 0.01
 
 
+def test_values_between_layers_may_have_16_bits(digits: Bundle, tmp_path: Path) -> None:
+    settings = replace(PRESETS["fast"], activations="int16")
+    wide = replace(FAST, settings=settings)
+    made = quantize(DIGITS, CALIBRATION, tmp_path / "int16", wide).bundle
+    tensors = onnx.load(made.path("onnx")).graph.initializer
+    names = {onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in tensors}
+    assert {"INT8", "UINT16"} <= names
+    assert "UINT8" not in names
+    (check,) = made.provenance.verification.outputs
+    assert check.relative_error < 2e-3
+    last = [compare(DIGITS, each.folder).layers[-1].check for each in (digits, made)]
+    assert {each.output for each in last} == {"scores"}
+    assert last[1].relative_error < last[0].relative_error
+    with pytest.raises(UsageError, match="values have 8 bits, not 16"):
+        ncnn = replace(wide, bundle=BundleOptions())
+        quantize(DIGITS, CALIBRATION, tmp_path / "ncnn", ncnn)
+
+
+def test_a_detector_with_16_bits_between_layers_loses_nothing(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if not request.config.getoption("--all"):
+        pytest.skip("takes half a minute: pytest --all")
+    source = source_of("detector", 128, tmp_path)
+    for index, image in enumerate(draw_many(1, 16, 128)):
+        Image.fromarray(image.pixels).save(tmp_path / f"{index}.png")
+    bundle = replace(QNN, preprocess=("std=255",), postprocess=(BOXES,))
+    settings = replace(PRESETS["fast"], activations="int16")
+    options = replace(FAST, count=16, settings=settings, bundle=bundle)
+    made = quantize(source, tmp_path, tmp_path / "int16", options).bundle
+    data = EXAMPLES / "detector" / "shapes_test.npz"
+    assert difference(made, source, data, limit=24) >= -0.01
+
+
+def test_a_named_chip_s_graph_is_made_here_and_kept_in_the_bundle(tmp_path: Path) -> None:
+    made = make_bundle(DIGITS, tmp_path / "b", replace(QNN, soc="sm8650"))
+    assert (made.soc, [file.role for file in made.files]) == ("sm8650", ["onnx", "context"])
+    context = onnx.load(made.path("context"))
+    assert [node.op_type for node in context.graph.node] == ["EPContext"]
+    told = {entry.key: entry.value for entry in context.metadata_props}
+    assert (told["deployx.soc"], told["deployx.soc_number"]) == ("sm8650", "57")
+    image = {"image": np.random.default_rng(0).random((1, 1, 8, 8), dtype=np.float32)}
+    found = []
+    for role in ("onnx", "context"):
+        with QnnProcess(made.path(role), find_soc("sm8650")) as process:
+            found.append(process.run(image, ["scores"])["scores"])
+    np.testing.assert_array_equal(*found)
+    usual = make_bundle(DIGITS, tmp_path / "usual", QNN)
+    assert (usual.soc, [file.role for file in usual.files]) == ("", ["onnx"])
+
+
 def test_a_chip_without_floats_has_int8_and_nothing_else(tmp_path: Path) -> None:
     """Every layer is int8 there: one that was left in half floats would be refused."""
     chip = replace(QNN, soc="qcs6490")

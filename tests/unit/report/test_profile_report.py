@@ -11,7 +11,12 @@ from rich.console import Console, RenderableType
 
 from deployx_edge.errors import UsageError
 from deployx_edge.measurement.files import profile_document
-from deployx_edge.measurement.values import LayerProfile, ProfileResult, ProfileSamples
+from deployx_edge.measurement.values import (
+    LayerProfile,
+    ProfileResult,
+    ProfileSamples,
+    profile_fallback,
+)
 from deployx_edge.report.profile import check_view, profile_report, profile_rows, profiles_report
 from tests.unit.report.results import result
 
@@ -154,3 +159,16 @@ def test_an_unknown_view_is_refused() -> None:
     check_view(None)
     with pytest.raises(UsageError, match="--by size is not known"):
         check_view("size")
+
+
+def test_a_profile_says_what_fell_back() -> None:
+    """Of precisions those of layers that multiply; by units what an accelerator left."""
+    conv, relu = layer("conv", "Conv", 10, 500), layer("relu", "Relu", 10)
+    assert profile_fallback("fp32", "fp32", (conv, relu)) is None
+    assert "fp16 was asked for" in str(profile_fallback("fp16", "fp16", (conv, relu)))
+    half = replace(conv, precision="fp16")
+    assert profile_fallback("fp16", "fp16", (half, relu)) is None
+    left = replace(relu, unit="CPU")
+    assert profile_fallback("fp16", "fp16", (replace(half, unit="NPU"), left)) == (
+        "The processor, not the accelerator, ran relu."
+    )
