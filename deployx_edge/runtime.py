@@ -146,6 +146,7 @@ _ROWS = (
         name="tensorrt",
         title="TensorRT",
         files=(ONNX_ROLE,),
+        extra_files=("float", "ranges"),
         package="onnxruntime",
         extra="tensorrt",
         runs_here=False,

@@ -22,6 +22,8 @@ from deployx_edge.measurement.values import (
     PrecisionCount,
     Reading,
     RunOptions,
+    Throughput,
+    UnitCount,
 )
 from deployx_edge.visible import visible_line
 
@@ -192,7 +194,18 @@ def bench_of(samples: Iterable[int], summary: agent_pb2.BenchSummary) -> BenchSa
         waited_ns=summary.waited_ns if summary.HasField("waited_ns") else None,
         throttled_ns=summary.throttled_ns if summary.HasField("throttled_ns") else None,
         fell_back=tuple(summary.fell_back),
+        units=tuple(
+            UnitCount(unit=u.unit, layers=u.layers, fell_back=u.fell_back) for u in summary.units
+        ),
+        throughput=_throughput(summary),
     )
+
+
+def _throughput(summary: agent_pb2.BenchSummary) -> Throughput | None:
+    told = summary.throughput
+    if not summary.HasField("throughput") or told.ns <= 0:
+        return None
+    return Throughput(streams=told.streams, runs=told.runs, ns=told.ns)
 
 
 def layer_of(message: agent_pb2.LayerTimes) -> LayerProfile:

@@ -50,7 +50,8 @@ def build(
         typer.Option(
             "--sysroot",
             metavar="DIR",
-            help="Link a Jetson's workers with what 'sysroot pull' copied from a board.",
+            help="Compile workers for a board's own libraries with what 'sysroot pull' copied from "
+            "it, or with a folder that has include/ and lib/.",
         ),
     ] = None,
     runtime: Annotated[

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployx_edge.crossbuild.jetpack import JetPack, numbers
-from deployx_edge.crossbuild.sysroot import Sysroot
+from deployx_edge.crossbuild.sysroot import Sysroot, find_header, find_libraries
 from deployx_edge.errors import UsageError
 from deployx_edge.target import Target
 from deployx_edge.worker_facts import BoardFacts, worker_facts
@@ -18,6 +18,10 @@ from deployx_edge.worker_facts import BoardFacts, worker_facts
 _DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(\w+)", re.MULTILINE)
 _INDIRECTIONS = 4
 _MOST_BYTES = 1 << 20
+_INSTALL_HERE = (
+    "Install it on this computer with its headers, or name a folder that has them in include/ and "
+    "the libraries in lib/ (--sysroot DIR), or what 'sysroot pull' copied from such a board."
+)
 _PULL = "Run 'deployx-edge sysroot pull --device NAME -o DIR', then build with --sysroot DIR."
 
 
@@ -51,7 +55,7 @@ def board_runtimes(
 
 def board_version(sysroot: Sysroot, board: BoardFacts) -> str:
     """The runtime's version by its header, "8.5"; "" where that does not say it."""
-    header = _find(sysroot, board.version_header)
+    header = find_header(sysroot, board.version_header)
     if header is None:
         return ""
     with header.open(encoding="utf-8", errors="replace") as file:
@@ -66,25 +70,29 @@ def board_version(sysroot: Sysroot, board: BoardFacts) -> str:
     return ".".join(words) if all(word.isdecimal() for word in words) else ""
 
 
+def _again(sysroot: Sysroot) -> str:
+    return _INSTALL_HERE if sysroot.is_own else "Pull the sysroot again."
+
+
 def _absent(sysroot: Sysroot, board: BoardFacts) -> tuple[str, ...]:
     """What of the board's headers and libraries the sysroot lacks."""
-    headers = [name for name in board.headers if _find(sysroot, name) is None]
-    return (*headers, *(name for name in board.libraries if not _libraries(sysroot, name)))
+    headers = [name for name in board.headers if find_header(sysroot, name) is None]
+    return (*headers, *(name for name in board.libraries if not find_libraries(sysroot, name)))
 
 
 def _check(runtime: str, board: BoardFacts, sysroot: Sysroot, jetpack: JetPack | None) -> None:
     version = board_version(sysroot, board)
     if not version:
         raise UsageError(
-            f"{board.version_header} in the sysroot {sysroot.folder} does not say which version "
+            f"{sysroot.text} has a {board.version_header} that does not say which version "
             f"of {runtime} it is.",
-            remedy="Pull the sysroot again.",
+            remedy=_again(sysroot),
         )
     _check_version(runtime, board, sysroot, version)
     known = jetpack.runtimes.get(runtime, ()) if jetpack else ()
     if known and version not in known and jetpack is not None:
         raise UsageError(
-            f"The sysroot {sysroot.folder} has {runtime} {version}; JetPack {jetpack.id} has "
+            f"{sysroot.text} has {runtime} {version}; JetPack {jetpack.id} has "
             f"{' or '.join(known)}.",
             remedy="Leave --jetpack out, or pull the sysroot of a board with that JetPack.",
         )
@@ -93,17 +101,21 @@ def _check(runtime: str, board: BoardFacts, sysroot: Sysroot, jetpack: JetPack |
 def _check_version(runtime: str, board: BoardFacts, sysroot: Sysroot, version: str) -> None:
     if numbers(version) < numbers(board.oldest):
         raise UsageError(
-            f"The sysroot {sysroot.folder} has {runtime} {version}; its worker is written for "
+            f"{sysroot.text} has {runtime} {version}; its worker is written for "
             f"{board.oldest} and later.",
-            remedy="Bring a newer JetPack onto the board, and pull the sysroot again.",
+            remedy=_INSTALL_HERE
+            if sysroot.is_own
+            else "Bring a newer JetPack onto the board, and pull the sysroot again.",
         )
     first, major = board.libraries[0], version.partition(".")[0]
-    found = {number for path in _libraries(sysroot, first) if (number := _major(path, first))}
+    found = {number for path in find_libraries(sysroot, first) if (number := _major(path, first))}
     if found and major not in found:
         raise UsageError(
-            f"The sysroot {sysroot.folder} does not fit together: its headers are of {runtime} "
+            f"{sysroot.text} does not fit together: its headers are of {runtime} "
             f"{version}, its library is {first}.{', '.join(sorted(found))}.",
-            remedy=f"Remove one of the two on the board ({sysroot.uri}) and pull again.",
+            remedy="Remove one of the two."
+            if sysroot.is_own
+            else f"Remove one of the two on the board ({sysroot.uri}) and pull again.",
         )
 
 
@@ -118,31 +130,21 @@ def _missing(
         )
     if board.headers[0] not in absent:
         return UsageError(
-            f"The sysroot {sysroot.folder} has a part of {runtime} only: {', '.join(absent)} "
-            "is missing.",
-            remedy=f"Install it whole on the board ({sysroot.uri}) and pull the sysroot again.",
+            f"{sysroot.text} has a part of {runtime} only: {', '.join(absent)} is missing.",
+            remedy=_INSTALL_HERE
+            if sysroot.is_own
+            else f"Install it whole on the board ({sysroot.uri}) and pull the sysroot again.",
+        )
+    if sysroot.is_own:
+        return UsageError(
+            f"{sysroot.text} has no {board.headers[0]} to compile the worker for {runtime} with.",
+            remedy=_INSTALL_HERE,
         )
     return UsageError(
-        f"The sysroot {sysroot.folder} has no {board.headers[0]}: the board ({sysroot.uri}) had "
+        f"{sysroot.text} has no {board.headers[0]}: the board ({sysroot.uri}) had "
         f"no {runtime} to compile with.",
         remedy=f"Install it there with its headers, then pull again. {_PULL}",
     )
-
-
-def _find(sysroot: Sysroot, name: str) -> Path | None:
-    """A header where compilers look, or among CUDA's."""
-    root = sysroot.folder
-    folders = [root / f"usr/include/{sysroot.machine}-linux-gnu", root / "usr/include"]
-    folders += sorted(root.glob("usr/local/cuda*/targets/*/include"))
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
-
-
-def _libraries(sysroot: Sysroot, name: str) -> list[Path]:
-    """A shared library with all its names, whatever version stands after them."""
-    root = sysroot.folder
-    folders = [root / f"usr/lib/{sysroot.machine}-linux-gnu", root / "usr/lib"]
-    folders += sorted(root.glob("usr/local/cuda*/targets/*/lib"))
-    return [path for folder in folders for path in sorted(folder.glob(f"{name}*"))]
 
 
 def _major(path: Path, name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from deployx_edge import __version__
 from deployx_edge.crossbuild.device_code import PROGRAM, assemblers
 from deployx_edge.crossbuild.selection import Selection
-from deployx_edge.crossbuild.sysroot import SYSROOT_FILE
+from deployx_edge.crossbuild.sysroot import SYSROOT_FILE, to_document
 from deployx_edge.crossbuild.toolchain import Toolchain
 from deployx_edge.operator_facts import operators_folder, users_operators
 from deployx_edge.operator_runtimes import device_runtimes
@@ -36,7 +36,12 @@ def build_fingerprint(target: Target, selection: Selection) -> str:
     our version."""
     packages = " ".join(packages_fingerprint(*share) for share in selection.shares())
     if selection.sysroot is not None:
-        packages += " " + hash_tree(selection.sysroot.folder / SYSROOT_FILE)
+        sysroot = selection.sysroot
+        packages += (
+            f" {to_document(sysroot)}"
+            if sysroot.is_own
+            else " " + hash_tree(sysroot.folder / SYSROOT_FILE)
+        )
     tree = hash_tree(data_folder("device_agent"))
     users = [*(each.folder for each in users_operators().values()), *_shared_headers()]
     operators = hash_tree(operators_folder(), *users, suffixes=_OPERATOR_SUFFIXES)

@@ -81,6 +81,11 @@ class Build:
         """The agent's content."""
         return self._find("agent", "").sha256
 
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Those whose workers it has."""
+        return tuple(file.runtime for file in self.files if file.role == "worker")
+
     def worker(self, runtime: str) -> Path:
         """The worker executable of that runtime; UsageError where none was built."""
         return self.folder / self._find("worker", runtime).name

@@ -8,7 +8,14 @@ from deployx_edge.crossbuild.board_runtimes import board_runtimes
 from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks, numbers
 from deployx_edge.crossbuild.ndk import configured_ndk, find_ndk
 from deployx_edge.crossbuild.options import BuildOptions
-from deployx_edge.crossbuild.sysroot import Sysroot, check_sysroot, read_sysroot
+from deployx_edge.crossbuild.sysroot import (
+    OWN_ROOT,
+    SYSROOT_FILE,
+    Sysroot,
+    check_sysroot,
+    own_sysroot,
+    read_sysroot,
+)
 from deployx_edge.crossbuild.toolchain import (
     Toolchain,
     gnu_toolchain,
@@ -86,7 +93,8 @@ def select(target: Target, options: BuildOptions) -> Selection:
         )
     if target.dynamic_workers:
         return _for_jetpack(target, options)
-    if options.jetpack or options.sysroot is not None:
+    sysroot = _sysroot_of(target, options)
+    if options.jetpack or (options.sysroot is not None and sysroot is None):
         option = "--jetpack" if options.jetpack else "--sysroot"
         raise UsageError(
             f"{option} is for workers that load a board's own libraries; those of {target.id} "
@@ -94,15 +102,35 @@ def select(target: Target, options: BuildOptions) -> Selection:
             remedy=f"Leave {option} out, or build for jetson.",
         )
     kind, reason = _kind(target, options.toolchain)
-    runtimes = board_runtimes(target, None, None, options.runtimes)
+    runtimes = board_runtimes(target, sysroot, None, options.runtimes)
     if kind == "zig":
         compiler = zig_toolchain(target.agent_toolchain, objects=target.id)
         compilers = _by_zig(target, runtimes, compiler, compiler)
-        return Selection(kind=kind, reason=reason, compilers=compilers)
+        return Selection(kind=kind, reason=reason, compilers=compilers, sysroot=sysroot)
     compiler = ndk_toolchain(find_ndk()) if kind == "ndk" else gnu_toolchain(target)
     parts = (AGENT, *(worker_part(runtime) for runtime in runtimes))
     compilers = tuple((part, compiler) for part in parts)
-    return Selection(kind=kind, reason=reason, compilers=compilers)
+    return Selection(kind=kind, reason=reason, compilers=compilers, sysroot=sysroot)
+
+
+def _sysroot_of(target: Target, options: BuildOptions) -> Sysroot | None:
+    """What workers that need a board's own files are compiled with, on a target without JetPacks.
+
+    None where no worker does, or nobody asked: such a build takes nothing of what happens to be
+    installed on this computer.
+    """
+    boards = {name: worker_facts(name).board for name in target.runtimes}
+    facts = [board for board in boards.values() if board is not None]
+    asked = any(boards.get(name) is not None for name in options.runtimes)
+    folder = options.sysroot or (OWN_ROOT if asked else None)
+    if not facts or folder is None:
+        return None
+    if (folder / SYSROOT_FILE).exists():
+        sysroot = read_sysroot(folder)
+        check_sysroot(sysroot, target, "")
+        return sysroot
+    headers = [name for board in facts for name in (board.version_header, *board.headers)]
+    return own_sysroot(folder, target, headers)
 
 
 def _by_zig(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from deployx_edge.target import Target, target_of_machine
 
 SCHEMA = 1
 SYSROOT_FILE = "sysroot.json"
+# Where this computer's own files lie: what is a sysroot of the boards that are like it.
+OWN_ROOT = Path("/")
+_HERE = "this computer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,91 @@ class Sysroot:
     absent: tuple[str, ...]
     files: tuple[SysrootFile, ...]
     links: tuple[SysrootLink, ...]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it was not copied from a board: this computer's files, or a vendor's folder."""
+        return self.uri == _HERE
+
+    @property
+    def text(self) -> str:
+        """As a sentence begins with it."""
+        if not self.is_own:
+            return f"The sysroot {self.folder}"
+        return "This computer" if self.folder == OWN_ROOT else f"The folder {self.folder}"
+
+
+def own_sysroot(folder: Path, target: Target, headers: Sequence[str]) -> Sysroot:
+    """A folder of this computer as a sysroot: ``OWN_ROOT``, one that is laid out like it, or one
+    with ``include`` and ``lib``.
+
+    ``headers`` are those whose content tells one such folder from another.
+    UsageError where this computer's processor is not the target's, or the folder is neither.
+    """
+    if platform.machine() not in target.machines:
+        raise UsageError(
+            f"This computer is a {platform.machine()}, and boards of {target.id} are "
+            f"{' or '.join(target.machines)}.",
+            remedy="Pull the sysroot of such a board.",
+        )
+    if not any((folder / place).is_dir() for place in ("include", "usr/include")):
+        raise UsageError(
+            f"{folder} is not a sysroot: it has neither {SYSROOT_FILE} nor a folder include.",
+            remedy="Name what 'deployx-edge sysroot pull' made, or a folder with the headers in "
+            "include/ and the libraries in lib/.",
+        )
+    sysroot = Sysroot(
+        folder=folder,
+        uri=_HERE,
+        machine=target.machines[0],
+        glibc="",
+        jetpack="",
+        patterns=(),
+        absent=(),
+        files=(),
+        links=(),
+    )
+    found = (find_header(sysroot, name) for name in headers)
+    return replace(sysroot, files=tuple(_as_file(path) for path in found if path is not None))
+
+
+def _as_file(path: Path) -> SysrootFile:
+    stat, digest = path.stat(), hashlib.sha256(path.read_bytes())
+    return SysrootFile(
+        path=str(path), size=stat.st_size, modified=int(stat.st_mtime), sha256=digest.hexdigest()
+    )
+
+
+def find_header(sysroot: Sysroot, name: str) -> Path | None:
+    """A header where compilers look, or among CUDA's."""
+    folders = _include_folders(sysroot)
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def find_libraries(sysroot: Sysroot, name: str) -> list[Path]:
+    """A shared library with all its names, whatever version stands after them."""
+    root = sysroot.folder
+    folders = [root / f"usr/lib/{sysroot.machine}-linux-gnu", root / "usr/lib"]
+    if sysroot.is_own:
+        folders += [root / "lib", *sorted(root.glob("targets/*/lib"))]
+    for place in _cuda_places(sysroot):
+        folders += [place / "lib", place / "lib64"]
+    return [path for folder in folders for path in sorted(folder.glob(f"{name}*"))]
+
+
+def _include_folders(sysroot: Sysroot) -> list[Path]:
+    root = sysroot.folder
+    folders = [root / f"usr/include/{sysroot.machine}-linux-gnu", root / "usr/include"]
+    if sysroot.is_own:
+        folders.append(root / "include")
+    return [*folders, *(place / "include" for place in _cuda_places(sysroot))]
+
+
+def _cuda_places(sysroot: Sysroot) -> list[Path]:
+    """Folders of CUDA; a vendor's folder of something else takes this computer's."""
+    pattern = "usr/local/cuda*/targets/*"
+    found = sorted(sysroot.folder.glob(pattern))
+    return found or (sorted(OWN_ROOT.glob(pattern)) if sysroot.is_own else [])
 
 
 def write_sysroot(sysroot: Sysroot) -> None:
@@ -115,6 +206,9 @@ def cmake_options(sysroot: Sysroot) -> tuple[str, ...]:
 
     Not CMAKE_SYSROOT: zig brings the C library's own headers, for the version that is asked for.
     """
+    if sysroot.is_own:
+        folders = ";".join(str(path) for path in _include_folders(sysroot) if path.is_dir())
+        return (f"-DCMAKE_INCLUDE_PATH={folders}",)
     places = sorted(sysroot.folder.glob("usr/local/cuda*/targets/*"))
     prefixes = [f"/{path.relative_to(sysroot.folder).as_posix()}" for path in places]
     architecture = f"{sysroot.machine}-linux-gnu"

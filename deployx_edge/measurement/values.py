@@ -175,6 +175,30 @@ class PrecisionCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnitCount:
+    """How many layers a unit of the board computed ("CPU", "GPU", "DLA"); ``fell_back`` of them an
+    accelerator left to it."""
+
+    unit: str
+    layers: int
+    fell_back: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """``runs`` of which ``streams`` went on at a time took ``ns``, copies and all."""
+
+    streams: int
+    runs: int
+    ns: int
+
+    @property
+    def per_second(self) -> float:
+        """Runs a second."""
+        return self.runs / self.ns * 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchSamples:
     """The raw result of one bench on the board.
 
@@ -183,7 +207,9 @@ class BenchSamples:
     a processor during the timed runs. ``throttled_ns``: how long its control groups were held
     back by their quota meanwhile. None where the board does not count it. ``peaks_bytes``: the
     peak memory of each worker process where there were several; empty where one told none.
-    ``fell_back``: layers that an accelerator left to the processor.
+    ``fell_back``: layers that an accelerator left to another unit. ``units``: what computed the
+    layers; empty where the runtime does not tell. ``throughput``: of runs beside each other, which
+    the samples are not; None where the model runs one at a time.
     """
 
     samples_ns: tuple[int, ...]
@@ -197,6 +223,8 @@ class BenchSamples:
     throttled_ns: int | None = None
     peaks_bytes: tuple[int, ...] = ()
     fell_back: tuple[str, ...] = ()
+    units: tuple[UnitCount, ...] = ()
+    throughput: Throughput | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -391,18 +419,30 @@ def precision_warning(asked: str, stored: str, counts: tuple[PrecisionCount, ...
     return f"{asked} was asked for, but only {matching} of {total} layers ran in it."
 
 
+def units_that_ran(counts: tuple[UnitCount, ...]) -> str | None:
+    """Each unit with its number of layers, the busiest first; None where that is not told."""
+    present = sorted((c for c in counts if c.layers), key=lambda c: -c.layers)
+    return " + ".join(f"{c.unit} ({c.layers})" for c in present) or None
+
+
 def fallback_warnings(
-    asked: str, stored: str, counts: tuple[PrecisionCount, ...], left: tuple[str, ...]
+    asked: str,
+    stored: str,
+    counts: tuple[PrecisionCount, ...],
+    left: tuple[str, ...],
+    units: tuple[UnitCount, ...] = (),
 ) -> tuple[str, ...]:
     """Sentences where layers ran in another precision than was asked for (``precision_warning``),
-    and where an accelerator ``left`` layers to the processor."""
+    and where an accelerator ``left`` layers to another of the ``units``, mostly the processor."""
     precision = precision_warning(asked, stored, counts)
     found = (precision,) if precision else ()
     if not left:
         return found
     more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
     named = ", ".join(left[:_MOST_NAMED])
-    return (*found, f"The processor, not the accelerator, ran {named}{more}.")
+    others = [unit.unit for unit in units if unit.fell_back and unit.unit != "CPU"]
+    who = " and ".join(others) or "processor"
+    return (*found, f"The {who}, not the accelerator, ran {named}{more}.")
 
 
 def profile_fallback(asked: str, stored: str, layers: tuple[LayerProfile, ...]) -> str | None:

@@ -12,7 +12,12 @@ from deployx_edge.measurement.comparisons import Comparison, RepeatedRuns
 from deployx_edge.measurement.files import FailedRun
 from deployx_edge.measurement.ratios import CONFIDENCE, Ratio
 from deployx_edge.measurement.statistics import Statistics, samples_per_second, summarise
-from deployx_edge.measurement.values import BenchResult, TransportCost, precision_that_ran
+from deployx_edge.measurement.values import (
+    BenchResult,
+    TransportCost,
+    precision_that_ran,
+    units_that_ran,
+)
 from deployx_edge.units import (
     NOT_AVAILABLE,
     NOT_TOLD,
@@ -136,11 +141,13 @@ def _single(result: BenchResult) -> Table:
 def _properties(result: BenchResult) -> list[tuple[str, str]]:
     statistics = summarise(result.bench.samples_ns)
     board, bench = result.device.board, result.bench
+    units = units_that_ran(bench.units)
     rows = [
         ("model", f"{result.model.name} (bundle {result.model.bundle_sha256[:12]})"),
         ("device", _device(result)),
         ("runtime", f"{result.model.runtime} {result.load.runtime_version}"),
         ("precision that ran", precision_that_ran(bench.precisions) or NOT_TOLD),
+        *([("units that ran", units)] if units else []),
         ("threads", f"{result.load.threads} on {cores(board)}"),
         ("load", duration(result.load.load_ns)),
         ("first run", duration(bench.first_run_ns)),
@@ -151,6 +158,7 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         *([("batch", f"{result.batch} samples in one run")] if result.batch > 1 else []),
         *([("fed back", _fed(result))] if result.plan.feed_back else []),
         ("FPS", _rate(result)),
+        *([("throughput", _throughput(result))] if bench.throughput else []),
         ("peak memory", size(bench.peak_memory_bytes)),
         *_accelerator_memory(result),
         ("temperature", change(bench.before, bench.after, kind="temperature")),
@@ -268,7 +276,18 @@ def _count(result: BenchResult) -> str:
 
 
 def _rate(result: BenchResult) -> str:
-    rate = samples_per_second(result)
+    return _shown_rate(samples_per_second(result))
+
+
+def _throughput(result: BenchResult) -> str:
+    """Of runs beside each other, which FPS is not."""
+    told = result.bench.throughput
+    assert told is not None  # a row of it is there where it was told
+    rate = None if result.device.board.emulated else told.per_second * result.batch
+    return f"{_shown_rate(rate)} FPS with {told.streams} runs at a time, copies included"
+
+
+def _shown_rate(rate: float | None) -> str:
     if rate is None:
         return f"{NOT_AVAILABLE} (emulated)"
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"

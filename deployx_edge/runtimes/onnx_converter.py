@@ -23,6 +23,7 @@ from deployx_edge.runtimes.converter import (
     output_specs,
     refuse_unknown,
 )
+from deployx_edge.runtimes.onnx_bfloat16 import float_weights, with_bfloat16
 from deployx_edge.runtimes.onnx_half_sums import graph_overflows
 from deployx_edge.runtimes.onnx_scales import write_as_scalars
 from deployx_edge.sources.onnx.canonical import simplified
@@ -72,13 +73,15 @@ class OnnxConverter:
 
         model = self.simplify(source)
         kept: tuple[KeptFloat, ...] = ()
-        if request.precision == "fp16" or self.halves_fp32:
+        if request.precision != "fp32" or self.halves_fp32:
             names = [node.name for node in model.graph.node]
             refuse_unknown(request.keep_float, names, remedy=_NAMES_REMEDY)
             kept = _kept_nodes(model, request)
-        if request.precision == "fp16":
+        if request.precision != "fp32":
+            weights = float_weights(model) if request.precision == "bf16" else {}
             own = _tell_own_types(model, self.operator_of)
             model = _halved(model, [item.layer for item in kept], own)
+            model = with_bfloat16(model, weights) if request.precision == "bf16" else model
         if not fits_one_file(model):
             raise ModelError(
                 f"{source.path.name} is larger than one ONNX file may be (2 GB).",
@@ -151,13 +154,16 @@ def _kept_nodes(model: onnx.ModelProto, request: ConversionRequest) -> tuple[Kep
         if tensor.data_type == tensor.FLOAT
         and abs(numpy_helper.to_array(tensor)).max(initial=0.0) > FP16_LARGEST
     }
+    if request.precision == "bf16":  # it holds what floats hold
+        large, found = set(), HalfOverflows()
+    wide = frozenset() if request.precision == "bf16" else request.wide
     kept = []
     for node in model.graph.node:
         touched = {*node.input, *node.output}
         tensor = max(touched & found.tensors.keys(), key=found.tensors.__getitem__, default="")
         if node.name in request.keep_float:
             kept.append(KeptFloat(layer=node.name, why="asked"))
-        elif tensor or touched & request.wide:
+        elif tensor or touched & wide:
             largest = found.tensors.get(tensor, 0.0)
             kept.append(KeptFloat(layer=node.name, why="values", tensor=tensor, largest=largest))
         elif node.name in found.sums:

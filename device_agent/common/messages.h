@@ -339,6 +339,34 @@ struct PrecisionCount {
   }
 };
 
+// How many of the model's layers ran on this unit of the board.
+struct UnitCount {
+  std::string unit;  // "CPU", "GPU", "DLA"
+  std::uint32_t layers = 0;
+  std::uint32_t fell_back = 0;  // of them, those that an accelerator left to it
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.unit);
+    field(self.layers);
+    field(self.fell_back);
+  }
+};
+
+// Runs beside each other, from the start of the first to the end of the last, copies and all.
+struct Throughput {
+  std::uint32_t streams = 0;  // runs at a time; 0: none were made
+  std::uint64_t runs = 0;
+  std::int64_t ns = 0;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field(self.streams);
+    field(self.runs);
+    field(self.ns);
+  }
+};
+
 struct BenchDone {
   static constexpr MessageKind kKind = MessageKind::kBenchDone;
   std::int64_t first_run_ns = 0;
@@ -347,8 +375,10 @@ struct BenchDone {
   // Meanwhile: what all threads waited for a processor, and what control groups were held back.
   std::optional<std::int64_t> waited_ns;
   std::optional<std::int64_t> throttled_ns;
-  // Layers that an accelerator left to the processor, by name.
+  // Layers that an accelerator left to another unit, by name.
   std::vector<std::string> fell_back = {};
+  std::vector<UnitCount> units = {};  // empty: not told
+  Throughput throughput = {};         // where the model was loaded for several streams
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -358,6 +388,8 @@ struct BenchDone {
     field(self.waited_ns);
     field(self.throttled_ns);
     field(self.fell_back);
+    field(self.units);
+    field(self.throughput);
   }
 };
 

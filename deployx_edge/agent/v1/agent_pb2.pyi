@@ -373,8 +373,28 @@ class PrecisionCount(_message.Message):
     layers: int
     def __init__(self, precision: _Optional[str] = ..., layers: _Optional[int] = ...) -> None: ...
 
+class UnitCount(_message.Message):
+    __slots__ = ("unit", "layers", "fell_back")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    FELL_BACK_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    layers: int
+    fell_back: int
+    def __init__(self, unit: _Optional[str] = ..., layers: _Optional[int] = ..., fell_back: _Optional[int] = ...) -> None: ...
+
+class Throughput(_message.Message):
+    __slots__ = ("streams", "runs", "ns")
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    NS_FIELD_NUMBER: _ClassVar[int]
+    streams: int
+    runs: int
+    ns: int
+    def __init__(self, streams: _Optional[int] = ..., runs: _Optional[int] = ..., ns: _Optional[int] = ...) -> None: ...
+
 class BenchSummary(_message.Message):
-    __slots__ = ("first_run_ns", "precisions", "peak_memory_bytes", "before", "after", "runs", "waited_ns", "throttled_ns", "fell_back")
+    __slots__ = ("first_run_ns", "precisions", "peak_memory_bytes", "before", "after", "runs", "waited_ns", "throttled_ns", "fell_back", "units", "throughput")
     FIRST_RUN_NS_FIELD_NUMBER: _ClassVar[int]
     PRECISIONS_FIELD_NUMBER: _ClassVar[int]
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -384,6 +404,8 @@ class BenchSummary(_message.Message):
     WAITED_NS_FIELD_NUMBER: _ClassVar[int]
     THROTTLED_NS_FIELD_NUMBER: _ClassVar[int]
     FELL_BACK_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    THROUGHPUT_FIELD_NUMBER: _ClassVar[int]
     first_run_ns: int
     precisions: _containers.RepeatedCompositeFieldContainer[PrecisionCount]
     peak_memory_bytes: int
@@ -393,7 +415,9 @@ class BenchSummary(_message.Message):
     waited_ns: int
     throttled_ns: int
     fell_back: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, first_run_ns: _Optional[int] = ..., precisions: _Optional[_Iterable[_Union[PrecisionCount, _Mapping]]] = ..., peak_memory_bytes: _Optional[int] = ..., before: _Optional[_Union[Conditions, _Mapping]] = ..., after: _Optional[_Union[Conditions, _Mapping]] = ..., runs: _Optional[int] = ..., waited_ns: _Optional[int] = ..., throttled_ns: _Optional[int] = ..., fell_back: _Optional[_Iterable[str]] = ...) -> None: ...
+    units: _containers.RepeatedCompositeFieldContainer[UnitCount]
+    throughput: Throughput
+    def __init__(self, first_run_ns: _Optional[int] = ..., precisions: _Optional[_Iterable[_Union[PrecisionCount, _Mapping]]] = ..., peak_memory_bytes: _Optional[int] = ..., before: _Optional[_Union[Conditions, _Mapping]] = ..., after: _Optional[_Union[Conditions, _Mapping]] = ..., runs: _Optional[int] = ..., waited_ns: _Optional[int] = ..., throttled_ns: _Optional[int] = ..., fell_back: _Optional[_Iterable[str]] = ..., units: _Optional[_Iterable[_Union[UnitCount, _Mapping]]] = ..., throughput: _Optional[_Union[Throughput, _Mapping]] = ...) -> None: ...
 
 class Samples(_message.Message):
     __slots__ = ("ns",)

@@ -46,9 +46,9 @@ def converters() -> Mapping[str, Callable[[], Converter]]:
 
 def make_runner() -> Runner:
     """See ``Runtime``; ONNX Runtime, for proofs only (``RuntimeFacts.runs_here``)."""
-    from deployx_edge.runtimes.onnx_runner import OnnxFileRunner
+    from deployx_edge.runtimes.tensorrt.runner import TensorrtRunner
 
-    return OnnxFileRunner()
+    return TensorrtRunner()
 
 
 def make_quantizer() -> Quantizer:

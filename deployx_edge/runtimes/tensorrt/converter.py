@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.distributions import installed_version
@@ -13,6 +14,7 @@ from deployx_edge.runtimes.onnx_converter import OnnxConverter, fits_one_file
 from deployx_edge.runtimes.tensorrt import parser
 from deployx_edge.runtimes.tensorrt.native import NATIVE, write_natively
 from deployx_edge.runtimes.tensorrt.plugins import fill_gaps, plugin_of
+from deployx_edge.runtimes.tensorrt.ranges import ranges_text, without_nodes
 from deployx_edge.sources.onnx.canonical import simplified
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
 
@@ -24,12 +26,16 @@ if TYPE_CHECKING:
 PROFILE = "deployx.profile"
 # What the model holds beside fp32, in words: TensorRT before version 10 wants to be told.
 PRECISIONS = "deployx.precisions"
+# Files of a quantized bundle beside the model: what the deep learning accelerator reads in its
+# place, and the scales for that.
+FLOAT_ROLE, RANGES_ROLE = "float", "ranges"
 
 
 class TensorrtConverter(OnnxConverter):
     """``Converter`` for TensorRT."""
 
     native = NATIVE
+    precisions = ("fp32", "fp16", "bf16")
 
     def __init__(self) -> None:
         super().__init__(__package__.rpartition(".")[2])
@@ -66,14 +72,34 @@ class TensorrtConverter(OnnxConverter):
         fill_gaps(model)
         parser.check_model("what was made of the model", model)
         lines = [_profile_line(tensor) for tensor in inputs if tensor.ranges]
-        told = {PROFILE: "\n".join(lines), PRECISIONS: " ".join(_precisions(model))}
-        # A source that was made for a board before has words of its own.
-        others = [entry for entry in model.metadata_props if entry.key not in told]
-        del model.metadata_props[:]
-        model.metadata_props.extend(others)
-        for key, value in told.items():
-            if value:
-                model.metadata_props.add(key=key, value=value)
+        _tell(model, {PROFILE: "\n".join(lines), PRECISIONS: " ".join(_precisions(model))})
+
+    def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
+        """See ``OnnxConverter``; with what the deep learning accelerator reads in its place."""
+        import onnx
+
+        files = super().int8_files(path, soc)
+        found = without_nodes(onnx.load(path))
+        if found is None or not fits_one_file(found[0]):
+            return files
+        model, scales = found
+        # Of what is not int8 the accelerator computes half floats.
+        _tell(model, {PRECISIONS: "fp16 int8"})
+        plain, ranges = path.with_name("float.onnx"), path.with_name("ranges.txt")
+        onnx.save(model, plain)
+        ranges.write_text(ranges_text(scales), encoding="utf-8")
+        return (*files, (FLOAT_ROLE, plain), (RANGES_ROLE, ranges))
+
+
+def _tell(model: onnx.ModelProto, told: Mapping[str, str]) -> None:
+    """Write it into the metadata, in the place of what is there of these keys."""
+    # A source that was made for a board before has words of its own.
+    others = [entry for entry in model.metadata_props if entry.key not in told]
+    del model.metadata_props[:]
+    model.metadata_props.extend(others)
+    for key, value in told.items():
+        if value:
+            model.metadata_props.add(key=key, value=value)
 
 
 def _profile_line(tensor: SourceTensor) -> str:
@@ -84,10 +110,12 @@ def _profile_line(tensor: SourceTensor) -> str:
 def _precisions(model: onnx.ModelProto) -> list[str]:
     from onnx import TensorProto
 
-    half = TensorProto.FLOAT16
-    halves = any(tensor.data_type == half for tensor in model.graph.initializer) or any(
-        node.op_type == "Cast" and any(each.i == half for each in node.attribute)
-        for node in model.graph.node
-    )
-    coded = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
-    return [word for word, there in (("fp16", halves), ("int8", coded)) if there]
+    types = {tensor.data_type for tensor in model.graph.initializer}
+    casts = [node for node in model.graph.node if node.op_type == "Cast"]
+    types |= {each.i for node in casts for each in node.attribute if each.name == "to"}
+    found = [
+        ("fp16", TensorProto.FLOAT16 in types),
+        ("bf16", TensorProto.BFLOAT16 in types),
+        ("int8", any(node.op_type == "DequantizeLinear" for node in model.graph.node)),
+    ]
+    return [word for word, there in found if there]

@@ -13,6 +13,7 @@ from deployx_edge.crossbuild.finished import Build, BuiltFile
 from deployx_edge.errors import BuildError, MissingToolError, UnfitDeviceError, UsageError
 from deployx_edge.measurement.values import BoardDescription
 from deployx_edge.operator_facts import all_operators
+from deployx_edge.resources import host_target_id
 from deployx_edge.target import Target, find_target, targets
 from deployx_edge.transport.adb.android import AndroidFacts
 from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY, missing_libraries
@@ -61,11 +62,13 @@ def _check_built(build: Build, bundle: Bundle, device: str) -> None:
     built = any(file.runtime == bundle.runtime for file in build.files)
     if built or worker_facts(bundle.runtime).board is None:
         return
+    is_like_here = build.target_id == host_target_id()
     raise BuildError(
         f"{bundle.name} cannot run on {device}: this build of {build.target_id} has no worker for "
         f"{bundle.runtime}, which is compiled with a board's own headers.",
         remedy=f"Run 'deployx-edge sysroot pull --device {device} -o DIR', then 'deployx-edge "
-        f"build --target {build.target_id} --sysroot DIR --runtime {bundle.runtime}'.",
+        f"build --target {build.target_id} --sysroot DIR --runtime {bundle.runtime}'"
+        + (" (without --sysroot it takes what this computer has)." if is_like_here else "."),
     )
 
 

@@ -16,11 +16,13 @@ from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.plan import plan_build
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sources import Archive
+from deployx_edge.crossbuild.sysroot import OWN_ROOT
 from deployx_edge.crossbuild.toolchain import zig_toolchain
 from deployx_edge.errors import UsageError
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.target import Target
+from deployx_edge.worker_facts import worker_facts
 from deployx_edge.workflows.build.built import up_to_date
 
 __all__ = [
@@ -106,8 +108,11 @@ def package_prefix(
     """Compile one runtime's package alone; its folder, for CMAKE_PREFIX_PATH.
 
     For builds of ours that do not go through Conan, such as the C++ tests under sanitizers.
-    ``settings`` are options of packages, as Conan writes them.
+    ``settings`` are options of packages, as Conan writes them. Where the runtime is the board's
+    own, nothing is compiled, and that is where this computer's own headers lie.
     """
+    if worker_facts(name).board is not None:
+        return OWN_ROOT / "usr"
     toolchain = select(target, options).worker(name)
     return builder.build_package(target, toolchain, name, options, _stages(on_event), settings)
 

@@ -100,5 +100,6 @@ def _place(work: Work, device: str | None, tally: Tally, progress: Progress) -> 
         tally=tally,
         rate=ran.rate,
         resumed=ran.resumed,
-        warning=" ".join(fallback_warnings(asked, stored, ran.precisions, ran.fell_back)) or None,
+        warning=" ".join(fallback_warnings(asked, stored, ran.precisions, ran.fell_back, ran.units))
+        or None,
     )

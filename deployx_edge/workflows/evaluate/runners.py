@@ -25,7 +25,13 @@ from deployx_edge.config import load_config
 from deployx_edge.errors import LinkLostError, UsageError
 from deployx_edge.evaluation.data.datasets import Dataset
 from deployx_edge.evaluation.values import Sample
-from deployx_edge.measurement.values import BenchPlan, PrecisionCount, RunOptions, WorkerLimits
+from deployx_edge.measurement.values import (
+    BenchPlan,
+    PrecisionCount,
+    RunOptions,
+    UnitCount,
+    WorkerLimits,
+)
 from deployx_edge.model import PreProcessing
 from deployx_edge.processing.preprocessing import write_content
 from deployx_edge.progress import Progress, Stage
@@ -140,7 +146,7 @@ class Ran:
     ``rate`` in samples a second, None where a simulator ran them; ``resumed`` samples were known
     before; ``precisions`` are those that the layers ran in, empty where no board told; ``emulator``
     is what computed in the place of the boards' processor, "" for that itself; ``fell_back`` are
-    layers that an accelerator left to the processor.
+    layers that an accelerator left to another of the ``units``.
     """
 
     rate: float | None
@@ -148,6 +154,7 @@ class Ran:
     precisions: tuple[PrecisionCount, ...] = ()
     emulator: str = ""
     fell_back: tuple[str, ...] = ()
+    units: tuple[UnitCount, ...] = ()
 
 
 @dataclass
@@ -157,6 +164,7 @@ class Told:
     precisions: tuple[PrecisionCount, ...] = ()
     emulator: str = ""
     fell_back: tuple[str, ...] = ()
+    units: tuple[UnitCount, ...] = ()
 
 
 def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> Ran:
@@ -198,6 +206,7 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
         precisions=told.precisions,
         emulator=told.emulator,
         fell_back=told.fell_back,
+        units=told.units,
     )
 
 
@@ -254,6 +263,7 @@ def streamed(
             one = BenchPlan(warmup=0, iterations=1)
             once = session.client.bench(load.model_id, random_inputs(bundle), one)
             told.precisions, told.fell_back = once.precisions, once.fell_back
+            told.units = once.units
             progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))
             for reply in session.client.infer(load.model_id, requests()):
                 free.release()

@@ -248,7 +248,9 @@ def _place(
         with load_model(session, bundle, options, WorkerLimits()) as load:
             once = session.client.bench(load.model_id, random_inputs(bundle), one)
         ran = once.precisions
-        warnings = fallback_warnings(options.precision, bundle.precision, ran, once.fell_back)
+        warnings = fallback_warnings(
+            options.precision, bundle.precision, ran, once.fell_back, once.units
+        )
         yield _Place(
             model=there,
             precision=coarsest(bundle.precision, options.precision, ran),

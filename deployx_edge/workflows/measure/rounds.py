@@ -41,6 +41,7 @@ from deployx_edge.measurement.values import (
     LoadResult,
     PushCost,
     RunOptions,
+    Throughput,
     TransportCost,
     fallback_warnings,
 )
@@ -248,7 +249,11 @@ def _result(session: Session, job: BenchJob, side: _Side, others: BoardLoad | No
     disturbed = noise(samples, device.board, others)
     replaced = side.push.replaced
     fell_back = fallback_warnings(
-        side.options.precision, side.bundle.precision, samples.precisions, samples.fell_back
+        side.options.precision,
+        side.bundle.precision,
+        samples.precisions,
+        samples.fell_back,
+        samples.units,
     )
     return BenchResult(
         model=identity_of(side.bundle),
@@ -290,7 +295,16 @@ def _joined(runs: Sequence[BenchSamples]) -> BenchSamples:
         waited_ns=_sum(run.waited_ns for run in runs),
         throttled_ns=_sum(run.throttled_ns for run in runs),
         peaks_bytes=tuple(peaks) if len(runs) > 1 and len(peaks) == len(runs) else (),
+        throughput=_joined_throughput([run.throughput for run in runs]),
     )
+
+
+def _joined_throughput(told: Sequence[Throughput | None]) -> Throughput | None:
+    """Of all worker processes; None where one told none."""
+    known = [each for each in told if each is not None]
+    if len(known) < len(told):
+        return None
+    return replace(known[0], runs=sum(t.runs for t in known), ns=sum(t.ns for t in known))
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

@@ -11,6 +11,7 @@ from deployx_edge.errors import BuildError, ConfigError, DeployxError
 from deployx_edge.operator_facts import OperatorFacts, all_operators
 from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.target import targets
+from deployx_edge.worker_facts import worker_facts, worker_names
 from deployx_edge.workflows.boards.doctor import Check
 from deployx_edge.workflows.build.built import listed
 from deployx_edge.workflows.operators.testing import cases_of
@@ -84,7 +85,11 @@ def _device_code() -> Iterator[Check]:
 
 def _missing() -> Iterator[Check]:
     for build in _builds():
+        # A build may do without workers that are compiled with a board's own headers.
+        optional = {n for n in worker_names() if worker_facts(n).board} - set(build.runtimes)
         for runtime in targets()[build.target_id].runtimes:
+            if runtime in optional:
+                continue
             wanted = {f.name for f in all_operators().values() if runtime in f.runtimes}
             lacking = sorted(wanted - set(_operators(build, runtime)))
             command = f"deployx-edge build --target {build.target_id}"

@@ -90,7 +90,7 @@ def check_operators(
 
 def _able(facts: OperatorFacts, session: Session, *, required: bool) -> list[str]:
     """The runtimes that the board has of the operator's; UsageError for none where it must."""
-    there = session.target.runtimes
+    there = session.build.runtimes
     able = [each for each in facts.runtimes if each in there]
     if required and not able:
         raise UsageError(

@@ -118,6 +118,18 @@ void to_proto(const BenchDone& done, pb::BenchSummary& message) {
     entry.set_precision(clean(count.precision));
     entry.set_layers(count.layers);
   }
+  if (done.throughput.streams > 0) {
+    pb::Throughput& throughput = *message.mutable_throughput();
+    throughput.set_streams(done.throughput.streams);
+    throughput.set_runs(done.throughput.runs);
+    throughput.set_ns(done.throughput.ns);
+  }
+  for (const UnitCount& count : done.units) {
+    pb::UnitCount& entry = *message.add_units();
+    entry.set_unit(clean(count.unit));
+    entry.set_layers(count.layers);
+    entry.set_fell_back(count.fell_back);
+  }
 }
 
 void to_proto(Outputs&& outputs, pb::InferReply& message) {

@@ -42,8 +42,9 @@ auto all_messages() {
   return std::make_tuple(
       load, Run{1, {tensor()}, feeds}, bench, profile, Cancel{}, Quit{}, hello,
       PhaseChange{Phase::kRun}, loaded, Outputs{2, {tensor()}, 3, 4}, Samples{{1, 2, 3}},
-      BenchDone{5, {{"fp32", 3}}, 6, 7, std::nullopt, {"pad"}}, Progress{0.5, "half"}, layer,
-      ProfileDone{{1, 2}}, FailureReply{FailureCode::kWatchdog, "why", Phase::kLoad, 9});
+      BenchDone{5, {{"fp32", 3}}, 6, 7, std::nullopt, {"pad"}, {{"GPU", 3, 1}}, {2, 3, 4}},
+      Progress{0.5, "half"}, layer, ProfileDone{{1, 2}},
+      FailureReply{FailureCode::kWatchdog, "why", Phase::kLoad, 9});
 }
 
 template <class Function>

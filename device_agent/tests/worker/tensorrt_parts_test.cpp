@@ -15,6 +15,7 @@
 #include "workers/tensorrt/layers.h"
 #include "workers/tensorrt/library.h"
 #include "workers/tensorrt/profiles.h"
+#include "workers/tensorrt/weak_types.h"
 
 using namespace dx;
 using namespace dx::test;
@@ -92,17 +93,48 @@ TEST_CASE("what the inspector tells of a layer") {
   const LayerRun layer = described_layer(
       R"({"Name": "conv + relu", "LayerType": "CaskConvolution", "Outputs":
           [{"Name": "y", "Dimensions": [1, 16, 8, 8],
-            "Format/Datatype": "Channel major FP16 format where channel % 2 == 0"}]})");
+            "Format/Datatype": "Channel major FP16 format where channel % 2 == 0"}]})",
+      false);
   CHECK(layer.name == "conv + relu");
   CHECK(layer.type == "CaskConvolution");
   CHECK(layer.dims == Sizes{1, 16, 8, 8});
   CHECK(layer.precision == "fp16");
   CHECK(layer.element_bits == 16);
   CHECK(layer.computes);
-  CHECK_FALSE(described_layer(R"({"Name": "r", "LayerType": "Reformat"})").computes == true);
-  CHECK(described_layer("only a name").name == "only a name");
-  CHECK(described_layer(R"({"Name": 3, "Outputs": [{"Dimensions": ["a"]}]})").dims.empty());
-  CHECK(described_layer("[]").name == "[]");
+  CHECK_FALSE(described_layer(R"({"Name": "r", "LayerType": "Reformat"})", false).computes == true);
+  CHECK(described_layer("only a name", false).name == "only a name");
+  CHECK(described_layer(R"({"Name": 3, "Outputs": [{"Dimensions": ["a"]}]})", false).dims.empty());
+  CHECK(described_layer("[]", false).name == "[]");
+}
+
+TEST_CASE("which unit computes a layer, and that another one was asked to") {
+  const auto told = [](const std::string& name, const std::string& type, bool wants_dla) {
+    return described_layer("{\"Name\": \"" + name + "\", \"LayerType\": \"" + type +
+                               R"(", "Outputs": [{"Dimensions": [1], "Datatype": "Half"}]})",
+                           wants_dla);
+  };
+  CHECK(told("conv", "CaskConvolution", false).unit == "GPU");
+  CHECK_FALSE(told("conv", "CaskConvolution", false).fell_back);
+  CHECK(told("{ForeignNode[a...b]}", "DLA", true).unit == "DLA");
+  CHECK_FALSE(told("{ForeignNode[a...b]}", "DLA", true).fell_back);
+  CHECK(told("{a,b}", "", true).unit == "DLA");
+  // The GPU's compiler calls what it joins by such names, too.
+  CHECK(told("{ForeignNode[a...b]}", "Myelin", true).unit == "GPU");
+  CHECK(told("{ForeignNode[a...b]}", "Myelin", true).fell_back);
+  CHECK(told("fc", "MatrixMultiply", true).fell_back);
+  // What only brings data into another form is the GPU's to do.
+  CHECK_FALSE(told("r", "Reformat", true).fell_back);
+}
+
+TEST_CASE("ranges get the head of the TensorRT that is there, and what holds none is refused") {
+  for (const std::string wrong :
+       {"", "head", "head\n", "head\nx 3c010a14\n", "head\nx: 3c010a1\n", "head\nx: 3c010a1g\n",
+        "head\n: 3c010a14\n", "head\nx: 3c010a14", "head\nx: 3c010a14\n\n"}) {
+    CAPTURE(wrong);
+    CHECK(fails(KnownRanges::read(wrong, 8503), FailureCode::kRuntimeRefused,
+                {"ranges", "cannot be read", "quantize it again"}));
+  }
+  CHECK(KnownRanges::read("head\na: b: 3c010a14\n", 8503));
 }
 
 TEST_CASE("what a layer computes in is in the words of its format") {

@@ -15,6 +15,7 @@
 
 #include "tests/worker/loaded.h"
 #include "tests/worker/onnx_writer.h"
+#include "tests/worker/tensorrt_behaviour.h"
 #include "tests/worker/tested_onnx.h"
 #include "tests/worker/worker_process.h"
 
@@ -22,28 +23,6 @@ using namespace dx;
 using namespace dx::test;
 
 namespace {
-
-// How the libraries behave while it lives; processes that start then inherit it.
-class Behaviour {
- public:
-  explicit Behaviour(const std::string& words) { setenv("DX_STAND_IN", words.c_str(), 1); }
-  ~Behaviour() { unsetenv("DX_STAND_IN"); }
-  Behaviour(const Behaviour&) = delete;
-  Behaviour& operator=(const Behaviour&) = delete;
-};
-
-RunOptions with(const std::string& name, const std::string& value) {
-  RunOptions options = fp32();
-  options.named[name] = value;
-  return options;
-}
-
-Tensor net_input() { return noise("in0", {8, 6, 6}, 1); }
-
-std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 bool is_there(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
@@ -73,13 +52,8 @@ OnnxWriter open_net() {
   return net;
 }
 
-// A model that says for which sizes its engine is to be, as the converter does.
 std::string with_profile(const std::string& model, const std::string& profile) {
-  const auto field = [](int number, const std::string& content) {
-    return std::string(1, static_cast<char>(number << 3 | 2)) + static_cast<char>(content.size()) +
-           content;
-  };
-  return model + field(14, field(1, "deployx.profile") + field(2, profile));
+  return with_entry(model, "deployx.profile", profile);
 }
 
 }  // namespace

@@ -59,7 +59,11 @@ void describe(const ModelInfo& info, const BenchDone& done) {
   for (const PrecisionCount& count : done.precisions) {
     std::fprintf(stderr, " %s %u", count.precision.c_str(), count.layers);
   }
-  std::fprintf(stderr, done.precisions.empty() ? " not told\n" : "\n");
+  std::fprintf(stderr, done.precisions.empty() ? " not told" : "");
+  for (const UnitCount& count : done.units) {
+    std::fprintf(stderr, ", %u on the %s", count.layers, count.unit.c_str());
+  }
+  std::fprintf(stderr, "\n");
 }
 
 }  // namespace

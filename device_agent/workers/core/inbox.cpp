@@ -96,6 +96,17 @@ void Inbox::wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t bytes)
 Job Inbox::next() {
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait(lock, [this] { return !queue_.empty(); });
+  return take_first();
+}
+
+std::optional<Job> Inbox::next_if_there() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (queue_.empty()) return std::nullopt;
+  return take_first();
+}
+
+// REQUIRES: the lock is held, and one is there.
+Job Inbox::take_first() {
   Queued queued = std::move(queue_.front());
   queue_.pop_front();
   queued_bytes_ -= queued.bytes;

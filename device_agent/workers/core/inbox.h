@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <variant>
 
 #include "common/messages.h"
@@ -33,12 +34,16 @@ class Inbox {
   // Waits for the next job.
   Job next();
 
+  // The next job, where one lies there.
+  std::optional<Job> next_if_there();
+
   // Whether a Cancel came after the job of this number was sent.
   bool cancelled(std::uint64_t number);
 
  private:
   void read_forever();
   void take(const Frame& frame);
+  Job take_first();
   template <class T>
   void push(const Frame& frame);
   void wait_for_room(std::unique_lock<std::mutex>& lock, std::size_t bytes);

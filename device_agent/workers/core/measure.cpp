@@ -146,6 +146,27 @@ Result<std::uint64_t> timed_runs(BenchRuns& model, const Bench& request, Reporte
   return runs;
 }
 
+// As many runs as were timed alone, so many beside each other as the model takes.
+Result<Throughput> measure_throughput(Model& model, const Bench& request, std::uint64_t runs,
+                                      Reporter& reporter) {
+  const std::size_t streams = model.streams();
+  if (streams < 2 || !request.feed_back.empty() || request.pause_ns > 0) return Throughput{};
+  const Clock::time_point start = Clock::now();
+  std::uint64_t started = 0;
+  for (std::uint64_t finished = 0; finished < runs; ++finished) {
+    for (; started < runs && started - finished < streams; ++started) {
+      if (Status status = model.start(request.inputs); !status) return status.failure();
+    }
+    if (Result<Finished> run = model.finish(); !run) return run.failure();
+    if (Status status = reporter.step(); !status) {
+      for (++finished; finished < started; ++finished) (void)model.finish();
+      return status.failure();
+    }
+  }
+  const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start);
+  return Throughput{static_cast<std::uint32_t>(streams), runs, took.count()};
+}
+
 // Looked at around the timed runs, never within them.
 struct Waits {
   std::optional<std::int64_t> waited_ns = dx::waited_ns();
@@ -170,6 +191,19 @@ std::vector<PrecisionCount> count_precisions(const std::vector<LayerRun>& layers
     } else {
       counts.push_back({layer.precision, 1});
     }
+  }
+  return counts;
+}
+
+std::vector<UnitCount> count_units(const std::vector<LayerRun>& layers) {
+  std::vector<UnitCount> counts;
+  for (const LayerRun& layer : layers) {
+    if (layer.unit.empty()) continue;
+    auto known = std::find_if(counts.begin(), counts.end(),
+                              [&](const UnitCount& count) { return count.unit == layer.unit; });
+    if (known == counts.end()) known = counts.insert(counts.end(), {layer.unit, 0, 0});
+    ++known->layers;
+    if (layer.fell_back) ++known->fell_back;
   }
   return counts;
 }
@@ -264,10 +298,15 @@ Result<BenchDone> bench(Model& model, const Bench& request, MeasureListener& lis
   done.waited_ns = grown(before.waited_ns, after.waited_ns);
   done.throttled_ns = grown(before.throttled_ns, after.throttled_ns);
 
+  Result<Throughput> beside = measure_throughput(model, request, done.runs, reporter);
+  if (!beside) return beside.failure();
+  done.throughput = beside.value();
+
   Result<std::vector<LayerRun>> layers = layers_of_a_run(model);
   if (!layers) return layers.failure();
   done.precisions = count_precisions(layers.value());
   done.fell_back = left_layers(layers.value());
+  done.units = count_units(layers.value());
   return done;
 }
 

@@ -6,6 +6,18 @@
 
 namespace dx {
 
+namespace {
+
+Failure one_at_a_time() {
+  return {FailureCode::kInternal, "this model runs one input at a time", Phase::kRun};
+}
+
+}  // namespace
+
+Status Model::start(const std::vector<Tensor>&) { return one_at_a_time(); }
+
+Result<Finished> Model::finish() { return one_at_a_time(); }
+
 Status Runtime::prepare(const Load&, LoadListener&) {
   return Failure{FailureCode::kInvalidRequest,
                  std::string(facts().name) + " prepares nothing on a board", Phase::kPrepare};

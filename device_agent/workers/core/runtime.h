@@ -2,6 +2,7 @@
 // Calls come from one thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -34,7 +35,13 @@ struct LayerRun {
   bool computes = false;           // false: it only hands on or moves data
   std::int64_t ns = 0;             // summed over the samples of a batch
   std::string unit = {};           // of a runtime that has several: "NPU", "GPU", "CPU"
-  bool fell_back = false;          // the processor computes what the accelerator does not
+  bool fell_back = false;          // an accelerator was asked to compute it, and left it to `unit`
+};
+
+// What a run that was started gave.
+struct Finished {
+  std::int64_t ns = 0;  // as of run(); where others ran meanwhile, with what it waited for them
+  std::vector<Tensor> outputs;
 };
 
 class Model {
@@ -50,6 +57,16 @@ class Model {
 
   // Runs all samples; nanoseconds around the runtime's own calls. REQUIRES: inputs are set.
   virtual Result<std::int64_t> run() = 0;
+
+  // How many runs can go on beside each other, by start() and finish(); 1: only run() is there.
+  virtual std::size_t streams() const { return 1; }
+
+  // Begins a run of these inputs, and waits for nothing. After a failure it has not begun.
+  // REQUIRES: as set_inputs(); fewer than streams() runs are going on.
+  virtual Status start(const std::vector<Tensor>& inputs);
+
+  // Waits for the run that began first. REQUIRES: one is going on.
+  virtual Result<Finished> finish();
 
   // Whether threads of the runtime that wait for work may keep the processor meanwhile, as runs
   // that are measured want it; others leave it to whoever else is there. At first they may.

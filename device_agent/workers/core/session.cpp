@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -47,8 +49,22 @@ class Session {
                option_infos(facts), facts.prepares});
   }
 
+  // Handles what comes next. Where the model has several streams, runs begin as they come and
+  // are answered in their order; whatever else comes waits for their end.
+  void serve_next() {
+    if (going_.empty()) return handle(inbox_.next());
+    std::optional<Job> job;
+    if (going_.size() < model_->streams()) job = inbox_.next_if_there();
+    if (!job) return finish_first();
+    if (!runs_beside_others(*job)) {
+      while (!going_.empty()) finish_first();
+    }
+    handle(*job);
+  }
+
   void handle(const Job& job) {
     number_ = job.number;
+    if (runs_beside_others(job)) return start(std::get<Run>(job.request));
     std::visit([this](const auto& request) { on(request); }, job.request);
   }
 
@@ -82,8 +98,8 @@ class Session {
     send(FailureReply{failure.code, failure.message, phase_, sequence});
   }
 
-  // What comes before every run: nothing of it is timed. Of a step, `inputs` are those that change.
-  Status prepare(const std::vector<Tensor>& inputs, const std::vector<FeedBack>& feeds = {}) {
+  // What is looked at before every run.
+  Status check_run(const std::vector<Tensor>& inputs) {
     if (!model_) return Failure{FailureCode::kUnknownModel, "no model is loaded: load one", {}};
     const Phase phase = has_run_ ? Phase::kRun : Phase::kFirstRun;
     if (phase_ != phase) enter(phase);
@@ -91,6 +107,12 @@ class Session {
     for (const Tensor& tensor : inputs) {
       if (Status status = check_tensor(tensor); !status) return status;
     }
+    return {};
+  }
+
+  // What comes before every run: nothing of it is timed. Of a step, `inputs` are those that change.
+  Status prepare(const std::vector<Tensor>& inputs, const std::vector<FeedBack>& feeds = {}) {
+    if (Status status = check_run(inputs); !status) return status;
     if (feeds.empty()) {
       steps_.forget();
       return model_->set_inputs(inputs);
@@ -98,6 +120,21 @@ class Session {
     if (Status status = steps_.begin(inputs, feeds); !status) return status;
     return model_->set_inputs(steps_.inputs());
   }
+
+  // A run that was begun, and when.
+  struct Going {
+    std::uint64_t sequence;
+    Clock::time_point start;
+  };
+
+  // The first run does what later ones need not, alone; a step needs what the one before it gave.
+  bool runs_beside_others(const Job& job) const {
+    const Run* const run = std::get_if<Run>(&job.request);
+    return run != nullptr && has_run_ && model_->streams() > 1 && run->feed_back.empty();
+  }
+  void start(const Run& request);
+  Status start_run(const Run& request);
+  void finish_first();
 
   Result<std::string> run(const Run& request);
   Result<std::string> run_once(const Run& request);
@@ -110,6 +147,7 @@ class Session {
   bool has_run_ = false;
   std::unique_ptr<Model> model_;
   Steps steps_;
+  std::deque<Going> going_;
 };
 
 class SessionListener : public MeasureListener {
@@ -156,6 +194,35 @@ void Session::on(const Load& request) {
   const ModelInfo& info = model_->info();
   send(Loaded{info.load_ns, info.inputs, info.outputs, info.threads, info.runtime_version,
               info.accelerator_bytes});
+}
+
+void Session::start(const Run& request) {
+  const Clock::time_point start = Clock::now();
+  Status started = start_run(request);
+  if (started) {
+    going_.push_back({request.sequence, start});
+    return;
+  }
+  while (!going_.empty()) finish_first();
+  send_failure(started.failure(), request.sequence);
+}
+
+Status Session::start_run(const Run& request) {
+  if (Status status = check_run(request.inputs); !status) return status;
+  steps_.forget();
+  return model_->start(request.inputs);
+}
+
+void Session::finish_first() {
+  const Going going = going_.front();
+  going_.pop_front();
+  Result<Finished> finished = model_->finish();
+  if (!finished) return send_failure(finished.failure(), going.sequence);
+  Result<std::string> frame =
+      encode(Outputs{going.sequence, std::move(finished.value().outputs), finished.value().ns, 0});
+  if (!frame) return send_failure(frame.failure(), going.sequence);
+  set_worker_ns(frame.value(), nanoseconds_since(going.start));
+  send_bytes(frame.value());
 }
 
 Result<std::string> Session::run(const Run& request) {
@@ -221,7 +288,7 @@ void serve(Runtime& runtime, int socket) {
   Session session(runtime, socket, inbox);
   session.greet();
   inbox.start();
-  for (;;) session.handle(inbox.next());
+  for (;;) session.serve_next();
 }
 
 }  // namespace dx

@@ -16,6 +16,7 @@
 #include "workers/tensorrt/profiles.h"
 #include "workers/tensorrt/progress.h"
 #include "workers/tensorrt/timing_cache.h"
+#include "workers/tensorrt/weak_types.h"
 
 namespace dx {
 namespace {
@@ -35,18 +36,31 @@ Failure refuse_option(const std::string& message) {
   return {FailureCode::kOptionRefused, message, Phase::kPrepare};
 }
 
+bool is_for_dla(const Load& request) { return number_of(request.options, "dla_core").has_value(); }
+
 struct Source {
-  std::string model;  // the content of an ONNX file
+  std::string model;   // the content of an ONNX file
+  std::string ranges;  // of its tensors, for the accelerator's int8; "" where the file says them
   OnnxNames names;
   std::vector<std::string> inside;  // tensors inside that are outputs, too
 };
 
+// The accelerator takes no QuantizeLinear nodes: a quantized model has another file for it, and its
+// ranges beside that.
 Result<Source> read_source(const Load& request) {
   Source source;
-  const std::string path = path_of(request, "onnx");
+  std::string path = path_of(request, "onnx");
   if (path.empty()) {
     return Failure{FailureCode::kInvalidRequest, "a model for TensorRT is a file of role 'onnx'",
                    Phase::kPrepare};
+  }
+  const std::string ranges = path_of(request, "ranges");
+  const std::string without_nodes = path_of(request, "float");
+  if (is_for_dla(request) && !ranges.empty() && !without_nodes.empty()) {
+    Result<std::unique_ptr<MappedFile>> file = MappedFile::open(ranges);
+    if (!file) return file.failure();
+    source.ranges = std::string(file.value()->content());
+    path = without_nodes;
   }
   Result<std::unique_ptr<MappedFile>> file = MappedFile::open(path);
   if (!file) return file.failure();
@@ -74,6 +88,7 @@ class Build {
   Result<std::unique_ptr<nvinfer1::IHostMemory>> run() {
     Result<Source> source = read_source(request_);
     if (!source) return source.failure();
+    if (Status status = check_precisions(source.value()); !status) return status.failure();
     if (Status status = make_network(); !status) return status.failure();
     if (Status status = parse(source.value()); !status) return status.failure();
     if (Status status = configure(source.value()); !status) return status.failure();
@@ -87,11 +102,17 @@ class Build {
   // What TensorRT said of it, and what of the GPU's memory is left.
   std::string because() { return dx::because(logger_) + library_.free_memory_text(); }
 
+  // Whether every layer computes in the types that the file says. The accelerator, and TensorRT
+  // before version 10, are told which types they may choose among.
+  bool is_strongly_typed() const { return NV_TENSORRT_MAJOR >= 10 && !is_for_dla(request_); }
+
+  Status check_precisions(const Source& source) const;
   Status make_network();
   Status parse(const Source& source);
   Failure parse_failure();
   Status mark_inside(const Source& source);
   Status configure(const Source& source);
+  Status choose_types(const Source& source);
   Status choose_device();
   Status add_profile(const Source& source);
   Result<std::unique_ptr<nvinfer1::IHostMemory>> build();
@@ -103,8 +124,27 @@ class Build {
   std::unique_ptr<nvinfer1::IBuilder> builder_;
   std::unique_ptr<nvinfer1::INetworkDefinition> network_;
   std::unique_ptr<nvonnxparser::IParser> parser_;  // it keeps the network's weights
+  std::unique_ptr<KnownRanges> ranges_;
   std::unique_ptr<nvinfer1::IBuilderConfig> config_;
 };
+
+// What has no bf16 would say so of each node, or compute in fp32 without a word.
+Status Build::check_precisions(const Source& source) const {
+  if (told(source.names, kPrecisions).find("bf16") == std::string::npos) return {};
+  constexpr int kFirstWithBf16 = 80;
+  if (NV_TENSORRT_MAJOR < 9) {
+    return refuse("the model computes in bf16, which TensorRT has from version 9 on, and this is " +
+                  library_.version() + ": convert it with --precision fp16");
+  }
+  if (is_for_dla(request_) || library_.capability() < kFirstWithBf16) {
+    return refuse(
+        "the model computes in bf16, which GPUs have from sm_80 on and a deep learning "
+        "accelerator does not, and this is " +
+        (is_for_dla(request_) ? "an accelerator" : library_.gpu()) +
+        ": convert it with --precision fp16");
+  }
+  return {};
+}
 
 Status Build::make_network() {
   void* const builder = library_.tensorrt().create_builder(&logger_, compiled_version());
@@ -112,12 +152,13 @@ Status Build::make_network() {
   if (!builder_) return no_memory("TensorRT's builder does not start");
   using nvinfer1::NetworkDefinitionCreationFlag;
 #if NV_TENSORRT_MAJOR >= 10
-  // Every layer computes in the types that the file says.
   constexpr auto kind = NetworkDefinitionCreationFlag::kSTRONGLY_TYPED;
+  const bool has_kind = is_strongly_typed();
 #else
   constexpr auto kind = NetworkDefinitionCreationFlag::kEXPLICIT_BATCH;
+  const bool has_kind = true;
 #endif
-  network_.reset(builder_->createNetworkV2(1U << static_cast<std::uint32_t>(kind)));
+  network_.reset(builder_->createNetworkV2(has_kind ? 1U << static_cast<std::uint32_t>(kind) : 0U));
   if (!network_) return no_memory("TensorRT makes no network");
   void* const parser =
       library_.tensorrt().create_parser(network_.get(), &logger_, NV_ONNX_PARSER_VERSION);
@@ -192,17 +233,22 @@ Status Build::configure(const Source& source) {
     config_->setFlag(BuilderFlag::kSPARSE_WEIGHTS);
   }
   if (!switch_of(options, "tf32").value_or(false)) config_->clearFlag(BuilderFlag::kTF32);
-#if NV_TENSORRT_MAJOR < 10
-  // Without these it would compute what the file says in fewer bits in fp32.
-  const std::string held = told(source.names, kPrecisions);
-  if (held.find("fp16") != std::string::npos) config_->setFlag(BuilderFlag::kFP16);
-  if (held.find("int8") != std::string::npos) config_->setFlag(BuilderFlag::kINT8);
-#else
-  (void)source;
-  (void)kPrecisions;
-#endif
   config_->setProfilingVerbosity(nvinfer1::ProfilingVerbosity::kDETAILED);
+  if (Status status = choose_types(source); !status) return status;
   return choose_device();
+}
+
+Status Build::choose_types(const Source& source) {
+  if (is_strongly_typed()) return {};
+  // Without these it would compute what the file says in fewer bits in fp32.
+  allow_precisions(*config_, told(source.names, kPrecisions));
+  if (source.ranges.empty()) return {};
+  Result<std::unique_ptr<KnownRanges>> ranges =
+      KnownRanges::read(source.ranges, library_.tensorrt().version());
+  if (!ranges) return ranges.failure();
+  ranges_ = std::move(ranges).value();
+  ranges_->give_to(*config_);
+  return {};
 }
 
 Status Build::choose_device() {
@@ -239,6 +285,10 @@ Status Build::add_profile(const Source& source) {
       }
     }
   }
+#if NV_TENSORRT_MAJOR == 8 && NV_TENSORRT_MINOR >= 6
+  // Several streams take the same profile; later versions allow that of themselves.
+  config_->setPreviewFeature(nvinfer1::PreviewFeature::kPROFILE_SHARING_0806, true);
+#endif
   if (config_->addOptimizationProfile(profile) < 0) {
     return refuse("TensorRT does not take the sizes of the open axes" + because());
   }

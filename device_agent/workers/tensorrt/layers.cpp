@@ -37,6 +37,19 @@ std::vector<std::int64_t> dims_in(const Json* value) {
   return dims;
 }
 
+// The accelerator's layers are of a type of their own; older versions give them a name in braces
+// only, in which several nodes are joined.
+bool is_of_dla(const LayerRun& layer) {
+  if (layer.type.find("DLA") != std::string::npos) return true;
+  return layer.type.empty() && !layer.name.empty() && layer.name.front() == '{';
+}
+
+void tell_unit(LayerRun& layer, bool wants_dla) {
+  const bool is_dla = wants_dla && is_of_dla(layer);
+  layer.unit = is_dla ? "DLA" : "GPU";
+  layer.fell_back = wants_dla && !is_dla && layer.computes;
+}
+
 bool only_moves(const std::string& type) {
   return type.find("Reformat") != std::string::npos || type.find("NoOp") != std::string::npos;
 }
@@ -51,33 +64,33 @@ void LayerProfiler::reportLayerTime(const char* name, float ms) noexcept {
   }
 }
 
-std::vector<std::pair<std::string, float>> LayerProfiler::take() {
-  return std::exchange(times_, {});
-}
+LayerTimings LayerProfiler::take() { return std::exchange(times_, {}); }
 
-LayerRun described_layer(std::string_view told) {
+LayerRun described_layer(std::string_view told, bool wants_dla) {
   LayerRun layer;
   const std::optional<Json> json = parse_json(told);
   if (!json || json->kind != Json::Kind::kObject) {
     layer.name = std::string(told);
+    tell_unit(layer, wants_dla);
     return layer;
   }
   layer.name = text_of(json->member("Name"));
   layer.type = text_of(json->member("LayerType"));
   const Json* const outputs = json->member("Outputs");
-  if (outputs == nullptr || outputs->items.empty()) return layer;
-  const Json& first = outputs->items.front();
-  layer.dims = dims_in(first.member("Dimensions"));
-  const Json* format = first.member("Format/Datatype");
-  if (format == nullptr) format = first.member("Datatype");
-  layer.precision = precision_of_format(text_of(format));
-  layer.element_bits = bits_of(layer.precision);
-  layer.computes = !only_moves(layer.type);
+  if (outputs != nullptr && !outputs->items.empty()) {
+    const Json& first = outputs->items.front();
+    layer.dims = dims_in(first.member("Dimensions"));
+    const Json* format = first.member("Format/Datatype");
+    if (format == nullptr) format = first.member("Datatype");
+    layer.precision = precision_of_format(text_of(format));
+    layer.element_bits = bits_of(layer.precision);
+    layer.computes = !only_moves(layer.type);
+  }
+  tell_unit(layer, wants_dla);
   return layer;
 }
 
-std::vector<LayerRun> layers_of(const std::vector<LayerRun>& described,
-                                const std::vector<std::pair<std::string, float>>& times) {
+std::vector<LayerRun> layers_of(const std::vector<LayerRun>& described, const LayerTimings& times) {
   std::map<std::string, const LayerRun*> known;
   for (const LayerRun& layer : described) known.emplace(layer.name, &layer);
   std::vector<LayerRun> layers;

@@ -158,7 +158,8 @@ Status Library::find_gpu() {
     const cudaError_t told = cuda_.cudaDeviceGetAttribute(value, attribute, device);
     if (Status checked = check(told, what); !checked) return checked;
   }
-  gpu_ = "sm_" + std::to_string(major) + std::to_string(minor);
+  capability_ = 10 * major + minor;
+  gpu_ = "sm_" + std::to_string(capability_);
   return {};
 }
 

@@ -77,6 +77,8 @@ class Library {
   std::string version() const { return version_text(tensorrt_.version()); }
   // "sm_87".
   const std::string& gpu() const { return gpu_; }
+  // 87 of sm_87.
+  int capability() const { return capability_; }
 
   // `what` is the beginning of the sentence.
   Status check(cudaError_t status, const std::string& what) const;
@@ -91,6 +93,7 @@ class Library {
   CudaApi cuda_;
   TensorrtApi tensorrt_;
   std::string gpu_;
+  int capability_ = 0;
 };
 
 // The first of these device nodes that is there and that this user may not open; "" for none.

@@ -80,9 +80,10 @@ Result<std::unique_ptr<Model>> TensorrtModel::load(const Load& request) {
   std::unique_ptr<TensorrtModel> model(new TensorrtModel(*library.value()));
   const auto start = std::chrono::steady_clock::now();
   if (Status status = model->open(request); !status) return status.failure();
+  if (Status status = model->describe(request.outputs); !status) return status.failure();
+  if (Status status = model->open_streams(request.options); !status) return status.failure();
   const auto took = std::chrono::steady_clock::now() - start;
   model->info_.load_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(took).count();
-  if (Status status = model->describe(request.outputs); !status) return status.failure();
   return std::unique_ptr<Model>(std::move(model));
 }
 
@@ -104,7 +105,6 @@ Result<std::string_view> TensorrtModel::find_engine(const Load& request,
 }
 
 Status TensorrtModel::open(const Load& request) {
-  uses_graphs_ = switch_of(request.options, "cuda_graph").value_or(false);
   std::unique_ptr<nvinfer1::IHostMemory> built;
   std::unique_ptr<MappedFile> prepared;
   Result<std::string_view> engine = find_engine(request, built, prepared);
@@ -113,19 +113,32 @@ Status TensorrtModel::open(const Load& request) {
   runtime_.reset(static_cast<nvinfer1::IRuntime*>(runtime));
   if (!runtime_) return failed("TensorRT does not start");
   if (const auto core = number_of(request.options, "dla_core")) {
+    wants_dla_ = true;
     runtime_->setDLACore(static_cast<std::int32_t>(*core));
   }
   engine_.reset(runtime_->deserializeCudaEngine(engine.value().data(), engine.value().size()));
   if (!engine_) return failed("TensorRT does not load its engine");
-  context_.reset(engine_->createExecutionContext());
-  if (!context_) return failed("TensorRT has no memory to run the engine");
-  Result<CudaStream> stream = make_stream(library_);
-  if (!stream) return stream.failure();
-  stream_ = std::move(stream).value();
-  for (CudaEvent* const event : {&begin_, &end_}) {
-    Result<CudaEvent> made = make_event(library_);
-    if (!made) return made.failure();
-    *event = std::move(made).value();
+  return {};
+}
+
+Status TensorrtModel::open_streams(const RunOptions& options) {
+  const std::int64_t count = number_of(options, "streams").value_or(1);
+  const bool uses_graphs = switch_of(options, "cuda_graph").value_or(false);
+#if NV_TENSORRT_MAJOR == 8 && NV_TENSORRT_MINOR < 6
+  const bool is_fixed = std::all_of(ports_.inputs.begin(), ports_.inputs.end(),
+                                    [](const Port& port) { return port.is_fixed(); });
+  if (count > 1 && !is_fixed) {
+    return Failure{FailureCode::kOptionRefused,
+                   "option streams: sizes that stay open allow one stream before TensorRT 8.6, and "
+                   "this is " +
+                       library_.version() + ": convert the model with fixed sizes",
+                   Phase::kLoad};
+  }
+#endif
+  for (std::int64_t i = 0; i < count; ++i) {
+    auto stream = std::make_unique<StreamRuns>(library_, logger_, ports_, uses_graphs);
+    if (Status status = stream->open(*engine_); !status) return status;
+    streams_.push_back(std::move(stream));
   }
   return {};
 }
@@ -141,17 +154,17 @@ Status TensorrtModel::describe(const std::vector<std::string>& wanted) {
     const bool is_input = engine_->getTensorIOMode(name) == nvinfer1::TensorIOMode::kINPUT;
     Result<Port> port = port_of(name);
     if (!port) return port.failure();
-    (is_input ? inputs_ : all).push_back(std::move(port).value());
+    (is_input ? ports_.inputs : all).push_back(std::move(port).value());
   }
-  outputs_ = all;
-  if (Status status = choose_ports(outputs_, wanted); !status) return status;
+  ports_.outputs = all;
+  if (Status status = choose_ports(ports_.outputs, wanted); !status) return status;
   for (const Port& port : all) {
-    const bool is_wanted = std::any_of(outputs_.begin(), outputs_.end(),
+    const bool is_wanted = std::any_of(ports_.outputs.begin(), ports_.outputs.end(),
                                        [&port](const Port& one) { return one.name == port.name; });
-    if (!is_wanted) discarded_.push_back(port);
+    if (!is_wanted) ports_.discarded.push_back(port);
   }
-  info_.inputs = infos_of(inputs_);
-  info_.outputs = infos_of(outputs_);
+  info_.inputs = infos_of(ports_.inputs);
+  info_.outputs = infos_of(ports_.outputs);
   info_.threads = 1;  // it waits for the GPU
   info_.runtime_version = library_.version();
   return {};

@@ -8,6 +8,7 @@ what every build does for jetson-arm64 before it, with the headers of the librar
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,9 +23,9 @@ from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sysroot import Sysroot, cmake_options, read_sysroot, write_sysroot
 from deployx_edge.resources import data_folder
-from deployx_edge.target import find_target
+from deployx_edge.target import Target, find_target
 from deployx_edge.worker_facts import worker_facts, worker_names
-from tests.integration.crossbuild.compiling import TOOLCHAINS, built, cmake_commands, run
+from tests.integration.crossbuild.compiling import built, cmake_commands, run
 
 JETSON = find_target("jetson-arm64")
 RUNTIME = "tensorrt"
@@ -34,17 +35,19 @@ STAND_IN = DEVICE_AGENT / "tests" / "worker" / "stand_in"
 GIVEN = "DEPLOYX_EDGE_TENSORRT_ROOT"
 
 
-def configured(folder: Path, sysroot: Sysroot) -> tuple[Path, dict[str, str]]:
+def configured(folder: Path, place: Path, target: Target = JETSON) -> tuple[Path, dict[str, str]]:
     """A build folder for that worker alone, configured as a build is, and its environment."""
-    built(JETSON.id)
-    toolchain = select(JETSON, BuildOptions(sysroot=sysroot.folder)).worker(RUNTIME)
+    built(target.id)
+    selection = select(target, BuildOptions(sysroot=place))
+    assert selection.sysroot is not None
+    toolchain = selection.worker(RUNTIME)
     environment = dict(toolchain.environment)
-    configure, _ = cmake_commands(DEVICE_AGENT, folder, TOOLCHAINS / "jetson-arm64.cmake")
+    configure, _ = cmake_commands(DEVICE_AGENT, folder, toolchain.cmake_file)
     others = [name for name in worker_names() if name != RUNTIME]
     run(
         [
             *configure,
-            *cmake_options(sysroot),
+            *cmake_options(selection.sysroot),
             "-DDX_BUILD_AGENT=OFF",
             f"-DPython3_EXECUTABLE={sys.executable}",
             *(f"-DDX_BUILD_WORKER_{name.upper()}=OFF" for name in others),
@@ -88,11 +91,37 @@ def stand_in_sysroot(tmp_path):
 def test_a_build_with_a_sysroot_finds_the_boards_headers_and_compiles_with_them(
     tmp_path, stand_in_sysroot
 ):
-    folder, environment = configured(tmp_path / "b", stand_in_sysroot)
+    folder, environment = configured(tmp_path / "b", stand_in_sysroot.folder)
     cache = (folder / "CMakeCache.txt").read_text()
     assert f"DX_TENSORRT_INCLUDE:PATH={stand_in_sysroot.folder}/usr/include" in cache
     assert f"DX_CUDA_INCLUDE:PATH={stand_in_sysroot.folder}/usr/local/cuda-12.6" in cache
     # One file that includes all of these headers; the rest is compiled with the sanitizers' build.
+    made = "workers/tensorrt/CMakeFiles/dx_worker_tensorrt.dir/elements.cpp.o"
+    run(["cmake", "--build", folder, "--target", made], environment)
+
+
+def test_linux_x64_compiles_with_what_lies_among_the_headers_of_a_system(tmp_path):
+    """Its C library is another than the worker's: its headers are not taken along."""
+    target = find_target("linux-x64")
+    if platform.machine() not in target.machines:
+        pytest.skip("this computer is no 64-bit x86")
+    root = tmp_path / "own"
+    headers, libraries = (root / f"usr/{name}/x86_64-linux-gnu" for name in ("include", "lib"))
+    cuda = root / "usr/local/cuda-12.6/targets/x86_64-linux"
+    for folder in (headers / "sys", libraries, cuda / "include", cuda / "lib"):
+        folder.mkdir(parents=True)
+    for path in STAND_IN.glob("Nv*.h"):
+        shutil.copy(path, headers)
+    shutil.copy(STAND_IN / "cuda_runtime_api.h", cuda / "include")
+    (headers / "sys" / "types.h").write_text("#error the C library of another system\n")
+    major, minor = BOARD.version_macros
+    (headers / BOARD.version_header).write_text(f"#define {major} 10\n#define {minor} 3\n")
+    for name in BOARD.libraries:
+        place = cuda / "lib" if "cuda" in name else libraries
+        (place / f"{name}.{12 if 'cuda' in name else 10}").write_text("a library")
+    folder, environment = configured(tmp_path / "b", root, target)
+    cache = (folder / "CMakeCache.txt").read_text()
+    assert f"DX_TENSORRT_INCLUDE:PATH={headers}" in cache
     made = "workers/tensorrt/CMakeFiles/dx_worker_tensorrt.dir/elements.cpp.o"
     run(["cmake", "--build", folder, "--target", made], environment)
 
@@ -110,7 +139,7 @@ def test_the_whole_worker_is_compiled_with_the_makers_own_headers(tmp_path):
     if not given:
         pytest.skip(f"{GIVEN} names no sysroot with TensorRT's headers, which are NVIDIA's")
     sysroot = read_sysroot(Path(given))
-    folder, environment = configured(tmp_path / "b", sysroot)
+    folder, environment = configured(tmp_path / "b", sysroot.folder)
     run(["cmake", "--build", folder, "--target", f"dx-worker-{RUNTIME}"], environment)
     worker = folder / "bin" / f"dx-worker-{RUNTIME}"
     glibc = select(JETSON, BuildOptions(sysroot=sysroot.folder)).worker(RUNTIME).glibc

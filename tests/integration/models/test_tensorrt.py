@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper
 
@@ -20,15 +23,19 @@ from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.progress import silent
 from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes import load_runtime
+from deployx_edge.runtimes.onnx_bfloat16 import in_floats
 from deployx_edge.runtimes.tensorrt import parser
 from deployx_edge.runtimes.tensorrt.operators import is_known
+from deployx_edge.runtimes.tensorrt.ranges import without_nodes
+from deployx_edge.sources.onnx.canonical import simplified
+from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.inspect import inspect_model
 from deployx_edge.workflows.convert.partition import make_sequence
 from deployx_edge.workflows.evaluate.evaluate import evaluate
 from deployx_edge.workflows.measure.compare import compare
 from deployx_edge.workflows.measure.run import run_anywhere
-from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
+from deployx_edge.workflows.quantize.quantize import Quantized, QuantizeOptions, quantize
 from tests.integration.models.onnx_models import constant, model, save, weights
 
 ROOT = Path(__file__).parents[3]
@@ -103,8 +110,10 @@ def test_nothing_but_a_board_gives_its_results(tmp_path: Path) -> None:
             call()
         assert "--device" in caught.value.remedy
     done = deployx(None, "push-and-bench", bundle.folder, "--device", "local:")
-    assert done.returncode == 2
-    assert "not tensorrt" in " ".join(done.stderr.split())
+    assert done.returncode == 20
+    said = " ".join(done.stderr.split())
+    assert "has no worker for tensorrt, which is compiled with a board's own headers" in said
+    assert "build --target linux-x64 --sysroot DIR --runtime tensorrt" in said
 
 
 def test_open_axes_are_in_the_bundle_and_in_the_file_for_the_board(tmp_path: Path) -> None:
@@ -125,12 +134,61 @@ def test_open_axes_are_in_the_bundle_and_in_the_file_for_the_board(tmp_path: Pat
     assert told_to_the_board(again) == {}
 
 
-def test_halves_and_int8_are_told_to_the_board(tmp_path: Path) -> None:
+def test_bfloat16_is_in_the_file_and_rounds_as_it_says(tmp_path: Path) -> None:
+    made = make_bundle(DIGITS, tmp_path / "b", BundleOptions(runtime="tensorrt", precision="bf16"))
+    assert made.provenance.verification.status == "passed"
+    assert told_to_the_board(made) == {"deployx.precisions": "bf16"}
+    graph = onnx.load(made.path("onnx")).graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    assert {tensor.data_type for tensor in weights.values()} == {onnx.TensorProto.BFLOAT16}
+    assert [value.type.tensor_type.elem_type for value in graph.input] == [1]
+    for tensor in simplified(read_onnx(DIGITS, {})).graph.initializer:
+        floats = onnx.numpy_helper.to_array(tensor)
+        rounded = floats.astype(ml_dtypes.bfloat16).astype(np.float32)
+        stored = onnx.numpy_helper.to_array(weights[tensor.name]).astype(np.float32)
+        assert np.array_equal(stored, rounded)
+    # What ONNX Runtime runs in its place rounds each tensor: its optimisations leave that there.
+    run = in_floats(onnx.load(made.path("onnx")))
+    run.graph.output.append(onnx.ValueInfoProto(name=graph.node[0].output[0]))
+    image = np.random.default_rng(3).random((1, 1, 8, 8), dtype=np.float32)
+    inner = onnxruntime.InferenceSession(run.SerializeToString()).run(None, {"image": image})[1]
+    assert np.array_equal(inner, inner.astype(ml_dtypes.bfloat16).astype(np.float32))
+    other = BundleOptions(runtime="onnxruntime", precision="bf16")
+    with pytest.raises(UsageError, match="bf16 is not available for onnxruntime"):
+        make_bundle(DIGITS, tmp_path / "other", other)
+
+
+def test_bfloat16_holds_what_half_floats_do_not(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Mul", ["x", "large"], ["m"], name="times"),
+        helper.make_node("Add", ["m", "small"], ["a"], name="plus"),
+        helper.make_node("Div", ["a", "large"], ["y"], name="through"),
+    ]
+    held = [constant("large", np.float32(1e9)), constant("small", np.float32(3e-5))]
+    path = save(model(nodes, {"x": (1, 8)}, {"y": (1, 8)}, held), tmp_path / "large.onnx")
+    options = BundleOptions(runtime="tensorrt", precision="bf16")
+    bundle = make_bundle(path, tmp_path / "b", options)
+    assert bundle.provenance.verification.status == "passed"
+    types = {t.data_type for t in onnx.load(bundle.path("onnx")).graph.initializer}
+    assert types == {onnx.TensorProto.BFLOAT16}
+    halves = [constant("large", np.float16(2)), constant("small", np.float16(3))]
+    given = model(nodes, {"x": (1, 8)}, {"y": (1, 8)}, halves, input_type=10, output_type=10)
+    with pytest.raises(ModelError, match="holds half floats"):
+        make_bundle(save(given, tmp_path / "halves.onnx"), tmp_path / "c", options)
+
+
+@pytest.fixture(scope="module")
+def quantized_digits(tmp_path_factory: pytest.TempPathFactory) -> Quantized:
+    folder = tmp_path_factory.mktemp("quantized") / "q"
+    return quantize(DIGITS, TEST_SET, folder, QuantizeOptions(count=16, bundle=TENSORRT))
+
+
+def test_halves_and_int8_are_told_to_the_board(tmp_path: Path, quantized_digits: Quantized) -> None:
     halved = make_bundle(
         DIGITS, tmp_path / "h", BundleOptions(runtime="tensorrt", precision="fp16")
     )
     assert told_to_the_board(halved) == {"deployx.precisions": "fp16"}
-    made = quantize(DIGITS, TEST_SET, tmp_path / "q", QuantizeOptions(count=16, bundle=TENSORRT))
+    made = quantized_digits
     graph = onnx.load(made.bundle.path("onnx"))
     assert told_to_the_board(made.bundle) == {"deployx.precisions": "int8"}
     assert [layer.mode for layer in made.report.layers] == ["calibrated"] * 5
@@ -141,6 +199,60 @@ def test_halves_and_int8_are_told_to_the_board(tmp_path: Path) -> None:
     tensors = {t.name: onnx.numpy_helper.to_array(t) for t in graph.graph.initializer}
     assert zeros
     assert all(not tensors[name].any() for name in zeros)
+
+
+def test_a_quantized_bundle_has_what_the_accelerator_reads(quantized_digits: Quantized) -> None:
+    made = quantized_digits
+    quantized, plain = onnx.load(made.bundle.path("onnx")), onnx.load(made.bundle.path("float"))
+    assert not [node for node in plain.graph.node if "Quantize" in node.op_type]
+    assert "Quantize" in "".join(node.op_type for node in quantized.graph.node)
+    entries = {entry.key: entry.value for entry in plain.metadata_props}
+    assert entries["deployx.precisions"] == "fp16 int8"
+    head, *lines = made.bundle.path("ranges").read_text().splitlines()
+    told = dict(line.rsplit(": ", 1) for line in lines)
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in quantized.graph.initializer}
+    rounding = [n for n in quantized.graph.node if n.op_type == "QuantizeLinear"]
+    wanted = {node.input[0]: arrays[node.input[1]] for node in rounding}
+    assert {name: struct.unpack(">f", bytes.fromhex(word))[0] for name, word in told.items()} == {
+        name: float(scale) for name, scale in wanted.items()
+    }
+    assert ":" not in head
+    # Its weights are rounded, and what lies between is not.
+    images = np.load(TEST_SET)["image"][:64].astype(np.float32)
+    outputs = [
+        onnxruntime.InferenceSession(each).run(None, {"image": images[:1]})[0]
+        for each in (plain.SerializeToString(), DIGITS.read_bytes())
+    ]
+    assert np.abs(outputs[0] - outputs[1]).max() < 0.05 * np.abs(outputs[1]).max()
+
+
+def test_ranges_that_cannot_be_said_so_are_left_out() -> None:
+    scales = [constant("s", np.float32(0.5)), constant("z", np.int8(0))]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], name="q"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"], name="d"),
+        helper.make_node("Relu", ["d"], ["y"], name="relu"),
+    ]
+    given = model(nodes, {"x": (2,)}, {"y": (2,), "d": (2,)}, scales)
+    found = without_nodes(given)
+    assert found is not None
+    made, told = found
+    assert told == {"x": 0.5}
+    assert [(n.op_type, list(n.input)) for n in made.graph.node] == [
+        ("Relu", ["x"]),
+        ("Identity", ["x"]),
+    ]
+    # A zero elsewhere, a scale a channel, and what stays quantized between two nodes.
+    shifted = [constant("s", np.float32(0.5)), constant("z", np.int8(3))]
+    assert without_nodes(model(nodes, {"x": (2,)}, {"y": (2,)}, shifted)) is None
+    several = [constant("s", np.ones(2, np.float32)), constant("z", np.zeros(2, np.int8))]
+    assert without_nodes(model(nodes, {"x": (2, 2)}, {"y": (2, 2)}, several)) is None
+    between = [
+        nodes[0],
+        helper.make_node("Flatten", ["q"], ["f"], name="flat"),
+        helper.make_node("DequantizeLinear", ["f", "s", "z"], ["y"], name="d"),
+    ]
+    assert without_nodes(model(between, {"x": (2,)}, {"y": (2, 1)}, scales)) is None
 
 
 def test_every_node_that_is_refused_is_named_with_the_way_out(tmp_path: Path) -> None:

@@ -11,9 +11,12 @@ from deployx_edge.measurement.values import (
     Conditions,
     Measure,
     PrecisionCount,
+    Throughput,
+    UnitCount,
     fallback_warnings,
     precision_that_ran,
     precision_warning,
+    units_that_ran,
 )
 from deployx_edge.report.bench import bench_report, comparison_report
 from deployx_edge.units import duration, size, sparkline
@@ -95,6 +98,33 @@ def test_layers_that_an_accelerator_left_to_the_processor_are_named():
     precision, said = fallback_warnings("fp32", "fp16", counts, tuple("abcdefgh"))
     assert "no layer ran in it" in precision
     assert said.endswith("ran a, b, c, d, e and 3 more.")
+
+
+def test_what_an_accelerator_left_to_another_unit_is_said_to_have_run_there():
+    counts = (PrecisionCount(precision="fp16", layers=9),)
+    units = (UnitCount(unit="DLA", layers=9), UnitCount(unit="GPU", layers=12, fell_back=1))
+    (said,) = fallback_warnings("fp16", "fp16", counts, ("fc",), units)
+    assert said == "The GPU, not the accelerator, ran fc."
+    (said,) = fallback_warnings(
+        "fp16", "fp16", counts, ("fc",), (UnitCount(unit="CPU", layers=1, fell_back=1),)
+    )
+    assert said == "The processor, not the accelerator, ran fc."
+    assert units_that_ran(units) == "GPU (12) + DLA (9)"
+    assert units_that_ran(()) is None
+    told = replace(result(), bench=replace(result().bench, units=units))
+    assert "GPU (12) + DLA (9)" in shown(bench_report([told]))
+    assert "units that ran" not in shown(bench_report([result()]))
+
+
+def test_runs_beside_each_other_are_a_throughput_and_no_rate():
+    ran = result()
+    told = replace(ran.bench, throughput=Throughput(streams=2, runs=500, ns=10**9))
+    text = shown(bench_report([replace(ran, bench=told)]))
+    assert "500 FPS with 2 runs at a time, copies included" in text
+    assert samples_per_second(replace(ran, bench=told)) == samples_per_second(ran)
+    assert "throughput" not in shown(bench_report([ran]))
+    far = result(emulated=True)
+    assert "500" not in shown(bench_report([replace(far, bench=told)]))
 
 
 def test_mixed_precisions_are_told_with_their_layers():

@@ -5,12 +5,29 @@
 
 namespace nvinfer1 {
 
-enum class BuilderFlag : std::int32_t { kGPU_FALLBACK, kTF32, kSPARSE_WEIGHTS };
+enum class BuilderFlag : std::int32_t {
+  kGPU_FALLBACK,
+  kTF32,
+  kSPARSE_WEIGHTS,
+  kFP16,
+  kINT8,
+  kBF16
+};
 enum class DeviceType : std::int32_t { kGPU, kDLA };
 enum class MemoryPoolType : std::int32_t { kWORKSPACE };
 enum class NetworkDefinitionCreationFlag : std::int32_t { kEXPLICIT_BATCH, kSTRONGLY_TYPED };
 enum class OptProfileSelector : std::int32_t { kMIN, kOPT, kMAX };
 enum class ProfilingVerbosity : std::int32_t { kLAYER_NAMES_ONLY, kNONE, kDETAILED };
+
+class IInt8Calibrator {
+ public:
+  virtual ~IInt8Calibrator() = default;
+  virtual std::int32_t getBatchSize() const noexcept = 0;
+  virtual bool getBatch(void* places[], const char* names[], std::int32_t count) noexcept = 0;
+  virtual const void* readCalibrationCache(std::size_t& length) noexcept = 0;
+  virtual void writeCalibrationCache(const void* content, std::size_t length) noexcept = 0;
+};
+class IInt8EntropyCalibrator2 : public IInt8Calibrator {};
 
 class IProgressMonitor {
  public:
@@ -64,6 +81,7 @@ class IBuilderConfig {
   virtual void setProfilingVerbosity(ProfilingVerbosity verbosity) noexcept = 0;
   virtual void setDefaultDeviceType(DeviceType type) noexcept = 0;
   virtual void setDLACore(std::int32_t core) noexcept = 0;
+  virtual void setInt8Calibrator(IInt8Calibrator* calibrator) noexcept = 0;
   virtual std::int32_t addOptimizationProfile(const IOptimizationProfile* profile) noexcept = 0;
   virtual void setProgressMonitor(IProgressMonitor* monitor) noexcept = 0;
   virtual ITimingCache* createTimingCache(const void* content, std::size_t size) const noexcept = 0;

@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
-// Work goes on in the caller's thread, so that a stream holds nothing but what is being recorded.
+// What is sent into a stream lies there until somebody waits for the stream, and is then done in
+// the caller's thread.
 struct CUgraph_st {
   std::vector<std::function<void()>> work;
 };
 struct CUstream_st {
+  std::vector<std::function<void()>> sent;
   std::optional<CUgraph_st> recording;
 };
 

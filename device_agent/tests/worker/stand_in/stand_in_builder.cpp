@@ -3,6 +3,7 @@
 //   crash, hang, out-of-memory   what becomes of a build
 //   steps=3         of a build, 20 ms apart
 //   dla=2           cores of a deep learning accelerator, none otherwise
+//   dla-lacks=,Gemm,   operators that it leaves to the GPU
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -69,9 +70,11 @@ class Config : public nvinfer1::IBuilderConfig {
     said += " verbosity=" + std::to_string(static_cast<int>(verbosity));
   }
   void setDefaultDeviceType(nvinfer1::DeviceType type) noexcept override {
+    is_for_dla = type == nvinfer1::DeviceType::kDLA;
     said += " device=" + std::to_string(static_cast<int>(type));
   }
   void setDLACore(std::int32_t core) noexcept override { said += " core=" + std::to_string(core); }
+  void setInt8Calibrator(nvinfer1::IInt8Calibrator* one) noexcept override { calibrator = one; }
   std::int32_t addOptimizationProfile(
       const nvinfer1::IOptimizationProfile* profile) noexcept override {
     range = static_cast<const Profile*>(profile)->range;
@@ -91,7 +94,14 @@ class Config : public nvinfer1::IBuilderConfig {
   const nvinfer1::ITimingCache* getTimingCache() const noexcept override { return timings; }
 
   std::string said;
+  bool has_flag(nvinfer1::BuilderFlag flag) const {
+    return (said + " ").find(" flag=" + std::to_string(static_cast<int>(flag)) + " ") !=
+           std::string::npos;
+  }
+
   Range range;
+  bool is_for_dla = false;
+  nvinfer1::IInt8Calibrator* calibrator = nullptr;
   nvinfer1::IProgressMonitor* monitor = nullptr;
   Timings* timings = nullptr;
 };
@@ -100,8 +110,12 @@ class Builder : public nvinfer1::IBuilder {
  public:
   explicit Builder(nvinfer1::ILogger& logger) : logger_(logger) {}
 
-  nvinfer1::INetworkDefinition* createNetworkV2(std::uint32_t) noexcept override {
-    return new Network;
+  nvinfer1::INetworkDefinition* createNetworkV2(std::uint32_t flags) noexcept override {
+    using nvinfer1::NetworkDefinitionCreationFlag;
+    const auto strong = static_cast<std::uint32_t>(NetworkDefinitionCreationFlag::kSTRONGLY_TYPED);
+    auto network = std::make_unique<Network>();
+    network->is_strongly_typed = (flags >> strong & 1U) != 0;
+    return network.release();
   }
   nvinfer1::IBuilderConfig* createBuilderConfig() noexcept override { return new Config; }
   nvinfer1::IOptimizationProfile* createOptimizationProfile() noexcept override {
@@ -118,7 +132,12 @@ class Builder : public nvinfer1::IBuilder {
     auto& config = static_cast<Config&>(given);
     tell_what_was_asked(config);
     if (!take_steps(config)) return nullptr;
-    Engine engine{with_outputs(read.model(), read.marked()), config.range};
+    if (!takes_types(read, config)) return nullptr;
+    Engine engine{with_outputs(read.model(), read.marked()), config.range, "gpu"};
+    if (config.is_for_dla) {
+      engine.lacks = word("dla-lacks").value_or("none");
+      if (!takes_fallback(engine, config)) return nullptr;
+    }
     Result<std::unique_ptr<Model>> opened = open_model(engine.model);
     if (!opened) return fail(opened.failure().message);
     for (const TensorInfo& input : opened.value()->info().inputs) {
@@ -139,10 +158,43 @@ class Builder : public nvinfer1::IBuilder {
     return nullptr;
   }
 
-  // Into the file that the word "asked" names.
+  // Into the file that the word "asked" names, with the ranges that a calibrator gives.
   static void tell_what_was_asked(const Config& config) {
     const std::optional<std::string> path = word("asked");
-    if (path) std::ofstream(*path, std::ios::app) << config.said << '\n';
+    if (!path) return;
+    std::ofstream file(*path, std::ios::app);
+    file << config.said << '\n';
+    std::size_t length = 0;
+    const void* const ranges =
+        config.calibrator == nullptr ? nullptr : config.calibrator->readCalibrationCache(length);
+    if (ranges != nullptr) file << std::string(static_cast<const char*>(ranges), length);
+  }
+
+  // A file's own types and types to choose among exclude each other; ranges are for int8 alone.
+  bool takes_types(const Network& network, const Config& config) {
+    using nvinfer1::BuilderFlag;
+    bool chooses = config.calibrator != nullptr;
+    for (const BuilderFlag flag : {BuilderFlag::kFP16, BuilderFlag::kINT8, BuilderFlag::kBF16}) {
+      chooses = chooses || config.has_flag(flag);
+    }
+    if (network.is_strongly_typed && chooses) {
+      complain(logger_, "a strongly typed network takes no precisions to choose among");
+      return false;
+    }
+    if (config.calibrator == nullptr || config.has_flag(BuilderFlag::kINT8)) return true;
+    complain(logger_, "a calibrator was given, and int8 is not allowed");
+    return false;
+  }
+
+  bool takes_fallback(const Engine& engine, const Config& config) {
+    if (config.has_flag(nvinfer1::BuilderFlag::kGPU_FALLBACK)) return true;
+    for (const EngineLayer& layer : layers_of(engine)) {
+      if (layer.type == "DLA") continue;
+      complain(logger_, "Layer '" + layer.name + "' (" + layer.type +
+                            "): Unsupported on DLA, and GPU fallback is not enabled");
+      return false;
+    }
+    return true;
   }
 
   bool take_steps(const Config& config) {

@@ -1,5 +1,4 @@
-// The half of the stand-in for libnvinfer that runs engines: by ONNX Runtime, in the caller's
-// thread.
+// The half of the stand-in for libnvinfer that runs engines: by ONNX Runtime.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -35,7 +34,7 @@ const TensorInfo* find(const std::vector<TensorInfo>& all, const std::string& na
 struct Loaded {
   Engine engine;
   std::unique_ptr<Model> model;
-  std::vector<Node> nodes;
+  std::vector<EngineLayer> layers;
 
   const TensorInfo* input(const std::string& name) const {
     return find(model->info().inputs, name);
@@ -68,7 +67,7 @@ class Context : public nvinfer1::IExecutionContext {
     const Sizes& dims = *loaded_.tensor(name).dims;
     if (!is_open(dims)) return to_dims(dims);
     if (loaded_.input(name) != nullptr) return to_dims(shapes_.at(name));
-    for (const auto& output : computed(false)) {
+    for (const auto& output : computed(shapes_, nullptr)) {
       if (output.name == name) return to_dims(output.dims);
     }
     return to_dims(dims);
@@ -81,34 +80,40 @@ class Context : public nvinfer1::IExecutionContext {
   }
 
   bool enqueueV3(CUstream_st* stream) noexcept override {
-    if (stream->recording) {
-      stream->recording->work.push_back([this] { (void)compute(); });
-      return true;
-    }
-    return compute();
+    // Shapes and places are those of this moment, whenever it is computed.
+    auto work = [this, shapes = shapes_, addresses = addresses_] { compute(shapes, addresses); };
+    (stream->recording ? stream->recording->work : stream->sent).push_back(work);
+    return true;
   }
 
   void setProfiler(nvinfer1::IProfiler* profiler) noexcept override { profiler_ = profiler; }
 
  private:
-  bool compute() {
-    const std::vector<dx::Tensor> outputs = computed(true);
-    for (const dx::Tensor& output : outputs) {
-      std::memcpy(addresses_.at(output.name), output.data.data(), output.data.size());
+  using Shapes = std::map<std::string, Sizes>;
+  using Addresses = std::map<std::string, void*>;
+
+  void compute(const Shapes& shapes, const Addresses& addresses) const {
+    for (const dx::Tensor& output : computed(shapes, &addresses)) {
+      std::memcpy(addresses.at(output.name), output.data.data(), output.data.size());
     }
-    for (const Node& node : loaded_.nodes) {
-      if (profiler_ != nullptr) profiler_->reportLayerTime(node.name.c_str(), 0.25F);
+    for (const EngineLayer& layer : loaded_.layers) {
+      if (profiler_ == nullptr) break;
+      const bool is_dla = layer.type == "DLA";
+      if (is_dla) profiler_->reportLayerTime((layer.output + " to nvm").c_str(), 0.01F);
+      profiler_->reportLayerTime(layer.name.c_str(), 0.25F);
+      if (is_dla) profiler_->reportLayerTime((layer.output + " from nvm").c_str(), 0.01F);
     }
-    return !outputs.empty();
   }
 
   // Of what lies at the inputs' addresses, or of zeros.
-  std::vector<dx::Tensor> computed(bool real) const {
+  std::vector<dx::Tensor> computed(const Shapes& shapes, const Addresses* addresses) const {
     std::vector<dx::Tensor> inputs;
     for (const TensorInfo& info : loaded_.model->info().inputs) {
-      const Sizes& dims = shapes_.at(info.name);
+      const Sizes& dims = shapes.at(info.name);
       std::string data(tensor_bytes(info.dtype, dims).value_or(0), '\0');
-      if (real) std::memcpy(data.data(), addresses_.at(info.name), data.size());
+      if (addresses != nullptr) {
+        std::memcpy(data.data(), addresses->at(info.name), data.size());
+      }
       inputs.push_back({info.name, info.dtype, dims, data, false});
     }
     Status given = loaded_.model->set_inputs(inputs);
@@ -124,14 +129,14 @@ class Context : public nvinfer1::IExecutionContext {
   Loaded& loaded_;
   nvinfer1::ILogger& logger_;
   nvinfer1::IProfiler* profiler_ = nullptr;
-  std::map<std::string, Sizes> shapes_;
-  std::map<std::string, void*> addresses_;
+  Shapes shapes_;
+  Addresses addresses_;
 };
 
 class Inspector : public nvinfer1::IEngineInspector {
  public:
   explicit Inspector(const Loaded& loaded) {
-    for (const Node& node : loaded.nodes) texts_.push_back(text_of(node));
+    for (const EngineLayer& layer : loaded.layers) texts_.push_back(text_of(layer));
   }
   bool setExecutionContext(const nvinfer1::IExecutionContext*) noexcept override { return true; }
   const char* getLayerInformation(std::int32_t layer,
@@ -140,13 +145,13 @@ class Inspector : public nvinfer1::IEngineInspector {
   }
 
  private:
-  static std::string text_of(const Node& node) {
+  static std::string text_of(const EngineLayer& layer) {
     static const std::map<std::string, std::string> kinds = {
         {"Concat", "Reformat"}, {"Flatten", "NoOp"}, {"Reshape", "NoOp"}, {"Unsqueeze", "NoOp"}};
-    const auto kind = kinds.find(node.type);
-    return R"({"Name": ")" + node.name + R"(", "LayerType": ")" +
-           (kind == kinds.end() ? node.type : kind->second) + R"(", "Outputs": [{"Name": ")" +
-           node.outputs.front() +
+    const auto kind = kinds.find(layer.type);
+    return R"({"Name": ")" + layer.name + R"(", "LayerType": ")" +
+           (kind == kinds.end() ? layer.type : kind->second) + R"(", "Outputs": [{"Name": ")" +
+           layer.output +
            R"(", "Dimensions": [1,2], "Format/Datatype": "Row major linear FP32"}]})";
   }
 
@@ -169,7 +174,7 @@ class CudaEngine : public nvinfer1::ICudaEngine {
     return new Inspector(loaded_);
   }
   std::int32_t getNbLayers() const noexcept override {
-    return static_cast<std::int32_t>(loaded_.nodes.size());
+    return static_cast<std::int32_t>(loaded_.layers.size());
   }
   std::int32_t getNbIOTensors() const noexcept override {
     return static_cast<std::int32_t>(names_.size());
@@ -213,8 +218,8 @@ class Runtime : public nvinfer1::IRuntime {
       complain(logger_, model.failure().message);
       return nullptr;
     }
-    std::vector<Node> nodes = nodes_of(engine->model);
-    return new CudaEngine({std::move(*engine), std::move(model).value(), std::move(nodes)},
+    std::vector<EngineLayer> layers = layers_of(*engine);
+    return new CudaEngine({std::move(*engine), std::move(model).value(), std::move(layers)},
                           logger_);
   }
 

@@ -116,9 +116,30 @@ nvinfer1::Dims to_dims(const std::vector<std::int64_t>& dims) {
   return made;
 }
 
+std::vector<EngineLayer> layers_of(const Engine& engine) {
+  std::vector<EngineLayer> layers;
+  std::string first;  // of the nodes that the accelerator computes together
+  for (const Node& node : nodes_of(engine.model)) {
+    const bool is_gpu =
+        engine.lacks == "gpu" || engine.lacks.find("," + node.type + ",") != std::string::npos;
+    if (is_gpu) {
+      first.clear();
+      layers.push_back({node.name, node.type, node.outputs.front()});
+      continue;
+    }
+    if (first.empty()) {
+      first = node.name;
+      layers.emplace_back();
+    }
+    layers.back() = {"{ForeignNode[" + first + "..." + node.name + "]}", "DLA",
+                     node.outputs.front()};
+  }
+  return layers;
+}
+
 std::string serialize(const Engine& engine) {
   std::ostringstream out;
-  out << origin() << '\n' << engine.range.size() << '\n';
+  out << origin() << '\n' << engine.lacks << '\n' << engine.range.size() << '\n';
   for (const auto& [name, sizes] : engine.range) {
     out << name << ' ' << sizes.first.size();
     write_dims(out, sizes.first);
@@ -135,6 +156,7 @@ std::unique_ptr<Engine> deserialize(const std::string& content) {
   std::getline(in, first);
   if (first != origin()) return nullptr;
   auto engine = std::make_unique<Engine>();
+  std::getline(in, engine->lacks);
   std::size_t inputs = 0;
   for (in >> inputs; inputs > 0; --inputs) {
     std::string name;

@@ -80,6 +80,8 @@ class Network : public nvinfer1::INetworkDefinition {
   void markOutput(nvinfer1::ITensor& tensor) noexcept override {
     marked_.emplace_back(tensor.getName());
   }
+  bool is_strongly_typed = false;
+
   const std::string& model() const { return model_; }
   const std::vector<std::string>& marked() const { return marked_; }
 
@@ -93,11 +95,22 @@ class Network : public nvinfer1::INetworkDefinition {
 using Range =
     std::map<std::string, std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>>;
 
-// What is in a serialized engine.
+// What is in a serialized engine. `lacks`: of one for the deep learning accelerator the operators
+// that it leaves to the GPU, each between commas; "gpu" of any other.
 struct Engine {
   std::string model;
   Range range;
+  std::string lacks = "gpu";
 };
+
+// A layer of an engine: a node of the model, or what the accelerator computes in one go.
+struct EngineLayer {
+  std::string name;
+  std::string type;
+  std::string output;
+};
+std::vector<EngineLayer> layers_of(const Engine& engine);
+
 std::string serialize(const Engine& engine);
 // Nothing where it is of another version or GPU, or none.
 std::unique_ptr<Engine> deserialize(const std::string& content);
