@@ -62,6 +62,26 @@ void read_devfreq(const SysFiles& files, Conditions& conditions) {
   }
 }
 
+// Rockchip's driver tells it of each core ("NPU load:  Core0: 35%, Core1:  0%,"), to root alone.
+void read_npu_load(const SysFiles& files, Conditions& conditions) {
+  const std::string path = "/sys/kernel/debug/rknpu/load";
+  const std::string text = files.text(path).value_or("");
+  std::size_t begin = 0;
+  for (std::size_t end = text.find('%'); end != std::string::npos; end = text.find('%', begin)) {
+    const std::string piece = text.substr(begin, end - begin);
+    begin = end + 1;
+    const std::string digits = piece.substr(piece.find_last_of(": ") + 1);
+    const bool is_number = !digits.empty() && digits.size() < 4 &&
+                           digits.find_first_not_of("0123456789") == std::string::npos;
+    if (!is_number || std::stoi(digits) > 100) continue;
+    const std::size_t core = piece.find("Core");
+    const std::string name =
+        core == std::string::npos ? "npu" : "npu c" + piece.substr(core + 1, 4);
+    conditions.measures.push_back(
+        {name + " load", static_cast<double>(std::stoi(digits)), "%", files.full_path(path)});
+  }
+}
+
 // Two of what an INA3221 measures (mV and mA), or the power itself (microwatts).
 void read_rail(const SysFiles& files, const std::string& path, const std::string& number,
                const std::string& chip, Conditions& conditions) {
@@ -121,6 +141,7 @@ void read_power_mode(const SysFiles& files, Conditions& conditions) {
 void read_accelerators(const SysFiles& files, Conditions& conditions) {
   read_power_mode(files, conditions);
   read_devfreq(files, conditions);
+  read_npu_load(files, conditions);
   read_power(files, conditions);
 }
 

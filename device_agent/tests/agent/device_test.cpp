@@ -135,6 +135,26 @@ TEST_CASE("an accelerator of another maker is told, too, and memory clocks are n
   CHECK(conditions.measures[1].value == 35);
 }
 
+TEST_CASE("the load of each core of an NPU is told where this user may read it") {
+  const TemporaryFolder folder;
+  const std::string path = "sys/kernel/debug/rknpu/load";
+  folder.write(path, "NPU load:  Core0: 35%, Core1:  0%, Core2: 100%,\n");
+  dx::Conditions conditions = dx::read_conditions(SysFiles(folder.path()));
+  REQUIRE(conditions.measures.size() == 3);
+  CHECK(conditions.measures[0].name == "npu core0 load");
+  CHECK(conditions.measures[0].value == 35);
+  CHECK(conditions.measures[2].name == "npu core2 load");
+  CHECK(conditions.measures[2].value == 100);
+  folder.write(path, "NPU load:  7%\n");
+  conditions = dx::read_conditions(SysFiles(folder.path()));
+  REQUIRE(conditions.measures.size() == 1);
+  CHECK(conditions.measures[0].name == "npu load");
+  for (const char* const odd : {"", "%", "NPU load: 101%", "NPU load: many%", "NPU load: 1e3%"}) {
+    folder.write(path, odd);
+    CHECK(dx::read_conditions(SysFiles(folder.path())).measures.empty());
+  }
+}
+
 TEST_CASE("what would be the host's is absent under emulation") {
   const TemporaryFolder folder;
   dx::test::make_x86(folder);
