@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/operators.py [NAME …] [--rounds 5] [--json FILE]
 
-Each is a model of one node at a size that networks have. A round times both runtimes on this
+Each is a model of one node at a size that networks have; where ONNX Runtime has no such kernel, it
+runs the same by standard operators. A round times both runtimes on this
 computer, one after the other; what is reported is the median of the ratios within a round (ours /
 ONNX Runtime's), with the lowest and the highest.
 """
@@ -38,6 +39,22 @@ def _floats(*shape: int, scale: float = 1.0) -> np.ndarray:
 
 def _places(*shape: int) -> Fed:
     return Fed(values=_RANDOM.uniform(-1.1, 1.1, shape).astype(np.float32))
+
+
+def _indices(size: int, *shape: int) -> Fed:
+    return Fed(values=_RANDOM.integers(0, size, shape))
+
+
+_CORNERS = _RANDOM.uniform(0, 600, (1, 8400, 2))
+_SIZES = _RANDOM.uniform(10, 100, (1, 8400, 2))
+_BOXES = np.concatenate([_CORNERS, _CORNERS + _SIZES], axis=-1).astype(np.float32)
+# As the decoder of a detection transformer has it.
+_LEVELS = ((40, 40), (20, 20), (10, 10), (5, 5))
+_QUERIES, _HEADS, _WIDTH, _POINTS = 300, 8, 32, 4
+
+
+def _shares(*shape: int) -> Fed:
+    return Fed(values=_RANDOM.random(shape).astype(np.float32))
 
 
 _REGIONS = np.sort(_RANDOM.uniform(0, 400, (100, 2, 2)), axis=1).reshape(100, 4)
@@ -82,6 +99,16 @@ CASES: dict[str, tuple[Case, ...]] = {
             attributes={"padding_mode": "reflection"},
         ),
     ),
+    "gather": (Case(name="300 rows of 8400x4", inputs=((8400, 4), _indices(8400, 300))),),
+    "gather_nd": (
+        Case(
+            name="300 of 80x8400",
+            inputs=(
+                (80, 8400),
+                Fed(values=np.stack([_indices(80, 300).values, _indices(8400, 300).values], -1)),
+            ),
+        ),
+    ),
     "hardmax": (Case(name="8400x80", inputs=((1, 8400, 80),)),),
     "lp_pool": (
         Case(
@@ -89,6 +116,32 @@ CASES: dict[str, tuple[Case, ...]] = {
             inputs=((1, 64, 56, 56),),
             attributes={"kernel_shape": [3, 3], "strides": [2, 2]},
             opset=18,
+        ),
+    ),
+    "multi_scale_deformable_attention": (
+        Case(
+            name="300 queries, 4 levels",
+            inputs=(
+                (1, sum(h * w for h, w in _LEVELS), _HEADS, _WIDTH),
+                np.asarray(_LEVELS),
+                np.cumsum([0, *(h * w for h, w in _LEVELS[:-1])]),
+                _shares(1, _QUERIES, _HEADS, len(_LEVELS), _POINTS, 2),
+                _shares(1, _QUERIES, _HEADS, len(_LEVELS), _POINTS),
+            ),
+            attributes={"im2col_step": 64},
+        ),
+    ),
+    "non_max_suppression": (
+        Case(
+            name="8400 boxes, 4 classes",
+            inputs=(
+                Fed(values=_BOXES),
+                Fed(values=_RANDOM.random((1, 4, 8400)).astype(np.float32)),
+                np.asarray([100]),
+                np.asarray([0.5], dtype=np.float32),
+                np.asarray([0.7], dtype=np.float32),
+            ),
+            filled=(400, 3),
         ),
     ),
     "roi_align": (
@@ -107,6 +160,19 @@ CASES: dict[str, tuple[Case, ...]] = {
             },
         ),
     ),
+    "scatter_elements": (
+        Case(
+            name="300 of 8400x4",
+            inputs=((1, 8400, 4), Fed(values=_RANDOM.integers(0, 8400, (1, 300, 4))), (1, 300, 4)),
+            attributes={"axis": 1},
+        ),
+    ),
+    "scatter_nd": (
+        Case(
+            name="300 rows of 8400x4",
+            inputs=((8400, 4), _indices(8400, 300, 1), (300, 4)),
+        ),
+    ),
     "top_k": (
         Case(name="300 of 8400", inputs=((1, 8400), np.asarray([300], dtype=np.int64))),
         Case(name="5 of 80, 8400 times", inputs=((1, 8400, 80), np.asarray([5], dtype=np.int64))),
@@ -114,15 +180,85 @@ CASES: dict[str, tuple[Case, ...]] = {
 }
 
 
+def composed_attention() -> onnx.ModelProto:
+    """The multi-scale attention of ``CASES`` by standard operators: a GridSample a level."""
+    heads, levels, queries, points = _HEADS, len(_LEVELS), _QUERIES, _POINTS
+    places = sum(h * w for h, w in _LEVELS)
+    constants: dict[str, np.ndarray] = {
+        "two": np.float32(2),
+        "one": np.float32(1),
+        "points": np.asarray([3]),
+        "last": np.asarray([2]),
+        "values-rows": np.asarray([heads, _WIDTH, places]),
+        "places-rows": np.asarray([queries, heads, levels, points, 2]),
+        "shares-rows": np.asarray([queries, heads, levels, points]),
+        "level-shares": np.asarray([heads, 1, queries, points]),
+        "whole": np.asarray([1, queries, heads * _WIDTH]),
+    }
+    node = onnx.helper.make_node
+    nodes = [
+        node("Transpose", ["value"], ["turned"], perm=[0, 2, 3, 1]),
+        node("Reshape", ["turned", "values-rows"], ["rows"]),
+        node("Mul", ["at", "two"], ["doubled"]),
+        node("Sub", ["doubled", "one"], ["centred"]),
+        node("Reshape", ["centred", "places-rows"], ["by-query"]),
+        node("Transpose", ["by-query"], ["grids"], perm=[1, 2, 0, 3, 4]),
+        node("Reshape", ["shares", "shares-rows"], ["shares-by-query"]),
+        node("Transpose", ["shares-by-query"], ["weights"], perm=[1, 2, 0, 3]),
+    ]
+    begin = 0
+    for level, (height, width) in enumerate(_LEVELS):
+        end = begin + height * width
+        constants |= {f"begin{level}": np.asarray([begin]), f"end{level}": np.asarray([end])}
+        constants |= {f"at{level}": np.asarray(level)}
+        constants |= {f"image{level}": np.asarray([heads, _WIDTH, height, width])}
+        nodes += [
+            node("Slice", ["rows", f"begin{level}", f"end{level}", "last"], [f"part{level}"]),
+            node("Reshape", [f"part{level}", f"image{level}"], [f"map{level}"]),
+            node("Gather", ["grids", f"at{level}"], [f"grid{level}"], axis=1),
+            node("GridSample", [f"map{level}", f"grid{level}"], [f"found{level}"]),
+            node("Gather", ["weights", f"at{level}"], [f"share{level}"], axis=1),
+            node("Reshape", [f"share{level}", "level-shares"], [f"weight{level}"]),
+            node("Mul", [f"found{level}", f"weight{level}"], [f"weighed{level}"]),
+        ]
+        begin = end
+    nodes += [
+        node("Sum", [f"weighed{level}" for level in range(levels)], ["all"]),
+        node("ReduceSum", ["all", "points"], ["sums"], keepdims=0),
+        node("Transpose", ["sums"], ["answers"], perm=[2, 0, 1]),
+        node("Reshape", ["answers", "whole"], ["y"]),
+    ]
+    value = onnx.helper.make_tensor_value_info
+    inputs = {
+        "value": (1, places, heads, _WIDTH),
+        "at": (1, queries, heads, levels, points, 2),
+        "shares": (1, queries, heads, levels, points),
+    }
+    graph = onnx.helper.make_graph(
+        nodes,
+        "attention",
+        [value(name, onnx.TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [value("y", onnx.TensorProto.FLOAT, (1, queries, heads * _WIDTH))],
+        [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    return onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 16)], ir_version=9
+    )
+
+
+# What ONNX Runtime has no kernel of its own for, by standard operators.
+COMPOSED = {"multi_scale_deformable_attention": composed_attention}
+
+
 def measure(session: Session, name: str, case: Case, rounds: int, folder: Path) -> dict[str, Any]:
     """Milliseconds of both, and the ratio."""
-    model, _ = build_cases(operator_named(name), [case])
-    path = folder / "case.onnx"
-    onnx.save(model, path)
-    bundles = [
-        make_bundle(path, options=BundleOptions(runtime=runtime, verify=False))
-        for runtime in ("ncnn", "onnxruntime")
-    ]
+    ours, _ = build_cases(operator_named(name), [case])
+    models = {"ncnn": ours, "onnxruntime": COMPOSED[name]() if name in COMPOSED else ours}
+    bundles = []
+    for runtime, model in models.items():
+        path = folder / f"{runtime}.onnx"
+        onnx.save(model, path)
+        bundles.append(make_bundle(path, options=BundleOptions(runtime=runtime, verify=False)))
     times = [[_milliseconds(session, bundle) for bundle in bundles] for _ in range(rounds)]
     ratios = sorted(ours / theirs for ours, theirs in times)
     return {
