@@ -118,7 +118,8 @@ def _casts(node: onnx.NodeProto, to: int) -> Iterator[onnx.AttributeProto]:
 def _cast(source: str, output: str, to: int) -> onnx.NodeProto:
     from onnx import helper
 
-    return helper.make_node("Cast", [source], [output], name=output, to=to)
+    # Without a name: a node of the model may be called as its tensor is.
+    return helper.make_node("Cast", [source], [output], to=to)
 
 
 def _store(tensor: onnx.TensorProto, floats: NDArray[Any] | None, kind: int) -> None:

@@ -54,6 +54,13 @@ def bundled(made: onnx.ModelProto, folder: Path, precision: str = "fp32") -> Bun
     return make_bundle(save(made, folder / "m.onnx"), folder / precision, options)
 
 
+def test_a_plugin_stands_in_floats_among_bfloat16(tmp_path: Path) -> None:
+    """Nodes there are called as their tensors are, as many exporters do."""
+    bundle = bundled(deformable(), tmp_path, "bf16")
+    assert bundle.operators == ("deform_conv",)
+    assert bundle.provenance.verification.status == "passed"
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("operator", ["DeformConv", "MMCVModulatedDeformConv2d"])
 def test_a_deformable_network_goes_to_the_board_with_a_plugin(
