@@ -88,6 +88,7 @@ def find_sdk() -> Sdk:
 
 def read_sdk(folder: Path, origin: str) -> Sdk:
     """Look at an SDK's folder; MissingToolError says what was expected and what is there."""
+    folder = folder.absolute()  # its tools run elsewhere
     if not (folder / _TOOLS).is_dir():
         there = "is not a folder" if not folder.is_dir() else f"has no {_TOOLS}"
         raise MissingToolError(

@@ -16,6 +16,7 @@ from typing import Any
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.files import SMALL, read_json
 from deployx_edge.resources import data_folder
+from deployx_edge.sdk_facts import SdkFacts
 
 FACTS_FILE = "worker.json"
 KINDS = ("switch", "number", "choice", "text")
@@ -27,10 +28,14 @@ _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _LIBRARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
 _MADE = re.compile(rf"({_LIBRARY.pattern})?")
 _MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library", "emulators"}
-_MEMBERS |= {"machine_libraries", "other_processors", "prepares", "options", "board"}
+_MEMBERS |= {"machine_libraries", "other_processors", "prepares", "options", "board", "sdk"}
 _MEMBERS |= {"soc_libraries", "processors"}
 _BOARD_MEMBERS = {"headers", "version_header", "version_macros", "libraries", "oldest"}
+_SDK_MEMBERS = {"headers", "folders", "libraries", "more", "other_folders", "other_more"}
+_SDK_MEMBERS |= {"other_processor"}
 _OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
+# Of an SDK: below its folder, and with * for what differs between releases.
+_PLACE = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+*/-]{0,99}")
 _MACRO = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _MOST_BYTES = 200
@@ -105,8 +110,8 @@ class WorkerFacts:
     chip that is not listed has a use for all), the ``processors`` beside the board's own that it
     computes on, each with its machine, the ``emulators`` of the board's processor that it is on
     other machines, each with its machine ("x86_64"), whether it ``prepares`` a model on the board,
-    the runtime's own options, and what it needs of a ``board``'s own files to be compiled (None:
-    nothing)."""
+    the runtime's own options, and what of a ``board``'s own files, or of an ``sdk``, it is compiled
+    with (None: nothing)."""
 
     name: str
     packages: tuple[str, ...]
@@ -121,6 +126,12 @@ class WorkerFacts:
     prepares: bool
     options: tuple[OptionFact, ...]
     board: BoardFacts | None = None
+    sdk: SdkFacts | None = None
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether a build may lack it, as it is compiled with what this project cannot bring."""
+        return self.board is not None or self.sdk is not None
 
     @property
     def glibc(self) -> str:
@@ -271,6 +282,7 @@ def _facts(document: Any) -> WorkerFacts:
         prepares=document.get("prepares", False),
         options=tuple(_option(each) for each in options),
         board=_board(document["board"]) if "board" in document else None,
+        sdk=_sdk(document["sdk"]) if "sdk" in document else None,
     )
     _require(isinstance(facts.prepares, bool), '"prepares" is neither true nor false')
     names = [option.name for option in facts.options]
@@ -315,6 +327,23 @@ def _board(document: Any) -> BoardFacts:
     whole = bool(board.headers and board.libraries) and len(board.version_macros) == 2
     _require(whole, '"board" names no headers, no libraries, or not two macros of a version')
     return board
+
+
+def _sdk(document: Any) -> SdkFacts:
+    _members(document, _SDK_MEMBERS, '"sdk"')
+    folders = document.get("folders")
+    _require(isinstance(folders, dict) and bool(folders), '"folders" of "sdk" names no target')
+    sdk = SdkFacts(
+        headers=_texts(document, "headers", _PLACE),
+        folders=tuple((target, _texts(folders, target, _PLACE)) for target in folders),
+        libraries=_texts(document, "libraries", _LIBRARY),
+        more=_texts(document, "more", _PLACE),
+        other_folders=_texts(document, "other_folders", _PLACE),
+        other_more=_texts(document, "other_more", _PLACE),
+        other_processor=_text({"other_processor": "", **document}, "other_processor", _MADE),
+    )
+    _require(bool(sdk.headers and sdk.libraries), '"sdk" names no headers or no libraries')
+    return sdk
 
 
 def _option(document: Any) -> OptionFact:

@@ -26,13 +26,18 @@ _PULL = "Run 'deployx-edge sysroot pull --device NAME -o DIR', then build with -
 
 
 def board_runtimes(
-    target: Target, sysroot: Sysroot | None, jetpack: JetPack | None, asked: tuple[str, ...]
+    target: Target,
+    sysroot: Sysroot | None,
+    jetpack: JetPack | None,
+    asked: tuple[str, ...],
+    of_sdk: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
     """The target's runtimes whose workers can be built, in its order.
 
-    Those that need a board's own files are left out where no sysroot has all of them; UsageError
-    where one of these was asked for, and wherever a sysroot's files do not fit each other, the
-    JetPack release or what the worker is written for, with both sides named.
+    ``of_sdk`` are those of an SDK's that can (see ``sdk_runtimes``). Those that need a board's own
+    files are left out where no sysroot has all of them; UsageError where one of these was asked
+    for, and wherever a sysroot's files do not fit each other, the JetPack release or what the
+    worker is written for, with both sides named.
     """
     unknown = [name for name in asked if name not in target.runtimes]
     if unknown:
@@ -42,9 +47,10 @@ def board_runtimes(
         )
     built = []
     for runtime in target.runtimes:
-        board = worker_facts(runtime).board
+        facts = worker_facts(runtime)
+        board = facts.board
         if board is None:
-            built.append(runtime)
+            built += [runtime] if facts.sdk is None or runtime in of_sdk else []
         elif sysroot is not None and not (absent := _absent(sysroot, board)):
             _check(runtime, board, sysroot, jetpack)
             built.append(runtime)

@@ -152,7 +152,7 @@ def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Build:
         packages=tuple((package.name, package.version) for package in packages),
         files=tuple(
             _built_file(plan, name, packages)
-            for name in built_names(plan.target, plan.selection.runtimes)
+            for name in built_names(plan.target, plan.selection.runtimes, plan.selection.sdk_parts)
         ),
     )
 
@@ -160,12 +160,12 @@ def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Build:
 def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> BuiltFile:
     """Check one executable or library and lay it where those of all shares lie."""
     share = plan.share_of(worker_part(name.runtime) if name.runtime else AGENT)
-    made = _made(share, name, packages)
+    made = _of_sdk(plan, name) or _made(share, name, packages)
     if not made.is_file():
         raise BuildError(f"The build ended without {name.name}.", remedy=f"See {plan.log}.")
     plan.executables.mkdir(exist_ok=True)
     path = Path(shutil.copyfile(made, plan.executables / name.name))
-    other = other_processor(name)
+    other = other_processor(name) or _other_of_sdk(plan, name)
     found = check_executable(
         path,
         machine=other or plan.target.elf_machine,
@@ -186,6 +186,19 @@ def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> B
         operators=tuple(facts.name for facts in _operators(name)),
         kernels=tuple(kernels_digest(facts) for facts in _operators(name)),
     )
+
+
+def _of_sdk(plan: Plan, name: BuiltName) -> Path | None:
+    """Where a library lies in an SDK of the user's; None for all others."""
+    places = (path for part in plan.selection.sdk_parts for path in part.all_libraries)
+    return next(
+        (path for path in places if name.role == "library" and path.name == name.name), None
+    )
+
+
+def _other_of_sdk(plan: Plan, name: BuiltName) -> str:
+    machines = (part.machine_of(name.name) for part in plan.selection.sdk_parts)
+    return next(filter(None, machines), "")
 
 
 def _newest_glibc(plan: Plan, share: Share, name: BuiltName) -> str:

@@ -45,7 +45,17 @@ def publish(build: Build, folder: Path) -> Build:
 
 
 def export_build(build: Build, file: Path) -> None:
-    """Write a finished build to one file (``.tar.gz``), which ``import_build`` takes."""
+    """Write a finished build to one file (``.tar.gz``), which ``import_build`` takes.
+
+    UsageError where it holds an SDK's libraries: these are for whoever has the SDK.
+    """
+    for name in dict.fromkeys(built.runtime for built in build.files if built.runtime):
+        if worker_facts(name).sdk is not None:
+            raise UsageError(
+                f"This build of {build.target_id} holds libraries of the SDK for {name}, which may "
+                "not be handed on.",
+                remedy="Build without it: unset what names the SDK, and build again.",
+            )
     verify_files(build)
     try:
         with beside(file) as part:
@@ -86,7 +96,7 @@ def import_build(file: Path, target: Target, folder: Path) -> Build:
         )
         # A worker that needs a board's own files is there or not.
         having = {one.runtime for one in found}
-        optional = {name for name in target.runtimes if worker_facts(name).board is not None}
+        optional = {name for name in target.runtimes if worker_facts(name).is_optional}
         runtimes = [name for name in target.runtimes if name in having or name not in optional]
         if found != built_names(target, runtimes):
             raise BuildError(

@@ -32,8 +32,8 @@ def packages_fingerprint(toolchain: Toolchain, parts: tuple[str, ...]) -> str:
 
 
 def build_fingerprint(target: Target, selection: Selection) -> str:
-    """Covers the packages, the sources of agent and operators, the target's row, the sysroot and
-    our version."""
+    """Covers the packages, the sources of agent and operators, the target's row, the sysroot, an
+    SDK's part and our version."""
     packages = " ".join(packages_fingerprint(*share) for share in selection.shares())
     if selection.sysroot is not None:
         sysroot = selection.sysroot
@@ -42,6 +42,7 @@ def build_fingerprint(target: Target, selection: Selection) -> str:
             if sysroot.is_own
             else " " + hash_tree(sysroot.folder / SYSROOT_FILE)
         )
+    packages += "".join(f" {part.fingerprint}" for part in selection.sdk_parts)
     tree = hash_tree(data_folder("device_agent"))
     users = [*(each.folder for each in users_operators().values()), *_shared_headers()]
     operators = hash_tree(operators_folder(), *users, suffixes=_OPERATOR_SUFFIXES)

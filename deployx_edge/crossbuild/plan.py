@@ -184,6 +184,7 @@ def _compile_commands(
         "-DDX_BUILD_TESTS=OFF",
         "-DDX_SANITIZE=",
         *(cmake_options(selection.sysroot) if selection.sysroot and not agent else ()),
+        *_sdk_options(selection, parts),
     )
     # For ccache a file is what its path from the build folder says. Through links beside that
     # folder it is the same in every copy of the project: what one compiled the next one has too.
@@ -203,6 +204,16 @@ def _device_options(parts: tuple[str, ...]) -> tuple[str, ...]:
     if not {worker_part(runtime) for runtime in device_runtimes()}.intersection(parts):
         return ()
     return (f"-DDX_PTXAS={';'.join(str(each.path) for each in assemblers())}",)
+
+
+def _sdk_options(selection: Selection, parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Where the headers of an SDK lie that one of these parts is compiled with, and its version."""
+    options = []
+    for part in selection.sdk_parts:
+        if worker_part(part.runtime) in parts:
+            word = f"-DDX_{part.runtime.upper()}"
+            options += [f"{word}_INCLUDE={part.sdk.headers}", f"{word}_VERSION={part.sdk.version}"]
+    return tuple(options)
 
 
 def _names(parts: tuple[str, ...]) -> str:

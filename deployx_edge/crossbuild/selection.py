@@ -8,6 +8,7 @@ from deployx_edge.crossbuild.board_runtimes import board_runtimes
 from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks, numbers
 from deployx_edge.crossbuild.ndk import configured_ndk, find_ndk
 from deployx_edge.crossbuild.options import BuildOptions
+from deployx_edge.crossbuild.sdk_runtimes import SdkPart, sdk_parts
 from deployx_edge.crossbuild.sysroot import (
     OWN_ROOT,
     SYSROOT_FILE,
@@ -36,7 +37,8 @@ class Selection:
 
     ``kind`` is ``zig``, ``gnu`` or ``ndk``; ``reason`` says why; ``compilers`` are parts
     (``workers.AGENT``, ``worker_ncnn``) with what makes them; ``jetpack`` is the release
-    whose glibc the workers are linked for, "" elsewhere; ``sysroot`` what they may link.
+    whose glibc the workers are linked for, "" elsewhere; ``sysroot`` what they may link;
+    ``sdk_parts`` what some of them take of an SDK of the user's.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class Selection:
     compilers: tuple[tuple[str, Toolchain], ...]
     jetpack: str = ""
     sysroot: Sysroot | None = None
+    sdk_parts: tuple[SdkPart, ...] = ()
 
     @property
     def agent(self) -> Toolchain:
@@ -102,15 +105,21 @@ def select(target: Target, options: BuildOptions) -> Selection:
             remedy=f"Leave {option} out, or build for jetson.",
         )
     kind, reason = _kind(target, options.toolchain)
-    runtimes = board_runtimes(target, sysroot, None, options.runtimes)
+    parts = sdk_parts(target, is_bionic=kind == "ndk", asked=options.runtimes)
+    of_sdk = tuple(part.runtime for part in parts)
+    runtimes = board_runtimes(target, sysroot, None, options.runtimes, of_sdk)
     if kind == "zig":
         compiler = zig_toolchain(target.agent_toolchain, objects=target.id)
         compilers = _by_zig(target, runtimes, compiler, compiler)
-        return Selection(kind=kind, reason=reason, compilers=compilers, sysroot=sysroot)
+        return Selection(
+            kind=kind, reason=reason, compilers=compilers, sysroot=sysroot, sdk_parts=parts
+        )
     compiler = ndk_toolchain(find_ndk()) if kind == "ndk" else gnu_toolchain(target)
-    parts = (AGENT, *(worker_part(runtime) for runtime in runtimes))
-    compilers = tuple((part, compiler) for part in parts)
-    return Selection(kind=kind, reason=reason, compilers=compilers, sysroot=sysroot)
+    names = (AGENT, *(worker_part(runtime) for runtime in runtimes))
+    compilers = tuple((name, compiler) for name in names)
+    return Selection(
+        kind=kind, reason=reason, compilers=compilers, sysroot=sysroot, sdk_parts=parts
+    )
 
 
 def _sysroot_of(target: Target, options: BuildOptions) -> Sysroot | None:

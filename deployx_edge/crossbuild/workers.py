@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from deployx_edge.crossbuild.sdk_runtimes import SdkPart
 from deployx_edge.target import Target
 from deployx_edge.worker_facts import worker_facts, worker_names
 
@@ -31,9 +32,12 @@ def all_parts() -> tuple[str, ...]:
     return (AGENT, *(worker_part(name) for name in worker_names()))
 
 
-def built_names(target: Target, runtimes: Iterable[str]) -> tuple[BuiltName, ...]:
+def built_names(
+    target: Target, runtimes: Iterable[str], parts: Iterable[SdkPart] = ()
+) -> tuple[BuiltName, ...]:
     """Every file that a finished build of the target with these runtimes' workers has, the agent
-    first."""
+    first. ``parts`` are what comes of an SDK of the user's."""
+    of_sdk = {part.runtime: [path.name for path in part.all_libraries] for part in parts}
     names = [BuiltName(name="dx-agent", role="agent", runtime="")]
     for runtime in runtimes:
         names.append(BuiltName(name=f"dx-worker-{runtime}", role="worker", runtime=runtime))
@@ -41,7 +45,11 @@ def built_names(target: Target, runtimes: Iterable[str]) -> tuple[BuiltName, ...
         made = [facts.operator_library] if facts.operator_library else []
         names += [
             BuiltName(name=library, role="library", runtime=runtime)
-            for library in (*facts.libraries_on(target.machines[0]), *made)
+            for library in (
+                *facts.libraries_on(target.machines[0]),
+                *made,
+                *of_sdk.get(runtime, ()),
+            )
         ]
     return tuple(names)
 

@@ -60,8 +60,16 @@ def _check_runtime(target: Target, build: Build, bundle: Bundle, device: str) ->
 
 def _check_built(build: Build, bundle: Bundle, device: str) -> None:
     built = any(file.runtime == bundle.runtime for file in build.files)
-    if built or worker_facts(bundle.runtime).board is None:
+    facts = worker_facts(bundle.runtime)
+    if built or not facts.is_optional:
         return
+    if facts.sdk is not None:
+        raise BuildError(
+            f"{bundle.name} cannot run on {device}: this build of {build.target_id} has no worker "
+            f"for {bundle.runtime}, which is compiled with its maker's SDK.",
+            remedy=f"Run 'deployx-edge build --target {build.target_id} --runtime "
+            f"{bundle.runtime}', which says what it takes.",
+        )
     is_like_here = build.target_id == host_target_id()
     raise BuildError(
         f"{bundle.name} cannot run on {device}: this build of {build.target_id} has no worker for "

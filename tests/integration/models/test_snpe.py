@@ -32,6 +32,15 @@ OPTIONS = BundleOptions(runtime=NAME)
 SAID = {"input_shapes": ("image:1x1x8x8",), "output_shapes": ("scores:1x10",)}
 
 
+def quick_python(folder):
+    """The Python that environments are made with: without pip, which takes most of the time."""
+    path = folder / "python"
+    leave_out = 'test "$1" = -m && set -- "$@" --without-pip'
+    path.write_text(f'#!/bin/sh\n{leave_out}\nexec {sys.executable} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """A stand-in SDK with its environment, and the settings that name both."""
@@ -45,7 +54,7 @@ def installed(tmp_path_factory):
         for key, value in environment.items():
             patch.setenv(key, value)
         user_file().parent.mkdir(parents=True)
-        user_file().write_text(f'[toolchains.qualcomm]\npython = "{sys.executable}"\n')
+        user_file().write_text(f'[toolchains.qualcomm]\npython = "{quick_python(base)}"\n')
         said = load_runtime(NAME).setup().install(silent)
     assert f"SNPE {VERSION} is there" in said
     return environment
@@ -102,7 +111,7 @@ def test_the_digits_in_int8_have_ppqs_ranges(sdk, tmp_path):
         assert each["bitwidth"] == 8
         assert each["min"] <= 0 <= each["max"]
         assert each["max"] - each["min"] == pytest.approx(255 * each["scale"])
-    few = {name: array[:4] for name, array in np.load(TEST).items()}
+    few = {name: array[:3] for name, array in np.load(TEST).items()}
     np.savez(tmp_path / "few.npz", **few)
     words = (made.folder, "--reference", DIGITS, "--dataset", tmp_path / "few.npz")
     done = deployx("evaluate", *words, "--json")
@@ -123,8 +132,8 @@ def older(sdk, tmp_path):
 
 
 def test_older_releases_have_tools_of_other_names(older, tmp_path):
-    made = make_bundle(DIGITS, tmp_path / "b", OPTIONS)
-    assert made.provenance.verification.status == "passed"
+    made = make_bundle(DIGITS, tmp_path / "b", BundleOptions(runtime=NAME, verify=False))
+    assert check_archive(made.path("dlc"))["converter-version"] == VERSION
     with pytest.raises(UsageError, match=f"has no {NEW[0]}, which alone writes half floats"):
         make_bundle(DIGITS, tmp_path / "h", BundleOptions(runtime=NAME, precision="fp16"))
     (older / OLD[0]).unlink()
@@ -304,6 +313,13 @@ def test_a_broken_sdk_or_one_of_another_version_is_one_sentence(
     assert said in found.found
 
 
+def test_an_sdk_named_from_the_current_folder_works_elsewhere(no_sdk, tmp_path, monkeypatch):
+    make_sdk(tmp_path / "sdk")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLES[0], "sdk")
+    assert find_sdk().tools.is_absolute()
+
+
 def test_the_folders_name_and_the_settings_tell_an_sdk(no_sdk, tmp_path, monkeypatch):
     (make_sdk(tmp_path / "snpe-2.10.0.4541") / "sdk.yaml").unlink()
     user_file().parent.mkdir(parents=True)
@@ -324,13 +340,7 @@ def test_the_tools_environment_is_made_by_the_sdks_own_script(no_sdk, tmp_path, 
     user_file().write_text('[toolchains.qualcomm]\npython = "/nowhere/python"\n')
     with pytest.raises(MissingToolError, match="names /nowhere/python, which does not start"):
         load_runtime(NAME).setup().install(silent)
-    # One that leaves pip out, which takes most of the time.
-    quick = tmp_path / "python"
-    quick.write_text(
-        f'#!/bin/sh\ntest "$1" = -m && set -- "$@" --without-pip\nexec {sys.executable} "$@"\n'
-    )
-    quick.chmod(0o755)
-    user_file().write_text(f'[toolchains.qualcomm]\npython = "{quick}"\n')
+    user_file().write_text(f'[toolchains.qualcomm]\npython = "{quick_python(tmp_path)}"\n')
     monkeypatch.setenv("DX_STAND_IN_SDK", "no-packages")
     with pytest.raises(
         MissingToolError, match=r"failed: ERROR: no matching distribution"

@@ -17,6 +17,7 @@ from deployx_edge.crossbuild.finished import (
 from deployx_edge.crossbuild.workers import built_names, other_processor
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.target import find_target
+from deployx_edge.worker_facts import worker_facts
 from tests.unit.crossbuild.binaries import AARCH64, QDSP6, elf
 
 ARM64 = find_target("linux-arm64")
@@ -27,10 +28,14 @@ def runtime(tmp_path):
     return make_build(tmp_path)
 
 
-def make_build(folder, **changes):
+# What a build has that nobody brought an SDK for.
+BROUGHT = tuple(name for name in ARM64.runtimes if worker_facts(name).sdk is None)
+
+
+def make_build(folder, *, runtimes=BROUGHT, **changes):
     """A whole build in ``folder``, its executables without code."""
     files = []
-    for one in built_names(ARM64, ARM64.runtimes):
+    for one in built_names(ARM64, runtimes):
         name, role, kind = one.name, one.role, one.runtime
         content = elf(QDSP6 if other_processor(one) else AARCH64, filler=name.encode())
         (folder / name).write_bytes(content)
