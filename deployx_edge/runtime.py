@@ -27,7 +27,8 @@ class RuntimeFacts:
     files ("" where it reads ONNX).
     ``dtypes`` are the element types of inputs and outputs that it takes; none means all.
     ``fixed_shapes``: no axis stays open. ``half_floats``: floats are computed in half floats, also
-    those of an fp32 file. ``single_samples``: on a board its tensors are float32
+    those of an fp32 file. ``no_fp32``: who asks for nothing else gets half floats, which is no
+    other precision than was asked for. ``single_samples``: on a board its tensors are float32
     and without the axis that counts samples. ``words``: tensors are named by words, each name once
     among inputs and outputs. ``package`` is the distribution that runs it on this computer, beside
     ours, "" where it lies in an environment of its own; ``extra`` the extra of ours that installs
@@ -47,6 +48,7 @@ class RuntimeFacts:
     dtypes: tuple[str, ...] = ()
     fixed_shapes: bool = False
     half_floats: bool = False
+    no_fp32: bool = False
     single_samples: bool = False
     words: bool = False
     package: str = ""
@@ -130,6 +132,7 @@ _ROWS = (
         files=("rknn", ONNX_ROLE),
         dtypes=("float32",),
         fixed_shapes=True,
+        no_fp32=True,
         socs=("rk3588", "rk3588s", "rk3576", "rk3566", "rk3568", "rk3562", "rv1126b", "rv1106"),
         simulated=True,
     ),
@@ -163,6 +166,11 @@ GENERAL_RUNTIME = next(row.name for row in _ROWS if not row.dtypes)
 def owner_of(model: Path) -> RuntimeFacts | None:
     """The runtime in whose own form the file is, by its suffix; None for all others."""
     return next((row for row in _ROWS if row.own_suffix == model.suffix != ""), None)
+
+
+def precision_meant(runtime: str, asked: str) -> str:
+    """The precision that is asked of a runtime, where fp32 is what nobody chose and it has none."""
+    return "fp16" if asked == "fp32" and find_runtime(runtime).no_fp32 else asked
 
 
 def own_form_words() -> str:

@@ -7,8 +7,15 @@ import pytest
 
 import deployx_edge
 from deployx_edge.errors import UsageError
+from deployx_edge.measurement.values import PrecisionCount, fallback_warnings
 from deployx_edge.resources import data_folder
-from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES, find_runtime, owner_of
+from deployx_edge.runtime import (
+    DEFAULT_RUNTIME,
+    RUNTIMES,
+    find_runtime,
+    owner_of,
+    precision_meant,
+)
 from deployx_edge.runtimes import Runtime, load_runtime
 from tests.runtimes import here
 
@@ -71,3 +78,17 @@ def test_the_owner_of_a_file_is_told_by_its_suffix():
             assert owner_of(Path("model" + row.own_suffix)) == row
     assert owner_of(Path("model")) is None
     assert owner_of(Path("model.onnx")) is None
+
+
+def test_half_floats_are_no_fallback_of_a_runtime_without_fp32():
+    """fp32 is what holds where nobody chose."""
+    without = [row for row in RUNTIMES.values() if row.no_fp32]
+    assert without
+    for row in without:
+        assert [precision_meant(row.name, asked) for asked in ("fp32", "fp16", "int8")] == [
+            *("fp16", "fp16", "int8")
+        ]
+        counts = (PrecisionCount(precision="fp16", layers=9),)
+        meant = precision_meant(row.name, "fp32")
+        assert not fallback_warnings(meant, "fp16", counts, ())
+    assert precision_meant(DEFAULT_RUNTIME, "fp32") == "fp32"

@@ -13,7 +13,7 @@ from deployx_edge.evaluation.data.datasets import Dataset
 from deployx_edge.evaluation.results import FailedPlace
 from deployx_edge.measurement.values import fallback_warnings
 from deployx_edge.progress import Progress
-from deployx_edge.runtime import find_runtime
+from deployx_edge.runtime import find_runtime, precision_meant
 from deployx_edge.workflows.boards.several import run_on_devices
 from deployx_edge.workflows.convert.finiteness import is_finite_here
 from deployx_edge.workflows.evaluate.results import Place, Tally, precision_of
@@ -94,12 +94,13 @@ def _place(work: Work, device: str | None, tally: Tally, progress: Progress) -> 
         if not is_finite_here(work.bundle, first.inputs):
             tally.broken.clear()
     asked, stored = work.run.precision, work.bundle.precision
+    meant = precision_meant(work.bundle.runtime, asked)
     return Place(
         name=f"{device} (emulated)" if device and ran.emulator else device or _here(work),
         precision=precision_of(work.bundle, asked, ran),
         tally=tally,
         rate=ran.rate,
         resumed=ran.resumed,
-        warning=" ".join(fallback_warnings(asked, stored, ran.precisions, ran.fell_back, ran.units))
+        warning=" ".join(fallback_warnings(meant, stored, ran.precisions, ran.fell_back, ran.units))
         or None,
     )

@@ -30,6 +30,7 @@ from deployx_edge.measurement.values import (
     profile_fallback,
 )
 from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.runtime import precision_meant
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch, watched
@@ -240,7 +241,9 @@ def profile(
         profile=replace(samples, layers=layers),
         measured_at=_now(),
         not_finite=broken,
-        fell_back=profile_fallback(chosen.precision, bundle.precision, layers),
+        fell_back=profile_fallback(
+            precision_meant(bundle.runtime, chosen.precision), bundle.precision, layers
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from deployx_edge.measurement.values import (
 )
 from deployx_edge.model import format_shape
 from deployx_edge.progress import Progress, Stage, silent
+from deployx_edge.runtime import precision_meant
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.layerwise import (
@@ -249,7 +250,11 @@ def _place(
             once = session.client.bench(load.model_id, random_inputs(bundle), one)
         ran = once.precisions
         warnings = fallback_warnings(
-            options.precision, bundle.precision, ran, once.fell_back, once.units
+            precision_meant(bundle.runtime, options.precision),
+            bundle.precision,
+            ran,
+            once.fell_back,
+            once.units,
         )
         yield _Place(
             model=there,

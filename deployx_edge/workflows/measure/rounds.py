@@ -46,6 +46,7 @@ from deployx_edge.measurement.values import (
     fallback_warnings,
 )
 from deployx_edge.progress import Runs, Share, Stage, silent
+from deployx_edge.runtime import precision_meant
 from deployx_edge.workflows.boards.crash_log import Watch
 from deployx_edge.workflows.boards.fed_tensors import fed_tensors
 from deployx_edge.workflows.boards.session import Session, replaced_sentence
@@ -249,7 +250,7 @@ def _result(session: Session, job: BenchJob, side: _Side, others: BoardLoad | No
     disturbed = noise(samples, device.board, others)
     replaced = side.push.replaced
     fell_back = fallback_warnings(
-        side.options.precision,
+        precision_meant(side.bundle.runtime, side.options.precision),
         side.bundle.precision,
         samples.precisions,
         samples.fell_back,

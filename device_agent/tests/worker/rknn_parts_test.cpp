@@ -254,7 +254,7 @@ TEST_CASE("tables of layers of both layouts are read, and lines that are none pa
       "Total Operator Elapsed Per Frame Time(us): 3143\n";
   const std::vector<LayerRun> layers = read_layer_table(newer);
   REQUIRE(layers.size() == 3);
-  CHECK(layers[0].unit == "CPU");
+  CHECK(layers[0].unit.empty());
   CHECK_FALSE(layers[0].fell_back);
   CHECK_FALSE(layers[0].computes);
   CHECK(layers[1].name == "/first/Conv");

@@ -103,14 +103,15 @@ std::optional<LayerRun> layer_of(std::string_view line) {
   LayerRun layer;
   layer.index = *index;
   layer.type = std::string(words[1]);
-  layer.unit = std::string(words[3]);
   layer.dims = dims_of(words[5]);
   layer.ns = static_cast<std::int64_t>(std::llround(*time * kNsInUs));
   layer.name = node_in(words.back());
   set_precision(words[2], layer);
   const bool is_border = is_one_of(words[1], kBorders);
   layer.computes = !is_border && !is_one_of(words[1], kMoving) && !layer.precision.empty();
-  layer.fell_back = layer.unit == "CPU" && !is_border;
+  // The processor's own work is no unit's that the model was given to.
+  if (!is_border) layer.unit = std::string(words[3]);
+  layer.fell_back = layer.unit == "CPU";
   return layer;
 }
 
