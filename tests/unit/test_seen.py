@@ -42,6 +42,16 @@ def test_a_row_is_backed_by_tests_that_know_the_place(row):
         assert re.search(rf"{row.place}|in targets\(\)|list\(targets\(\)\)", text)
 
 
+def test_the_readme_s_table_says_the_same():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    heads = ["this computer", *(f"`{target_id}`" for target_id in targets())]
+    assert f"| Runtime | {' | '.join(heads)} |\n" in text
+    for runtime in RUNTIMES:
+        how = {row.place: row.how for row in seen_of(runtime)}
+        cells = [how.get(place, "—") for place in (HERE, *targets())]
+        assert f"\n| `{runtime}` | {' | '.join(cells)} |\n" in text
+
+
 @pytest.mark.parametrize("target_id", targets())
 def test_what_was_compiled_is_in_the_build(target_id):
     if not (dist_folder(target_id) / "build.json").is_file():
