@@ -15,13 +15,9 @@ if TYPE_CHECKING:
     from deployx_edge.crossbuild.options import BuildOptions
     from deployx_edge.device import Device
     from deployx_edge.errors import DeployxError
+    from deployx_edge.measurement.fallback import precision_that_ran
     from deployx_edge.measurement.statistics import summarise
-    from deployx_edge.measurement.values import (
-        BenchPlan,
-        RunOptions,
-        WorkerLimits,
-        precision_that_ran,
-    )
+    from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
     from deployx_edge.model import PostProcessing, PreProcessing
     from deployx_edge.target import find_target
     from deployx_edge.workflows.boards.board_doctor import examine_board
@@ -84,7 +80,7 @@ _PLACES = {
     "RunOptions": "measurement.values:RunOptions",
     "WorkerLimits": "measurement.values:WorkerLimits",
     "compare_results": "workflows.measure.bench:compare_results",
-    "precision_that_ran": "measurement.values:precision_that_ran",
+    "precision_that_ran": "measurement.fallback:precision_that_ran",
     "summarise": "measurement.statistics:summarise",
     "profile": "workflows.measure.bench:profile",
     "run": "workflows.measure.run:run",

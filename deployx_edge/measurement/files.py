@@ -12,13 +12,13 @@ from deployx_edge.errors import UsageError
 from deployx_edge.files import LARGE, read_json
 from deployx_edge.measurement.comparisons import Comparison, RepeatedRuns
 from deployx_edge.measurement.configurations import configuration_of
+from deployx_edge.measurement.fallback import precision_that_ran
 from deployx_edge.measurement.ratios import CONFIDENCE
 from deployx_edge.measurement.statistics import medians_of_runs, samples_per_second, summarise
 from deployx_edge.measurement.values import (
     BenchResult,
     ProfileResult,
     RunOptions,
-    precision_that_ran,
 )
 from deployx_edge.scratch import beside
 

@@ -8,10 +8,6 @@ from deployx_edge.errors import UsageError
 from deployx_edge.feed_back import FeedBack
 from deployx_edge.measurement.choices import ACCELERATORS, CORES, PRECISIONS
 
-_MOST_NAMED = 5
-# The unit of a layer, of a runtime that has several.
-_PROCESSOR = "CPU"
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -372,91 +368,6 @@ class ProfileResult:
     measured_at: str
     not_finite: tuple[str, ...] = ()
     fell_back: str | None = None
-
-
-def precision_that_ran(counts: tuple[PrecisionCount, ...]) -> str | None:
-    """One word where all layers agree, else each precision with its number of layers.
-
-    None where the runtime does not tell.
-    """
-    present = sorted((c for c in counts if c.layers), key=lambda c: -c.layers)
-    if not present:
-        return None
-    if len(present) == 1:
-        return present[0].precision
-    return " + ".join(f"{c.precision} ({c.layers})" for c in present)
-
-
-def precision_warning(asked: str, stored: str, counts: tuple[PrecisionCount, ...]) -> str | None:
-    """A sentence where not one layer, or only some, ran in the precision asked for.
-
-    Of a model that is ``stored`` in int8 that is asked of the rest; its int8 layers must be such.
-    None where the runtime does not tell what ran.
-    """
-    if not any(count.layers for count in counts):
-        return None
-    if "int8" in (asked, stored):
-        rest = tuple(count for count in counts if count.precision != "int8")
-        if rest == counts:
-            return (
-                "int8 was asked for, but no layer ran in it: the figures are those of "
-                f"{precision_that_ran(counts)}."
-            )
-        if asked == "int8":
-            return None
-        counts = rest
-    total = sum(c.layers for c in counts)
-    matching = sum(c.layers for c in counts if c.precision == asked)
-    if matching == total:
-        return None
-    if matching == 0:
-        return (
-            f"{asked} was asked for, but no layer ran in it: "
-            f"the figures are those of {precision_that_ran(counts)}."
-        )
-    if matching * 2 >= total:
-        return None
-    return f"{asked} was asked for, but only {matching} of {total} layers ran in it."
-
-
-def units_that_ran(counts: tuple[UnitCount, ...]) -> str | None:
-    """Each unit with its number of layers, the busiest first; None where that is not told."""
-    present = sorted((c for c in counts if c.layers), key=lambda c: -c.layers)
-    return " + ".join(f"{c.unit} ({c.layers})" for c in present) or None
-
-
-def fallback_warnings(
-    asked: str,
-    stored: str,
-    counts: tuple[PrecisionCount, ...],
-    left: tuple[str, ...],
-    units: tuple[UnitCount, ...] = (),
-) -> tuple[str, ...]:
-    """Sentences where layers ran in another precision than was asked for (``precision_warning``),
-    and where an accelerator ``left`` layers to another of the ``units``, mostly the processor."""
-    precision = precision_warning(asked, stored, counts)
-    found = (precision,) if precision else ()
-    if not left:
-        return found
-    more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
-    named = ", ".join(left[:_MOST_NAMED])
-    others = [unit.unit for unit in units if unit.fell_back and unit.unit != "CPU"]
-    who = " and ".join(others) or "processor"
-    return (*found, f"The {who}, not the accelerator, ran {named}{more}.")
-
-
-def profile_fallback(asked: str, stored: str, layers: tuple[LayerProfile, ...]) -> str | None:
-    """Like ``fallback_warnings``, of a profile: one text, None where nothing fell back.
-
-    Of precisions those of layers count that multiply, where any is known to.
-    """
-    counts: dict[str, int] = {}
-    for layer in [each for each in layers if each.macs] or layers:
-        if layer.precision is not None:
-            counts[layer.precision] = counts.get(layer.precision, 0) + 1
-    ran = tuple(PrecisionCount(precision=p, layers=count) for p, count in counts.items())
-    left = tuple(layer.name for layer in layers if layer.unit == _PROCESSOR)
-    return " ".join(fallback_warnings(asked, stored, ran, left)) or None
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:

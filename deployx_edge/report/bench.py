@@ -9,14 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from deployx_edge.measurement.comparisons import Comparison, RepeatedRuns
+from deployx_edge.measurement.fallback import precision_that_ran, units_that_ran
 from deployx_edge.measurement.files import FailedRun
 from deployx_edge.measurement.ratios import CONFIDENCE, Ratio
 from deployx_edge.measurement.statistics import Statistics, samples_per_second, summarise
 from deployx_edge.measurement.values import (
     BenchResult,
     TransportCost,
-    precision_that_ran,
-    units_that_ran,
 )
 from deployx_edge.units import (
     NOT_AVAILABLE,

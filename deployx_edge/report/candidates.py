@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from deployx_edge.measurement.candidates import CandidateRow, Score
+from deployx_edge.measurement.fallback import precision_that_ran
 from deployx_edge.measurement.ratios import CONFIDENCE, typical
 from deployx_edge.measurement.standings import Standing, best_first, fastest, is_cut_told, standings
 from deployx_edge.measurement.statistics import summarise
-from deployx_edge.measurement.values import precision_that_ran
 from deployx_edge.report.bench import EMULATED
 from deployx_edge.report.evaluation import shown_value
 from deployx_edge.units import NOT_TOLD, duration, size

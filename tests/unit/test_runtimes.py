@@ -7,7 +7,10 @@ import pytest
 
 import deployx_edge
 from deployx_edge.errors import UsageError
-from deployx_edge.measurement.values import PrecisionCount, fallback_warnings
+from deployx_edge.measurement.fallback import fallback_warnings
+from deployx_edge.measurement.values import (
+    PrecisionCount,
+)
 from deployx_edge.resources import data_folder
 from deployx_edge.runtime import (
     DEFAULT_RUNTIME,

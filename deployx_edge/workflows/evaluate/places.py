@@ -11,7 +11,7 @@ from deployx_edge.config import load_config
 from deployx_edge.device import Device
 from deployx_edge.evaluation.data.datasets import Dataset
 from deployx_edge.evaluation.results import FailedPlace
-from deployx_edge.measurement.values import fallback_warnings
+from deployx_edge.measurement.fallback import fallback_warnings
 from deployx_edge.progress import Progress
 from deployx_edge.runtime import find_runtime, precision_meant
 from deployx_edge.workflows.boards.several import run_on_devices

@@ -27,7 +27,7 @@ from deployx_edge.evaluation.results import (
     Figure,
 )
 from deployx_edge.evaluation.values import Sample
-from deployx_edge.measurement.values import precision_that_ran
+from deployx_edge.measurement.fallback import precision_that_ran
 from deployx_edge.workflows.evaluate.files import OutputSaver
 from deployx_edge.workflows.evaluate.predictions import (
     SURE,

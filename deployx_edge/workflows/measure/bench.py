@@ -19,6 +19,7 @@ from deployx_edge.errors import (
     UnfitDeviceError,
     UsageError,
 )
+from deployx_edge.measurement.fallback import profile_fallback
 from deployx_edge.measurement.values import (
     BenchPlan,
     BenchResult,
@@ -27,7 +28,6 @@ from deployx_edge.measurement.values import (
     PushCost,
     RunOptions,
     WorkerLimits,
-    profile_fallback,
 )
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import precision_meant

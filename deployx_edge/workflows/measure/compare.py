@@ -13,13 +13,12 @@ from deployx_edge.comparison import TOLERANCES, LayerCheck, coarser, structured_
 from deployx_edge.config import load_config
 from deployx_edge.differences import WholeValues
 from deployx_edge.errors import UsageError
+from deployx_edge.measurement.fallback import fallback_warnings, precision_that_ran
 from deployx_edge.measurement.values import (
     BenchPlan,
     PrecisionCount,
     RunOptions,
     WorkerLimits,
-    fallback_warnings,
-    precision_that_ran,
 )
 from deployx_edge.model import format_shape
 from deployx_edge.progress import Progress, Stage, silent

@@ -31,6 +31,7 @@ from deployx_edge.measurement.comparisons import (
     compare_in_turn,
     compare_with_earlier,
 )
+from deployx_edge.measurement.fallback import fallback_warnings
 from deployx_edge.measurement.files import runs_of
 from deployx_edge.measurement.noise import noise
 from deployx_edge.measurement.standings import LOOKS, is_decided
@@ -43,7 +44,6 @@ from deployx_edge.measurement.values import (
     RunOptions,
     Throughput,
     TransportCost,
-    fallback_warnings,
 )
 from deployx_edge.progress import Runs, Share, Stage, silent
 from deployx_edge.runtime import precision_meant

@@ -5,6 +5,12 @@ import pytest
 from rich.console import Console
 
 from deployx_edge.errors import UsageError
+from deployx_edge.measurement.fallback import (
+    fallback_warnings,
+    precision_that_ran,
+    precision_warning,
+    units_that_ran,
+)
 from deployx_edge.measurement.files import bench_document, read_runs, runs_of
 from deployx_edge.measurement.statistics import samples_per_second
 from deployx_edge.measurement.values import (
@@ -13,10 +19,6 @@ from deployx_edge.measurement.values import (
     PrecisionCount,
     Throughput,
     UnitCount,
-    fallback_warnings,
-    precision_that_ran,
-    precision_warning,
-    units_that_ran,
 )
 from deployx_edge.report.bench import bench_report, comparison_report
 from deployx_edge.units import duration, size, sparkline

@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console, RenderableType
 
 from deployx_edge.errors import UsageError
+from deployx_edge.measurement.fallback import profile_fallback
 from deployx_edge.measurement.files import profile_document
 from deployx_edge.measurement.values import (
     LayerProfile,
     ProfileResult,
     ProfileSamples,
-    profile_fallback,
 )
 from deployx_edge.report.profile import check_view, profile_report, profile_rows, profiles_report
 from tests.unit.report.results import result
