@@ -153,15 +153,20 @@ Result<Throughput> measure_throughput(Model& model, const Bench& request, std::u
   if (streams < 2 || !request.feed_back.empty() || request.pause_ns > 0) return Throughput{};
   const Clock::time_point start = Clock::now();
   std::uint64_t started = 0;
-  for (std::uint64_t finished = 0; finished < runs; ++finished) {
+  std::uint64_t finished = 0;
+  // What ends it leaves no run going on, which the model would not expect later.
+  const auto ended = [&](Failure failure) {
+    for (; finished < started; ++finished) (void)model.finish();
+    return failure;
+  };
+  while (finished < runs) {
     for (; started < runs && started - finished < streams; ++started) {
-      if (Status status = model.start(request.inputs); !status) return status.failure();
+      if (Status status = model.start(request.inputs); !status) return ended(status.failure());
     }
-    if (Result<Finished> run = model.finish(); !run) return run.failure();
-    if (Status status = reporter.step(); !status) {
-      for (++finished; finished < started; ++finished) (void)model.finish();
-      return status.failure();
-    }
+    Result<Finished> run = model.finish();
+    ++finished;
+    if (!run) return ended(run.failure());
+    if (Status status = reporter.step(); !status) return ended(status.failure());
   }
   const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start);
   return Throughput{static_cast<std::uint32_t>(streams), runs, took.count()};
