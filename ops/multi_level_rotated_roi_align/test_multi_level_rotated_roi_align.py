@@ -1,61 +1,15 @@
-"""Turned regions of several maps: sizes, samples, counts of pixels, images that are not there."""
+"""Turned regions of several maps: middles, sizes and angles of either direction."""
 
 import numpy as np
 
-from deployx_edge.workflows.operators.cases import Case, Fed
+from deployx_edge.workflows.operators.shared_levels import Array, level_case, level_cases
 
 
-def _regions(name: str, count: int, images: int, reach: float) -> Fed:
-    random = np.random.default_rng(list(name.encode()))
-    middles = random.uniform(-5, reach, (count, 2))
-    sizes = random.uniform(2, reach, (count, 2))
-    angles = random.uniform(-4, 4, (count, 1))
-    numbers = random.integers(0, images, (count, 1))
-    values = np.concatenate([numbers, middles, sizes, angles], axis=1)
-    return Fed(values=values.astype(np.float32))
-
-
-def _case(
-    name: str,
-    maps: tuple[tuple[int, int, int, int], ...],
-    strides: tuple[float, ...],
-    *,
-    count: int = 7,
-    operator: str = "",
-    **attributes: object,
-) -> Case:
-    reach = float(maps[0][2] * strides[0])
-    return Case(
-        name=name,
-        inputs=(_regions(name, count, maps[0][0], reach), *maps),
-        attributes={
-            "output_height": 3,
-            "output_width": 2,
-            "featmap_strides": list(strides),
-            "finest_scale": 8,
-            **attributes,
-        },
-        operator=operator,
-    )
-
-
-_THREE = ((2, 3, 17, 19), (2, 3, 9, 10), (2, 3, 5, 5))
-_STRIDES = (4.0, 8.0, 16.0)
+def _turned(*parts: Array) -> Array:
+    return np.concatenate(parts, axis=1)
 
 
 CASES = (
-    _case("means", _THREE, _STRIDES, clockwise=1, count=13),
-    _case("plain", _THREE, _STRIDES, clockwise=0),
-    _case("samples", _THREE, _STRIDES, sampling_ratio=2, clockwise=1),
-    _case("legacy", _THREE, _STRIDES, aligned=0, clockwise=1),
-    _case("grown", _THREE, _STRIDES, roi_scale_factor=1.5, clockwise=1),
-    _case("one-map", _THREE[:1], _STRIDES[:1], clockwise=1),
-    _case("coarse", _THREE, _STRIDES, finest_scale=2, clockwise=1),
-    _case(
-        "their-name",
-        _THREE[1:],
-        _STRIDES[1:],
-        operator="mmcv::MMCVMultiLevelRotatedRoiAlign",
-        clockwise=1,
-    ),
+    *level_cases("mmcv::MMCVMultiLevelRotatedRoiAlign", _turned, clockwise=1),
+    level_case("against-the-clock", _turned, clockwise=0),
 )
