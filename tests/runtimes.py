@@ -11,6 +11,7 @@ from deployx_edge.resources import host_target_id
 from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.target import find_target
+from deployx_edge.worker_facts import worker_facts
 
 # Those that this computer runs itself, or simulates.
 RUN_HERE = tuple(row.name for row in RUNTIMES.values() if row.runs_here)
@@ -22,8 +23,12 @@ GENERAL = tuple(
 )
 # What runs on any processor, here and on boards.
 ON_PROCESSORS = (DEFAULT_RUNTIME, *GENERAL)
-# Those that this computer runs as a board.
-ON_BOARDS = tuple(name for name in RUNTIMES if name in find_target(host_target_id()).runtimes)
+# Those that this computer runs as a board; others need a maker's libraries to be built at all.
+ON_BOARDS = tuple(
+    name
+    for name in RUNTIMES
+    if name in find_target(host_target_id()).runtimes and worker_facts(name).board is None
+)
 
 
 def missing(name: str) -> str:

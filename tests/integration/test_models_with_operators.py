@@ -332,10 +332,9 @@ def test_onnx_runtime_needs_only_what_onnx_does_not_have(
     assert bundles["attention", "onnxruntime", "fp32"].operators == MODELS["attention"]
 
 
-@pytest.mark.parametrize("runtime", ["openvino", "tensorrt"])
-def test_a_runtime_without_a_kernel_is_told(tmp_path: Path, runtime: str) -> None:
-    with pytest.raises(ModelError, match=f"which has no kernel for {runtime}; it has one for ncnn"):
-        make_bundle(attention_to_maps(tmp_path), options=BundleOptions(runtime=runtime))
+def test_a_runtime_without_a_kernel_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="which has no kernel for openvino; it has one for ncnn"):
+        make_bundle(attention_to_maps(tmp_path), options=BundleOptions(runtime="openvino"))
 
 
 def test_what_is_around_an_operator_of_our_own_becomes_int8(tmp_path: Path) -> None:
