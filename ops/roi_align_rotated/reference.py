@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deployx_edge.workflows.operators.shared_regions import Pooling, pooled, turned
+
 Array = NDArray[Any]
 
 
@@ -19,35 +21,16 @@ def reference(
     clockwise: int,
 ) -> Array:
     """(regions, channels, height, width); angles are in radians."""
+    pooling = Pooling(
+        height=output_height,
+        width=output_width,
+        sampling=sampling_ratio,
+        aligned=bool(aligned),
+    )
     result = np.zeros((len(rois), input.shape[1], output_height, output_width))
-    for index, (image, x, y, width, height, angle) in enumerate(rois.astype(np.float64)):
-        x, y, width, height = (spatial_scale * each for each in (x, y, width, height))
-        if aligned:
-            x, y = x - 0.5, y - 0.5
-        else:
-            width, height = max(width, 1.0), max(height, 1.0)
-        down = sampling_ratio or int(np.ceil(height / output_height))
-        along = sampling_ratio or int(np.ceil(width / output_width))
-        if not down or not along or not 0 <= image < len(input):
-            continue
-        # Of all samples, how far they lie from the centre along the region's own sides.
-        rows = ((np.arange(output_height * down) + 0.5) / (output_height * down) - 0.5) * height
-        columns = ((np.arange(output_width * along) + 0.5) / (output_width * along) - 0.5) * width
-        turn = np.exp(1j * (angle if clockwise else -angle))
-        places = (columns + 1j * rows[:, None]) * turn + x + 1j * y
-        read = _between(input[int(image)].astype(np.float64), places.imag, places.real)
-        bins = read.reshape(-1, output_height, down, output_width, along)
-        result[index] = bins.mean(axis=(2, 4))
+    for index, (image, *box) in enumerate(rois.astype(np.float64)):
+        if 0 <= image < len(input):
+            *place, angle = turned(np.asarray(box), spatial_scale, 0.0, pooling)
+            region = (*place, -angle if clockwise else angle)
+            result[index] = pooled(input[int(image)], region, pooling)
     return result
-
-
-def _between(image: Array, y: Array, x: Array) -> Array:
-    """(channels, rows, columns) between the pixels; up to one beyond the image, its border."""
-    height, width = image.shape[1:]
-    inside = (y >= -1) & (y <= height) & (x >= -1) & (x <= width)
-    y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
-    top, left = y.astype(int), x.astype(int)
-    bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    upper = image[:, top, left] * (1 - x + left) + image[:, top, right] * (x - left)
-    lower = image[:, bottom, left] * (1 - x + left) + image[:, bottom, right] * (x - left)
-    return (upper * (1 - y + top) + lower * (y - top)) * inside
