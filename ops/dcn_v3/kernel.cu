@@ -2,7 +2,7 @@
 // in its own channel, at places that move, counted by a mask. Channels come last.
 #pragma once
 
-#include "operators/device.h"
+#include "operators/between_pixels.cu"
 
 namespace dx::op::dcn_v3 {
 
@@ -15,29 +15,6 @@ struct Windows {
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
   float offset_scale;
 };
-
-// Between pixels that lie `step` values apart; 0 beyond the image.
-DX_DEVICE inline float read_between(const float* pixels, int height, int width, int step, float h,
-                                    float w) {
-  if (!(h > -1.0F && h < static_cast<float>(height) && w > -1.0F &&
-        w < static_cast<float>(width))) {
-    return 0.0F;
-  }
-  const float floor_h = __builtin_floorf(h);
-  const float floor_w = __builtin_floorf(w);
-  const int top = static_cast<int>(floor_h);
-  const int left = static_cast<int>(floor_w);
-  const float down = h - floor_h;
-  const float right = w - floor_w;
-  const float* const at = pixels + (static_cast<long long>(top) * width + left) * step;
-  const long long row = static_cast<long long>(width) * step;
-  float sum = 0.0F;
-  if (top >= 0 && left >= 0) sum += (1 - down) * (1 - right) * at[0];
-  if (top >= 0 && left + 1 < width) sum += (1 - down) * right * at[step];
-  if (top + 1 < height && left >= 0) sum += down * (1 - right) * at[row];
-  if (top + 1 < height && left + 1 < width) sum += down * right * at[row + step];
-  return sum;
-}
 
 // For each channel of each place.
 DX_KERNEL(dcn_v3_sum, Windows) {

@@ -2,7 +2,7 @@
 // of a matrix, and that is multiplied with the weights.
 #pragma once
 
-#include "operators/device.h"
+#include "operators/between_pixels.cu"
 
 namespace dx::op::deform_conv {
 
@@ -15,31 +15,6 @@ struct Columns {
   int height, width, kernel_h, kernel_w, out_h, out_w;
   int stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
 };
-
-// Between pixels; 0 beyond the image.
-DX_DEVICE inline float read_between(const float* pixels, int height, int width, float h, float w) {
-  if (!(h > -1.0F && h < static_cast<float>(height) && w > -1.0F &&
-        w < static_cast<float>(width))) {
-    return 0.0F;
-  }
-  const float floor_h = __builtin_floorf(h);
-  const float floor_w = __builtin_floorf(w);
-  const int top = static_cast<int>(floor_h);
-  const int left = static_cast<int>(floor_w);
-  const float down = h - floor_h;
-  const float right = w - floor_w;
-  const bool has_top = top >= 0;
-  const bool has_bottom = top + 1 < height;
-  const bool has_left = left >= 0;
-  const bool has_right = left + 1 < width;
-  const float* const row = pixels + static_cast<long long>(top) * width;
-  float sum = 0.0F;
-  if (has_top && has_left) sum += (1 - down) * (1 - right) * row[left];
-  if (has_top && has_right) sum += (1 - down) * right * row[left + 1];
-  if (has_bottom && has_left) sum += down * (1 - right) * row[width + left];
-  if (has_bottom && has_right) sum += down * right * row[width + left + 1];
-  return sum;
-}
 
 // For each place of a window and channel.
 DX_KERNEL(deform_conv_columns, Columns) {
@@ -59,7 +34,7 @@ DX_KERNEL(deform_conv_columns, Columns) {
     const float h = static_cast<float>(first_h + i / p.kernel_w * p.dilation_h) + offsets[2 * at];
     const float w =
         static_cast<float>(first_w + i % p.kernel_w * p.dilation_w) + offsets[2 * at + places];
-    const float value = read_between(pixels, p.height, p.width, h, w);
+    const float value = read_between(pixels, p.height, p.width, 1, h, w);
     to[at] = mask == nullptr ? value : value * mask[at];
   }
 }

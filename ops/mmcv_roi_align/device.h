@@ -5,32 +5,6 @@
 
 namespace dx::op::mmcv_roi_align {
 
-class DeviceKernel {
- public:
-  explicit DeviceKernel(const Attributes& attributes) : scale_(attributes.number("spatial_scale")) {
-    settings_.out_h = static_cast<int>(attributes.integer("output_height"));
-    settings_.out_w = static_cast<int>(attributes.integer("output_width"));
-    settings_.sampling = static_cast<int>(attributes.integer("sampling_ratio"));
-    settings_.finest = 1.0F;  // there is only one map
-    settings_.aligned = attributes.integer("aligned") != 0;
-    settings_.takes_largest = attributes.integer("mode") == 1;
-  }
-
-  template <class Shapes>
-  void shapes(Shapes& s) const {
-    s.output(0, {s.input(1, 0), s.input(0, 1), s.constant(settings_.out_h),
-                 s.constant(settings_.out_w)});
-  }
-
-  const char* run(DeviceCall& call) const {
-    multi_level_roi_align::Regions p = settings_;
-    const char* const complaint = multi_level_roi_align::add_level(p, call.input(0), scale_);
-    return complaint != nullptr ? complaint : multi_level_roi_align::pool(call, p, call.input(1));
-  }
-
- private:
-  multi_level_roi_align::Regions settings_ = {};
-  float scale_;
-};
+using DeviceKernel = multi_level_roi_align::MapKernel<false>;
 
 }  // namespace dx::op::mmcv_roi_align

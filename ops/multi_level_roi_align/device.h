@@ -45,24 +45,29 @@ inline const char* pool(DeviceCall& call, Regions& p, const Tensor& regions) {
   return nullptr;
 }
 
+// What regions of one map and of several are asked for.
+template <bool turned>
+Regions settings_of(const Attributes& attributes) {
+  Regions p = {};
+  p.out_h = static_cast<int>(attributes.integer("output_height"));
+  p.out_w = static_cast<int>(attributes.integer("output_width"));
+  p.sampling = static_cast<int>(attributes.integer("sampling_ratio"));
+  p.aligned = attributes.integer("aligned") != 0;
+  p.turned = turned;
+  if constexpr (turned) p.clockwise = attributes.integer("clockwise") != 0;
+  return p;
+}
+
 // The regions come first, then the maps.
 template <bool turned>
 class LevelsKernel {
  public:
   explicit LevelsKernel(const Attributes& attributes)
-      : strides_(attributes.numbers("featmap_strides")) {
-    settings_.out_h = static_cast<int>(attributes.integer("output_height"));
-    settings_.out_w = static_cast<int>(attributes.integer("output_width"));
-    settings_.sampling = static_cast<int>(attributes.integer("sampling_ratio"));
+      : settings_(settings_of<turned>(attributes)),
+        strides_(attributes.numbers("featmap_strides")) {
     settings_.finest = static_cast<float>(attributes.integer("finest_scale"));
     settings_.grow = attributes.number("roi_scale_factor");
-    settings_.aligned = attributes.integer("aligned") != 0;
-    settings_.turned = turned;
-    if constexpr (turned) {
-      settings_.clockwise = attributes.integer("clockwise") != 0;
-    } else {
-      settings_.takes_largest = attributes.integer("pool_mode") == 0;
-    }
+    if constexpr (!turned) settings_.takes_largest = attributes.integer("pool_mode") == 0;
   }
 
   template <class Shapes>
@@ -85,8 +90,35 @@ class LevelsKernel {
   }
 
  private:
-  Regions settings_ = {};
+  Regions settings_;
   std::vector<float> strides_;
+};
+
+// One map comes first, then the regions.
+template <bool turned>
+class MapKernel {
+ public:
+  explicit MapKernel(const Attributes& attributes)
+      : settings_(settings_of<turned>(attributes)), scale_(attributes.number("spatial_scale")) {
+    settings_.finest = 1.0F;  // there is only one map
+    if constexpr (!turned) settings_.takes_largest = attributes.integer("mode") == 1;
+  }
+
+  template <class Shapes>
+  void shapes(Shapes& s) const {
+    s.output(0, {s.input(1, 0), s.input(0, 1), s.constant(settings_.out_h),
+                 s.constant(settings_.out_w)});
+  }
+
+  const char* run(DeviceCall& call) const {
+    Regions p = settings_;
+    const char* const complaint = add_level(p, call.input(0), scale_);
+    return complaint != nullptr ? complaint : pool(call, p, call.input(1));
+  }
+
+ private:
+  Regions settings_;
+  float scale_;
 };
 
 using DeviceKernel = LevelsKernel<false>;
