@@ -5,13 +5,11 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "tests/worker/loaded.h"
+#include "tests/worker/behaviour.h"
 #include "tests/worker/onnx_writer.h"
 #include "tests/worker/rknn_file.h"
 #include "tests/worker/tested_onnx.h"
@@ -22,28 +20,6 @@ using namespace dx;
 using namespace dx::test;
 
 namespace {
-
-// How the library behaves while it lives; processes that start then inherit it.
-class Behaviour {
- public:
-  explicit Behaviour(const std::string& words) { setenv("DX_STAND_IN", words.c_str(), 1); }
-  ~Behaviour() { unsetenv("DX_STAND_IN"); }
-  Behaviour(const Behaviour&) = delete;
-  Behaviour& operator=(const Behaviour&) = delete;
-};
-
-RunOptions with(const std::string& name, const std::string& value) {
-  RunOptions options = fp32();
-  options.named[name] = value;
-  return options;
-}
-
-Tensor net_input() { return noise("in0", {8, 6, 6}, 1); }
-
-std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 FailureReply refused(const Load& request) {
   WorkerProcess worker;

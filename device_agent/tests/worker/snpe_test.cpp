@@ -3,14 +3,11 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "tests/worker/loaded.h"
+#include "tests/worker/behaviour.h"
 #include "tests/worker/worker_process.h"
 #include "workers/snpe/runtimes.h"
 #include "workers/snpe/snpe_model.h"
@@ -19,15 +16,6 @@ using namespace dx;
 using namespace dx::test;
 
 namespace {
-
-// How the library behaves while it lives; processes that start then inherit it.
-class Behaviour {
- public:
-  explicit Behaviour(const std::string& words) { setenv("DX_STAND_IN", words.c_str(), 1); }
-  ~Behaviour() { unsetenv("DX_STAND_IN"); }
-  Behaviour(const Behaviour&) = delete;
-  Behaviour& operator=(const Behaviour&) = delete;
-};
 
 RunOptions with(const std::vector<std::pair<std::string, std::string>>& named) {
   RunOptions options = fp32();
@@ -40,13 +28,6 @@ Load plain(const TemporaryFolder& folder, const RunOptions& options = fp32()) {
   Load request = load_small_net(folder);
   request.options = options;
   return request;
-}
-
-Tensor net_input() { return noise("in0", {8, 6, 6}, 1); }
-
-std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 // What a worker's process answers to a load that it refuses.

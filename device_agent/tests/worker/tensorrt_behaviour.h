@@ -1,36 +1,11 @@
 // What tests of TensorRT's worker share.
 #pragma once
 
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string>
 
-#include "tests/worker/loaded.h"
+#include "tests/worker/behaviour.h"
 
 namespace dx::test {
-
-// How the libraries that stand in behave while it lives; processes that start then inherit it.
-class Behaviour {
- public:
-  explicit Behaviour(const std::string& words) { setenv("DX_STAND_IN", words.c_str(), 1); }
-  ~Behaviour() { unsetenv("DX_STAND_IN"); }
-  Behaviour(const Behaviour&) = delete;
-  Behaviour& operator=(const Behaviour&) = delete;
-};
-
-inline RunOptions with(const std::string& name, const std::string& value) {
-  RunOptions options = fp32();
-  options.named[name] = value;
-  return options;
-}
-
-inline Tensor net_input(std::uint32_t seed = 1) { return noise("in0", {8, 6, 6}, seed); }
-
-inline std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // The model with an entry in its metadata, as the converter writes them.
 inline std::string with_entry(const std::string& model, const std::string& key,
