@@ -5,25 +5,22 @@ What becomes of a model from its load to its end. Nothing here was seen on an NP
 
 from __future__ import annotations
 
-import hashlib
 import json
 import signal
 import struct
-import subprocess
-from pathlib import Path
 
-import grpc
 import pytest
 
 from deployx_edge.agent.v1 import agent_pb2 as pb
-from tests.integration.agent.conftest import SANITIZED
-from tests.integration.agent.session import failure_of
+from tests.integration.agent.stand_in import (
+    DIGITS,
+    STAND_INS,
+    build_worker,
+    loaded,
+    refused,
+    zeros,
+)
 from tests.integration.processes import children, wait_until
-
-WORKER = "dx-worker-rknn"
-STAND_INS = SANITIZED / "tests" / "worker" / "stand_in"
-ROOT = Path(__file__).parents[3]
-DIGITS = (ROOT / "examples" / "digits" / "digits_cnn.onnx").read_bytes()
 
 
 def rknn_file(toolkit: str = "2.5.0", chip: str = "rk3588") -> bytes:
@@ -35,13 +32,7 @@ def rknn_file(toolkit: str = "2.5.0", chip: str = "rk3588") -> bytes:
 
 @pytest.fixture(scope="module")
 def worker(binaries):
-    """The worker's content; it and the stand-in are as fresh as their sources."""
-    if not (SANITIZED / "CMakeCache.txt").is_file():
-        pytest.skip("the stand-in for RKNN needs the folder that scripts/test-cpp builds in")
-    targets = [WORKER, "dx-stand-in-rknnrt"]
-    subprocess.run(["cmake", "--build", str(SANITIZED), "-j2", "--target", *targets], check=True)
-    path = SANITIZED / "bin" / WORKER
-    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+    return build_worker("rknn", "rknnrt")
 
 
 @pytest.fixture
@@ -72,22 +63,6 @@ def request_of(worker):
         return pb.LoadRequest(runtime="rknn", files=files, **fields)
 
     return make
-
-
-def loaded(session, request):
-    *_, last = session.call("Load", request)
-    return last.loaded
-
-
-def zeros(info):
-    return pb.Tensor(name=info.name, dtype=info.dtype, dims=info.dims, data=bytes(4 * 8 * 8))
-
-
-def refused(session, request):
-    with pytest.raises(grpc.RpcError) as caught:
-        list(session.call("Load", request))
-    wait_until(lambda: not children(session.pid), "the end of the worker")
-    return failure_of(caught.value)
 
 
 def test_two_models_run_beside_each_other_and_tell_versions_memory_and_layers(board, request_of):

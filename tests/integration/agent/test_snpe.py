@@ -6,38 +6,32 @@ a Snapdragon.
 
 from __future__ import annotations
 
-import hashlib
 import signal
-import subprocess
-from pathlib import Path
 
-import grpc
 import pytest
 
 from deployx_edge.agent.v1 import agent_pb2 as pb
 from tests.integration.agent.conftest import SANITIZED
-from tests.integration.agent.session import failure_of
+from tests.integration.agent.stand_in import (
+    DIGITS,
+    build_worker,
+    loaded,
+    refused,
+    with_hash,
+    zeros,
+)
 from tests.integration.processes import children, wait_until
 
-WORKER = "dx-worker-snpe"
 STAND_IN = SANITIZED / "tests" / "worker" / "stand_in_snpe" / "libSNPE.so"
-ROOT = Path(__file__).parents[3]
 # The stand-in computes an ONNX file, whatever it is called.
-MODEL = (ROOT / "examples" / "digits" / "digits_cnn.onnx").read_bytes()
+MODEL = DIGITS
 ON_DSP = pb.RunOptions(named={"runtime_order": "dsp"})
 
 
 @pytest.fixture(scope="module")
 def files(binaries):
     """The worker and the library, by role, as fresh as their sources."""
-    if not (SANITIZED / "CMakeCache.txt").is_file():
-        pytest.skip("the stand-in for SNPE needs the folder that scripts/test-cpp builds in")
-    targets = [WORKER, "dx-stand-in-snpe"]
-    subprocess.run(["cmake", "--build", str(SANITIZED), "-j2", "--target", *targets], check=True)
-    paths = {"worker": SANITIZED / "bin" / WORKER, "library": STAND_IN}
-    return {
-        role: (path, hashlib.sha256(path.read_bytes()).hexdigest()) for role, path in paths.items()
-    }
+    return {"worker": build_worker("snpe", "snpe"), "library": with_hash(STAND_IN)}
 
 
 @pytest.fixture
@@ -69,25 +63,12 @@ def request_of(files):
     return make
 
 
-def loaded(session, request):
-    *_, last = session.call("Load", request)
-    return last.loaded
-
-
-def refused(session, request):
-    with pytest.raises(grpc.RpcError) as caught:
-        list(session.call("Load", request))
-    wait_until(lambda: not children(session.pid), "the end of the worker")
-    return failure_of(caught.value)
-
-
 def test_two_models_run_beside_each_other_and_are_timed_in_the_worker(board, request_of):
     session = board()
     models = [loaded(session, request_of(session)) for _ in range(2)]
     assert [each.runtime_version for each in models] == ["2.39.0 on dsp"] * 2
     (info,) = models[0].inputs
-    zeros = pb.Tensor(name=info.name, dtype=info.dtype, dims=info.dims, data=bytes(4 * 8 * 8))
-    replies = [session.infer(each.model_id, 2, inputs=[zeros]) for each in models]
+    replies = [session.infer(each.model_id, 2, inputs=[zeros(info)]) for each in models]
     assert len({reply.outputs[0].data for pair in replies for reply in pair}) == 1
     assert all(reply.compute_ns > 0 for pair in replies for reply in pair)
 
@@ -102,11 +83,10 @@ def test_nothing_runs_on_the_processor_in_silence(board, request_of):
     model = loaded(session, request_of(session, options=allowed))
     assert model.runtime_version == "2.39.0 on dsp, cpu"
     (info,) = model.inputs
-    zeros = pb.Tensor(name=info.name, dtype=info.dtype, dims=info.dims, data=bytes(4 * 8 * 8))
-    profile = pb.ProfileRequest(model_id=model.model_id, inputs=[zeros], iterations=2)
+    profile = pb.ProfileRequest(model_id=model.model_id, inputs=[zeros(info)], iterations=2)
     layers = [e.layer for e in session.call("Profile", profile) if e.HasField("layer")]
     assert [(layer.unit, layer.precision) for layer in layers] == [("DSP", "int8"), ("CPU", "fp32")]
-    bench = pb.BenchRequest(model_id=model.model_id, inputs=[zeros], iterations=3)
+    bench = pb.BenchRequest(model_id=model.model_id, inputs=[zeros(info)], iterations=3)
     *_, last = session.call("Bench", bench)
     assert list(last.summary.fell_back) == ["what dsp refuses of it"]
 

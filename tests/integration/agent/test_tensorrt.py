@@ -5,37 +5,27 @@ What becomes of a preparation: kept, made again, ended, refused. Nothing here wa
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import signal
-import subprocess
-from pathlib import Path
 
-import grpc
 import pytest
 
 from deployx_edge.agent.v1 import agent_pb2 as pb
-from tests.integration.agent.conftest import SANITIZED
-from tests.integration.agent.session import failure_of
+from tests.integration.agent.stand_in import (
+    DIGITS,
+    STAND_INS,
+    build_worker,
+    refused,
+)
 from tests.integration.processes import children, wait_until
 
-WORKER = "dx-worker-tensorrt"
-STAND_INS = SANITIZED / "tests" / "worker" / "stand_in"
-ROOT = Path(__file__).parents[3]
-MODEL = (ROOT / "examples" / "digits" / "digits_cnn.onnx").read_bytes()
 MADE = [pb.PHASE_SPAWN, pb.PHASE_PREPARE, pb.PHASE_LOAD]
 FOUND = [pb.PHASE_SPAWN, pb.PHASE_LOAD]
 
 
 @pytest.fixture(scope="module")
 def worker(binaries):
-    """The worker's content; it and the stand-ins are as fresh as their sources."""
-    if not (SANITIZED / "CMakeCache.txt").is_file():
-        pytest.skip("the stand-ins for TensorRT need the folder that scripts/test-cpp builds in")
-    targets = [WORKER, *(f"dx-stand-in-{name}" for name in ("cudart", "nvinfer", "nvonnxparser"))]
-    subprocess.run(["cmake", "--build", str(SANITIZED), "-j2", "--target", *targets], check=True)
-    path = SANITIZED / "bin" / WORKER
-    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+    return build_worker("tensorrt", "cudart", "nvinfer", "nvonnxparser")
 
 
 @pytest.fixture
@@ -57,7 +47,7 @@ def board(start, worker, work):
 def request_of(worker):
     """A load of the digits, or of another model."""
 
-    def make(session, model=MODEL, **fields):
+    def make(session, model=DIGITS, **fields):
         files = [
             pb.ModelFile(role="worker", sha256=worker[1]),
             pb.ModelFile(role="onnx", sha256=session.put(model)),
@@ -76,12 +66,11 @@ def engines(session):
     return [path for path in (session.work / "prepared").glob("*") if len(path.name) == 129]
 
 
-def refused(session, request):
-    with pytest.raises(grpc.RpcError) as caught:
-        list(session.call("Load", request))
-    wait_until(lambda: not children(session.pid), "the end of the worker")
+def unprepared(session, request):
+    """Why a load failed, of which nothing is left on the board."""
+    failure = refused(session, request)
     assert not list((session.work / "sessions").glob("*/prepared-*"))
-    return failure_of(caught.value)
+    return failure
 
 
 def test_an_engine_is_built_once_for_a_model_a_version_a_gpu_and_options(board, request_of):
@@ -140,7 +129,7 @@ def test_a_build_that_goes_wrong_is_told_and_the_board_is_as_before(
 ):
     session = board(words)
     limit = {"prepare_ms": 1500} if words == "hang" else {}
-    failure = refused(session, request_of(session, **limit))
+    failure = unprepared(session, request_of(session, **limit))
     assert failure.code == code
     assert said in failure.message
     assert failure.phase == pb.PHASE_PREPARE
