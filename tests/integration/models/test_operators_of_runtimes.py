@@ -22,7 +22,7 @@ from tests.runtimes import GENERAL
 from tests.sampling import sampled
 
 # So many of two thousand without --all.
-_SAMPLED = 300
+_SAMPLED = 220
 _RUNS = 4
 # The reference itself does not run these, or gives NaN and infinity for most inputs.
 BROKEN = {
