@@ -78,6 +78,14 @@ def cache_folder() -> Path:
     return (Path(base) if base else home_folder() / ".cache") / "deployx-edge"
 
 
+def state_folder() -> Path:
+    """What the tool remembers between its runs and can do without, as XDG has it."""
+    if sys.platform == "darwin":
+        return home_folder() / "Library" / "Application Support" / "deployx-edge"
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else home_folder() / ".local" / "state") / "deployx-edge"
+
+
 def cache_error(error: OSError) -> DeployxError | None:
     """What to tell where the cache refused to be read or written; None for any other error."""
     folder = cache_folder()

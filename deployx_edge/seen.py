@@ -1,6 +1,8 @@
-"""What of each runtime was seen to work where, read from ``toolchains/seen.toml``.
+"""What of each runtime was seen to work where, read from ``toolchains/seen.toml``, and of the
+operators of our own in it, from ``ops/seen.toml``.
 
-One list for ``runtimes list``, the tables of the documents and the tests that hold them together.
+One list each for ``runtimes list`` and ``op list``, the tables of the documents and the tests that
+hold them together.
 """
 
 from __future__ import annotations
@@ -39,10 +41,19 @@ class Seen:
     test: str
 
 
-@cache
 def all_seen() -> tuple[Seen, ...]:
-    """Every row, in the file's order."""
-    text = (data_folder("toolchains") / "seen.toml").read_text(encoding="utf-8")
+    """Every row of the runtimes, in the file's order."""
+    return _rows("toolchains")
+
+
+def operators_seen() -> tuple[Seen, ...]:
+    """Every row of the operators of our own: how far those of a runtime were tried in a place."""
+    return _rows("ops")
+
+
+@cache
+def _rows(folder: str) -> tuple[Seen, ...]:
+    text = (data_folder(folder) / "seen.toml").read_text(encoding="utf-8")
     return tuple(
         Seen(runtime=runtime, place=place, **{"test": "", **row})
         for runtime, places in tomllib.loads(text).items()

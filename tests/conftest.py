@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,10 @@ from hypothesis import settings
 # while they wait take the processor from the tests beside.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# What the tool remembers of its runs is the user's, and not of tests.
+_STATE = tempfile.TemporaryDirectory(prefix="deployx-edge-state-")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 # No example is a failure because the machine is busy, and none is found by luck.
 settings.register_profile("steady", deadline=None, derandomize=True)

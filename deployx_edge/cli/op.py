@@ -11,21 +11,23 @@ from deployx_edge.cli.options import JsonOption, OptionalDeviceOption, RuntimesO
 
 
 def list_operators(json: JsonOption = False) -> None:
-    """Show the operators of our own: names in models, runtimes, and which builds have them.
+    """Show the operators of our own: names in models, runtimes, builds, and where each was tested.
 
     Example: deployx-edge op list
     """
     from dataclasses import asdict
 
     from deployx_edge.cli.console import print_json, print_report
-    from deployx_edge.report.operators import operators_table
+    from deployx_edge.report.operators import operators_report
+    from deployx_edge.seen import operators_seen
     from deployx_edge.workflows.operators.listing import list_rows
 
-    rows = list_rows()
+    rows, seen = list_rows(), operators_seen()
     if json:
-        print_json({"kind": "operators", "operators": [asdict(row) for row in rows]})
+        operators = [asdict(row) for row in rows]
+        print_json({"kind": "operators", "operators": operators, "seen": list(map(asdict, seen))})
     else:
-        print_report(operators_table(rows))
+        print_report(operators_report(rows, seen))
 
 
 def new(
@@ -75,9 +77,10 @@ def test(
     device: OptionalDeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Hold each runtime's results against the reference, here and on a board.
+    """Hold each runtime's results against the reference, here and on a board, and time them there.
 
-    Exit code 12 where a result is wrong.
+    A device's times are taken around the runtime's own call; local: is this computer. Exit code 12
+    where a result is wrong.
 
     Example: deployx-edge op test top_k --device virtual:linux-arm64
     """

@@ -58,7 +58,18 @@ class _State(Protocol):
 
 def runtimes_report(states: Sequence[_State]) -> RenderableType:
     """What is there of each, and below it what was seen to work where."""
-    return Group(_here_table(states), _seen_table(states))
+    seen = [(state.facts.name, row) for state in states for row in state.seen]
+    return Group(_here_table(states), seen_table(seen))
+
+
+def seen_table(rows: Iterable[tuple[str, _Seen]]) -> Table:
+    """What was seen to work of each runtime; ``rows`` have its name first."""
+    table = Table(title="seen to work", caption="here: this computer's own part")
+    for heading in ("runtime", "where", "how", "what"):
+        table.add_column(heading, overflow="fold")
+    for runtime, row in rows:
+        table.add_row(runtime, row.place, Text(row.how, _MARKS[row.how]), Text(row.what))
+    return table
 
 
 def needs_table(states: Iterable[_State]) -> Table:
@@ -91,17 +102,6 @@ def _here_table(states: Sequence[_State]) -> Table:
         style = "" if state.is_ready else "yellow"
         boards = ", ".join(state.targets) or "none"
         table.add_row(state.facts.name, state.facts.title, Text(here, style), boards)
-    return table
-
-
-def _seen_table(states: Sequence[_State]) -> Table:
-    table = Table(title="seen to work", caption="here: this computer's own part")
-    for heading in ("runtime", "where", "how", "what"):
-        table.add_column(heading, overflow="fold")
-    for state in states:
-        for row in state.seen:
-            how = Text(row.how, _MARKS[row.how])
-            table.add_row(state.facts.name, row.place, how, Text(row.what))
     return table
 
 

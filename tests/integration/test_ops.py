@@ -24,8 +24,9 @@ from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.operators.cases import build_cases
+from deployx_edge.workflows.operators.listing import list_rows
 from deployx_edge.workflows.operators.new import new_operator
-from deployx_edge.workflows.operators.testing import cases_of, check_operator
+from deployx_edge.workflows.operators.testing import cases_of, check_operator, check_operators
 from tests.integration.models.onnx_models import model, save
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,19 @@ def test_every_case_is_as_the_reference(facts: OperatorFacts) -> None:
     outcomes = check_operator(facts)
     assert len(outcomes) == len(cases_of(facts)) * len(facts.runtimes) > 0
     assert [each for each in outcomes if each.verdict != "right"] == []
+
+
+def test_a_board_tells_what_a_case_takes_and_the_list_where_it_was_right() -> None:
+    outcomes = check_operators(["top_k"], "local:")
+    cases = len(cases_of(all_operators()["top_k"]))
+    assert [each.mean_ns for each in outcomes[:cases]] == [None] * cases
+    assert [each.place for each in outcomes[cases:]] == ["local:"] * cases
+    assert all(each.mean_ns and not each.emulated for each in outcomes[cases:])
+    (row,) = (row for row in list_rows() if row.name == "top_k")
+    assert {(each.runtime, each.place, each.right, each.current) for each in row.tested} == {
+        ("ncnn", "this computer", cases, True),
+        ("ncnn", "local:", cases, True),
+    }
 
 
 def detector_head() -> onnx.ModelProto:

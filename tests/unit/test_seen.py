@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from deployx_edge.crossbuild.finished import read_build
+from deployx_edge.operator_facts import all_operators
 from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.runtime import RUNTIMES
-from deployx_edge.seen import HERE, HOWS, all_seen, seen_of
+from deployx_edge.seen import HERE, HOWS, all_seen, operators_seen, seen_of
 from deployx_edge.target import targets
 from deployx_edge.worker_facts import worker_facts
 
@@ -26,7 +27,19 @@ def test_nothing_is_said_of_what_there_is_not():
     assert {row.runtime for row in all_seen()} == set(RUNTIMES)
 
 
-@pytest.mark.parametrize("row", all_seen(), ids=lambda row: f"{row.runtime}-{row.place}")
+def test_operators_have_a_row_for_each_target_of_a_runtime_that_has_some():
+    wanted = {
+        (runtime, id)
+        for runtime in {name for facts in all_operators().values() for name in facts.runtimes}
+        for id, target in targets().items()
+        if runtime in target.runtimes
+    }
+    assert {(row.runtime, row.place) for row in operators_seen() if row.place != HERE} == wanted
+
+
+@pytest.mark.parametrize(
+    "row", all_seen() + operators_seen(), ids=lambda row: f"{row.runtime}-{row.place}"
+)
 def test_a_row_is_backed_by_tests_that_know_the_place(row):
     assert row.how in HOWS
     assert row.what

@@ -30,7 +30,8 @@ class LoadedModel:
 
     With outputs that are fed back each call is a step. The first one takes the state that it is
     given, or zeros; a later one needs what changes alone, and starts the state anew where it names
-    it. Calls come from one thread.
+    it. Calls come from one thread. ``compute_ns`` is what each run of the last call took, timed on
+    the board around the runtime's own call.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class LoadedModel:
         self._has_failed = False
         self._starts: dict[str, tuple[int, ...]] = {}
         self._steps = 0
+        self.compute_ns: tuple[int, ...] = ()
 
     def __call__(self, inputs: Mapping[str, numpy.ndarray]) -> Arrays:
         """The outputs for ``inputs``, both named and shaped like the source model's.
@@ -116,12 +118,14 @@ class LoadedModel:
         for request in requests:
             self._requests.put(request)
         try:
-            return [self._arrays(next(self._replies)) for _ in requests]
+            replies = [next(self._replies) for _ in requests]
         except BaseException:
             # What was asked further is not answered any more: the next call takes a new stream.
             self._requests.put(None)
             self._requests = None
             raise
+        self.compute_ns = tuple(reply.compute_ns for reply in replies)
+        return [self._arrays(reply) for reply in replies]
 
     def _arrays(self, reply: Inference) -> Arrays:
         return {

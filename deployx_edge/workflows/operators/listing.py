@@ -14,6 +14,7 @@ from deployx_edge.target import targets
 from deployx_edge.worker_facts import worker_facts, worker_names
 from deployx_edge.workflows.boards.doctor import Check
 from deployx_edge.workflows.build.built import listed
+from deployx_edge.workflows.operators.tested import Tested, tested
 from deployx_edge.workflows.operators.testing import cases_of
 
 _FASTER_START = "A board translates PTX when a model is loaded first; to spare it that"
@@ -22,7 +23,8 @@ _FASTER_START = "A board translates PTX when a model is loaded first; to spare i
 @dataclass(frozen=True, kw_only=True)
 class OperatorRow:
     """An operator: its ``names`` in models, and for each of its ``runtimes`` the targets whose
-    build has it (``built``); ``cases`` is how many its tests hold."""
+    build has it (``built``); ``cases`` is how many its tests hold, ``tested`` what ``op test``
+    found last, for whoever works here."""
 
     name: str
     names: tuple[str, ...]
@@ -30,6 +32,7 @@ class OperatorRow:
     built: tuple[tuple[str, tuple[str, ...]], ...]
     cases: int
     source: str
+    tested: tuple[Tested, ...]
 
 
 def list_rows() -> tuple[OperatorRow, ...]:
@@ -49,6 +52,7 @@ def list_rows() -> tuple[OperatorRow, ...]:
             ),
             cases=len(cases_of(facts)),
             source=facts.source,
+            tested=tested(facts),
         )
         for facts in all_operators().values()
     )

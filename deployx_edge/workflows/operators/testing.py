@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import DeployxError, MissingToolError, UsageError
@@ -23,6 +24,7 @@ from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.operators.cases import BuiltCase, Case, build_cases, fill
+from deployx_edge.workflows.operators.tested import keep_outcomes
 
 if TYPE_CHECKING:
     import onnx
@@ -36,6 +38,9 @@ HERE = "this computer"
 # Where kernels for GPUs are computed here, by a compiler's other output of the same file.
 NO_GPU = "this computer, without a GPU"
 _TESTS = "test_*.py"
+# Of a model with all cases, after one that warms up: as many as fit into the time.
+_TIMED_RUNS = 9
+_TIMED_NS = 200_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,9 @@ class Outcome:
     """What came of a case in a runtime at a place.
 
     ``verdict``: "right", "wrong" (``error``, as a share of the output's largest value, is then more
-    than its ``tolerance``) or "failed"; ``detail`` says why.
+    than its ``tolerance``) or "failed"; ``detail`` says why. ``mean_ns``: on a board, what a case
+    took on average of those in one model with it, in nanoseconds, by the median of several runs
+    timed there; None elsewhere. ``emulated`` says that this is no speed of such a board.
     """
 
     operator: str
@@ -53,6 +60,8 @@ class Outcome:
     verdict: str
     detail: str
     error: float | None
+    mean_ns: float | None = None
+    emulated: bool = False
 
 
 def cases_of(facts: OperatorFacts) -> tuple[Case, ...]:
@@ -76,7 +85,7 @@ def check_operators(
     outcomes: list[Outcome] = []
     for facts in chosen:
         progress(Stage(text=f"Testing {facts.name} on {HERE}"))
-        outcomes += check_operator(facts)
+        outcomes += _checked(facts)
     if device is None:
         return tuple(outcomes)
     for board in chosen_devices(device, everyone=False):
@@ -84,8 +93,15 @@ def check_operators(
             for facts in chosen:
                 able = _able(facts, session, required=bool(names))
                 progress(Stage(text=f"Testing {facts.name} on {board.name}"))
-                outcomes += check_operator(replace(facts, runtimes=tuple(able)), session=session)
+                outcomes += _checked(replace(facts, runtimes=tuple(able)), session)
     return tuple(outcomes)
+
+
+def _checked(facts: OperatorFacts, session: Session | None = None) -> tuple[Outcome, ...]:
+    """The same as ``check_operator``, and kept for ``op list``."""
+    outcomes = check_operator(facts, session=session)
+    keep_outcomes(facts, outcomes)
+    return outcomes
 
 
 def _able(facts: OperatorFacts, session: Session, *, required: bool) -> list[str]:
@@ -162,11 +178,15 @@ class _Run:
             options = BundleOptions(runtime=self.runtime, verify=False)
             bundle = make_bundle(path, Path(name) / "bundle", options)
             fed = {key: array for part in built for key, array in part.fed.items()}
-            found = _run(bundle, fed, self.session)
-        return [
+            found, median_ns = _run(bundle, fed, self.session)
+        outcomes = [
             self._judge(part.case, right, [found[output] for output in part.outputs])
             for part, right in zip(built, wanted, strict=True)
         ]
+        if self.session is None or median_ns is None:
+            return outcomes
+        mean, emulated = median_ns / len(built), self.session.identity_for(bundle).board.emulated
+        return [replace(each, mean_ns=mean, emulated=emulated) for each in outcomes]
 
     def _judge(
         self, case: Case, wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]
@@ -220,14 +240,20 @@ def _reference_outputs(
     return [[arrays[name] for name in part.outputs] for part in built]
 
 
-def _run(bundle: Bundle, fed: Arrays, session: Session | None) -> Arrays:
+def _run(bundle: Bundle, fed: Arrays, session: Session | None) -> tuple[Arrays, float | None]:
+    """The outputs, and on a board what a run took there, in nanoseconds (the median of several)."""
     if session is None and bundle.runtime in device_runtimes():
-        return run_device_kernels(bundle.path(ONNX_ROLE), bundle.operators, fed)
+        return run_device_kernels(bundle.path(ONNX_ROLE), bundle.operators, fed), None
     if session is None:
         with open_converted(read_converted(bundle)) as opened:
-            return opened.run(fed)
+            return opened.run(fed), None
     with session.loaded(bundle) as model:
-        return model(fed)
+        found = model(fed)
+        taken: list[int] = []
+        while len(taken) < _TIMED_RUNS and sum(taken) < _TIMED_NS:
+            model(fed)
+            taken.append(sum(model.compute_ns))
+    return found, median(taken)
 
 
 def _difference(wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> tuple[float, str]:
