@@ -220,6 +220,7 @@ def layer_of(message: agent_pb2.LayerTimes) -> LayerProfile:
         precision=message.precision or None,
         unit=message.unit or None,
         samples_ns=tuple(message.ns),
+        samples_cycles=tuple(message.cycles),
     )
 
 

@@ -331,6 +331,8 @@ class LayerProfile:
     Of its elements, None is what the runtime does not tell. ``macs`` are its multiply-accumulates
     in one run, ``node`` the source's node that it is or is mostly made of; None where that is not
     known. ``unit`` is what computed it, of a runtime that has several ("NPU", "CPU").
+    ``samples_cycles`` stand in place of ``samples_ns``, of a part of a layer whose unit counts
+    cycles and tells no times.
     """
 
     index: int
@@ -344,6 +346,7 @@ class LayerProfile:
     macs: int | None = None
     node: str | None = None
     unit: str | None = None
+    samples_cycles: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

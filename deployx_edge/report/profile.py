@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -19,20 +19,23 @@ VIEWS = ("layer", "type")
 _BAR_WIDTH = 20
 _UNKNOWN = "unknown"
 _UNMATCHED = "unmatched"
+_NOTHING = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileRow:
     """A layer, or all layers of a type: median time in nanoseconds, its share of the sum, and its
-    multiply-accumulates, None where they are not known."""
+    multiply-accumulates, None where they are not known. Of what is told in ``cycles``, ``ns`` is
+    None and the share is of all cycles."""
 
     name: str
     type: str
     layers: int
-    ns: float
+    ns: float | None
     share: float
     macs: int | None
     layer: LayerProfile | None = None
+    cycles: float | None = None
 
     @property
     def match(self) -> str:
@@ -62,9 +65,10 @@ def profile_report(
     shown = rows if top is None else rows[:top]
     what = "Types of layers" if by == "type" else "Layers"
     table = Table(title=f"{what} of {result.model.name} on {result.device.name} (medians)")
-    _add_columns(table, by)
+    counted = any(row.cycles is not None for row in rows)
+    _add_columns(table, by, counted)
     for row in shown:
-        table.add_row(*_cells(row, by))
+        table.add_row(*_cells(row, by, counted))
     lines = [Text(_left_out(rows[len(shown) :]))] if len(shown) < len(rows) else []
     lines.append(Text(_sum(result)))
     return Group(table, *lines, *_emulated([result]))
@@ -101,14 +105,36 @@ def profiles_report(
 
 
 def profile_rows(result: ProfileResult, by: str | None = None) -> list[ProfileRow]:
-    """The rows of a profile: of ``by`` None one a layer in their order, else the longest first."""
+    """The rows of a profile: of ``by`` None one a layer in their order, else the longest first.
+
+    What is told in cycles follows what is told in times.
+    """
     layers = result.profile.layers
-    total = sum(median(layer.samples_ns) for layer in layers)
-    rows = [_row([layer], layer.name, total) for layer in layers]
+    totals = {
+        counted: sum(_taken(layer) for layer in layers if bool(layer.samples_cycles) is counted)
+        for counted in (False, True)
+    }
+    rows = [_row([layer], _name(layer), totals) for layer in layers]
     if by == "type":
-        types = dict.fromkeys(layer.type for layer in layers)
-        rows = [_row([x for x in layers if x.type == kind], kind, total) for kind in types]
-    return sorted(rows, key=lambda row: -row.ns) if by else rows
+        kinds: dict[tuple[str, bool], list[LayerProfile]] = {}
+        for layer in layers:
+            kinds.setdefault((layer.type, bool(layer.samples_cycles)), []).append(layer)
+        rows = [_row(those, kind or NOT_TOLD, totals) for (kind, _), those in kinds.items()]
+    return sorted(rows, key=lambda row: (row.ns is None, -_amount(row))) if by else rows
+
+
+def _taken(layer: LayerProfile) -> float:
+    """The median of what it took, in the unit that it is told in."""
+    return median(layer.samples_cycles or layer.samples_ns)
+
+
+def _name(layer: LayerProfile) -> str:
+    """Of a part of a layer the node that it is, which the unit calls otherwise."""
+    return layer.node if layer.samples_cycles and layer.node else layer.name
+
+
+def _amount(row: ProfileRow) -> float:
+    return (row.cycles if row.ns is None else row.ns) or 0.0
 
 
 def _by_match(rows: Sequence[ProfileRow]) -> dict[str, ProfileRow]:
@@ -123,52 +149,64 @@ def _by_match(rows: Sequence[ProfileRow]) -> dict[str, ProfileRow]:
     return found
 
 
-def _row(layers: Sequence[LayerProfile], name: str, total: float) -> ProfileRow:
-    ns = sum(median(layer.samples_ns) for layer in layers)
-    counts = [layer.macs for layer in layers]
+def _row(layers: Sequence[LayerProfile], name: str, totals: Mapping[bool, float]) -> ProfileRow:
+    """A row of layers that are all told in times or all in cycles."""
+    counted = bool(layers[0].samples_cycles)
+    taken = sum(map(_taken, layers))
+    macs = [layer.macs for layer in layers]
     return ProfileRow(
         name=name,
-        type=layers[0].type,
+        type=layers[0].type or NOT_TOLD,
         layers=len(layers),
-        ns=ns,
-        share=ns / total if total else 0.0,
-        macs=None if None in counts else sum(count or 0 for count in counts),
+        ns=None if counted else taken,
+        share=taken / totals[counted] if totals[counted] else 0.0,
+        macs=None if None in macs else sum(count or 0 for count in macs),
         layer=layers[0] if len(layers) == 1 else None,
+        cycles=taken if counted else None,
     )
 
 
-def _add_columns(table: Table, by: str | None) -> None:
+def _add_columns(table: Table, by: str | None, counted: bool) -> None:
     words = ("type", "layers") if by == "type" else ("#", "layer", "type", "output", "precision")
     for heading in words:
         table.add_column(heading)
     table.add_column("time", justify="right")
     table.add_column("share")
+    if counted:
+        table.add_column("cycles", justify="right")
+        table.add_column("share of cycles")
     for heading in ("MACs", "GMAC/s"):
         table.add_column(heading, justify="right")
 
 
-def _cells(row: ProfileRow, by: str | None) -> list[str]:
-    work = [duration(row.ns), _bar(row.share), _macs(row), _rate(row)]
+def _cells(row: ProfileRow, by: str | None, counted: bool) -> list[str]:
+    time = [_NOTHING, ""] if row.ns is None else [duration(row.ns), _bar(row.share)]
+    cycles = [_NOTHING, ""] if row.cycles is None else [f"{row.cycles:,.0f}", _bar(row.share)]
+    work = [*time, *(cycles if counted else ()), _macs(row), _rate(row)]
     if by == "type":
         return [row.type, str(row.layers), *work]
     layer = row.layer
     assert layer is not None  # a row of a layer has it
     dims = "x".join(map(str, layer.dims))
-    return [str(layer.index), layer.name, layer.type, dims, _elements(layer), *work]
+    return [str(layer.index), row.name, row.type, dims, _elements(layer), *work]
 
 
 def _side_cells(row: ProfileRow | None) -> list[str]:
     if row is None:
         return [_UNMATCHED, "", ""]
-    return [duration(row.ns), _bar(row.share), _rate(row)]
+    taken = f"{row.cycles:,.0f} cycles" if row.ns is None else duration(row.ns)
+    return [taken, _bar(row.share), _rate(row)]
 
 
 def _ratio(rows: Sequence[ProfileRow | None]) -> list[str]:
+    """Of two rows that are told in the same unit."""
     if len(rows) != 2:
         return []
     first, second = rows
-    both = first is not None and second is not None and first.ns > 0
-    return [f"{second.ns / first.ns:.2f}" if both and first and second else "–"]
+    if first is None or second is None or (first.ns is None) != (second.ns is None):
+        return [_NOTHING]
+    amount = _amount(first)
+    return [f"{_amount(second) / amount:.2f}" if amount else _NOTHING]
 
 
 def _bar(share: float) -> str:
@@ -178,13 +216,13 @@ def _bar(share: float) -> str:
 def _macs(row: ProfileRow) -> str:
     if row.macs is None:
         return _UNKNOWN
-    return f"{row.macs:,}" if row.macs else "–"
+    return f"{row.macs:,}" if row.macs else _NOTHING
 
 
 def _rate(row: ProfileRow) -> str:
     if row.macs is None:
         return _UNKNOWN
-    return "–" if row.rate is None else f"{row.rate:.3g}"
+    return _NOTHING if row.rate is None else f"{row.rate:.3g}"
 
 
 def _titles(results: Sequence[ProfileResult]) -> list[str]:
@@ -201,13 +239,25 @@ def _titles(results: Sequence[ProfileResult]) -> list[str]:
 
 
 def _left_out(rows: Sequence[ProfileRow]) -> str:
-    share = sum(row.share for row in rows)
-    return f"{len(rows)} more rows, {share:.1%} of the time"
+    shares = {
+        what: [row.share for row in rows if (row.ns is None) is counted]
+        for what, counted in (("time", False), ("cycles", True))
+    }
+    told = [f"{sum(each):.1%} of the {what}" for what, each in shares.items() if each]
+    return f"{len(rows)} more rows, {' and '.join(told)}"
 
 
 def _emulated(results: Iterable[ProfileResult]) -> list[Text]:
-    emulated = any(result.device.board.emulated for result in results)
-    return [Text(EMULATED, style="yellow")] if emulated else []
+    emulated = [result for result in results if result.device.board.emulated]
+    counting = {
+        result.device.board.emulated_reason or "the emulator"
+        for result in emulated
+        if any(layer.samples_cycles for layer in result.profile.layers)
+    }
+    texts = [EMULATED] if emulated else []
+    if counting:
+        texts.append(f"cycles are those that {' and '.join(sorted(counting))} counts, no NPU's")
+    return [Text(text, style="yellow") for text in texts]
 
 
 def _elements(layer: LayerProfile) -> str:
@@ -221,10 +271,13 @@ def _elements(layer: LayerProfile) -> str:
 
 def _sum(result: ProfileResult) -> str:
     whole = median(result.profile.whole_ns)
-    if not result.profile.layers:
+    timed = [layer for layer in result.profile.layers if not layer.samples_cycles]
+    counted = [layer for layer in result.profile.layers if layer.samples_cycles]
+    if not timed:
         return f"layers {NOT_TOLD} by the runtime, undivided run {duration(whole)}"
-    layers = sum(median(layer.samples_ns) for layer in result.profile.layers)
+    layers = sum(map(_taken, timed))
+    cycles = f", {sum(map(_taken, counted)):,.0f} cycles in their parts" if counted else ""
     return (
         f"sum of the layers {duration(layers)}, undivided run {duration(whole)} "
-        f"(ratio {layers / whole:.3f})"
+        f"(ratio {layers / whole:.3f}){cycles}"
     )

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class LayerWork:
     """The node of the source that a layer is, or that does the work of those it is made of, and
     the layer's multiply-accumulates in one run: 0 for what only adds, compares or moves, None where
-    they are not known."""
+    they are not known. ``type`` is the node's, for layers of which the runtime tells none."""
 
     node: str
     macs: int | None
+    type: str = ""
 
 
 def onnx_graph(model: ConvertedModel) -> onnx.GraphProto:
@@ -34,7 +35,7 @@ def onnx_node_works(model: ConvertedModel, graph: onnx.GraphProto) -> dict[str, 
     """By the names of the graph's nodes, at the sizes that the model's inputs have."""
     shapes = _shapes(model, graph)
     return {
-        node.name: LayerWork(node=node.name, macs=count_macs(node, shapes))
+        node.name: LayerWork(node=node.name, macs=count_macs(node, shapes), type=node.op_type)
         for node in graph.node
         if node.name
     }

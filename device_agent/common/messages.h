@@ -404,6 +404,8 @@ struct LayerTimes {
   std::string precision;
   std::vector<std::int64_t> ns;  // one per iteration
   std::string unit = {};         // what computed it, of a runtime that has several
+  // In place of `ns`, of a part of a layer whose unit counts cycles and tells no times.
+  std::vector<std::int64_t> cycles = {};
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -416,6 +418,7 @@ struct LayerTimes {
     field(self.precision);
     field(self.ns);
     field(self.unit);
+    field(self.cycles);
   }
 };
 

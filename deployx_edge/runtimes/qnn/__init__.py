@@ -81,11 +81,10 @@ def inspect(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
 def layer_works(
     model: ConvertedModel, outputs: Mapping[str, tuple[int, ...]]
 ) -> Mapping[str, LayerWork]:
-    """See ``Runtime``; layers have the names of nodes."""
-    from deployx_edge.runtimes.macs import onnx_graph, onnx_node_works
+    """See ``Runtime``; parts of layers have the names of nodes, some with a number."""
+    from deployx_edge.runtimes.qnn.layer_names import qnn_layer_works
 
-    works = onnx_node_works(model, onnx_graph(model))
-    return {layer: works[layer] for layer in outputs if layer in works}
+    return qnn_layer_works(model, outputs)
 
 
 def files_of(model: Path) -> tuple[Path, ...]:

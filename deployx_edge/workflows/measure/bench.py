@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.device import Device
@@ -43,6 +44,9 @@ from deployx_edge.workflows.measure.loading import (
     random_inputs,
 )
 from deployx_edge.workflows.measure.rounds import bench_rounds, compare_results
+
+if TYPE_CHECKING:
+    from deployx_edge.runtimes.macs import LayerWork
 
 __all__ = [
     "BenchFailure",
@@ -255,11 +259,12 @@ def _with_works(bundle: Bundle, layers: Sequence[LayerProfile]) -> tuple[LayerPr
 
     works = load_runtime(bundle.runtime).layer_works(read_converted(bundle), outputs)
     return tuple(
-        replace(layer, macs=works[layer.name].macs, node=works[layer.name].node)
-        if layer.name in works
-        else layer
-        for layer in layers
+        _with_work(layer, works[layer.name]) if layer.name in works else layer for layer in layers
     )
+
+
+def _with_work(layer: LayerProfile, work: LayerWork) -> LayerProfile:
+    return replace(layer, macs=work.macs, node=work.node, type=layer.type or work.type)
 
 
 def _now() -> str:

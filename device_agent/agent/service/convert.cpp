@@ -105,6 +105,7 @@ void to_proto(const LayerTimes& layer, pb::LayerTimes& message) {
   message.set_precision(clean(layer.precision));
   message.set_unit(clean(layer.unit));
   message.mutable_ns()->Add(layer.ns.begin(), layer.ns.end());
+  message.mutable_cycles()->Add(layer.cycles.begin(), layer.cycles.end());
 }
 
 void to_proto(const BenchDone& done, pb::BenchSummary& message) {

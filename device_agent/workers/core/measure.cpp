@@ -203,7 +203,7 @@ std::vector<PrecisionCount> count_precisions(const std::vector<LayerRun>& layers
 std::vector<UnitCount> count_units(const std::vector<LayerRun>& layers) {
   std::vector<UnitCount> counts;
   for (const LayerRun& layer : layers) {
-    if (layer.unit.empty()) continue;
+    if (layer.unit.empty() || layer.cycles) continue;  // The layer that it is a part of counts.
     auto known = std::find_if(counts.begin(), counts.end(),
                               [&](const UnitCount& count) { return count.unit == layer.unit; });
     if (known == counts.end()) known = counts.insert(counts.end(), {layer.unit, 0, 0});
@@ -250,8 +250,9 @@ void add_run(const std::vector<LayerRun>& layers, std::size_t run, ProfileResult
     if (known == result.layers.end()) {
       known = result.layers.insert(result.layers.end(), without_times(layer));
     }
-    known->ns.resize(run + 1);
-    known->ns[run] += layer.ns;
+    std::vector<std::int64_t>& told = layer.cycles ? known->cycles : known->ns;
+    told.resize(run + 1);
+    told[run] += layer.cycles.value_or(layer.ns);
   }
 }
 
@@ -266,7 +267,9 @@ Status take_kept_layers(Model& model, std::size_t& runs, ProfileResult& result) 
   Result<std::vector<std::vector<LayerRun>>> kept = model.kept_layers();
   if (!kept) return kept.failure();
   for (const std::vector<LayerRun>& layers : kept.value()) add_run(layers, runs++, result);
-  for (LayerTimes& layer : result.layers) layer.ns.resize(runs);
+  for (LayerTimes& layer : result.layers) {
+    (layer.cycles.empty() ? layer.ns : layer.cycles).resize(runs);
+  }
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct LayerRun {
   std::int64_t ns = 0;             // summed over the samples of a batch
   std::string unit = {};           // of a runtime that has several: "NPU", "GPU", "CPU"
   bool fell_back = false;          // an accelerator was asked to compute it, and left it to `unit`
+  // Of a part of the layer before it that tells no time, summed likewise; its `ns` is 0 then.
+  std::optional<std::int64_t> cycles = {};
 };
 
 // What a run that was started gave.

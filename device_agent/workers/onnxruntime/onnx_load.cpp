@@ -165,7 +165,9 @@ Result<Owned<OrtSession>> OnnxModel::open_session(const std::string& profile_pre
       make_session_options(library_, request_.options, profile_prefix, operators_);
   if (!options) return options.failure();
   if (provider_ != nullptr) {
-    Status added = provider_->add_to(library_, request_, strict, options.value().value.get());
+    const std::string counts_at = profile_prefix.empty() ? "" : counts_path();
+    Status added =
+        provider_->add_to(library_, request_, strict, counts_at, options.value().value.get());
     if (!added) return added.failure();
     // Not by a session that is only to tell which nodes are left.
     if (!keep_at_.empty() && strict != provider_->may_leave(request_.options)) {

@@ -257,6 +257,7 @@ Result<std::vector<std::vector<LayerRun>>> OnnxModel::kept_layers() {
   for (std::vector<LayerRun>& layers : runs) {
     for (LayerRun& layer : layers) tell_unit(layer);
   }
+  if (provider_ != nullptr) provider_->add_parts(counts_path(), runs);
   return without_first(join_samples(std::move(runs), samples_.size()));
 }
 

@@ -104,6 +104,8 @@ class OnnxModel : public Model {
   Status start_profile();
   Result<std::string> end_profile();
   void tell_unit(LayerRun& layer) const;
+  // Where a provider writes what its nodes take.
+  std::string counts_path() const { return profile_prefix_ + ".csv"; }
 
   const Library& library_;
   const OrtApi& api_;

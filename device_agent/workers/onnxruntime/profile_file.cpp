@@ -229,6 +229,7 @@ std::vector<std::vector<LayerRun>> join_samples(std::vector<std::vector<LayerRun
           whole.push_back(std::move(layer));
         } else {
           known->ns += layer.ns;
+          if (layer.cycles) known->cycles = known->cycles.value_or(0) + *layer.cycles;
         }
       }
     }

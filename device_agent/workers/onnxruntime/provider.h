@@ -4,9 +4,11 @@
 #include <onnxruntime_c_api.h>
 
 #include <string>
+#include <vector>
 
 #include "common/messages.h"
 #include "common/result.h"
+#include "workers/core/runtime.h"
 #include "workers/onnxruntime/library.h"
 
 namespace dx {
@@ -25,9 +27,15 @@ class Provider {
 
   // Has a session that is made with these options compute by it. With `strict` a model of which any
   // node would be left to the processor is refused; otherwise the session tells where its nodes
-  // are.
+  // are. With a path `counts_at` it writes there what its nodes take, for add_parts().
   virtual Status add_to(const Library& library, const Load& request, bool strict,
-                        OrtSessionOptions* options) const = 0;
+                        const std::string& counts_at, OrtSessionOptions* options) const = 0;
+
+  // Puts behind each layer of its own, in all the runs that such a session had, the nodes that this
+  // is made of, with what they took. Does nothing where the file does not tell that of these runs,
+  // and removes the file.
+  virtual void add_parts(const std::string& counts_at,
+                         std::vector<std::vector<LayerRun>>& runs) const = 0;
 
   // Whether nodes may be left to the processor.
   virtual bool may_leave(const RunOptions& options) const = 0;

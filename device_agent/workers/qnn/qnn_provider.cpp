@@ -15,6 +15,7 @@
 #include "workers/core/options.h"
 #include "workers/core/runtime.h"
 #include "workers/onnxruntime/later_api.h"
+#include "workers/qnn/cycles.h"
 #include "workers/qnn/npu.h"
 
 namespace dx {
@@ -140,7 +141,7 @@ bool QnnProvider::may_leave(const RunOptions& options) const {
 }
 
 Status QnnProvider::add_to(const Library& library, const Load& request, bool strict,
-                           OrtSessionOptions* options) const {
+                           const std::string& counts_at, OrtSessionOptions* options) const {
   const OrtApi& api = library.api();
   // Its warnings are of what this build of it has not.
   if (Status done = library.check(api.SetSessionLogSeverityLevel(options, kErrors), kWhat); !done) {
@@ -156,7 +157,12 @@ Status QnnProvider::add_to(const Library& library, const Load& request, bool str
   if (!devices) return devices.failure();
   std::vector<const char*> keys;
   std::vector<const char*> values;
-  const std::map<std::string, std::string> entries = entries_of(request);
+  std::map<std::string, std::string> entries = entries_of(request);
+  if (!counts_at.empty()) {
+    remove_counts(counts_at);  // It would go on in what a measurement that broke off left.
+    entries["profiling_level"] = "detailed";
+    entries["profiling_file_path"] = counts_at;
+  }
   for (const auto& [key, value] : entries) {
     keys.push_back(key.c_str());
     values.push_back(value.c_str());
@@ -165,6 +171,12 @@ Status QnnProvider::add_to(const Library& library, const Load& request, bool str
       api, options, library.environment(), devices.value().data(), std::size_t{1}, keys.data(),
       values.data(), keys.size());
   return library.check(status, "QNN refused an option");
+}
+
+void QnnProvider::add_parts(const std::string& counts_at,
+                            std::vector<std::vector<LayerRun>>& runs) const {
+  dx::add_parts(read_cycles(counts_at), unit(), runs);
+  remove_counts(counts_at);
 }
 
 Status QnnProvider::keep(const Library& library, const std::string& path,

@@ -19,7 +19,9 @@ class QnnProvider : public Provider {
   }
   bool may_leave(const RunOptions& options) const override;
   Status add_to(const Library& library, const Load& request, bool strict,
-                OrtSessionOptions* options) const override;
+                const std::string& counts_at, OrtSessionOptions* options) const override;
+  void add_parts(const std::string& counts_at,
+                 std::vector<std::vector<LayerRun>>& runs) const override;
   Status keep(const Library& library, const std::string& path,
               OrtSessionOptions* options) const override;
   Status seal(const Load& request) const override;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,12 +12,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from rich.console import Console
 
 from deployx_edge.bundle import Bundle, write_bundle
 from deployx_edge.device import Device
 from deployx_edge.errors import RuntimeRefusedError, UsageError
 from deployx_edge.measurement.statistics import samples_per_second
 from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
+from deployx_edge.report.profile import profile_report, profile_rows
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.bench import bench, profile
@@ -86,6 +89,26 @@ def test_it_is_allowed_by_a_flag_and_an_error_by_another(refused: Bundle, tmp_pa
         assert "determinant" in done.stdout
     done = deployx("profile", written, *few, "--allow-fallback", "--fail-on-fallback", code=2)
     assert "--fail-on-fallback and --allow-fallback contradict" in done.stderr
+
+
+def test_a_profile_has_the_cycles_of_each_node(session: Session, halves: Bundle) -> None:
+    found = profile(session, halves, warmup=0, iterations=3)
+    whole, *parts = found.profile.layers
+    assert (len(whole.samples_ns), whole.samples_cycles, whole.unit) == (3, (), "NPU")
+    assert {(len(e.samples_cycles), e.samples_ns, e.unit) for e in parts} == {(3, (), "NPU")}
+    graph = onnx.load(halves.path("onnx")).graph
+    layers = {e.name for e in graph.node if e.op_type in ("Conv", "Gemm")}
+    assert layers <= {e.node for e in parts}
+    assert {e.type for e in parts if e.node in layers} == {"Conv", "Gemm"}
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(profile_report(found))
+    said = "cycles are those that Qualcomm's HTP emulator counts, no NPU's"
+    assert said in console.export_text()
+    shares = [row.share for row in profile_rows(found) if row.cycles is not None]
+    assert sum(shares) == pytest.approx(1)
+    # A layer of several samples is counted over all of them, and nothing is left behind.
+    (benched,) = bench(session, halves, plan=BenchPlan(warmup=0, iterations=1), batch=2)
+    assert [(unit.unit, unit.layers) for unit in benched.bench.units] == [("NPU", 1)]
 
 
 def test_a_bench_is_emulated_and_has_no_rate(session: Session, halves: Bundle) -> None:
@@ -212,7 +235,10 @@ def test_nodes_that_would_run_on_the_processor_are_refused_or_shown(
     layers = found.profile.layers
     assert [(e.name, e.type) for e in layers if e.unit == "CPU"] == [("determinant", "Det")]
     assert {e.unit for e in layers} == {"CPU", "NPU"}
-    assert all(layer.name not in ("conv", "cut") for layer in layers)
+    # On the NPU they are parts of one layer, which are counted in cycles and not timed.
+    parts = {e.node: e.samples_ns for e in layers if e.samples_cycles}
+    assert (parts["conv"], parts["cut"]) == ((), ())
+    assert all(len(e.samples_ns) == 1 for e in layers if not e.samples_cycles)
     assert found.fell_back == "The processor, not the accelerator, ran determinant."
     (benched,) = bench(session, refused, options=[allowed], plan=BenchPlan(warmup=0, iterations=1))
     assert benched.fell_back == found.fell_back

@@ -62,6 +62,12 @@ def test_what_a_layer_is_not_told_of_is_none():
     message = agent_pb2.LayerTimes(index=1, name="conv", type="Conv", ns=[1, 2])
     layer = messages.layer_of(message)
     assert (layer.element_bits, layer.packing, layer.precision) == (None, None, None)
+    assert (layer.samples_ns, layer.samples_cycles) == ((1, 2), ())
+
+
+def test_what_a_unit_counts_in_cycles_is_no_time():
+    layer = messages.layer_of(agent_pb2.LayerTimes(index=1, name="conv", cycles=[3, 4]))
+    assert (layer.samples_ns, layer.samples_cycles) == ((), (3, 4))
 
 
 @pytest.mark.parametrize(

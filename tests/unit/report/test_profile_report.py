@@ -155,6 +155,63 @@ def test_the_document_holds_what_the_table_shows() -> None:
     assert "against" not in profile_document(FIRST)
 
 
+def part(name: str, cycles: int, node: str | None = None, kind: str = "") -> LayerProfile:
+    made = replace(layer(name, kind, 0, None, node), precision=None, element_bits=None, unit="NPU")
+    return replace(made, samples_ns=(), samples_cycles=(cycles, cycles, 9 * cycles))
+
+
+COUNTED = profile(
+    replace(layer("QNN_0", "QNN_0", 800, None), unit="NPU"),
+    part("Input", 1000),
+    part("/a/Conv_token_1", 6000, "/a/Conv", "Conv"),
+    part("/a/Relu", 3000, "/a/Relu", "Relu"),
+    replace(layer("det", "Conv", 200), unit="CPU"),
+    runtime="qnn",
+)
+
+
+def test_cycles_are_no_times_and_have_shares_of_their_own() -> None:
+    text = shown(profile_report(COUNTED))
+    assert row_of(text, "QNN_0")[5:9] == ["800 ns", "80.0% ████████████████", "–", ""]
+    assert row_of(text, "/a/Conv")[1:3] == ["/a/Conv", "Conv"]
+    assert row_of(text, "/a/Conv")[5:9] == ["–", "", "6,000", "60.0% ████████████"]
+    assert row_of(text, "Input")[2] == "not told"
+    assert "sum of the layers 1 µs, undivided run 1 µs (ratio 1.000), 10,000 cycles" in text
+    assert "share of cycles" not in shown(profile_report(FIRST))
+
+
+def test_what_is_counted_in_cycles_stands_behind_what_is_timed() -> None:
+    rows = profile_rows(COUNTED, "layer")
+    names = ["QNN_0", "det", "/a/Conv", "/a/Relu", "Input"]
+    assert [row.name for row in rows] == names
+    assert [row.ns for row in rows] == [800, 200, None, None, None]
+    text = shown(profile_report(COUNTED, "layer", 1))
+    assert "4 more rows, 20.0% of the time and 100.0% of the cycles" in text
+    by_type = profile_rows(COUNTED, "type")
+    kinds = [(row.name, row.ns, row.cycles) for row in by_type if row.name == "Conv"]
+    assert kinds == [("Conv", 200, None), ("Conv", None, 6000)]
+
+
+def test_cycles_are_compared_with_cycles_alone() -> None:
+    twice = replace(
+        COUNTED, profile=replace(COUNTED.profile, layers=(part("/a/Conv", 12000, "/a/Conv"),))
+    )
+    row = row_of(shown(profiles_report([COUNTED, twice])), "/a/Conv")
+    assert (row[1], row[4], row[-1]) == ("6,000 cycles", "12,000 cycles", "2.00")
+    timed = profile(layer("/a/Conv", "Conv", 300, 7, "/a/Conv"))
+    row = row_of(shown(profiles_report([COUNTED, timed])), "/a/Conv")
+    assert (row[1], row[4], row[-1]) == ("6,000 cycles", "300 ns", "–")
+
+
+def test_an_emulator_s_cycles_are_said_to_be_its_own() -> None:
+    emulated = replace(
+        COUNTED.device.board, emulated=True, emulated_reason="Qualcomm's HTP emulator"
+    )
+    text = shown(profile_report(replace(COUNTED, device=replace(COUNTED.device, board=emulated))))
+    assert "cycles are those that Qualcomm's HTP emulator counts, no NPU's" in text
+    assert "no NPU's" not in shown(profile_report(COUNTED))
+
+
 def test_an_unknown_view_is_refused() -> None:
     check_view(None)
     with pytest.raises(UsageError, match="--by size is not known"):
