@@ -41,6 +41,15 @@ class Setup(Protocol):
         ...
 
 
+def checker_version(runtime: str) -> str:
+    """The version of what says here whether the runtime takes a model; "" where it is not there."""
+    from deployx_edge.runtimes import load_runtime
+
+    checker = find_runtime(runtime).checker
+    needs = load_runtime(runtime).setup().needs() if checker else ()
+    return next((each.found for each in needs if each.name == checker and not each.remedy), "")
+
+
 class PackageSetup:
     """``Setup`` of a runtime that is a Python package beside this one."""
 

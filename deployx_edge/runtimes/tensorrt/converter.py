@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployx_edge.distributions import installed_version
 from deployx_edge.input_requests import at_sizes, format_shape
 from deployx_edge.operator_facts import OperatorFacts
 from deployx_edge.runtimes.converter import KeptFloat
 from deployx_edge.runtimes.onnx_converter import OnnxConverter, fits_one_file
-from deployx_edge.runtimes.tensorrt import parser
+from deployx_edge.runtimes.tensorrt import parser, parser_place
 from deployx_edge.runtimes.tensorrt.native import NATIVE, write_natively
 from deployx_edge.runtimes.tensorrt.plugins import fill_gaps, plugin_of
 from deployx_edge.runtimes.tensorrt.ranges import ranges_text, without_nodes
@@ -42,9 +41,8 @@ class TensorrtConverter(OnnxConverter):
 
     def versions(self) -> tuple[tuple[str, str], ...]:
         """See ``Converter``; with the parser that took the model, where there is one."""
-        own = (
-            ((parser.PACKAGE, installed_version(parser.PACKAGE)),) if parser.is_installed() else ()
-        )
+        place = parser_place
+        own = ((place.PACKAGE, place.version()),) if place.is_installed() else ()
         return (*super().versions(), *own)
 
     def check(self, source: OnnxSource) -> None:

@@ -9,18 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge import process
-from deployx_edge.distributions import installed_version
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError
-from deployx_edge.runtime import find_runtime
+from deployx_edge.runtimes.tensorrt import parser_place
 from deployx_edge.runtimes.tensorrt.operators import is_known
 from deployx_edge.runtimes.tensorrt.plugins import lacks_tensors, without_plugins
 from deployx_edge.visible import visible
@@ -28,10 +25,7 @@ from deployx_edge.visible import visible
 if TYPE_CHECKING:
     import onnx
 
-PACKAGE = find_runtime(__package__.rpartition(".")[2]).checker
-_MODULE = "tensorrt_rtx_bindings"
-_CHILD = "deployx_edge.runtimes.tensorrt.parser_process"
-_INSTALL = "pip install 'deployx-edge[tensorrt]'"
+_CHILD = Path(__file__).with_name("parser_process.py")
 _SECONDS = 600.0
 _SHOWN = 5
 _LONGEST = 200
@@ -52,11 +46,6 @@ class ParserError:
     reason: str
 
 
-def is_installed() -> bool:
-    """Whether TensorRT-RTX's parser is there to be asked."""
-    return find_spec(_MODULE) is not None
-
-
 def check_model(name: str, model: onnx.ModelProto) -> None:
     """ModelError, naming every node that is refused; ``name`` is the file's.
 
@@ -64,13 +53,13 @@ def check_model(name: str, model: onnx.ModelProto) -> None:
     MissingToolError where the parser is installed and cannot be used.
     """
     model = without_plugins(model)
-    if not is_installed() or not model.graph.node or lacks_tensors(model):
+    if not parser_place.is_installed() or not model.graph.node or lacks_tensors(model):
         _refuse("A table of TensorRT's operators", name, _by_table(model))
         return
     content = model.SerializeToString()
     digest = hashlib.sha256(content).digest()
     if digest not in _taken:
-        who = f"TensorRT-RTX {installed_version(PACKAGE)}'s parser"
+        who = f"TensorRT-RTX {parser_place.version()}'s parser"
         _refuse(who, name, _by_parser(who, name, content, model))
         _taken.add(digest)
 
@@ -113,7 +102,9 @@ def _by_parser(who: str, name: str, content: bytes, model: onnx.ModelProto) -> l
         path.write_bytes(content)
         try:
             # It speaks of its own affairs on standard error.
-            done = process.run([sys.executable, "-m", _CHILD, path], check=False, timeout=_SECONDS)
+            done = process.run(
+                [*parser_place.python(), _CHILD, path], check=False, timeout=_SECONDS
+            )
         except MissingToolError:
             raise
         except DeployxError as error:
@@ -122,7 +113,7 @@ def _by_parser(who: str, name: str, content: bytes, model: onnx.ModelProto) -> l
     if "unusable" in answer:
         raise MissingToolError(
             f"{who} cannot be loaded: {visible(answer['unusable'])}.",
-            remedy=f"Install it again: {_INSTALL}; or remove it: pip uninstall {PACKAGE}",
+            remedy=parser_place.remedy(),
         )
     if done.returncode != 0 or "errors" not in answer:
         raise ModelError(

@@ -1,9 +1,9 @@
 """Ask TensorRT-RTX's parser about a model, in a process of its own, where it may die alone.
 
-``python -m deployx_edge.runtimes.tensorrt.parser_process FILE`` is started by ``parser.py`` beside
-it. One line of JSON comes back: {"version", "errors": [{"index", "node", "operator", "code",
-"text"}…]}, without errors where the parser takes the model, or {"unusable": …} where the parser
-itself cannot be loaded. No GPU is needed: nothing is built.
+``parser.py`` beside it starts this file, which imports nothing of ours, by a Python that has the
+parser, with the ONNX file's path. One line of JSON comes back: {"version", "errors": [{"index",
+"node", "operator", "code", "text"}…]}, without errors where the parser takes the model, or
+{"unusable": …} where the parser itself cannot be loaded. No GPU is needed: nothing is built.
 """
 
 from __future__ import annotations

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployx_edge.distributions import installed_version
-from deployx_edge.errors import UsageError
 from deployx_edge.progress import Progress
 from deployx_edge.runtimes.setup import Need, PackageSetup
-from deployx_edge.runtimes.tensorrt.parser import PACKAGE
+from deployx_edge.runtimes.tensorrt import parser_place as place
 
 _WITHOUT = "not installed; operators are looked up in a table"
 
@@ -18,23 +16,21 @@ class TensorrtSetup(PackageSetup):
 
     def needs(self) -> Sequence[Need]:
         """See ``Setup``."""
-        version = installed_version(PACKAGE)
+        there = place.is_installed()
         # Nothing is refused without it.
         parser = Need(
-            name=PACKAGE,
+            name=place.PACKAGE,
             present=True,
-            found=version or _WITHOUT,
-            remedy="" if version else self.command,
+            found=place.version() if there else _WITHOUT,
+            remedy="" if there else place.INSTALL,
         )
         return (*super().needs(), parser)
 
     def install(self, progress: Progress) -> str:
         """See ``Setup``."""
-        version = installed_version(PACKAGE)
-        if version:
-            return f"TensorRT's parser is there: {PACKAGE} {version} lies beside deployx-edge."
-        raise UsageError(
-            f"TensorRT's parser is the Python package {PACKAGE} in the environment of deployx-edge "
-            "itself, which only its own pip changes.",
-            remedy=f"Run: {self.command}",
-        )
+        if place.is_beside():
+            where = "lies beside deployx-edge"
+        else:
+            place.ENVIRONMENT.make(progress)
+            where = f"is there, in an environment of its own: {place.ENVIRONMENT.folder}"
+        return f"TensorRT-RTX's parser, {place.PACKAGE} {place.version()}, {where}."

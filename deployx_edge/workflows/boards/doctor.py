@@ -13,7 +13,8 @@ from deployx_edge import process
 from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError
 from deployx_edge.resources import cache_folder, dist_folder
-from deployx_edge.runtime import RUNTIMES
+from deployx_edge.runtime import RUNTIMES, RuntimeFacts
+from deployx_edge.runtimes.setup import checker_version
 from deployx_edge.target import Target, find_target, targets
 from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY, missing_libraries
 from deployx_edge.worker_facts import worker_facts
@@ -55,11 +56,6 @@ _EXTRAS = (
         for row in RUNTIMES.values()
         if row.extra and row.runs_here
     ),
-    *(
-        (row.checker, "", f"whether {row.title} takes a model")
-        for row in RUNTIMES.values()
-        if row.checker
-    ),
 )
 
 # Program, Debian package, whether nothing works without it, and what for.
@@ -84,6 +80,7 @@ def examine() -> list[Check]:
         _python(),
         *(_package(name) for name in _PACKAGES),
         *(_package(name, options, purpose) for name, options, purpose in _EXTRAS),
+        *(_checker(row) for row in RUNTIMES.values() if row.checker),
         *(_program(*row) for row in _PROGRAMS),
         *(_emulator(name) for name in dict.fromkeys(t.qemu for t in targets().values())),
         *(_build(id) for id in targets()),
@@ -123,6 +120,19 @@ def _package(name: str, options: str = "", purpose: str = "") -> Check:
             found="of unknown version" if present else missing,
             remedy="" if present else f"{sys.executable} -m pip install {options}{name}",
         )
+
+
+def _checker(row: RuntimeFacts) -> Check:
+    """Beside deployx-edge, or in an environment of its own: its runtime knows."""
+    version = checker_version(row.name)
+    return Check(
+        group="packages",
+        name=row.checker,
+        present=bool(version),
+        needed=False,
+        found=version or f"missing (whether {row.title} takes a model)",
+        remedy="" if version else f"deployx-edge runtimes install {row.name}",
+    )
 
 
 def _program(name: str, package: str, needed: bool, purpose: str) -> Check:

@@ -64,8 +64,10 @@ def tool_versions() -> list[tuple[str, str]]:
 
 
 def _own_needs(runtime: str) -> list[tuple[str, str]]:
-    """What a runtime found here that is no distribution beside ours: an SDK of the user's."""
-    if find_runtime(runtime).package:
+    """What a runtime found here that is no distribution beside ours: an SDK of the user's, or who
+    checks models in an environment of its own."""
+    facts = find_runtime(runtime)
+    if facts.package and not facts.checker:
         return []
     return [(need.name, need.found) for need in load_runtime(runtime).setup().needs()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployx_edge.distributions import installed_version
 from deployx_edge.runtime import find_runtime
+from deployx_edge.runtimes.setup import checker_version
 
 
 def unrun_notes(runtime: str) -> tuple[str, ...]:
@@ -12,7 +13,7 @@ def unrun_notes(runtime: str) -> tuple[str, ...]:
     if facts.runs_here:
         return ()
     stand_in = f"{facts.package} {installed_version(facts.package)}"
-    checked = installed_version(facts.checker)
+    checked = checker_version(runtime)
     return (
         f"{facts.title} itself was not run: {stand_in} stood in for it on this computer, and "
         + (

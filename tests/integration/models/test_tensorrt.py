@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import ml_dtypes
@@ -20,11 +19,10 @@ from onnx import helper
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.progress import silent
 from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.onnx_bfloat16 import in_floats
-from deployx_edge.runtimes.tensorrt import parser
+from deployx_edge.runtimes.tensorrt import parser_place
 from deployx_edge.runtimes.tensorrt.operators import is_known
 from deployx_edge.runtimes.tensorrt.ranges import without_nodes
 from deployx_edge.sources.onnx.canonical import simplified
@@ -43,8 +41,8 @@ DIGITS = ROOT / "examples/digits/digits_cnn.onnx"
 TEST_SET = ROOT / "examples/digits/digits_test.npz"
 TENSORRT = BundleOptions(runtime="tensorrt")
 needs_parser = pytest.mark.skipif(
-    find_spec("tensorrt_rtx_bindings") is None,
-    reason="TensorRT-RTX's parser is not installed (pip install 'deployx-edge[tensorrt]')",
+    not parser_place.is_installed(),
+    reason=f"TensorRT-RTX's parser is not installed ({parser_place.INSTALL})",
 )
 
 
@@ -91,7 +89,7 @@ def test_a_bundle_says_that_tensorrt_was_not_run(tmp_path: Path) -> None:
     assert "compare --device" in note
     assert bundle.provenance.verification.status == "passed"
     checked = "tensorrt-rtx-cu12-bindings" in dict(bundle.provenance.tools)
-    assert checked == parser.is_installed()
+    assert checked == parser_place.is_installed()
     assert ("took the model" if checked else "looked up in a table") in note
 
 
@@ -297,21 +295,20 @@ def test_an_operator_of_another_domain_or_inside_a_branch_is_found_too(tmp_path:
 
 @needs_parser
 def test_the_table_is_what_the_parser_answers() -> None:
-    answers = subprocess.run(
-        [sys.executable, "-c", _ASK], capture_output=True, text=True, check=True, timeout=300
-    )
+    names = sorted({each.name for each in onnx.defs.get_all_schemas() if each.domain == ""})
+    words = [*parser_place.python(), "-c", _ASK, *names]
+    answers = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
     known = json.loads(answers.stdout.splitlines()[-1])
     assert known == {name: is_known("", name) for name in known}
     assert len(known) > 150
 
 
 _ASK = """
-import json, onnx.defs, tensorrt_rtx_bindings as rtx
+import json, sys, tensorrt_rtx_bindings as rtx
 logger = rtx.Logger(rtx.Logger.ERROR)
 network = rtx.Builder(logger).create_network(0)
 parser = rtx.OnnxParser(network, logger)
-names = {each.name for each in onnx.defs.get_all_schemas() if each.domain == ""}
-print(json.dumps({name: parser.supports_operator(name) for name in sorted(names)}))
+print(json.dumps({name: parser.supports_operator(name) for name in sys.argv[1:]}))
 """
 
 
@@ -357,14 +354,67 @@ def test_a_parser_that_cannot_be_asked_is_an_error_of_its_own(tmp_path: Path, ki
     assert not (tmp_path / "b").exists()
 
 
-def test_its_parser_is_wished_for_and_can_be_missing() -> None:
+def test_its_parser_is_wished_for_and_can_be_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert not find_runtime("tensorrt").runs_here
     package, wished = load_runtime("tensorrt").setup().needs()
     assert package.present
     assert wished.present
-    if parser.is_installed():
-        assert wished.found[0].isdigit()
-    else:
-        assert "looked up in a table" in wished.found
-        with pytest.raises(UsageError, match="TensorRT's parser is the Python package"):
-            load_runtime("tensorrt").setup().install(silent)
+    if parser_place.is_installed():
+        assert wished.found == parser_place.version()
+        assert not wished.remedy
+    # In a cache that has no environments.
+    monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(parser_place, "is_beside", lambda: False)
+    _, wished = load_runtime("tensorrt").setup().needs()
+    assert "looked up in a table" in wished.found
+    assert wished.remedy == "deployx-edge runtimes install tensorrt"
+    path = with_determinants(tmp_path / "det.onnx")
+    with pytest.raises(ModelError, match=r"A table of TensorRT's operators refuses det\.onnx"):
+        make_bundle(path, tmp_path / "b", TENSORRT)
+    (note,) = make_bundle(DIGITS, tmp_path / "d", TENSORRT).provenance.notes
+    assert "looked up in a table" in note
+
+
+EXAMPLES = {"digits": "", "detector": "image:1x3x128x128", "segmenter": "image:1x3x96x96"}
+
+
+@needs_parser
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_real_parser_and_builder_take_the_examples(
+    example: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """By the commands that a user has; PyTorch's networks take long to export."""
+    source: Path | str = DIGITS
+    words: tuple[object, ...] = ()
+    if EXAMPLES[example]:
+        if not request.config.getoption("--all"):
+            pytest.skip("exports a network; the digits go with every run, this with --all")
+        source = f"examples.{example}.model:{example}"
+        checkpoint = ROOT / "examples" / example / f"{example}.pt"
+        words = ("--checkpoint", checkpoint, "--input", EXAMPLES[example])
+    out = tmp_path / "b"
+    done = deployx(None, "convert", source, *words, "--runtime", "tensorrt", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert f"{parser_place.PACKAGE} {parser_place.version()} took" in " ".join(done.stdout.split())
+    (model,) = out.glob("*.onnx")
+    built = subprocess.run(
+        [*parser_place.python(), "-c", _BUILD, model], capture_output=True, text=True, check=True
+    )
+    assert int(built.stdout.split()[-1]) > model.stat().st_size // 2
+
+
+# An engine, which takes no GPU to be built.
+_BUILD = """
+import sys, tensorrt_rtx_bindings as rtx
+logger = rtx.Logger(rtx.Logger.ERROR)
+builder = rtx.Builder(logger)
+network = builder.create_network(1 << int(rtx.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+parser = rtx.OnnxParser(network, logger)
+assert parser.parse(open(sys.argv[1], "rb").read())
+config = builder.create_builder_config()
+config.num_compute_capabilities = 1
+config.set_compute_capability(rtx.ComputeCapability.SM86, 0)
+print(builder.build_serialized_network(network, config).nbytes)
+"""
