@@ -41,7 +41,7 @@ def check_fit(board: BoardDescription, build: Build, bundle: Bundle, *, device: 
     complaint = complaint or _memory_misfit(board, bundle)
     if complaint:
         raise UnfitDeviceError(
-            f"{bundle.name} cannot run on {device}: {complaint[0]}.", remedy=complaint[1]
+            f"{_cannot(bundle.name, device)} {complaint[0]}.", remedy=complaint[1]
         )
 
 
@@ -51,7 +51,7 @@ def _check_runtime(target: Target, build: Build, bundle: Bundle, device: str) ->
         return
     having = [other.id for other in targets().values() if bundle.runtime in other.runtimes]
     raise UsageError(
-        f"{bundle.name} cannot run on {device}: boards of {target.id} have "
+        f"{_cannot(bundle.name, device)} boards of {target.id} have "
         f"{', '.join(target.runtimes)}, not {bundle.runtime}.",
         remedy=f"Convert it with --runtime {target.runtimes[0]}."
         + (f" {bundle.runtime} runs on {', '.join(having)}." if having else ""),
@@ -65,19 +65,24 @@ def _check_built(build: Build, bundle: Bundle, device: str) -> None:
         return
     if facts.sdk is not None:
         raise BuildError(
-            f"{bundle.name} cannot run on {device}: this build of {build.target_id} has no worker "
+            f"{_cannot(bundle.name, device)} this build of {build.target_id} has no worker "
             f"for {bundle.runtime}, which is compiled with its maker's SDK.",
             remedy=f"Run 'deployx-edge build --target {build.target_id} --runtime "
             f"{bundle.runtime}', which says what it takes.",
         )
     is_like_here = build.target_id == host_target_id()
     raise BuildError(
-        f"{bundle.name} cannot run on {device}: this build of {build.target_id} has no worker for "
+        f"{_cannot(bundle.name, device)} this build of {build.target_id} has no worker for "
         f"{bundle.runtime}, which is compiled with a board's own headers.",
         remedy=f"Run 'deployx-edge sysroot pull --device {device} -o DIR', then 'deployx-edge "
         f"build --target {build.target_id} --sysroot DIR --runtime {bundle.runtime}'"
         + (" (without --sysroot it takes what this computer has)." if is_like_here else "."),
     )
+
+
+def _cannot(what: str, device: str) -> str:
+    """Begins the sentence; a URI may end in a colon itself."""
+    return f"{what} cannot run on {device.removesuffix(':')}:"
 
 
 def _check_operators(build: Build, bundle: Bundle, device: str) -> None:
@@ -86,7 +91,7 @@ def _check_operators(build: Build, bundle: Bundle, device: str) -> None:
         return
     unknown = [name for name in missing if name not in all_operators()]
     raise BuildError(
-        f"{bundle.name} cannot run on {device}: the worker for {bundle.runtime} in the build of "
+        f"{_cannot(bundle.name, device)} the worker for {bundle.runtime} in the build of "
         f"{build.target_id} has no operator {', '.join(missing)}.",
         remedy=f"Bring the folder {unknown[0]} of whoever made the bundle into a folder that [ops] "
         "folders in deployx.toml names, then build."
@@ -107,7 +112,7 @@ def check_emulation(
     if processor:
         emulators = ", ".join(what for _, what in facts.emulators)
         raise UnfitDeviceError(
-            f"{bundle.name} cannot run on {device}: an emulated board has no {processor}.",
+            f"{_cannot(bundle.name, device)} an emulated board has no {processor}.",
             remedy=f"Take a board with one, or --device local: where there is {emulators}."
             if emulators
             else "Take a board with one.",
@@ -115,7 +120,7 @@ def check_emulation(
     missing = missing_for(target, build, bundle.runtime) if launcher else ()
     if missing:
         raise MissingToolError(
-            f"{bundle.name} cannot run on {device}: its worker needs {', '.join(missing)} "
+            f"{_cannot(bundle.name, device)} its worker needs {', '.join(missing)} "
             f"in {target.qemu_libraries}/lib.",
             remedy=f"Install it with: {LIBRARIES_REMEDY}",
         )
@@ -141,7 +146,7 @@ def check_system(facts: AndroidFacts | None, build: Build, *, device: str) -> No
         needed = _NEEDED_LEVEL.search(file.libc)
         if needed and level is not None and level < int(needed[1]):
             raise UnfitDeviceError(
-                f"The build of {build.target_id} cannot run on {device}: {file.name} needs "
+                f"{_cannot(f'The build of {build.target_id}', device)} {file.name} needs "
                 f"API level {needed[1]}, the phone has {level}.",
                 remedy="Set api under [toolchains.android] in deployx.toml and build again, or "
                 f"build statically: deployx-edge build --target {build.target_id} "
