@@ -20,7 +20,7 @@ from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.graph.values import without_weights
 from deployx_edge.runtimes.converter import HalfOverflows
-from deployx_edge.sources.onnx.file import one_line
+from deployx_edge.sources.onnx.loading import one_line
 
 if TYPE_CHECKING:
     import onnx

@@ -16,7 +16,8 @@ from deployx_edge.graph.marks import (
     without_marks,
 )
 from deployx_edge.graph.subgraphs import rename_tensors, tensors_read
-from deployx_edge.sources.onnx.file import POSTPROCESS_KEY, one_line
+from deployx_edge.sources.onnx.file import POSTPROCESS_KEY
+from deployx_edge.sources.onnx.loading import one_line
 
 if TYPE_CHECKING:
     import onnx

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployx_edge.errors import DeployxError, ModelError, UsageError
-from deployx_edge.graph.cleaning import clean, readable_name
+from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.graph.cleaning import readable_name
 from deployx_edge.graph.fixed_inputs import fix_inputs, fixed_values
 from deployx_edge.graph.functions import called_functions, refuse_mixed_opsets
 from deployx_edge.graph.layouts import channels_last
 from deployx_edge.graph.links import OWN_DOMAINS
 from deployx_edge.graph.marks import find_marks, without_marks
 from deployx_edge.graph.reshaping import check_new_shapes, reshaped_inputs
-from deployx_edge.graph.standard_names import write_by_standard
-from deployx_edge.graph.subgraphs import all_names, nodes_within, tensors_read
+from deployx_edge.graph.subgraphs import nodes_within, tensors_read
 from deployx_edge.graph.training import refuse_training_mode
 from deployx_edge.graph.values import (
     dtype_of,
@@ -26,8 +25,7 @@ from deployx_edge.graph.values import (
     suggest_shape,
 )
 from deployx_edge.model import AxisRange, InputRequest, format_shape, too_large
-from deployx_edge.sources.onnx.external_data import ExternalData, find_external_data
-from deployx_edge.sources.placeholders import refuse_placeholder
+from deployx_edge.sources.onnx.loading import LEAST_IR_VERSION, load_file
 from deployx_edge.sources.torch.source import EXPORTER_KEY
 
 if TYPE_CHECKING:
@@ -38,11 +36,8 @@ if TYPE_CHECKING:
 # What the model's author says of images and scores travels in the ONNX file's metadata.
 PREPROCESS_KEY = "deployx-edge.preprocess"
 POSTPROCESS_KEY = "deployx-edge.postprocess"
-# The prepared copy says this IR version: pnnx knows none above 13, and from 4 on the
-# initializers need not be listed among the inputs.
+# The prepared copy says this IR version: pnnx knows none above 13.
 _IR_VERSION = 8
-_LEAST_IR_VERSION = 4
-_NEWEST_IR_VERSION = 13  # of ONNX 1.20; what a later one may hold would be lost in the copy
 # Files of up to so many bytes are held as they were read, and copied; others are read again.
 _HELD_BYTES = 2**26
 
@@ -116,7 +111,7 @@ def read_onnx(path: Path, requests: Mapping[str, InputRequest]) -> OnnxSource:
     broken, newer than the ``onnx`` package, has an input with dynamic axes and no shape given, or
     a node that forbids a shape; UsageError where ``requests`` contradicts it.
     """
-    loaded = _load(path, external=False)
+    loaded = load_file(path, external=False)
     whole = loaded.model
     model = without_marks(whole) if find_marks(whole) else whole
     graph = model.graph
@@ -200,7 +195,7 @@ def prepared(source: OnnxSource, *, external: bool = True) -> onnx.ModelProto:
         del graph.value_info[:]
         for value in graph.output:
             value.type.tensor_type.ClearField("shape")
-    model.ir_version = max(_LEAST_IR_VERSION, min(model.ir_version, _IR_VERSION))
+    model.ir_version = max(LEAST_IR_VERSION, min(model.ir_version, _IR_VERSION))
     return model
 
 
@@ -209,27 +204,10 @@ def _own_copy(source: OnnxSource, *, external: bool) -> onnx.ModelProto:
     import onnx
 
     if source.held is None:
-        model = _load(source.path, external=external).model
+        model = load_file(source.path, external=external).model
         return without_marks(model) if source.is_marked else model
     model = onnx.ModelProto()
     model.CopyFrom(source.held)
-    return model
-
-
-def load_whole(path: Path, requests: Mapping[str, InputRequest] | None = None) -> onnx.ModelProto:
-    """The model with its external data, and without the inputs that ``requests`` fixes.
-
-    Constants are no inputs, as old files have them.
-    ModelError where the file is broken.
-    """
-    model = _load(path, external=True).model
-    graph = model.graph
-    fix_inputs(graph, fixed_values(path, graph, requests or {}))
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in constants]
-    del graph.input[:]
-    graph.input.extend(inputs)
-    model.ir_version = max(_LEAST_IR_VERSION, model.ir_version)
     return model
 
 
@@ -264,63 +242,6 @@ def write_prepared(source: OnnxSource, target: Path) -> None:
         raise ModelError(
             f"{source.path.name} is larger than one ONNX file may be (2 GB)."
         ) from error
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Loaded:
-    """What a file holds, cleaned; ``is_changed`` where it is not as others would read it."""
-
-    model: onnx.ModelProto
-    data: ExternalData
-    is_changed: bool
-    notes: tuple[str, ...]
-
-
-def _load(path: Path, *, external: bool) -> _Loaded:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        refuse_placeholder(path)
-        model = onnx.load(path, load_external_data=False)
-        data = find_external_data(path, model)
-        if external:
-            onnx.load_external_data_for_model(model, str(data.folder))
-    except DeployxError:
-        raise
-    except DecodeError as error:
-        raise ModelError(
-            f"{path} is not an ONNX file, or only a part of one.",
-            remedy="Export or copy it again.",
-        ) from error
-    except FileNotFoundError as error:
-        raise ModelError(f"{error.filename or path} does not exist.") from error
-    except Exception as error:  # onnx checks external data by exceptions of many kinds
-        raise ModelError(f"{path} cannot be read: {one_line(error)}.") from error
-    if not model.graph.node or not model.graph.output:
-        raise ModelError(
-            f"{path} is not a whole ONNX model: it has no nodes or no outputs.",
-            remedy="Export or copy it again.",
-        )
-    if model.ir_version > _NEWEST_IR_VERSION:
-        raise ModelError(
-            f"{path.name} has the IR version {model.ir_version}, which is newer than the ONNX "
-            f"Runtime here reads ({_NEWEST_IR_VERSION}).",
-            remedy="Export it for an older version of ONNX.",
-        )
-    if not all(isinstance(name, str) for name in all_names(model.graph)):
-        raise ModelError(
-            f"{path} holds names that are no text in UTF-8.", remedy="Export or copy it again."
-        )
-    cleaned = clean(model)
-    rewritten = write_by_standard(model)
-    is_old = model.ir_version < _LEAST_IR_VERSION
-    return _Loaded(
-        model=model,
-        data=data,
-        is_changed=bool(cleaned.changed or rewritten or data.moved or is_old),
-        notes=cleaned.notes,
-    )
 
 
 def _nodes(model: onnx.ModelProto) -> tuple[SourceNode, ...]:
@@ -424,8 +345,3 @@ def _check_request(
             f"The input '{value.name}' of {path.name} is {spell_sizes(value)}, "
             f"the shape given for it {format_shape(given)}."
         )
-
-
-def one_line(error: object) -> str:
-    """An exception's text on one line, cut to what a person reads."""
-    return " ".join(str(error).split())[:300].rstrip(".")

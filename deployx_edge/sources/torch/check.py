@@ -17,7 +17,7 @@ from deployx_edge.comparison import SEED
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.graph.marks import find_marks, without_marks
 from deployx_edge.graph.onnx_runtime import open_model
-from deployx_edge.sources.onnx.file import one_line
+from deployx_edge.sources.onnx.loading import one_line
 from deployx_edge.sources.torch.function import run
 from deployx_edge.sources.torch.state import StatefulError
 from deployx_edge.sources.torch.trials import TorchInput, Trial, trials

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
 from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.sources.onnx.file import one_line
+from deployx_edge.sources.onnx.loading import one_line
 from deployx_edge.sources.placeholders import refuse_placeholder
 
 if TYPE_CHECKING:

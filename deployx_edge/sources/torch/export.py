@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import ModelError
-from deployx_edge.sources.onnx.file import one_line
+from deployx_edge.sources.onnx.loading import one_line
 from deployx_edge.sources.torch.function import example_inputs, function_of, silence
 from deployx_edge.sources.torch.source import EXPORTERS
 from deployx_edge.sources.torch.state import StatefulError, refuse_state

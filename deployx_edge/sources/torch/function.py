@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import UsageError
-from deployx_edge.sources.onnx.file import one_line
+from deployx_edge.sources.onnx.loading import one_line
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import MissingToolError, ModelError, UsageError
-from deployx_edge.sources.onnx.file import one_line
+from deployx_edge.sources.onnx.loading import one_line
 from deployx_edge.sources.torch.checkpoint import (
     CHECKPOINT,
     PROGRAM,

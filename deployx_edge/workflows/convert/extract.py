@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.sources.onnx.extraction import Extraction, extract
-from deployx_edge.sources.onnx.file import load_whole
+from deployx_edge.sources.onnx.loading import load_whole
 
 
 def extract_model(

@@ -31,9 +31,9 @@ from deployx_edge.sources.onnx.file import (
     POSTPROCESS_KEY,
     PREPROCESS_KEY,
     OnnxSource,
-    load_whole,
     read_onnx,
 )
+from deployx_edge.sources.onnx.loading import load_whole
 from deployx_edge.sources.onnx.partition import Part, partition
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.convert.conversion import source_preprocessing
