@@ -7,7 +7,7 @@ import pytest
 
 from deployx_edge.operator_facts import OperatorFacts, all_operators
 from deployx_edge.resources import state_folder
-from deployx_edge.workflows.operators.tested import keep_outcomes, tested
+from deployx_edge.workflows.operators.tested import keep_outcomes, last_results
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def in_folder(folder: Path) -> OperatorFacts:
 
 
 def found(facts: OperatorFacts) -> list[tuple[str, str, int, int, bool]]:
-    return [(e.runtime, e.place, e.right, e.cases, e.current) for e in tested(facts)]
+    return [(e.runtime, e.place, e.right, e.cases, e.current) for e in last_results(facts)]
 
 
 def test_the_last_result_of_each_place_stands(facts):

@@ -14,7 +14,7 @@ from deployx_edge.target import targets
 from deployx_edge.worker_facts import worker_facts, worker_names
 from deployx_edge.workflows.boards.doctor import Check
 from deployx_edge.workflows.build.built import listed
-from deployx_edge.workflows.operators.tested import Tested, tested
+from deployx_edge.workflows.operators.tested import Tested, last_results
 from deployx_edge.workflows.operators.testing import cases_of
 
 _FASTER_START = "A board translates PTX when a model is loaded first; to spare it that"
@@ -52,7 +52,7 @@ def list_rows() -> tuple[OperatorRow, ...]:
             ),
             cases=len(cases_of(facts)),
             source=facts.source,
-            tested=tested(facts),
+            tested=last_results(facts),
         )
         for facts in all_operators().values()
     )

@@ -67,7 +67,7 @@ def keep_outcomes(facts: OperatorFacts, outcomes: Sequence[_Outcome]) -> None:
         _write(facts, list(found.values()))
 
 
-def tested(facts: OperatorFacts) -> tuple[Tested, ...]:
+def last_results(facts: OperatorFacts) -> tuple[Tested, ...]:
     """What the last tests found; nothing where none ran, or what they wrote is gone or damaged."""
     digest = _digest(facts.folder)
     return tuple(replace(each, current=each.digest == digest) for each in _read(facts))
