@@ -37,7 +37,8 @@ class RuntimeFacts:
     ``simulated``: here it simulates the processor that boards have, so that times say nothing.
     ``runs_here`` is False where only boards run it: what its file says is then computed by
     ``package`` here, to hold it against the source. ``checker`` is a distribution that can say
-    here whether the runtime takes a model ("": what runs it says so).
+    here whether the runtime takes a model ("": what runs it says so). ``leaves_nodes``: of one
+    model it can compute a part and leave nodes to the processor, where a conversion allows that.
     """
 
     name: str
@@ -57,6 +58,7 @@ class RuntimeFacts:
     simulated: bool = False
     runs_here: bool = True
     checker: str = ""
+    leaves_nodes: bool = False
 
     @property
     def reads_onnx(self) -> bool:
@@ -125,6 +127,7 @@ _ROWS = (
             "sc8480xp",
         ),
         simulated=True,
+        leaves_nodes=True,
     ),
     RuntimeFacts(
         name="rknn",

@@ -227,6 +227,11 @@ def has_option(runtime: str, name: str) -> bool:
     return runtime in worker_names() and worker_facts(runtime).option(name) is not None
 
 
+def own_options(runtime: str, named: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Of options that are of one runtime's own, those of this one."""
+    return tuple(item for item in named if has_option(runtime, item[0]))
+
+
 def options_text() -> str:
     """Every runtime's options with what they take, for a help text."""
     texts = []

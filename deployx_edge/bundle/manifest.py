@@ -22,6 +22,7 @@ from deployx_edge.bundle.values import (
     Bundle,
     BundleFile,
     IntermediateCheck,
+    LeftNode,
     OutputCheck,
     Provenance,
     Verification,
@@ -129,6 +130,7 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
         # Written only where there are any, so that other bundles stay what they were.
         **({"operators": list(bundle.operators)} if bundle.operators else {}),
         **({"soc": bundle.soc} if bundle.soc else {}),
+        **({"left_to_processor": [asdict(node) for node in bundle.left]} if bundle.left else {}),
         "provenance": {
             "tools": dict(provenance.tools),
             "source_file": provenance.source_file,
@@ -171,6 +173,15 @@ def _read_bundle(reader: ObjectReader, folder: Path) -> Bundle:
         provenance=reader.object("provenance", _read_provenance),
         operators=reader.optional_texts("operators", _MANY, length=_LONGEST_OPERATOR),
         soc=reader.text_if_there("soc", pattern=_SOC, meaning="the name of a chip"),
+        left=reader.objects("left_to_processor", _MANY, _read_left)
+        if reader.given("left_to_processor")
+        else (),
+    )
+
+
+def _read_left(reader: ObjectReader) -> LeftNode:
+    return LeftNode(
+        node=reader.text("node"), operator=reader.text("operator"), reason=reader.text("reason")
     )
 
 

@@ -104,13 +104,27 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftNode:
+    """A node that an accelerator leaves to the processor, and why ("" where it does not tell)."""
+
+    node: str
+    operator: str
+    reason: str
+
+    def __str__(self) -> str:
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.operator} (node '{self.node}'){reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
     """A model that is ready for its runtime.
 
     ``folder`` is where it lies; the rest is what ``bundle.json`` says. ``precision`` is
     the element type of the stored weights ("fp32", "fp16", "int8"). ``operators`` are those of our
     own (``ops/``) that its worker must have. ``soc`` is the chip that its files are for, "" where
-    they are for all.
+    they are for all. ``left`` are nodes that the runtime's accelerator leaves to the processor,
+    which was allowed when the bundle was made.
     """
 
     folder: Path
@@ -125,6 +139,7 @@ class Bundle:
     provenance: Provenance
     operators: tuple[str, ...] = ()
     soc: str = ""
+    left: tuple[LeftNode, ...] = ()
 
     def input_requests(self) -> dict[str, InputRequest]:
         """What the source is read with to be what the bundle holds, by input name."""

@@ -25,6 +25,7 @@ from deployx_edge.cli.bench_comparison import (
 from deployx_edge.cli.fallback import (
     AllowFallbackOption,
     FailOnFallbackOption,
+    fail_at_conversion,
     fallback_switches,
     refuse_fallback,
 )
@@ -155,6 +156,7 @@ def bench(
     from deployx_edge.bundle import is_sequence
     from deployx_edge.cli.bench_parts import bench_parts
     from deployx_edge.cli.bench_results import show_results
+    from deployx_edge.measurement.fallback import allows_fallback
     from deployx_edge.measurement.files import read_runs
     from deployx_edge.workflows.boards.devices import chosen_devices
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
@@ -177,6 +179,7 @@ def bench(
             keep_float,
             like,
             torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen),
+            allows_fallback(options[0].named),
         ),
         against=against,
         calibration=calibration,
@@ -211,10 +214,13 @@ def bench(
     if is_sequence(model):
         compared = against is not None or compare is not None
         files = (output, export)
-        parts = bench_parts(model, devices, make_job, refused=compared, files=files, json=json)
+        parts = bench_parts(
+            model, devices, make_job, options, refused=compared, files=files, json=json
+        )
         refuse_fallback(fail_on_fallback, ((r.device.name, r.fell_back) for r in parts))
         return
-    found = request.run(devices, make_job)
+    with fail_at_conversion(fail_on_fallback):
+        found = request.run(devices, make_job)
     comparisons = show_results(found, output, export, json)
     for failure in request.failures_of(found):
         raise typer.Exit(failure.exit_code)
@@ -308,6 +314,7 @@ def _bundle_options(
     keep_float: Sequence[str] | None,
     like: str | None,
     torch: TorchOptions,
+    allow_fallback: bool,
 ) -> BundleOptions:
     from deployx_edge.workflows.convert.options import BundleOptions
 
@@ -316,6 +323,7 @@ def _bundle_options(
         keep_float=tuple(keep_float or ()),
         like=like,
         torch=torch,
+        allow_fallback=allow_fallback,
     )
 
 

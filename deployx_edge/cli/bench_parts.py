@@ -12,7 +12,7 @@ from deployx_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from deployx_edge.device import Device
-    from deployx_edge.measurement.values import BenchResult
+    from deployx_edge.measurement.values import BenchResult, RunOptions
     from deployx_edge.workflows.measure.jobs import BenchJob
 
 
@@ -20,6 +20,7 @@ def bench_parts(
     folder: Path,
     devices: Sequence[Device],
     make_job: Callable[..., BenchJob],
+    options: Sequence[RunOptions],
     *,
     refused: bool,
     files: tuple[Path | None, Path | None],
@@ -35,6 +36,7 @@ def bench_parts(
     from deployx_edge.cli.console import draw_report, print_json, print_report
     from deployx_edge.measurement.files import bench_document, write_document
     from deployx_edge.report.parts import parts_document, parts_report, parts_runs
+    from deployx_edge.workflows.boards.left_nodes import check_parts, of_part
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
 
     if refused:
@@ -44,7 +46,12 @@ def bench_parts(
         )
     output, export = files
     sequence = load_sequence(folder)
-    jobs = [make_job(bundle=bundle) for bundle in sequence.bundles]
+    for each in options:
+        check_parts(sequence.bundles, each.named)
+    jobs = [
+        make_job(bundle=bundle, options=[of_part(bundle, each) for each in options])
+        for bundle in sequence.bundles
+    ]
     found = [run_job(devices, job) for job in jobs]
     runs = parts_runs([part.results for part in found])
     failures = [failure for part in found for failure in part.failures]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deployx_edge.cli.fallback import ConversionFallbackOption, check_conversion
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
@@ -110,6 +111,7 @@ def convert(
     partition: PartitionOption = None,
     name: NameOption = None,
     converter: ConverterOption = None,
+    allow_fallback: ConversionFallbackOption = False,
     no_verify: NoVerifyOption = False,
     accept_unproven: AcceptUnprovenOption = False,
     json: JsonOption = False,
@@ -145,9 +147,12 @@ def convert(
         keep_float=tuple(keep_float or ()),
         name=name,
         converter=converter,
+        allow_fallback=allow_fallback,
         torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings, accept_frozen),
     )
     runtimes, precisions = runtime_words(runtime), precision_words(precision)
+    if not partition:
+        check_conversion(allow_fallback, runtimes or (None,))
     if len(runtimes) > 1 or len(precisions) > 1:
         refuse_partition(partition)
         convert_each(model, output, runtimes, precisions, options, json)

@@ -14,6 +14,7 @@ from deployx_edge.cli.bench_comparison import CalibrationOption
 from deployx_edge.cli.fallback import (
     AllowFallbackOption,
     FailOnFallbackOption,
+    fail_at_conversion,
     fallback_switches,
     refuse_fallback,
 )
@@ -252,14 +253,20 @@ def evaluate(
             runtimes=runtimes,
             runs=runs,
             reference=reference,
-            bundle=BundleOptions(soc=soc, input_shapes=tuple(input_shape or ()), torch=torch),
+            bundle=BundleOptions(
+                soc=soc,
+                input_shapes=tuple(input_shape or ()),
+                torch=torch,
+                allow_fallback=allow_fallback,
+            ),
             calibration=calibration,
             options=options,
         )
-        several = evaluate_each(request, least, drops, json, export)
+        with fail_at_conversion(fail_on_fallback):
+            several = evaluate_each(request, least, drops, json, export)
         _refuse_fallback(fail_on_fallback, several)
         return
-    with _progress(names) as (progress, progress_of):
+    with fail_at_conversion(fail_on_fallback), _progress(names) as (progress, progress_of):
         found = evaluate_workflow(
             model,
             dataset,

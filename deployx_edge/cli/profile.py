@@ -10,6 +10,7 @@ import typer
 from deployx_edge.cli.fallback import (
     AllowFallbackOption,
     FailOnFallbackOption,
+    fail_at_conversion,
     fallback_switches,
     refuse_fallback,
 )
@@ -107,10 +108,11 @@ def profile(
     from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
     from deployx_edge.cli.several_profiles import make_each, profile_each
     from deployx_edge.config import load_config
+    from deployx_edge.measurement.fallback import allows_fallback
     from deployx_edge.measurement.files import profile_document, write_document
     from deployx_edge.report.profile import check_view, profile_report, profiles_report
     from deployx_edge.report.refusals import refusal_document, with_refusals
-    from deployx_edge.worker_facts import check_options
+    from deployx_edge.workflows.boards.left_nodes import check_run
     from deployx_edge.workflows.boards.session import open_session
     from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
@@ -136,10 +138,18 @@ def profile(
         raise UsageError(
             "--against is another model, and there are several runtimes or precisions already."
         )
-    wanted = BundleOptions(runtime=one_runtime(runtimes), input_shapes=tuple(input_shape or ()))
+    wanted = BundleOptions(
+        runtime=one_runtime(runtimes),
+        input_shapes=tuple(input_shape or ()),
+        allow_fallback=allows_fallback(options.named),
+    )
     models = [model] if against is None else [model, against]
     refused: list[Tried[Any]] = []
-    with show_progress() as progress, TemporaryDirectory(prefix="deployx-edge-") as folder:
+    with (
+        fail_at_conversion(fail_on_fallback),
+        show_progress() as progress,
+        TemporaryDirectory(prefix="deployx-edge-") as folder,
+    ):
         if several:
             ways = (runtimes, precisions)
             made, refused = make_each(model, ways, options, wanted, Path(folder), progress)
@@ -147,7 +157,7 @@ def profile(
         else:
             bundles = [make_bundle(each, options=wanted, progress=progress) for each in models]
             for bundle in bundles:
-                check_options(bundle.runtime, options.named)
+                check_run(bundle, options.named)
         purpose = f"profile {bundles[0].name}"
         with open_session(
             chosen, purpose=purpose, wait=wait, verify=verify, progress=progress

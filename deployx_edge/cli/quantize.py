@@ -14,6 +14,7 @@ from deployx_edge.cli.convert import (
     PostprocessOption,
     PreprocessOption,
 )
+from deployx_edge.cli.fallback import ConversionFallbackOption, check_conversion
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
@@ -160,6 +161,7 @@ def quantize(
     postprocess: PostprocessOption = None,
     like: LikeOption = None,
     name: NameOption = None,
+    allow_fallback: ConversionFallbackOption = False,
     accept_unproven: AcceptUnprovenOption = False,
     export: ExportOption = None,
     json: JsonOption = False,
@@ -198,6 +200,7 @@ def quantize(
             postprocess=tuple(postprocess or ()),
             like=like,
             accept_unproven=accept_unproven,
+            allow_fallback=allow_fallback,
             name=name,
             torch=torch_options(
                 checkpoint, factory_args, exporter, rewriter, settings, accept_frozen
@@ -215,6 +218,7 @@ def quantize(
         return quantize_workflow(model, calibration, folder, own, progress=progress), None
 
     runtimes = runtime_words(runtime)
+    check_conversion(allow_fallback, runtimes or (None,))
     if len(runtimes) > 1:
         quantize_each(model, output, runtimes, make, json, export)
         return

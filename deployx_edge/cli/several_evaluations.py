@@ -74,6 +74,7 @@ class EvaluateRequest:
 
     def run(self, folder: Path, progress: Progress) -> list[Tried[Evaluation]]:
         """Every candidate on every device; the empty ``folder`` is for what is needed meanwhile."""
+        from deployx_edge.worker_facts import own_options
         from deployx_edge.workflows.choose.candidates import make_one
         from deployx_edge.workflows.choose.trying import try_each
         from deployx_edge.workflows.evaluate.evaluate import evaluate
@@ -87,7 +88,8 @@ class EvaluateRequest:
 
         def one(runtime: str, precision: str) -> Evaluation:
             made = make_one(wanted, runtime, precision, folder, progress)
-            run = replace(self.runs[0], precision=precision)
+            named = own_options(runtime, self.runs[0].named)
+            run = replace(self.runs[0], precision=precision, named=named)
             return evaluate(
                 made.bundle.folder,
                 self.dataset,

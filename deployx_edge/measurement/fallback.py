@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from deployx_edge.measurement.values import LayerProfile, PrecisionCount, UnitCount
 
+# The option of a run, as (name, value), by which workers leave nodes to the processor.
+ALLOW_FALLBACK = ("allow_fallback", "on")
 _MOST_NAMED = 5
 # The unit of a layer, of a runtime that has several.
 _PROCESSOR = "CPU"
@@ -70,14 +74,23 @@ def fallback_warnings(
     """Sentences where layers ran in another precision than was asked for (``precision_warning``),
     and where an accelerator ``left`` layers to another of the ``units``, mostly the processor."""
     precision = precision_warning(asked, stored, counts)
-    found = (precision,) if precision else ()
+    return tuple(filter(None, (precision, left_sentence(left, units))))
+
+
+def left_sentence(left: tuple[str, ...], units: tuple[UnitCount, ...] = ()) -> str | None:
+    """A sentence that names layers which an accelerator ``left`` to another of the ``units``."""
     if not left:
-        return found
+        return None
     more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
     named = ", ".join(left[:_MOST_NAMED])
     others = [unit.unit for unit in units if unit.fell_back and unit.unit != _PROCESSOR]
     who = " and ".join(others) or "processor"
-    return (*found, f"The {who}, not the accelerator, ran {named}{more}.")
+    return f"The {who}, not the accelerator, ran {named}{more}."
+
+
+def allows_fallback(named: Iterable[tuple[str, str]]) -> bool:
+    """Whether options of a run let an accelerator leave nodes to the processor."""
+    return ALLOW_FALLBACK in named
 
 
 def profile_fallback(asked: str, stored: str, layers: tuple[LayerProfile, ...]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from deployx_edge.bundle import (
     Bundle,
@@ -79,6 +80,8 @@ def bundle_table(bundle: Bundle) -> Table:
         table.add_row("output", _tensor(spec))
     for step in bundle.preprocessing:
         table.add_row("image", f"{step.input}: {step.width}x{step.height} {step.colour}")
+    for index, node in enumerate(bundle.left):
+        table.add_row("" if index else "left to the processor", Text(str(node)))
     table.add_row(
         "comparison",
         _STATUS[verification.status].format(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -34,21 +34,26 @@ class PartsRun:
 
 
 def parts_runs(parts: Sequence[Sequence[BenchResult]]) -> list[PartsRun]:
-    """``parts`` are the results of each part, by device and options as they come."""
-    places = dict.fromkeys(
-        (result.device.name, result.options) for results in parts for result in results
-    )
+    """``parts`` are the results of each part, by device and options as they come.
+
+    A part has those of a runtime's own options that its runtime has, so these tell no runs apart.
+    """
+    places = dict.fromkeys(_place_of(result) for results in parts for result in results)
     return [
         PartsRun(
             device=device,
             options=options,
             parts=tuple(
-                next((r for r in results if (r.device.name, r.options) == (device, options)), None)
+                next((r for r in results if _place_of(r) == (device, options)), None)
                 for results in parts
             ),
         )
         for device, options in places
     ]
+
+
+def _place_of(result: BenchResult) -> tuple[str, RunOptions]:
+    return result.device.name, replace(result.options, named=())
 
 
 def parts_report(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deployx_edge.bundle import LeftNode
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import MAX_RUNTIME_DIMS, TensorSpec, format_shape
 from deployx_edge.runtime import find_runtime
@@ -70,8 +71,9 @@ class ConvertedModel:
     ``files`` are (role, path); ``kept_float`` are the layers that stay fp32 where the rest has
     fewer bits, and why. ``layers`` are there where the sums inside them can be looked at while the
     model runs: of ncnn in fp32, each reading blobs that no other does. ``operators`` are those of
-    our own (``ops/``) that run in it. ``soc`` is the chip that they are for, "" for all. Nothing is
-    said yet about whether they compute the same.
+    our own (``ops/``) that run in it. ``soc`` is the chip that they are for, "" for all. ``left``
+    are nodes that the runtime leaves to the processor, as was allowed; any other that it leaves is
+    an error. Nothing is said yet about whether the files compute the same.
     """
 
     runtime: str
@@ -83,6 +85,7 @@ class ConvertedModel:
     layers: tuple[StoredLayer, ...] = ()
     operators: tuple[str, ...] = ()
     soc: str = ""
+    left: tuple[LeftNode, ...] = ()
 
     @property
     def rounds_to(self) -> str:
@@ -167,6 +170,7 @@ class ConversionRequest:
     what 16 bits hold, ``overflows`` what the converter found so itself, ``keep_float`` layers by
     their names: all of these stay fp32. ``scales`` names the nodes whose layers become int8
     (``precision`` "int8"). ``soc`` is the chip that the files are for, "" for the usual one.
+    ``allow_fallback``: nodes that the runtime leaves to the processor are told, not refused.
     ``folder`` is empty, and the caller's to delete.
     """
 
@@ -178,6 +182,16 @@ class ConversionRequest:
     keep_float: tuple[str, ...] = ()
     scales: Mapping[str, LayerScales] = field(default_factory=dict)
     soc: str = ""
+    allow_fallback: bool = False
+
+
+class LeftNodesError(ModelError):
+    """A runtime does not compute a model as a whole; ``nodes`` are those that it leaves to the
+    processor, which who asks may allow."""
+
+    def __init__(self, message: str, nodes: tuple[LeftNode, ...], *, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.nodes = nodes
 
 
 def refuse_unknown(names: Sequence[str], known: Sequence[str], *, remedy: str) -> None:
@@ -221,7 +235,10 @@ class Converter(Protocol):
         ...
 
     def check(self, source: OnnxSource) -> None:
-        """Raise ModelError where the runtime can in no way have the model."""
+        """Raise ModelError where the runtime can in no way have the model.
+
+        LeftNodesError where all that keeps it from having the whole are nodes for the processor.
+        """
         ...
 
     def find_overflows(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge import __version__
+from deployx_edge.bundle import LeftNode
 from deployx_edge.comparison import FP16_LARGEST
 from deployx_edge.distributions import installed_version
 from deployx_edge.errors import ModelError
@@ -128,9 +129,17 @@ class OnnxConverter:
     ) -> None:
         """Write into the model what a runtime needs of it beyond what ONNX says; nothing here."""
 
-    def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
-        """The files of an int8 model by role, made of the model with Q and DQ at ``path``."""
+    def int8_files(
+        self, path: Path, soc: str, *, allow_fallback: bool = False
+    ) -> tuple[tuple[str, Path], ...]:
+        """The files of an int8 model by role, made of the model with Q and DQ at ``path``.
+
+        ``allow_fallback`` as in ``ConversionRequest``."""
         return ((ONNX_ROLE, path),)
+
+    def left_nodes(self, path: Path, soc: str) -> tuple[LeftNode, ...]:
+        """The nodes of the file at ``path`` that the runtime leaves to the processor; here none."""
+        return ()
 
     def doubts(self, source: OnnxSource) -> tuple[str, ...]:
         """None are known."""

@@ -69,14 +69,16 @@ class OnnxQuantizer:
         result = _by_ppq(plain, material, options, self._form, progress)
         written = _exported(result, material.folder)
         int8 = self._adapted(written, material)
+        allowed = options.allow_fallback
         converted = ConvertedModel(
             runtime=self._converter.runtime,
             precision="int8",
-            files=self._converter.int8_files(int8.path, options.soc),
+            files=self._converter.int8_files(int8.path, options.soc, allow_fallback=allowed),
             inputs=input_specs(material.source),
             outputs=output_specs(material.outputs, material.source.channels_last),
             operators=self._converter.own_operators(model),
             soc=options.soc,
+            left=self._converter.left_nodes(int8.path, options.soc) if allowed else (),
         )
         title = find_runtime(self._converter.runtime).title
         progress(Stage(text=f"Comparing int8 in {title} with the same model in floats"))

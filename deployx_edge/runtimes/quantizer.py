@@ -82,7 +82,7 @@ class PpqTold:
 class Int8Options:
     """How an int8 model is made; ``preset`` is only told, ``keep_float`` names layers that stay.
 
-    ``soc`` as in ``ConversionRequest``.
+    ``soc`` and ``allow_fallback`` as in ``ConversionRequest``.
     """
 
     settings: QuantizationSettings
@@ -90,6 +90,7 @@ class Int8Options:
     keep_float: tuple[str, ...]
     accept_unproven: bool
     soc: str = ""
+    allow_fallback: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

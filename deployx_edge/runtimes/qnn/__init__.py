@@ -59,18 +59,16 @@ def make_quantizer() -> Quantizer:
 
 def inspect(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:
     """See ``Runtime``; Qualcomm's emulator says which nodes it leaves to the processor."""
+    from deployx_edge.runtimes.converter import LeftNodesError
     from deployx_edge.runtimes.inspected import Inspected, RefusedOperator
     from deployx_edge.runtimes.qnn.converter import QnnConverter
-    from deployx_edge.runtimes.qnn.provider import RefusedError
     from deployx_edge.sources.onnx.canonical import canonical
 
     try:
         QnnConverter().check(source)
-    except RefusedError as refusal:
-        nodes = [RefusedOperator(**vars(node)) for node in refusal.nodes]
-        form = canonical(source) if nodes else None
-        whole = "" if nodes else refusal.message
-        return Inspected(whole=whole, refused=tuple(nodes), canonical=form)
+    except LeftNodesError as refusal:
+        nodes = tuple(RefusedOperator(**vars(node)) for node in refusal.nodes)
+        return Inspected(whole="", refused=nodes, canonical=canonical(source))
     except ModelError as error:
         return Inspected(whole=error.message)
     except MissingToolError as error:  # nobody can say; the other runtimes can

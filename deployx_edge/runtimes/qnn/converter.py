@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployx_edge.bundle import LeftNode
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.runtime import ONNX_ROLE, SOC_KEY
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, KeptFloat
@@ -35,7 +36,8 @@ class QnnConverter(OnnxConverter):
         super().__init__(__package__.rpartition(".")[2], halves_fp32=True)
 
     def check(self, source: OnnxSource) -> None:
-        """Raise ModelError for an open axis, or a node that QNN leaves to the processor."""
+        """Raise ModelError for an open axis, LeftNodesError for nodes that QNN leaves to the
+        processor."""
         import onnx
 
         version()
@@ -72,15 +74,26 @@ class QnnConverter(OnnxConverter):
                 remedy="Quantize it (deployx-edge quantize), scale these values down, or give "
                 "these layers to another runtime with --partition.",
             )
-        files = self.int8_files(made.path(ONNX_ROLE), request.soc)
-        return replace(made, files=files, soc=request.soc)
+        path = made.path(ONNX_ROLE)
+        files = self.int8_files(path, request.soc, allow_fallback=request.allow_fallback)
+        left = self.left_nodes(path, request.soc) if request.allow_fallback else ()
+        return replace(made, files=files, soc=request.soc, left=left)
 
-    def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
+    def int8_files(
+        self, path: Path, soc: str, *, allow_fallback: bool = False
+    ) -> tuple[tuple[str, Path], ...]:
         """See ``OnnxConverter``; for a chip that is named with its HTP's graph (a context binary),
         so that no board has to make it."""
         _mark(path, soc)
         files = super().int8_files(path, soc)
-        return (*files, (CONTEXT_ROLE, _write_context(path, soc))) if soc else files
+        if not soc:
+            return files
+        return (*files, (CONTEXT_ROLE, _write_context(path, soc, allow_fallback)))
+
+    def left_nodes(self, path: Path, soc: str) -> tuple[LeftNode, ...]:
+        """See ``OnnxConverter``."""
+        with QnnProcess(path, find_soc(soc or DEFAULT_SOC), allow_fallback=True) as process:
+            return process.left
 
     def adapt(
         self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
@@ -89,11 +102,11 @@ class QnnConverter(OnnxConverter):
         rewrite(model)
 
 
-def _write_context(path: Path, soc: str) -> Path:
+def _write_context(path: Path, soc: str, allow_fallback: bool) -> Path:
     """The graph of the model at ``path`` for the HTP of that chip, in a file beside it."""
     context = path.with_name(f"{path.stem}-context.onnx")
     context.unlink(missing_ok=True)  # the provider writes over none
-    with QnnProcess(path, find_soc(soc), context):
+    with QnnProcess(path, find_soc(soc), context, allow_fallback=allow_fallback):
         pass
     _mark(context, soc)
     return context

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deployx_edge.bundle import LeftNode
 from deployx_edge.distributions import installed_version
 from deployx_edge.errors import MissingToolError, ModelError
 from deployx_edge.graph.onnx_runtime import plain_reason
+from deployx_edge.runtimes.converter import LeftNodesError
 from deployx_edge.runtimes.qnn.socs import Soc
 from deployx_edge.runtimes.runner_process import RunnerProcess
 
@@ -41,37 +42,24 @@ def version() -> str:
     return installed_version(_PACKAGE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refused:
-    """A node that QNN leaves to the processor, and why ("" where it does not tell)."""
-
-    node: str
-    operator: str
-    reason: str
-
-    def __str__(self) -> str:
-        reason = f": {self.reason}" if self.reason else ""
-        return f"{self.operator} (node '{self.node}'){reason}"
-
-
 class RefusedError(ModelError):
-    """QNN does not run a model as a whole; ``nodes`` are those that it leaves to the processor."""
-
-    def __init__(self, message: str, nodes: tuple[Refused, ...], *, remedy: str = "") -> None:
-        super().__init__(message, remedy=remedy)
-        self.nodes = nodes
+    """QNN does not run a model, for another reason than nodes that it leaves to the processor."""
 
 
 class QnnProcess:
     """A model that is loaded for a SoC, in a process of its own; a context manager.
 
-    Raises RefusedError where QNN leaves any node to the processor. What its HTP's graph is made
-    of is written to the file ``context``, where one is named.
+    Raises LeftNodesError where QNN leaves any node to the processor, unless ``allow_fallback``:
+    then ``left`` are those nodes. What its HTP's graph is made of is written to the file
+    ``context``, where one is named.
     """
 
-    def __init__(self, model: Path, soc: Soc, context: Path | None = None) -> None:
+    def __init__(
+        self, model: Path, soc: Soc, context: Path | None = None, *, allow_fallback: bool = False
+    ) -> None:
         folder = _folder()
         self._model, self._soc = model, soc
+        self.left: tuple[LeftNode, ...] = ()
         self._process = RunnerProcess(_PROGRAM, "QNN", model.name, _ENVIRONMENT)
         self._job = {
             "model": str(model.absolute()),
@@ -79,13 +67,16 @@ class QnnProcess:
             "backend": str(folder / _BACKEND),
             "options": {**_OPTIONS, "soc_model": str(soc.number)},
             "entries": {**_KEEPING, _KEPT_AT: str(context.absolute())} if context else {},
+            "allow_fallback": allow_fallback,
         }
 
     def __enter__(self) -> QnnProcess:
         try:
             with self._process.watched():
                 self._process.ask(self._job)
-                self._check(self._process.answer())
+                answer = self._process.answer()
+                self._check(answer)
+                self.left = _nodes(answer["left"])
         except BaseException:
             self.close()
             raise
@@ -125,17 +116,20 @@ class QnnProcess:
     def _check(self, answer: Mapping[str, Any]) -> None:
         if "refused" not in answer:
             return
-        nodes = tuple(Refused(**entry) for entry in answer["refused"])
-        where = f"QNN for {self._soc.name}"
-        if not nodes:
-            said = plain_reason(Exception(answer["said"]))
-            raise RefusedError(f"{where} does not run {self._model.name}: {said}.", nodes)
-        raise RefusedError(
-            f"{where} does not run {self._model.name} as a whole; it leaves to the processor: "
-            f"{_listed(nodes)}.",
+        nodes = _nodes(answer["refused"])
+        if nodes:
+            raise self.refusal(nodes)
+        said = plain_reason(Exception(answer["said"]))
+        raise RefusedError(f"QNN for {self._soc.name} does not run {self._model.name}: {said}.")
+
+    def refusal(self, nodes: tuple[LeftNode, ...]) -> LeftNodesError:
+        """The error that names these nodes, and the ways out."""
+        return LeftNodesError(
+            f"QNN for {self._soc.name} does not run {self._model.name} as a whole; it leaves to "
+            f"the processor: {_listed(nodes)}.",
             nodes,
-            remedy="Take these out of its part of the model with --partition, or rewrite them "
-            "(docs/write-a-rewriter.md).",
+            remedy="Let the processor compute them (--allow-fallback), take them out of its part "
+            "of the model with --partition, or rewrite them (docs/write-a-rewriter.md).",
         )
 
 
@@ -150,7 +144,11 @@ def _folder() -> Path:
     return Path(spec.origin).parent
 
 
-def _listed(nodes: Iterable[Refused]) -> str:
+def _nodes(entries: Iterable[Mapping[str, str]]) -> tuple[LeftNode, ...]:
+    return tuple(LeftNode(**entry) for entry in entries)
+
+
+def _listed(nodes: Iterable[LeftNode]) -> str:
     named = [str(node) for node in nodes]
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     return ", ".join(named[:_NAMED]) + more

@@ -3,10 +3,10 @@
 ``python -m deployx_edge.runtimes.qnn.provider_process`` is started by ``provider.py`` beside it,
 which talks to it over standard input and output (see ``runner_process``):
 
-    to it:    {"model", "library", "backend", "options", "entries"}         first, once
+    to it:    {"model", "library", "backend", "options", "entries", "allow_fallback"}  first, once
               {"tensors": […], "inputs": [{"name", "dtype", "shape"}…]} + arrays   for each run
     from it:  {"phase": …}                                         before it begins something
-              {"ready": true}                                      once the model is loaded
+              {"ready": true, "left": [{"node", "operator", "reason"}…]}  once the model is loaded
               {"refused": [{"node", "operator", "reason"}…], "said": …}   in its place, or a run's
               {"arrays": [{"name", "dtype", "shape"}…]} + arrays   of a run
               or {"error": …}, after which it ends
@@ -25,6 +25,11 @@ import onnxruntime
 
 _PROVIDER = "QNNExecutionProvider"
 _VERBOSE, _ERROR = 0, 3
+# What it adds to that, which who reads of the node knows.
+_REPEATED = re.compile(r"\.?[A-Za-z0-9_]+ node `.*?` will not be assigned to QNN EP\.?$")
+# Settings of a session: QNN takes every node or none; who takes which is written down.
+_STRICT = "session.disable_cpu_ep_fallback"
+_RECORD = "session.record_ep_graph_assignment_info"
 # What the provider says of a node that it leaves to others, in its most talkative log.
 _REASON = re.compile(r"Node name: (?P<node>.*?) Node index: \d+\s+REASON : (?P<reason>.*)")
 
@@ -42,8 +47,10 @@ class _Child:
         self._say({"phase": "load"})
         onnxruntime.set_default_logger_severity(_ERROR)
         onnxruntime.register_execution_provider_library(_PROVIDER, self._job["library"])
-        if self._opened(()) is not None:
-            self._say({"ready": True})
+        # Before anything is written of what is made, which it may be once only.
+        left = self._left(()) if self._job["allow_fallback"] else []
+        if self._opened((), strict=not left) is not None:
+            self._say({"ready": True, "left": left})
         for count, line in enumerate(iter(self._requests.readline, b""), start=1):
             self._say({"phase": f"run {count}"})
             self._run(json.loads(line))
@@ -56,7 +63,9 @@ class _Child:
 
     def _run(self, request: dict[str, Any]) -> None:
         inputs = {entry["name"]: self._read(entry) for entry in request["inputs"]}
-        session = self._opened(tuple(request["tensors"]))
+        # Who asks for what is inside may stop QNN from taking nodes that it takes otherwise.
+        strict = not self._job["allow_fallback"]
+        session = self._opened(tuple(request["tensors"]), strict=strict)
         if session is None:
             return
         try:
@@ -81,23 +90,26 @@ class _Child:
             view = view[count:]
         return array
 
-    def _opened(self, tensors: tuple[str, ...]) -> Any:
+    def _opened(self, tensors: tuple[str, ...], *, strict: bool) -> Any:
         """A session with those tensors among its outputs; None, and the answer sent, where QNN
-        leaves anything of it to the processor."""
+        does not run it, or ``strict`` and it leaves anything to the processor."""
         if tensors not in self._sessions:
             try:
-                self._sessions[tensors] = self._session(tensors, strict=True)
+                self._sessions[tensors] = self._session(tensors, strict=strict, entries=True)
             except Exception as error:
                 self._say({"refused": self._left(tensors), "said": str(error)})
                 return None
         return self._sessions[tensors]
 
-    def _session(self, tensors: tuple[str, ...], *, strict: bool) -> Any:
+    def _session(self, tensors: tuple[str, ...], *, strict: bool, entries: bool) -> Any:
+        """Without ``entries`` to see who takes which node, and why: nothing is written of it."""
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERROR if strict else _VERBOSE
-        entry = "session.disable_cpu_ep_fallback" if strict else _RECORD
-        options.add_session_config_entry(entry, "1")
-        for name, value in self._job["entries"].items():
+        options.log_severity_level = _ERROR if entries else _VERBOSE
+        if strict:
+            options.add_session_config_entry(_STRICT, "1")
+        if not entries:
+            options.add_session_config_entry(_RECORD, "1")
+        for name, value in self._job["entries"].items() if entries else ():
             options.add_session_config_entry(name, value)
         devices = [each for each in onnxruntime.get_ep_devices() if each.ep_name == _PROVIDER]
         backend = {"backend_path": self._job["backend"], **self._job["options"]}
@@ -122,19 +134,20 @@ class _Child:
     def _left(self, tensors: tuple[str, ...]) -> list[dict[str, str]]:
         """The nodes that QNN leaves to the processor, with its reasons as far as it tells them."""
         try:
-            session = self._session(tensors, strict=False)
+            session = self._session(tensors, strict=False, entries=False)
         except Exception:  # then what was said first has to do
             return []
         reasons = {found["node"]: found["reason"].strip() for found in _REASON.finditer(_log())}
         return [
-            {"node": node.name, "operator": node.op_type, "reason": reasons.get(node.name, "")}
+            {
+                "node": node.name,
+                "operator": node.op_type,
+                "reason": _REPEATED.sub("", reasons.get(node.name, "")),
+            }
             for part in session.get_provider_graph_assignment_info()
             if part.ep_name != _PROVIDER
             for node in part.get_nodes()
         ]
-
-
-_RECORD = "session.record_ep_graph_assignment_info"
 
 
 def _log() -> str:

@@ -33,8 +33,8 @@ class _OpenQnnModel(OpenOnnxModel):
         if names not in self._too_many:
             try:
                 return self._process.run(arrays, names)
-            except RefusedError as error:
-                if error.nodes or len(names) == 1:
+            except RefusedError:
+                if len(names) == 1:
                     raise
                 self._too_many.add(names)
         half = len(names) // 2
@@ -46,8 +46,13 @@ class QnnRunner(OnnxNames):
 
     @contextmanager
     def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
-        """See ``Runner``."""
-        with QnnProcess(model.path(ONNX_ROLE), _soc_of(model)) as process:
+        """See ``Runner``; LeftNodesError for nodes that it was not allowed to leave."""
+        path, soc = model.path(ONNX_ROLE), _soc_of(model)
+        with QnnProcess(path, soc, allow_fallback=bool(model.left)) as process:
+            allowed = {node.node for node in model.left}
+            more = tuple(node for node in process.left if node.node not in allowed)
+            if more:
+                raise process.refusal(more)
             yield _OpenQnnModel(model, process)
 
     def producers(self, model: ConvertedModel, names: Sequence[str]) -> dict[str, Producer]:

@@ -78,7 +78,9 @@ class RknnConverter(OnnxConverter):
             outputs=output_specs(request.outputs, source.channels_last),
         )
 
-    def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
+    def int8_files(
+        self, path: Path, soc: str, *, allow_fallback: bool = False
+    ) -> tuple[tuple[str, Path], ...]:
         """See ``OnnxConverter``; the toolkit takes scales and quantized weights as they are."""
         import onnx
 

@@ -38,6 +38,10 @@ _ITS_ERROR = r"E (?!RKNN: .* Unkown op target)(?!rknn-toolkit2 version)"
 _PYTHONS = r"[A-Za-z_][\w.]*(Error|Exception|Fail|InvalidArgument|InvalidGraph|NotImplemented): "
 _TELLING = re.compile(rf"(?!.*Traceback \()({_ITS_ERROR}|{_PYTHONS})")
 _LONGEST_REASON = 300
+_OTHERWISE = (
+    "Write what it refuses otherwise, or give that part of the model to another runtime with "
+    "--partition (docs/when-an-operator-is-missing.md)."
+)
 
 
 class ToolkitSetup:
@@ -142,7 +146,9 @@ class ToolkitProcess:
             if "error" in answer:
                 self._child.wait()
                 said = self._reason() or f"{answer['error']} failed, and it left no reason"
-                raise ModelError(f"{PACKAGE} {version()} refuses {self._model}: {said}.")
+                raise ModelError(
+                    f"{PACKAGE} {version()} refuses {self._model}: {said}.", remedy=_OTHERWISE
+                )
             if "phase" not in answer:
                 return answer
             self._phase = answer["phase"]
@@ -173,7 +179,8 @@ class ToolkitProcess:
             )
         return ModelError(
             f"{PACKAGE} died (exit code {code}) on {self._model} in its phase '{self._phase}': "
-            f"{said}."
+            f"{said}.",
+            remedy=_OTHERWISE,
         )
 
     def _reason(self) -> str:

@@ -94,7 +94,9 @@ class SnpeConverter(OnnxConverter):
             ),
         )
 
-    def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
+    def int8_files(
+        self, path: Path, soc: str, *, allow_fallback: bool = False
+    ) -> tuple[tuple[str, Path], ...]:
         """See ``OnnxConverter``; PPQ's ranges hold, and the SDK finds those of other tensors."""
         import onnx
 

@@ -72,7 +72,9 @@ class TensorrtConverter(OnnxConverter):
         lines = [_profile_line(tensor) for tensor in inputs if tensor.ranges]
         _tell(model, {PROFILE: "\n".join(lines), PRECISIONS: " ".join(_precisions(model))})
 
-    def int8_files(self, path: Path, soc: str) -> tuple[tuple[str, Path], ...]:
+    def int8_files(
+        self, path: Path, soc: str, *, allow_fallback: bool = False
+    ) -> tuple[tuple[str, Path], ...]:
         """See ``OnnxConverter``; with what the deep learning accelerator reads in its place."""
         import onnx
 

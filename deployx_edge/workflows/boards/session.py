@@ -27,7 +27,7 @@ from deployx_edge.transport.adb.android import AndroidFacts, android_facts, fact
 from deployx_edge.transport.board import checked_target
 from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.push import PushFile, push
-from deployx_edge.worker_facts import check_options, worker_facts
+from deployx_edge.worker_facts import worker_facts
 from deployx_edge.workflows.boards.agent_start import (
     AskedBoard,
     bring_agent,
@@ -35,6 +35,7 @@ from deployx_edge.workflows.boards.agent_start import (
     with_last_words,
 )
 from deployx_edge.workflows.boards.chips import files_of_worker
+from deployx_edge.workflows.boards.left_nodes import check_run
 from deployx_edge.workflows.boards.preflight import check_emulation, check_fit, check_system
 from deployx_edge.workflows.build.built import ensure_built
 
@@ -104,7 +105,7 @@ class Session:
 
         A file that was damaged since it was pushed is brought once more.
         """
-        check_options(bundle.runtime, options.named)
+        check_run(bundle, options.named)
         self.progress(Stage(text=f"Loading {bundle.name}"))
         try:
             return self._load(bundle, options, limits, outputs)

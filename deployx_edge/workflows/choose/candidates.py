@@ -10,7 +10,7 @@ from deployx_edge.errors import UsageError
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import DEFAULT_RUNTIME, find_runtime, owner_of
-from deployx_edge.worker_facts import check_options, has_option
+from deployx_edge.worker_facts import check_options, has_option, own_options
 from deployx_edge.workflows.choose.inputs import write_calibration
 from deployx_edge.workflows.choose.trying import Tried, try_each
 from deployx_edge.workflows.convert.bundle import make_bundle
@@ -67,7 +67,7 @@ def make_candidates(
     for each in tried:
         for options in wanted.options if each.value is not None else ():
             assert each.value is not None
-            named = own_options(each.runtime, options)
+            named = own_options(each.runtime, options.named)
             candidates.append(
                 Candidate(
                     bundle=each.value.bundle,
@@ -140,8 +140,3 @@ def _check_named(wanted: Wanted) -> None:
             having = [r for r in wanted.runtimes if has_option(r, name)]
             for runtime in having or wanted.runtimes[:1]:
                 check_options(runtime, [(name, value)])
-
-
-def own_options(runtime: str, options: RunOptions) -> tuple[tuple[str, str], ...]:
-    """Of options that are of one runtime's own, those of this one."""
-    return tuple(item for item in options.named if has_option(runtime, item[0]))

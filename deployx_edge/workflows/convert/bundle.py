@@ -23,7 +23,13 @@ from deployx_edge.model import parse_inputs
 from deployx_edge.processing.steps import step_texts
 from deployx_edge.progress import Phase, Progress, silent
 from deployx_edge.resources import cache_folder
-from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES, own_form_words, owner_of
+from deployx_edge.runtime import (
+    DEFAULT_RUNTIME,
+    RUNTIMES,
+    find_runtime,
+    own_form_words,
+    owner_of,
+)
 from deployx_edge.workflows.convert.bundle_key import bundle_key
 from deployx_edge.workflows.convert.models import OpenedModel, TorchOptions, open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
@@ -86,7 +92,9 @@ def make_bundle(
             shapes = open_shapes(chosen.like, opened.path, chosen.input_shapes, progress)
             chosen = replace(chosen, input_shapes=(*chosen.input_shapes, *shapes))
         own = owner_of(opened.path)
-        chosen = replace(chosen, runtime=chosen.runtime or (own.name if own else DEFAULT_RUNTIME))
+        runtime = find_runtime(chosen.runtime or (own.name if own else DEFAULT_RUNTIME))
+        allowed = chosen.allow_fallback and runtime.leaves_nodes
+        chosen = replace(chosen, runtime=runtime.name, allow_fallback=allowed)
         if output is not None:
             return _write(opened, output, chosen, progress)
         return _cached(opened, chosen, progress)
@@ -99,7 +107,14 @@ def _from_bundle(folder: Path, output: Path | None, options: BundleOptions) -> B
             f"{folder} is a bundle for {bundle.runtime}, not for {options.runtime}.",
             remedy=f"Give its source model with --runtime {options.runtime}.",
         )
-    given = replace(options, precision=None, runtime=None, verify=True, accept_unproven=False)
+    given = replace(
+        options,
+        precision=None,
+        runtime=None,
+        verify=True,
+        accept_unproven=False,
+        allow_fallback=False,
+    )
     if given != BundleOptions() or options.precision not in (None, bundle.precision):
         raise UsageError(
             f"{folder} is a bundle already ({bundle.precision}); options that would change it "
@@ -174,6 +189,7 @@ def write_made(made: Made, model: OpenedModel, output: Path, name: str | None) -
         ),
         operators=made.model.operators,
         soc=made.model.soc,
+        left=made.model.left,
     )
     return write_bundle(bundle, {named: path for _, path, named in files}, output)
 

@@ -18,7 +18,12 @@ from deployx_edge.processing.steps import parse_postprocessing, parse_preprocess
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import RUNTIMES, find_runtime, owner_of
 from deployx_edge.runtimes import load_runtime
-from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
+from deployx_edge.runtimes.converter import (
+    ConversionRequest,
+    ConvertedModel,
+    Converter,
+    LeftNodesError,
+)
 from deployx_edge.sources.onnx.broken_weights import refuse_broken_weights
 from deployx_edge.sources.onnx.file import (
     POSTPROCESS_KEY,
@@ -114,6 +119,16 @@ def converter_for(options: BundleOptions) -> Converter:
     return converters[options.converter or next(iter(converters))]()
 
 
+def check_source(converter: Converter, source: OnnxSource, options: BundleOptions) -> None:
+    """ModelError where the runtime cannot have the model; nodes that it leaves to the processor
+    may be allowed."""
+    try:
+        converter.check(source)
+    except LeftNodesError:
+        if not options.allow_fallback:
+            raise
+
+
 def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progress) -> Made:
     """Convert an ONNX file into ``work``, and compare what came out with it."""
     if options.output_shapes:
@@ -122,7 +137,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
         )
     source = read_onnx(model, parse_inputs(options.input_shapes))
     converter = converter_for(options)
-    converter.check(source)
+    check_source(converter, source, options)
     refuse_too_large(source)
     preprocessing = source_preprocessing(source, options, progress)
     source = _with_layouts(source, preprocessing)
@@ -138,6 +153,7 @@ def from_onnx(model: Path, options: BundleOptions, work: Path, progress: Progres
         folder=work,
         keep_float=options.keep_float,
         soc=options.soc or "",
+        allow_fallback=options.allow_fallback,
     )
     if options.verify:
         converted, verification = convert_proven(
@@ -243,6 +259,7 @@ def read_converted(bundle: Bundle) -> ConvertedModel:
         outputs=bundle.outputs,
         operators=bundle.operators,
         soc=bundle.soc,
+        left=bundle.left,
     )
 
 

@@ -25,7 +25,9 @@ class BundleOptions:
     ``samples``: ``.npz`` files or images to compare on, beside the inputs made up for it.
     ``verify`` False skips the comparison with the source, and ``accept_unproven`` accepts
     outputs that hardly depend on the input; the manifest records either. ``keep_float`` names
-    layers that stay fp32 where the rest has 16 bits. ``name``: the bundle's, None for the file's.
+    layers that stay fp32 where the rest has 16 bits. ``allow_fallback`` takes nodes that the
+    runtime leaves to the processor, and the manifest names them; of a runtime that leaves none it
+    says nothing. ``name``: the bundle's, None for the file's.
     """
 
     runtime: str | None = None
@@ -42,6 +44,7 @@ class BundleOptions:
     name: str | None = None
     converter: str | None = None
     soc: str | None = None
+    allow_fallback: bool = False
     torch: TorchOptions = field(default_factory=TorchOptions)
 
     @property

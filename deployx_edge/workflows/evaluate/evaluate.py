@@ -26,6 +26,7 @@ from deployx_edge.evaluation.metrics.metrics import (
     metric_by_name,
 )
 from deployx_edge.evaluation.results import Evaluation
+from deployx_edge.measurement.fallback import allows_fallback
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.model import PostProcessing, PreProcessing
 from deployx_edge.processing.steps import (
@@ -199,6 +200,7 @@ def _case(
     wanted = BundleOptions(
         runtime=options.runtime,
         soc=options.soc,
+        allow_fallback=allows_fallback(options.run.named),
         input_shapes=input_shapes,
         torch=torch,
         preprocess=() if model.is_dir() else preprocess,

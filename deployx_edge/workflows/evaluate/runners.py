@@ -40,8 +40,8 @@ from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx.file import read_onnx
-from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import watched
+from deployx_edge.workflows.boards.left_nodes import check_parts, left_names
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import TorchOptions
 from deployx_edge.workflows.convert.conversion import read_converted
@@ -93,8 +93,12 @@ class Work:
     sequence: BundleSequence | None = None
 
     def __post_init__(self) -> None:
-        for bundle in self.sequence.bundles if self.sequence else (self.bundle,):
-            check_options(bundle.runtime, self.run.named)
+        check_parts(self.parts, self.run.named)
+
+    @property
+    def parts(self) -> tuple[Bundle, ...]:
+        """The bundles that run: one, or those of the sequence."""
+        return self.sequence.bundles if self.sequence else (self.bundle,)
 
 
 def feed(
@@ -175,11 +179,12 @@ def run_on(device: str | None, work: Work, taker: Taker, progress: Progress) -> 
     """
     data = work.data
     if device is None:
-        facts = find_runtime(work.bundle.runtime)
-        where = f"the simulator of {facts.title}" if facts.simulated else facts.name
-        progress(Stage(text=f"Running {len(data)} samples in {where}"))
+        every = [find_runtime(bundle.runtime) for bundle in work.parts]
+        where = [f"the simulator of {e.title}" if e.simulated else e.name for e in every]
+        progress(Stage(text=f"Running {len(data)} samples in {' and '.join(dict.fromkeys(where))}"))
         rate = feed(_here(work), taker, len(data), progress)
-        return Ran(rate=None if facts.simulated else rate)
+        simulated = any(facts.simulated for facts in every)
+        return Ran(rate=None if simulated else rate, fell_back=left_names(work.parts))
     journal = _Journal(work, device)
     for outputs, sample in zip(journal.replayed(), data, strict=False):
         taker.take(sample, outputs)

@@ -33,8 +33,8 @@ from deployx_edge.measurement.values import (
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import precision_meant
 from deployx_edge.runtimes import load_runtime
-from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.crash_log import Watch, watched
+from deployx_edge.workflows.boards.left_nodes import check_run
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.measure.jobs import BenchFailure, BenchJob, Candidate, Turns
 from deployx_edge.workflows.measure.loading import (
@@ -227,7 +227,7 @@ def profile(
 ) -> ProfileResult:
     """Times of each layer, with undivided runs of the same model beside them."""
     chosen = options or RunOptions()
-    check_options(bundle.runtime, chosen.named)
+    check_run(bundle, chosen.named)
     session.push(bundle)
     with load_model(session, bundle, chosen, limits or WorkerLimits()) as load:
         session.progress(Stage(text="Profiling"))

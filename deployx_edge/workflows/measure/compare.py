@@ -40,6 +40,7 @@ from deployx_edge.runtimes.runner import (
 )
 from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.worker_facts import check_options
+from deployx_edge.workflows.boards.left_nodes import allowing, left_note
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.convert.conversion import read_converted
@@ -111,6 +112,7 @@ def compare(
         )
     bundle = _bundle(first, second, runtime, torch or TorchOptions(), progress)
     check_options(bundle.runtime, chosen.named)
+    chosen = allowing(bundle, chosen)  # it is told, and no number of an accelerator's is taken
     model = read_converted(bundle)
     with _reference(first, bundle, torch or TorchOptions(), progress) as reference:
         own = read_samples(samples, bundle.inputs, bundle.preprocessing, progress)
@@ -236,7 +238,8 @@ def _place(
     progress: Progress,
 ) -> Iterator[_Place]:
     if device is None:
-        yield _Place(model=None, precision=read_converted(bundle).rounds_to)
+        precision = read_converted(bundle).rounds_to
+        yield _Place(model=None, precision=precision, warning=left_note([bundle]))
         return
     board, purpose = load_config().find_device(device), f"compare {bundle.name}"
     with open_session(
@@ -257,7 +260,7 @@ def _place(
         )
         yield _Place(
             model=there,
-            precision=coarsest(bundle.precision, options.precision, ran),
+            precision=coarsest(read_converted(bundle).rounds_to, options.precision, ran),
             ran=precision_that_ran(ran),
             warning=" ".join(warnings) or None,
             broken=there.broken,

@@ -11,7 +11,7 @@ from deployx_edge.errors import DeployxError, UsageError
 from deployx_edge.feed_back import check_feed_back, check_growth
 from deployx_edge.measurement.comparisons import RepeatedRuns
 from deployx_edge.measurement.values import BenchPlan, BenchResult, RunOptions, WorkerLimits
-from deployx_edge.worker_facts import check_options
+from deployx_edge.workflows.boards.left_nodes import check_run
 from deployx_edge.workflows.boards.session import Session
 
 
@@ -77,7 +77,7 @@ class BenchJob:
             plan = self.plan
             steps = plan.warmup + plan.iterations if plan.iterations else None
             check_growth(plan.feed_back, bundle.inputs, bundle.outputs, steps)
-            check_options(bundle.runtime, each.options.named)
+            check_run(bundle, each.options.named)
 
     @property
     def groups(self) -> tuple[tuple[Candidate, ...], ...]:

@@ -11,6 +11,7 @@ import numpy
 from deployx_edge.bundle import Bundle, is_sequence, load_sequence
 from deployx_edge.bundle.tensors import to_board_arrays
 from deployx_edge.errors import UsageError
+from deployx_edge.measurement.fallback import allows_fallback
 from deployx_edge.model import (
     parse_inputs,
 )
@@ -18,7 +19,7 @@ from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes.runner import check_arrays
 from deployx_edge.sources.onnx.file import OnnxSource, read_onnx
-from deployx_edge.worker_facts import check_options
+from deployx_edge.workflows.boards.left_nodes import check_run, left_note
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.convert.conversion import (
     source_postprocessing,
@@ -57,6 +58,7 @@ def open_run(request: RunRequest, progress: Progress = silent) -> Iterator[Opene
     own = request.model.is_dir()
     wanted = BundleOptions(
         runtime=request.runtime,
+        allow_fallback=allows_fallback(request.options.named),
         input_shapes=request.shapes,
         torch=request.torch,
         preprocess=() if own else request.preprocess,
@@ -64,7 +66,7 @@ def open_run(request: RunRequest, progress: Progress = silent) -> Iterator[Opene
         like=None if own else request.like,
     )
     bundle = make_bundle(request.model, options=wanted, progress=progress)
-    check_options(bundle.runtime, request.options.named)
+    check_run(bundle, request.options.named)
     yield _opened_bundle(request, bundle, progress)
 
 
@@ -110,6 +112,7 @@ def _opened_bundle(request: RunRequest, bundle: Bundle, progress: Progress) -> O
         known=meanings,
         not_finite=broken,
         emulated=emulated,
+        notes=tuple(filter(None, [left_note([bundle])])),
     )
 
 

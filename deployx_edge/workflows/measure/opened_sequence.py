@@ -11,7 +11,9 @@ import numpy
 from deployx_edge.bundle import Bundle, BundleSequence
 from deployx_edge.errors import UsageError
 from deployx_edge.progress import Progress, Stage
+from deployx_edge.runtime import find_runtime
 from deployx_edge.runtimes import load_runtime
+from deployx_edge.workflows.boards.left_nodes import check_parts, left_note, of_part
 from deployx_edge.workflows.convert.conversion import (
     read_converted,
 )
@@ -33,6 +35,7 @@ from deployx_edge.workflows.measure.requests import (
 
 def opened_sequence(request: RunRequest, sequence: BundleSequence, progress: Progress) -> OpenedRun:
     """Bundles one after the other, each for all samples."""
+    check_parts(sequence.bundles, request.options.named)
     parts = tuple(zip(sequence.parts, sequence.bundles, strict=True))
     inputs = {
         feed.tensor: replace(spec, name=feed.tensor)
@@ -79,6 +82,7 @@ def opened_sequence(request: RunRequest, sequence: BundleSequence, progress: Pro
         whole=True,
         not_finite=broken,
         emulated=emulated,
+        notes=tuple(filter(None, [left_note(sequence.bundles)])),
     )
 
 
@@ -130,12 +134,13 @@ def _places(
         bundle: Bundle, samples: Sequence[Arrays], dump: tuple[str, ...]
     ) -> Iterator[RunAnswer]:
         progress(Stage(text=f"Running {bundle.name} in {bundle.runtime} on this computer"))
+        emulated.append(find_runtime(bundle.runtime).simulated)
         return bundle_answers(bundle, samples, dump)
 
+    broken, emulated = told
     if request.device is None:
         yield here
         return
-    broken, emulated = told
     with session_for(request, progress) as session:
 
         def there(
@@ -146,7 +151,7 @@ def _places(
                 return
             emulated.append(session.identity_for(bundle).board.emulated)
             found = Finiteness(bundle)
-            each = replace(request, dump=dump)
+            each = replace(request, dump=dump, options=of_part(bundle, request.options))
             yield from found.watched(samples, lambda given: on_board(session, bundle, given, each))
             broken.extend(found.sentences(session.identity.name))
 

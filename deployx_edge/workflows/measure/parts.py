@@ -12,6 +12,7 @@ from deployx_edge.bundle import Bundle, BundleSequence
 from deployx_edge.measurement.values import RunOptions, WorkerLimits
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtimes.runner import open_converted
+from deployx_edge.workflows.boards.left_nodes import allowing, of_part
 from deployx_edge.workflows.boards.session import Session
 from deployx_edge.workflows.convert.conversion import read_converted
 
@@ -71,7 +72,9 @@ def open_parts(
         calls: list[Callable[[Arrays], Arrays]] = []
         for bundle in sequence.bundles:
             if session is not None and bundle.runtime in session.target.runtimes:
-                loaded = session.loaded(bundle, options=options, limits=limits)
+                # Who takes numbers of them has asked before (``check_parts``).
+                own = allowing(bundle, of_part(bundle, options or RunOptions()))
+                loaded = session.loaded(bundle, options=own, limits=limits)
                 calls.append(stack.enter_context(loaded))
                 continue
             progress(Stage(text=f"{bundle.name} runs in {bundle.runtime} on this computer"))

@@ -307,7 +307,7 @@ class _Run:
             samples=self.count,
             arrays=self._arrays(),
             skipped=skipped,
-            notes=(*(reader.notes if reader else ()), *self.notes),
+            notes=(*(reader.notes if reader else ()), *self.opened.notes, *self.notes),
             drawn=tuple(self.show.written) if self.show else (),
             not_finite=tuple(self.opened.not_finite),
             emulated=any(self.opened.emulated),

@@ -56,7 +56,8 @@ class OpenedRun:
     several samples as one. ``meanings`` needs the inputs and outputs of a sample, as only these
     show what a source gives; of bundles they are ``known`` before. ``whole`` says that all samples
     are run at once. ``not_finite`` is told where a device gives NaN or infinity that the model
-    itself does not; ``emulated`` whether times are not those of a device.
+    itself does not; ``emulated`` whether times are not those of a device. ``notes`` are what is
+    to be told of all samples.
     """
 
     inputs: Sequence[NamedShape]
@@ -71,6 +72,7 @@ class OpenedRun:
     whole: bool = False
     not_finite: list[str] = field(default_factory=list)
     emulated: list[bool] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def together(self, answers: Sequence[RunAnswer]) -> dict[str, numpy.ndarray]:
         """The arrays of all samples by name: dumped tensors, then outputs."""

@@ -18,7 +18,7 @@ from deployx_edge.processing.preprocessing import write_content
 from deployx_edge.progress import Progress, Runs, silent
 from deployx_edge.runtimes.runner import check_arrays
 from deployx_edge.scratch import beside
-from deployx_edge.worker_facts import check_options
+from deployx_edge.workflows.boards.left_nodes import check_run
 from deployx_edge.workflows.boards.session import Session
 from deployx_edge.workflows.convert.models import TorchOptions
 from deployx_edge.workflows.convert.samples import (
@@ -82,7 +82,7 @@ def run(
         stream = make_stream(bundle.inputs, inputs, parse_feed_back(feed_back), steps, dump)
         return run_steps(session, bundle, stream, options=options, limits=limits)
     chosen = options or RunOptions()
-    check_options(bundle.runtime, chosen.named)
+    check_run(bundle, chosen.named)
     to_board_arrays(bundle, inputs)  # everything is checked before a board is asked
     samples = split_samples(bundle.inputs, inputs)
     answers = []

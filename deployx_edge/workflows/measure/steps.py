@@ -27,8 +27,8 @@ from deployx_edge.progress import Progress, Runs, Stage, silent
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx.file import OnnxSource
-from deployx_edge.worker_facts import check_options
 from deployx_edge.workflows.boards.fed_tensors import board_tensors, fed_tensors
+from deployx_edge.workflows.boards.left_nodes import check_run
 from deployx_edge.workflows.boards.session import Session
 from deployx_edge.workflows.convert.conversion import read_converted
 from deployx_edge.workflows.measure.loading import load_model
@@ -133,7 +133,7 @@ def run_steps(
     two of them.
     """
     chosen = options or RunOptions()
-    check_options(bundle.runtime, chosen.named)
+    check_run(bundle, chosen.named)
     _check_stream(stream, bundle)
     names = [spec.name for spec in bundle.outputs]
     staying = _staying(bundle, stream)

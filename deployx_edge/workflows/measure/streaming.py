@@ -9,10 +9,11 @@ from pathlib import Path
 from deployx_edge.bundle import Bundle, is_sequence
 from deployx_edge.errors import DeployxError, UsageError
 from deployx_edge.feed_back import FeedBack, check_feed_back
+from deployx_edge.measurement.fallback import allows_fallback
 from deployx_edge.model import PostProcessing, parse_inputs
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.sources.onnx.file import read_onnx
-from deployx_edge.worker_facts import check_options
+from deployx_edge.workflows.boards.left_nodes import check_run, left_note
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.convert.conversion import source_preprocessing
 from deployx_edge.workflows.convert.finiteness import broken_outputs, not_finite_sentence
@@ -65,10 +66,15 @@ def run_stream(request: RunRequest, asked: AskedSteps, progress: Progress = sile
     if request.device is None and request.runtime is None and not model.is_dir():
         return _run_source(request, asked, progress)
     wanted = BundleOptions(
-        runtime=request.runtime, input_shapes=request.shapes, torch=request.torch
+        runtime=request.runtime,
+        allow_fallback=allows_fallback(request.options.named),
+        input_shapes=request.shapes,
+        torch=request.torch,
     )
     bundle = make_bundle(model, options=wanted, progress=progress)
-    check_options(bundle.runtime, request.options.named)
+    check_run(bundle, request.options.named)
+    if note := left_note([bundle]):
+        progress(Stage(text=note))
     check_feed_back(asked.feeds, bundle.inputs, bundle.outputs)
     _check_wanted(request.dump, [spec.name for spec in bundle.outputs])
     images = said_of_images(request, bundle.inputs) or bundle.preprocessing

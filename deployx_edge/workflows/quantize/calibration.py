@@ -68,6 +68,7 @@ class QuantizeOptions:
             keep_float=self.keep_float,
             accept_unproven=self.bundle.accept_unproven,
             soc=self.bundle.soc or "",
+            allow_fallback=self.bundle.allow_fallback,
         )
 
 

@@ -246,6 +246,8 @@ void OnnxModel::tell_unit(LayerRun& layer) const {
   }
   layer.fell_back = layer.unit != provider_->name();
   layer.unit = layer.fell_back ? "CPU" : provider_->unit();
+  // What the processor took over says nothing of what the model is computed in.
+  if (layer.fell_back) layer.computes = false;
 }
 
 Result<std::vector<std::vector<LayerRun>>> OnnxModel::kept_layers() {

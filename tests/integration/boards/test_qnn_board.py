@@ -20,6 +20,8 @@ from deployx_edge.errors import RuntimeRefusedError, UsageError
 from deployx_edge.measurement.statistics import samples_per_second
 from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
 from deployx_edge.report.profile import profile_report, profile_rows
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.bench import bench, profile
@@ -28,6 +30,7 @@ from tests.integration.models.onnx_kinds import KINDS
 from tests.integration.models.onnx_models import model, save, weights
 from tests.integration.test_examples import ROOT, deployx
 from tests.runtimes import missing
+from tests.sampling import sampled
 
 pytestmark = pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))
 DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
@@ -52,18 +55,21 @@ def int8_kind(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(KINDS["int8"].make(), tmp_path_factory.mktemp("int8") / "int8.onnx")
 
 
-@pytest.fixture(scope="module")
-def refused(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A convolution and nodes that no HTP runs; qnn's converter refuses it, another's does not."""
+def leaving_model() -> onnx.ModelProto:
+    """A convolution and a node that no HTP runs."""
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["a"], "conv", pads=[1] * 4),
         helper.make_node("Det", ["a"], ["d"], "determinant"),
         helper.make_node("Relu", ["a"], ["y"], "cut"),
     ]
-    made = model(
-        nodes, {"x": (1, 3, 8, 8)}, {"d": (1, 4), "y": (1, 4, 8, 8)}, [weights("w", 4, 3, 3, 3)]
-    )
-    path = save(made, tmp_path_factory.mktemp("refused") / "refused.onnx")
+    shapes = {"x": (1, 3, 8, 8)}, {"d": (1, 4), "y": (1, 4, 8, 8)}
+    return model(nodes, *shapes, [weights("w", 4, 3, 3, 3)])
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """qnn's converter refuses it, another's does not, and nothing in it says so."""
+    path = save(leaving_model(), tmp_path_factory.mktemp("refused") / "refused.onnx")
     bundle = make_bundle(path, options=BundleOptions(runtime="onnxruntime"))
     return replace(bundle, runtime="qnn")
 
@@ -79,16 +85,74 @@ def test_accuracy_by_the_emulator_is_marked_and_has_no_rate(halves: Bundle) -> N
     assert place["agreement"] == 1.0
 
 
-def test_it_is_allowed_by_a_flag_and_an_error_by_another(refused: Bundle, tmp_path: Path) -> None:
+RAN = "The processor, not the accelerator, ran determinant."
+LEFT = "Det (node 'determinant')"
+ALLOW, FAIL = "--allow-fallback", "--fail-on-fallback"
+HERE = ("--device", "local:")
+BENCH = (*HERE, "--iterations", "1")
+DATA = ("--dataset", "data.npz", "--metric", "mse", "--output", "y")
+# Commands, where a word in capitals is the model in one of its forms and an .npz lies beside it;
+# with the exit code, and what names the node.
+SAYING = [
+    (("bench", "BUNDLE", *BENCH, ALLOW), 0, RAN),
+    (("profile", "BUNDLE", *BENCH, ALLOW), 0, "determinant"),
+    (("push-and-bench", "SOURCE", "--runtime", "qnn", *BENCH, ALLOW), 0, RAN),
+    (("evaluate", "BUNDLE", *DATA, ALLOW), 0, RAN),
+    (("evaluate", "SOURCE", "--runtime", "qnn", *DATA, *HERE, ALLOW), 0, RAN),
+    (("run", "BUNDLE", "-i", "data.npz", ALLOW), 0, RAN),
+    (("run", "SOURCE", "--runtime", "qnn", "-i", "data.npz", *HERE, ALLOW), 0, RAN),
+    (("compare", "SOURCE", "BUNDLE", *HERE), 0, RAN),
+    (("push-and-bench", "SOURCE", "--runtime", "qnn", *BENCH), 10, LEFT),
+    *(
+        ((*words, *flag), 17, LEFT)
+        for words in (
+            ("push-and-bench", "BUNDLE", *BENCH),
+            ("evaluate", "BUNDLE", *DATA),
+            ("evaluate", "BUNDLE", *DATA, *HERE),
+            ("profile", "BUNDLE", *BENCH),
+        )
+        for flag in ((), (FAIL,))
+    ),
+    (("run", "BUNDLE", "-i", "data.npz"), 17, LEFT),
+    (("push-and-bench", "SOURCE", "--runtime", "qnn", *BENCH, FAIL), 17, LEFT),
+    (("evaluate", "SOURCE", "--runtime", "qnn", *DATA, FAIL), 17, LEFT),
+    (("profile", "BUNDLE", *BENCH, ALLOW, FAIL), 2, f"{FAIL} and {ALLOW} contradict"),
+]
+# What a table's own words would hide is told in JSON too.
+TOLD_IN_JSON = [each for each in SAYING if each[1] == 0]
+
+
+@pytest.fixture(scope="module")
+def leaving(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of which QNN leaves a node, its bundle, and data for it."""
+    folder = tmp_path_factory.mktemp("leaving")
+    source = save(leaving_model(), folder / "leaving.onnx")
+    make_bundle(source, folder / "bundle", replace(QNN, allow_fallback=True))
+    data = np.random.default_rng(0).random((2, 3, 8, 8), dtype=np.float32)
+    runs = [Reference(read_onnx(source, {})).run({"x": each[None]}) for each in data]
+    target = np.concatenate([run["y"] for run in runs])
+    np.savez(folder / "data.npz", x=data, **{"target:y": target})
+    return folder
+
+
+def test_each_command_names_the_nodes_it_allows_or_ends_for(
+    leaving: Path, request: pytest.FixtureRequest
+) -> None:
     """Before this module's session has the board."""
-    files = {file.path: refused.path(file.role) for file in refused.files}
-    written = write_bundle(refused, files, tmp_path / "b").folder
-    few = ("--device", "local:", "--iterations", "1")
-    for command in ("profile", "bench"):
-        done = deployx(command, written, *few, "--allow-fallback")
-        assert "determinant" in done.stdout
-    done = deployx("profile", written, *few, "--allow-fallback", "--fail-on-fallback", code=2)
-    assert "--fail-on-fallback and --allow-fallback contradict" in done.stderr
+    places = {"BUNDLE": "bundle", "SOURCE": "leaving.onnx", "data.npz": "data.npz"}
+    for words, code, told in sampled(SAYING, request.config, 2):
+        done = deployx(*(leaving / places[w] if w in places else w for w in words), code=code)
+        assert told in " ".join((done.stderr if code else done.stdout).split()), words
+    for words, _, told in sampled(TOLD_IN_JSON, request.config, 1):
+        done = deployx(*(leaving / places[w] if w in places else w for w in words), "--json")
+        assert told in texts_in(json.loads(done.stdout)), words
+
+
+def texts_in(document: object) -> str:
+    """All texts of a document."""
+    if isinstance(document, dict):
+        return " ".join(map(texts_in, document.values()))
+    return " ".join(map(texts_in, document)) if isinstance(document, list) else str(document)
 
 
 def test_a_profile_has_the_cycles_of_each_node(session: Session, halves: Bundle) -> None:
@@ -242,3 +306,4 @@ def test_nodes_that_would_run_on_the_processor_are_refused_or_shown(
     assert found.fell_back == "The processor, not the accelerator, ran determinant."
     (benched,) = bench(session, refused, options=[allowed], plan=BenchPlan(warmup=0, iterations=1))
     assert benched.fell_back == found.fell_back
+    assert benched.bench.precisions == ()

@@ -13,15 +13,20 @@ import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
 
-from deployx_edge.bundle import Bundle
+from deployx_edge.bundle import Bundle, load_bundle
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.quantization.values import PRESETS
+from deployx_edge.runtimes.converter import LeftNodesError
 from deployx_edge.runtimes.qnn.provider import QnnProcess
 from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, find_soc
+from deployx_edge.runtimes.reference import Reference
+from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.convert.inspect import inspect_model
+from deployx_edge.workflows.convert.partition import make_sequence
 from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
 from deployx_edge.workflows.measure.compare import compare
+from deployx_edge.workflows.measure.run import run_bundle_here
 from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
 from examples.shapes.drawing import draw_many
 from tests.integration.models.onnx_models import model, save, weights
@@ -197,12 +202,80 @@ def test_a_node_that_would_run_on_the_processor_is_refused_by_name(
 ) -> None:
     with pytest.raises(ModelError, match=r"Det \(node 'determinant'\)") as caught:
         make_bundle(refused, tmp_path / "b", QNN)
+    assert "--allow-fallback" in caught.value.remedy
     assert "--partition" in caught.value.remedy
     assert not (tmp_path / "b").exists()
     found = inspect_model(refused, runtime="qnn")
     named = {use.operator: use.refused["qnn"] for use in found.operators}
     assert named["Det"]
     assert not named["Conv"]
+
+
+def test_nodes_that_may_run_on_the_processor_are_named_in_the_bundle(
+    refused: Path, tmp_path: Path
+) -> None:
+    """Its outputs are compared with the processor's part in them, and no other part is let in."""
+    given = {"x": np.random.default_rng(0).random((1, 3, 8, 8), dtype=np.float32)}
+    allowed = replace(QNN, allow_fallback=True, soc="sm8650")
+    made = make_bundle(refused, tmp_path / "b", allowed)
+    (node,) = made.left
+    assert (node.node, node.operator) == ("determinant", "Det")
+    assert "not supported" in node.reason
+    assert "will not be assigned" not in node.reason
+    proof = made.provenance.verification
+    assert (proof.status, [check.verdict for check in proof.outputs]) == ("passed", ["same"] * 2)
+    assert load_bundle(made.folder).left == made.left
+    kinds = [node.op_type for node in onnx.load(made.path("context")).graph.node]
+    assert {"EPContext", "Det"} <= {*kinds}
+    assert "Conv" not in kinds
+    wanted = Reference(read_onnx(refused, {})).run(given)
+    found = run_bundle_here(made, given)
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-2, atol=1e-2)
+    other = replace(made.left[0], node="another")
+    with pytest.raises(LeftNodesError, match=r"Det \(node 'determinant'\)"):
+        run_bundle_here(replace(made, left=(other,)), given)
+    # Where nothing is left, nothing is remembered.
+    assert make_bundle(DIGITS, tmp_path / "d", replace(allowed, soc=None)).left == ()
+
+
+def test_int8_may_leave_nodes_too(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--all"):
+        pytest.skip("takes a quarter of a minute: pytest --all")
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "conv", pads=[1] * 4),
+        helper.make_node("Det", ["a"], ["d"], "determinant"),
+        helper.make_node("Conv", ["a", "v"], ["y"], "last"),
+    ]
+    made = model(
+        nodes,
+        {"x": (1, 3, 8, 8)},
+        {"d": (1, 4), "y": (1, 4, 8, 8)},
+        [weights("w", 4, 3, 3, 3), weights("v", 4, 4, 1, 1)],
+    )
+    path = save(made, tmp_path / "m.onnx")
+    data = np.random.default_rng(0).random((32, 3, 8, 8), dtype=np.float32)
+    np.savez(tmp_path / "data.npz", x=data)
+    with pytest.raises(LeftNodesError, match=r"Det \(node 'determinant'\)"):
+        quantize(path, tmp_path / "data.npz", tmp_path / "b", FAST)
+    options = replace(FAST, bundle=replace(QNN, allow_fallback=True))
+    found = quantize(path, tmp_path / "data.npz", tmp_path / "b", options).bundle
+    assert ("determinant", "Det") in {(node.node, node.operator) for node in found.left}
+    assert "conv" not in {node.node for node in found.left}
+
+
+def test_what_the_npu_refuses_runs_as_a_part_of_its_own(refused: Path, tmp_path: Path) -> None:
+    made = make_sequence(refused, tmp_path / "parts", ["a"], QNN)
+    assert [part.runtime for part in made.bundles] == ["qnn", "onnxruntime"]
+    data = np.random.default_rng(0).random((3, 3, 8, 8), dtype=np.float32)
+    runs = [Reference(read_onnx(refused, {})).run({"x": each[None]}) for each in data]
+    target = np.concatenate([run["y"] for run in runs])
+    np.savez(tmp_path / "data.npz", x=data, **{"target:y": target})
+    options = EvaluationOptions(metrics=("mse",), output="y")
+    found = evaluate(tmp_path / "parts", tmp_path / "data.npz", [], options=options)
+    (place,) = found.places
+    assert place.figures[0].value < 1e-5
+    assert (place.place, place.samples_per_second) == ("this computer (simulated)", None)
 
 
 def test_values_beyond_half_floats_and_open_axes_are_refused(tmp_path: Path) -> None:
