@@ -185,7 +185,7 @@ def _read_all(folders: tuple[Path, ...]) -> Mapping[str, OperatorFacts]:
             for name in facts.names:
                 if owners.setdefault(name, facts) is not facts:
                     raise BuildError(
-                        f"The operators in {_shown(owners[name])} and {_shown(facts)} are both "
+                        f"The operators in {shown(owners[name])} and {shown(facts)} are both "
                         f"called '{'::'.join(name).removeprefix('::')}'.",
                         remedy=f"Take the name out of one {FACTS_FILE}.",
                     )
@@ -219,10 +219,10 @@ def _facts_files(folder: Path) -> Sequence[Path]:
     return sorted(folder.glob(f"*/{FACTS_FILE}"))
 
 
-def _shown(facts: OperatorFacts) -> str:
-    """The operator's name, with its folder where that is a user's."""
+def shown(facts: OperatorFacts) -> str:
+    """Where the operator lies, as people are told: its folder, "ops/<name>" for our own."""
     own = facts.folder.parent == operators_folder()
-    return facts.name if own else str(facts.folder)
+    return f"ops/{facts.name}" if own else str(facts.folder)
 
 
 def find_operator(domain: str, operator: str) -> OperatorFacts | None:

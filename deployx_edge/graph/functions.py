@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
+from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.links import OWN_DOMAINS
 from deployx_edge.graph.subgraphs import nodes_within
+from deployx_edge.operator_facts import find_operator
 
 if TYPE_CHECKING:
     import onnx
@@ -33,6 +35,21 @@ def inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
             entry.version = versions.get(entry.domain, entry.version)
     inlined: onnx.ModelProto = onnx.inliner.inline_local_functions(model)
     return inlined
+
+
+def holds_own_operators(model: onnx.ModelProto) -> bool:
+    """Whether a function that is called holds an operator of our own, or a user's.
+
+    ONNX Runtime infers no types behind such a call, and no reference gets into it.
+    """
+    defined = {(function.domain, function.name) for function in model.functions}
+    return any(
+        node.domain not in KNOWN_DOMAINS
+        and (node.domain, node.op_type) not in defined
+        and find_operator(node.domain, node.op_type) is not None
+        for function in called_functions(model)
+        for node in nodes_within(function.node)
+    )
 
 
 def refuse_mixed_opsets(model: onnx.ModelProto, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError
 from deployx_edge.graph.built_kernels import refuse_stale
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
-from deployx_edge.graph.references import StagedSession, nodes_by_reference
+from deployx_edge.graph.staged_session import StagedSession, nodes_by_reference
 from deployx_edge.graph.subgraphs import graphs_in, nodes_within
 from deployx_edge.operator_facts import (
     OperatorFacts,
     all_operators,
     find_operator,
+    shown,
     users_operators,
 )
 from deployx_edge.resources import dist_folder, host_target_id
@@ -139,7 +140,7 @@ def _missed_operator(error: Exception) -> OperatorFacts | None:
 
 def _not_built(facts: OperatorFacts, library: Path) -> MissingToolError:
     return MissingToolError(
-        f"The model has the operator {facts.title} of ops/{facts.name}, and what computes it here, "
+        f"The model has the operator {facts.title} of {shown(facts)}, and what computes it here, "
         f"{library}, {'does not have it' if library.is_file() else 'is not built'}.",
         remedy=f"Run 'deployx-edge build --target {host_target_id()}'.",
     )
@@ -154,7 +155,7 @@ def _staged(model: bytes | str, folder: Path | None, *, keeps_memory: bool) -> S
     else:
         whole = onnx.load_from_string(model)
     strangers = nodes_by_reference(whole, KNOWN_DOMAINS)
-    _refuse_within(whole)
+    _refuse_within(n for place, n in enumerate(whole.graph.node) if place not in strangers)
     if not strangers:
         return None
 
@@ -164,17 +165,19 @@ def _staged(model: bytes | str, folder: Path | None, *, keeps_memory: bool) -> S
     return StagedSession(whole, strangers, open_part, folder=folder)
 
 
-def _refuse_within(model: onnx.ModelProto) -> None:
-    """ModelError for a user's operator in a branch or a loop, where no reference gets between."""
-    for node in model.graph.node:
+def _refuse_within(nodes: Iterable[onnx.NodeProto]) -> None:
+    """ModelError for a user's operator in a graph of a node where no reference gets between."""
+    for node in nodes:
         for inner in nodes_within([inner for body in graphs_in(node) for inner in body.node]):
+            if inner.domain in KNOWN_DOMAINS:
+                continue
             facts = find_operator(inner.domain, inner.op_type)
             if facts is None or facts.name not in users_operators() or PACKAGE in facts.runtimes:
                 continue
             raise ModelError(
-                f"The operator {facts.name} (node '{inner.name}') stands within the node "
-                f"'{node.name}' ({node.op_type}), where its reference cannot run: only a kernel "
-                "for ONNX Runtime could, and it has none.",
+                f"The operator {facts.name} (node '{inner.name or inner.output[0]}') stands within "
+                f"the node '{node.name or node.output[0]}' ({node.op_type}), where its reference "
+                "cannot run: only a kernel for ONNX Runtime could, and it has none.",
                 remedy="Write its onnxruntime.cpp (docs/adding-an-op.md), or export the model so "
                 "that the operator stands outside of branches and loops.",
             )

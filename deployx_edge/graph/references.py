@@ -1,30 +1,22 @@
-"""Models with operators that ONNX Runtime lacks: it runs the rest, their references the operators.
+"""What an operator is by definition: the function in its ``reference.py``, found and run.
 
-    inputs ── ONNX Runtime ──▶ reference ──▶ ONNX Runtime ──▶ outputs
-
-An operator's ``reference.py`` is what the operator is by definition, so that a kernel that is
-wrong differs from it. Operators within the graphs that nodes hold are not looked for.
+What it is given and gives is checked, so that what is wrong with it is said of it, and not of a
+kernel that was held against it.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.graph.subgraphs import tensors_read
-from deployx_edge.operator_facts import OperatorFacts, PortFact, find_operator, users_operators
+from deployx_edge.operator_facts import OperatorFacts, PortFact
 
 if TYPE_CHECKING:
-    import onnx
     from numpy.typing import NDArray
-
-    # Opens a model for ONNX Runtime.
-    Open = Callable[[onnx.ModelProto], Any]
 
 _FILE = "reference.py"
 _FUNCTION = "reference"
@@ -37,14 +29,20 @@ def has_reference(facts: OperatorFacts) -> bool:
 
 
 def find_reference(facts: OperatorFacts) -> Callable[..., Any] | None:
-    """The function ``reference`` of the operator's ``reference.py``; None where there is none.
+    """The function ``reference`` of the operator's ``reference.py``; None where there is no file.
 
-    UsageError for a file that cannot be loaded.
+    UsageError for a file that cannot be loaded, or has no such function.
     """
     if not has_reference(facts):
         return None
     found = getattr(load_file(facts.folder / _FILE), _FUNCTION, None)
-    return found if callable(found) else None
+    if not callable(found):
+        raise UsageError(
+            f"{facts.folder / _FILE} has no function '{_FUNCTION}', which says what the operator "
+            f"{facts.name} computes.",
+            remedy="Write it (docs/adding-an-op.md): it is given the inputs and attributes.",
+        )
+    return found  # type: ignore[no-any-return]
 
 
 def load_file(path: Path) -> ModuleType:
@@ -65,186 +63,86 @@ def run_reference(
     function: Callable[..., Any],
     inputs: Sequence[NDArray[Any] | None],
     attributes: Mapping[str, Any],
-) -> tuple[Any, ...]:
-    """What it makes of a node's inputs in their order, and of those attributes that are said.
+) -> tuple[NDArray[Any], ...]:
+    """What it makes of a node's inputs in their order, and of those attributes that are said: an
+    array for each output of ``op.toml``, of the type that this says.
 
-    ModelError where it raises, or gives another number of arrays than ``op.toml`` says.
+    ModelError where it raises, changes an input, or gives something else.
     """
+    said = f"The reference of the operator {facts.name} ({facts.folder / _FILE})"
     defaults = {each.name: each.default for each in facts.attributes}
     missing = [None] * (len(facts.inputs) - len(inputs))
+    given = {**defaults, **attributes}
     try:
-        made = function(*inputs, *missing, **{**defaults, **attributes})
+        made = function(*map(_unchangeable, inputs), *missing, **given)
     except Exception as error:  # whatever a user's function raises
         raise ModelError(
-            f"The reference of the operator {facts.name} ({facts.folder / _FILE}) fails: "
-            f"{type(error).__name__}: {error}."
+            f"{said} fails: {type(error).__name__}: {error}.", remedy=_way_out(error, given)
         ) from error
-    arrays = made if isinstance(made, tuple) else (made,)
+    several = isinstance(made, tuple) or (isinstance(made, list) and len(facts.outputs) > 1)
+    arrays = tuple(made) if several else (made,)
     if len(arrays) != len(facts.outputs):
         raise ModelError(
-            f"The reference of the operator {facts.name} ({facts.folder / _FILE}) gives "
-            f"{len(arrays)} outputs, op.toml names {len(facts.outputs)}."
+            f"{said} gives {len(arrays)} outputs, op.toml names {len(facts.outputs)}.",
+            remedy="Return a tuple with an array for each, in their order.",
         )
-    return arrays
-
-
-def nodes_by_reference(model: onnx.ModelProto, kept: Collection[str]) -> set[int]:
-    """The places of the nodes that references are to run: of all operators of a user's that have
-    one. Domains in ``kept`` are ONNX Runtime's own."""
-    return {
-        place
-        for place, node in enumerate(model.graph.node)
-        if node.domain not in kept and _is_users(find_operator(node.domain, node.op_type))
-    }
-
-
-def _is_users(facts: OperatorFacts | None) -> bool:
-    return facts is not None and facts.name in users_operators() and has_reference(facts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Stage:
-    """Nodes that ONNX Runtime runs, or one node that a reference does."""
-
-    nodes: tuple[onnx.NodeProto, ...]
-    reads: tuple[str, ...]
-    makes: tuple[str, ...]
-    facts: OperatorFacts | None = None
-    reference: Callable[..., Any] | None = None
-
-
-class StagedSession:
-    """Runs like a session of ONNX Runtime; its parts are opened when their inputs' types are
-    known, as nobody can infer what comes after an operator that ONNX does not have."""
-
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        strangers: Collection[int],
-        open: Open,
-        *,
-        folder: Path | None = None,
-    ) -> None:
-        """``strangers`` are the places of the nodes that references run; ``folder`` holds external
-        data."""
-        self._model = model
-        self._open = open
-        self._folder = folder
-        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._constants: dict[str, NDArray[Any]] = {}
-        self._sessions: dict[tuple[Any, ...], Any] = {}
-        self._stages = _stages_of(model, strangers)
-
-    def get_inputs(self) -> list[Any]:
-        """With their names."""
-        return [value for value in self._model.graph.input if value.name not in self._tensors]
-
-    def get_outputs(self) -> list[Any]:
-        """With their names."""
-        return list(self._model.graph.output)
-
-    def run(self, names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
-        """The outputs of those names, all for None; whatever ONNX Runtime raises passes."""
-        wanted = names or [value.name for value in self._model.graph.output]
-        held: dict[str, Any] = dict(feeds)
-        for stage in self._stages:
-            if stage.facts is None:
-                held.update(self._run_here(stage, held))
-            else:
-                (node,) = stage.nodes
-                held.update(self._run_reference(stage, node, held))
-        return [held[name] if name in held else self._constant(name) for name in wanted]
-
-    def _run_here(self, stage: _Stage, held: Mapping[str, Any]) -> dict[str, Any]:
-        feeds = {name: held[name] for name in stage.reads if name in held}
-        key = (stage.makes, *((name, str(array.dtype)) for name, array in feeds.items()))
-        if key not in self._sessions:
-            self._sessions[key] = self._open(self._part(stage, feeds))
-        return dict(zip(stage.makes, self._sessions[key].run(stage.makes, feeds), strict=True))
-
-    def _run_reference(
-        self, stage: _Stage, node: onnx.NodeProto, held: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        import numpy as np
-
-        assert stage.facts is not None and stage.reference is not None
-        inputs = [
-            None if not name else held[name] if name in held else self._constant(name)
-            for name in node.input
-        ]
-        arrays = run_reference(stage.facts, stage.reference, inputs, _attributes(node))
-        types = [_dtype(port, stage.facts.inputs, inputs) for port in stage.facts.outputs]
-        made = zip(node.output, arrays, types, strict=False)  # a node may leave outputs out
-        return {name: np.asarray(array, dtype=type) for name, array, type in made if name}
-
-    def _constant(self, name: str) -> NDArray[Any]:
-        from onnx import numpy_helper
-
-        if name not in self._constants:
-            if name not in self._tensors:
-                raise ModelError(f"Nothing makes the tensor '{name}'.")
-            base = "" if self._folder is None else str(self._folder)
-            self._constants[name] = numpy_helper.to_array(self._tensors[name], base)
-        return self._constants[name]
-
-    def _part(self, stage: _Stage, feeds: Mapping[str, Any]) -> onnx.ModelProto:
-        import onnx
-        from onnx import helper
-
-        whole = self._model
-        part = onnx.ModelProto(ir_version=whole.ir_version)
-        part.opset_import.extend(whole.opset_import)
-        part.functions.extend(whole.functions)
-        part.graph.name = "part"
-        part.graph.node.extend(stage.nodes)
-        known = {value.name: value for value in whole.graph.input}
-        for name, array in feeds.items():
-            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-            made = helper.make_tensor_value_info(name, kind, None)
-            part.graph.input.append(known.get(name, made))
-        used = {name for node in stage.nodes for name in tensors_read(node)}
-        part.graph.initializer.extend(t for t in whole.graph.initializer if t.name in used)
-        part.graph.sparse_initializer.extend(
-            t for t in whole.graph.sparse_initializer if t.values.name in used
-        )
-        part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in stage.makes)
-        return part
-
-
-def _stages_of(model: onnx.ModelProto, strangers: Collection[int]) -> list[_Stage]:
-    """Cut at each stranger; a stage makes what later ones or the model's outputs read."""
-    groups: list[list[onnx.NodeProto]] = [[]]
-    alone: set[int] = set()  # of the groups
-    for place, node in enumerate(model.graph.node):
-        if place in strangers:
-            alone.add(len(groups))
-            groups += [[node], []]
-        else:
-            groups[-1].append(node)
-    reads = [{name for node in group for name in tensors_read(node)} for group in groups]
-    outputs = {value.name for value in model.graph.output}
-    stages = []
-    for place, group in enumerate(groups):
-        own = [name for node in group for name in node.output if name]
-        later = outputs.union(*reads[place + 1 :])
-        facts = find_operator(group[0].domain, group[0].op_type) if place in alone else None
-        stages.append(
-            _Stage(
-                nodes=tuple(group),
-                reads=tuple(sorted(reads[place] - set(own))),
-                makes=tuple(name for name in own if name in later),
-                facts=facts,
-                reference=None if facts is None else find_reference(facts),
+    results = []
+    for port, array in zip(facts.outputs, arrays, strict=True):
+        dtype = _dtype(port, facts.inputs, inputs)
+        held = _held(array, dtype)
+        if held is None:
+            raise ModelError(
+                f"{said} gives {_described(array)} as its output '{port.name}', op.toml says "
+                f"{dtype}.",
+                remedy="Return an array of that type, or correct the type in op.toml.",
             )
+        results.append(held)
+    return tuple(results)
+
+
+def _unchangeable(array: NDArray[Any] | None) -> NDArray[Any] | None:
+    """The array, which whoever is given it cannot change for others that read it."""
+    if array is None:
+        return None
+    view: NDArray[Any] = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _way_out(error: Exception, attributes: Mapping[str, Any]) -> str:
+    if "read-only" in str(error):
+        return "It must not change its inputs: let it compute on a copy (x = x.copy())."
+    unsaid = sorted(name for name, value in attributes.items() if value is None)
+    if unsaid:
+        return (
+            f"The node leaves out the attribute '{unsaid[0]}', which has no default in op.toml, so "
+            "that it is None: give it a default there, or the node a value."
         )
-    return [stage for stage in stages if stage.makes]
+    return ""
 
 
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    from onnx import helper
+def _held(made: Any, dtype: str) -> NDArray[Any] | None:
+    """What was made, as an array of that type; None where that does not hold it."""
+    import numpy as np
 
-    found = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-    return {name: v.decode() if isinstance(v, bytes) else v for name, v in found.items()}
+    try:
+        array: NDArray[Any] = np.asarray(made)
+    except ValueError:  # lists of several lengths
+        return None
+    if array.dtype.kind not in "fiub":
+        return None
+    with np.errstate(all="ignore"):
+        held: NDArray[Any] = array.astype(dtype)
+        holds_all = held.dtype.kind == "f" or np.array_equal(held.astype(array.dtype), array)
+    return held if bool(holds_all) else None
+
+
+def _described(made: Any) -> str:
+    import numpy as np
+
+    if isinstance(made, (np.ndarray, np.generic)):
+        return f"values of {made.dtype} that it does not hold"
+    return "None" if made is None else f"a {type(made).__name__}"
 
 
 def _dtype(port: PortFact, ports: Sequence[PortFact], inputs: Sequence[NDArray[Any] | None]) -> str:

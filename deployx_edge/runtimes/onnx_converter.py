@@ -65,6 +65,10 @@ class OnnxConverter:
 
     def check(self, source: OnnxSource) -> None:
         """Raise ModelError for an unknown operator; else the runtime says what it cannot load."""
+        self.check_operators(source)
+
+    def check_operators(self, source: OnnxSource) -> None:
+        """Raise ModelError for an operator that nobody knows, or that has no kernel here."""
         refuse_foreign(source)
         refuse_without_kernel(source, self.runtime, self.native)
 

@@ -61,6 +61,7 @@ class OnnxQuantizer:
         The runtime's int8 kernels are compared with the same model run node by node in floats:
         on some processors they saturate.
         """
+        self._converter.check_operators(material.source)
         check_activations(options.settings, self._converter.runtime, self._form.widest)
         model = _raised(simplified(material.source), material)
         plain = save_source(model, material.folder, material.name)

@@ -17,7 +17,7 @@ from onnx import helper
 
 from deployx_edge.bundle import load_bundle
 from deployx_edge.device import Device
-from deployx_edge.errors import MissingToolError, ModelError, VerificationError
+from deployx_edge.errors import MissingToolError, ModelError, UsageError, VerificationError
 from deployx_edge.operator_facts import forget_operators, users_operators
 from deployx_edge.resources import host_target_id
 from deployx_edge.runtimes.reference import Reference
@@ -29,7 +29,7 @@ from deployx_edge.workflows.measure.run import run, run_bundle_here
 from deployx_edge.workflows.operators.listing import examine_operators, list_rows
 from deployx_edge.workflows.operators.new import new_operator
 from deployx_edge.workflows.operators.testing import check_operators
-from tests.integration.models.onnx_models import constant, model, save
+from tests.integration.models.onnx_models import model, save
 
 NET = """
 import torch
@@ -177,38 +177,17 @@ def test_a_source_runs_by_the_operators_reference(project: Project) -> None:
         np.testing.assert_allclose(tensors["b"], np.maximum(values, 0) + by, rtol=1e-6)
 
 
-def test_an_operator_within_a_branch_is_named(project: Project) -> None:
-    """No reference can run there; a kernel for ONNX Runtime can, once it is built."""
-    bodies = {
-        "then_branch": helper.make_node("MyShift", ["x"], ["a"], "shift", domain="my_ops"),
-        "else_branch": helper.make_node("Neg", ["x"], ["a"]),
-    }
-    shape = (1, 3, 5)
-    made = helper.make_tensor_value_info("a", 1, shape)
-    branches = {name: helper.make_graph([node], name, [], [made]) for name, node in bodies.items()}
-    nodes = [
-        helper.make_node("ReduceSum", ["x"], ["s"], keepdims=0),
-        helper.make_node("Greater", ["s", "zero"], ["c"]),
-        helper.make_node("If", ["c"], ["y"], "choice", **branches),
-    ]
-    zero = constant("zero", np.float32(0))
-    whole = model(nodes, {"x": shape}, {"y": shape}, [zero])
-    whole.opset_import.append(helper.make_opsetid("my_ops", 1))
-    path = save(whole, project.folder / "m.onnx")
-    new_operator("my_shift", folder=None)
-    with pytest.raises(ModelError, match=r"my_shift \(node 'shift'\) .* 'choice' \(If\)") as raised:
-        make_bundle(path, project.folder / "bundle")
-    assert "onnxruntime.cpp" in raised.value.remedy
-    told = project.command("inspect", "m.onnx", "--json")
-    assert "stands within the node 'choice' (If)" in told
-
-
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("def reference(x, by):\n    return x + by, x\n", "gives 2 outputs, op.toml names 1"),
         ("def reference(x):\n    return x\n", "fails: TypeError: .*unexpected keyword"),
         ("def reference(x, by):\n    return x + nothing\n", "fails: NameError: .*'nothing'"),
+        ("def reference(x, by):\n    x += by\n    return x\n", "fails: ValueError: .*x.copy()"),
+        ("def reference(x, by):\n    pass\n", "gives None as its output 'y', .* float32"),
+        ("def reference(x, by):\n    return 'x'\n", "gives a str as its output 'y', .* float32"),
+        ("def reference(x, by):\n    return [[1, 2], [3]]\n", "gives a list as its output 'y'"),
+        ("def reference(x, by):\n    return x * 1j\n", "gives values of complex64 that it"),
     ],
 )
 def test_a_reference_that_is_wrong_is_named(project: Project, text: str, says: str) -> None:
@@ -217,6 +196,48 @@ def test_a_reference_that_is_wrong_is_named(project: Project, text: str, says: s
     path = shift_model(project.folder)
     with pytest.raises(ModelError, match=f"reference of the operator my_shift .*{says}"):
         make_bundle(path, project.folder / "bundle")
+
+
+def test_what_a_reference_gives_is_held_by_the_type_of_its_output(project: Project) -> None:
+    """Numbers that are whole are taken as floats, too; all others are named."""
+    made = new_operator("my_shift", folder=None)
+    facts = made.facts.folder / "op.toml"
+    text = facts.read_text(encoding="utf-8")
+    head, outputs = text.split("[[outputs]]")
+    facts.write_text(f"{head}[[outputs]]{outputs.replace('float32', 'int64')}", encoding="utf-8")
+    whole = model(
+        [
+            helper.make_node("MyShift", ["x"], ["n"], "shift", domain="my_ops"),
+            helper.make_node("Cast", ["n"], ["y"], to=1),
+        ],
+        {"x": (1, 3)},
+        {"y": (1, 3)},
+    )
+    whole.opset_import.append(helper.make_opsetid("my_ops", 1))
+    reference = Reference(read_onnx(save(whole, project.folder / "m.onnx"), {}))
+    found = reference.run({"x": np.asarray([[1, -2, 3]], dtype=np.float32)})["y"]
+    np.testing.assert_array_equal(found, [[2, -1, 4]])
+    with pytest.raises(ModelError, match=r"values of float32 that it does not hold .* int64") as e:
+        reference.run({"x": np.asarray([[1, 0.5, 3]], dtype=np.float32)})
+    assert "op.toml" in e.value.remedy
+
+
+def test_an_attribute_that_nobody_gives_a_value_is_named(project: Project) -> None:
+    made = new_operator("my_shift", folder=None)
+    facts = made.facts.folder / "op.toml"
+    text = facts.read_text(encoding="utf-8")
+    facts.write_text(text.replace("default = 1.0\n", ""), encoding="utf-8")
+    forget_operators()
+    with pytest.raises(ModelError, match="fails: TypeError") as raised:
+        make_bundle(shift_model(project.folder), project.folder / "bundle")
+    assert "the attribute 'by', which has no default in op.toml" in raised.value.remedy
+
+
+def test_a_reference_without_its_function_is_named(project: Project) -> None:
+    made = new_operator("my_shift", folder=None)
+    (made.facts.folder / "reference.py").write_text("def other(x):\n    return x\n")
+    with pytest.raises(UsageError, match=r"reference.py has no function 'reference'"):
+        make_bundle(shift_model(project.folder), project.folder / "bundle")
 
 
 def test_without_a_reference_nobody_knows_what_it_computes(project: Project) -> None:

@@ -119,7 +119,7 @@ def test_an_operator_called_as_one_of_ours_is_refused(project: Path) -> None:
     text = FACTS.replace('"Shift"', '"TopK"').replace('"my"', '""')
     write(project / "my_ops" / "shift", text)
     settings(project, '[ops]\nfolders = ["my_ops"]\n')
-    with pytest.raises(BuildError, match=r"in top_k and .*my_ops/shift are both called 'TopK'"):
+    with pytest.raises(BuildError, match=r"in ops/top_k and .*my_ops/shift are both called 'TopK'"):
         all_operators()
 
 

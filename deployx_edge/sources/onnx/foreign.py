@@ -12,11 +12,14 @@ from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.references import has_reference
 from deployx_edge.operator_facts import (
     FACTS_FILE,
+    KERNEL_SUFFIX,
     OperatorFacts,
     all_operators,
     find_operator,
+    shown,
     users_operators,
 )
+from deployx_edge.operator_runtimes import carrying_runtimes
 from deployx_edge.sources.onnx.file import OnnxSource, SourceNode
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ def refuse_foreign(source: OnnxSource) -> None:
         if unknown:
             raise ModelError(
                 f"Operator '{node.operator}' (node '{node.name}') of the domain '{node.domain}' "
-                f"has the attribute '{unknown[0]}', which is not in ops/{facts.name}/{FACTS_FILE}; "
+                f"has the attribute '{unknown[0]}', which is not in {shown(facts)}/{FACTS_FILE}; "
                 "nobody here knows what it means.",
                 remedy=f"Known are {', '.join(each.name for each in facts.attributes) or 'none'}.",
             )
@@ -77,10 +80,19 @@ def refuse_without_kernel(source: OnnxSource, runtime: str, native: Collection[s
         if facts is not None and runtime not in facts.runtimes and facts.name not in native:
             raise ModelError(
                 f"Operator '{node.operator}' (node '{node.name}') of the domain '{node.domain}' is "
-                f"ops/{facts.name}, which has no kernel for {runtime}; it has one for "
+                f"{shown(facts)}, which has no kernel for {runtime}; it has one for "
                 f"{', '.join(facts.runtimes) or 'no runtime'}.",
-                remedy=f"Write one (docs/adding-an-op.md). {_REMEDY}",
+                remedy=f"{_kernel_for(facts, runtime)} {_REMEDY}",
             )
+
+
+def _kernel_for(facts: OperatorFacts, runtime: str) -> str:
+    """How the runtime would get one, or which runtimes have one, where it takes none."""
+    if runtime in carrying_runtimes():
+        return f"Write {shown(facts)}/{runtime}{KERNEL_SUFFIX} (docs/adding-an-op.md)."
+    others = " or ".join(f"--runtime {each}" for each in facts.runtimes)
+    there = f" Take {others}." if others else ""
+    return f"Operators of our own cannot be built for {runtime}.{there}"
 
 
 def _new(domain: str, operator: str) -> str:
@@ -94,10 +106,8 @@ def _like(operator: str) -> str:
     """What to do where an operator of ours has the same name in another domain, else ""."""
     for facts in all_operators().values():
         if any(known == operator for _, known in facts.names):
-            is_users = facts.name in users_operators()
-            place = facts.folder if is_users else f"ops/{facts.name}"
             return (
                 f"If it is the operator {facts.name} ({facts.title}), add its name to "
-                f'"aliases" in {place}/{FACTS_FILE}.'
+                f'"aliases" in {shown(facts)}/{FACTS_FILE}.'
             )
     return ""

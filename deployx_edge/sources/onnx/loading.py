@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 from deployx_edge.errors import DeployxError, ModelError
 from deployx_edge.graph.cleaning import clean
 from deployx_edge.graph.fixed_inputs import fix_inputs, fixed_values
+from deployx_edge.graph.functions import (
+    holds_own_operators,
+    inline_functions,
+    refuse_mixed_opsets,
+)
 from deployx_edge.graph.standard_names import write_by_standard
 from deployx_edge.graph.subgraphs import all_names
 from deployx_edge.model import InputRequest
@@ -73,12 +78,16 @@ def load_file(path: Path, *, external: bool) -> Loaded:
             f"{path} holds names that are no text in UTF-8.", remedy="Export or copy it again."
         )
     cleaned = clean(model)
+    has_inlined = holds_own_operators(model)
+    if has_inlined:
+        refuse_mixed_opsets(model, path.name)
+        model = inline_functions(model)
     rewritten = write_by_standard(model)
     is_old = model.ir_version < LEAST_IR_VERSION
     return Loaded(
         model=model,
         data=data,
-        is_changed=bool(cleaned.changed or rewritten or data.moved or is_old),
+        is_changed=bool(cleaned.changed or has_inlined or rewritten or data.moved or is_old),
         notes=cleaned.notes,
     )
 

@@ -28,6 +28,7 @@ from deployx_edge.runtimes.converter import ConvertedModel, input_specs
 from deployx_edge.runtimes.quantizer import Int8Options, Material
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
+from deployx_edge.sources.onnx.foreign import refuse_foreign
 from deployx_edge.workflows.convert.bundle import BundleOptions, write_made
 from deployx_edge.workflows.convert.conversion import (
     Made,
@@ -137,6 +138,7 @@ def open_calibration(
             shapes = open_shapes(options.bundle.like, opened.path, words, progress)
             requests = parse_inputs((*words, *shapes))
         source = read_onnx(opened.path, requests)
+        refuse_foreign(source)
         for note in source_notes(source):
             progress(Stage(text=note))
         preprocessing = source_preprocessing(source, options.bundle, progress)

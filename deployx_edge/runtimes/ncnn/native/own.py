@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from deployx_edge.operator_facts import AttributeFact, OperatorFacts
+from deployx_edge.operator_facts import AttributeFact, OperatorFacts, shown
 from deployx_edge.runtimes.ncnn.native.axes import natural_dims
 from deployx_edge.runtimes.ncnn.native.graph import Node, RefusedError
 from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter
@@ -55,7 +55,7 @@ def _check(builder: GraphBuilder, node: Node, facts: OperatorFacts) -> None:
     if "ncnn" not in facts.runtimes:
         others = [f"--runtime {each}" for each in facts.runtimes]
         raise RefusedError(
-            f"the operator {facts.title} of ops/{facts.name} has no kernel for ncnn; "
+            f"the operator {facts.title} of {shown(facts)} has no kernel for ncnn; "
             + (f"it has one for {', '.join(others)}, or " if others else "")
             + "write ncnn.cpp (docs/adding-an-op.md)"
         )
@@ -64,13 +64,13 @@ def _check(builder: GraphBuilder, node: Node, facts: OperatorFacts) -> None:
             f"it is known from opset {facts.opset} on, the model's is {builder.graph.opset}"
         )
     if len(node.inputs) > len(facts.inputs) or len(node.outputs) > len(facts.outputs):
-        raise RefusedError(f"it has more inputs or outputs than ops/{facts.name}/op.toml knows")
+        raise RefusedError(f"it has more inputs or outputs than {shown(facts)}/op.toml knows")
     for place, port in enumerate(facts.inputs):
         if not port.optional and not node.input(place):
             raise RefusedError(f"its input '{port.name}' is left out")
     unknown = sorted(set(node.attributes) - {each.name for each in facts.attributes})
     if unknown:
-        raise RefusedError(f"its attribute '{unknown[0]}' is not in ops/{facts.name}/op.toml")
+        raise RefusedError(f"its attribute '{unknown[0]}' is not in {shown(facts)}/op.toml")
     for tensor in node.inputs:
         values = builder.graph.constants.get(tensor)
         if values is not None and values.dtype.kind in "iu" and values.size:
