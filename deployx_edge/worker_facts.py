@@ -13,27 +13,27 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from deployx_edge.chip_facts import CHIP_MEMBERS, LIBRARY, WORD, ChipFacts, read_chip_facts
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.files import SMALL, read_json
+from deployx_edge.json_members import check_members, read_text_member, read_texts, require
 from deployx_edge.resources import data_folder
 from deployx_edge.sdk_facts import SdkFacts
 
 FACTS_FILE = "worker.json"
 KINDS = ("switch", "number", "choice", "text")
-_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # The C library of the target's other programs, or glibc of that version at most.
-_C_LIBRARY = re.compile(r"target|glibc [0-9]{1,3}\.[0-9]{1,3}")
+_CLIBRARY = re.compile(r"target|glibc [0-9]{1,3}\.[0-9]{1,3}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,99}/[A-Za-z0-9_.+-]{1,100}")
 _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
-_LIBRARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,99}")
-_MADE = re.compile(rf"({_LIBRARY.pattern})?")
+_MADE = re.compile(rf"({LIBRARY.pattern})?")
 _MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library", "emulators"}
 _MEMBERS |= {"machine_libraries", "other_processors", "prepares", "options", "board", "sdk"}
-_MEMBERS |= {"soc_libraries", "processors"}
+_MEMBERS |= {"processors", *CHIP_MEMBERS}
 _BOARD_MEMBERS = {"headers", "version_header", "version_macros", "libraries", "oldest"}
 _SDK_MEMBERS = {"headers", "folders", "libraries", "more", "other_folders", "other_more"}
 _SDK_MEMBERS |= {"other_processor"}
-_OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
+_OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default", "remakes"}
 # Of an SDK: below its folder, and with * for what differs between releases.
 _PLACE = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+*/-]{0,99}")
 _MACRO = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -64,7 +64,8 @@ class OptionFact:
 
     ``kind``: "switch" (on or off), "number" (a whole one from ``minimum`` to ``maximum``), "choice"
     (one of ``values``) or "text". ``default`` is what holds if nobody says, "" for what the runtime
-    itself takes. ``help`` is a whole sentence.
+    itself takes. ``help`` is a whole sentence. What a model was made into elsewhere has to be made
+    anew where an option that ``remakes`` is given.
     """
 
     name: str
@@ -74,6 +75,7 @@ class OptionFact:
     maximum: int
     default: str
     help: str
+    remakes: bool = False
 
     @property
     def expects(self) -> str:
@@ -106,8 +108,7 @@ class WorkerFacts:
     with it by name, the ``operator_library`` that the build makes of our own operators ("" where
     they are in the worker itself, or there are none), the ``machine_libraries`` that travel to some
     machines only ("aarch64"), the libraries that ``other_processors`` of the board load, by their
-    ELF machine, the ``soc_libraries`` that only some chips have a use for (chips and libraries; a
-    chip that is not listed has a use for all), the ``processors`` beside the board's own that it
+    ELF machine, what differs between ``chips``, the ``processors`` beside the board's own that it
     computes on, each with its machine, the ``emulators`` of the board's processor that it is on
     other machines, each with its machine ("x86_64"), whether it ``prepares`` a model on the board,
     the runtime's own options, and what of a ``board``'s own files, or of an ``sdk``, it is compiled
@@ -120,7 +121,7 @@ class WorkerFacts:
     operator_library: str
     machine_libraries: tuple[tuple[str, tuple[str, ...]], ...]
     other_processors: tuple[tuple[str, tuple[str, ...]], ...]
-    soc_libraries: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    chips: ChipFacts
     processors: tuple[tuple[str, str], ...]
     emulators: tuple[tuple[str, str], ...]
     prepares: bool
@@ -145,14 +146,6 @@ class WorkerFacts:
     def other_processor(self, library: str) -> str:
         """The ELF machine of a library that another processor than the board's loads, else ""."""
         return next((m for m, names in self.other_processors if library in names), "")
-
-    def useless_on(self, soc: str) -> frozenset[str]:
-        """The libraries that such a chip has no use for; none where the chip is not known."""
-        own = [libraries for socs, libraries in self.soc_libraries if soc in socs]
-        if not own:
-            return frozenset()
-        every = {name for _, libraries in self.soc_libraries for name in libraries}
-        return frozenset(every - {name for libraries in own for name in libraries})
 
     def processor(self, machine: str) -> str:
         """What it computes on beside the processor of such a machine, "" where that does all."""
@@ -268,20 +261,20 @@ def _workers() -> Path:
 
 
 def _facts(document: Any) -> WorkerFacts:
-    _members(document, _MEMBERS, "the file")
+    check_members(document, _MEMBERS, "the file")
     options = document.get("options", [])
-    _require(
-        isinstance(options, list) and len(options) <= 64, '"options" is not a list of up to 64'
-    )
+    require(isinstance(options, list) and len(options) <= 64, '"options" is not a list of up to 64')
     facts = WorkerFacts(
-        name=_text(document, "name", _WORD),
-        packages=_texts(document, "packages", _PACKAGE),
-        c_library=_text({"c_library": "target", **document}, "c_library", _C_LIBRARY),
-        libraries=_texts(document, "libraries", _LIBRARY),
-        operator_library=_text({"operator_library": "", **document}, "operator_library", _MADE),
+        name=read_text_member(document, "name", WORD),
+        packages=read_texts(document, "packages", _PACKAGE),
+        c_library=read_text_member({"c_library": "target", **document}, "c_library", _CLIBRARY),
+        libraries=read_texts(document, "libraries", LIBRARY),
+        operator_library=read_text_member(
+            {"operator_library": "", **document}, "operator_library", _MADE
+        ),
         machine_libraries=_libraries_by(document, "machine_libraries"),
         other_processors=_libraries_by(document, "other_processors"),
-        soc_libraries=_soc_libraries(document.get("soc_libraries", [])),
+        chips=read_chip_facts(document),
         processors=_by_machine(document, "processors"),
         emulators=_by_machine(document, "emulators"),
         prepares=document.get("prepares", False),
@@ -289,117 +282,85 @@ def _facts(document: Any) -> WorkerFacts:
         board=_board(document["board"]) if "board" in document else None,
         sdk=_sdk(document["sdk"]) if "sdk" in document else None,
     )
-    _require(isinstance(facts.prepares, bool), '"prepares" is neither true nor false')
+    require(isinstance(facts.prepares, bool), '"prepares" is neither true nor false')
     names = [option.name for option in facts.options]
-    _require(len(set(names)) == len(names), "an option is listed twice")
+    require(len(set(names)) == len(names), "an option is listed twice")
     return facts
 
 
 def _libraries_by(document: Any, member: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     named = document.get(member, {})
-    _require(isinstance(named, dict), f'"{member}" does not name libraries by machine')
-    return tuple((machine, _texts(named, machine, _LIBRARY)) for machine in named)
+    require(isinstance(named, dict), f'"{member}" does not name libraries by machine')
+    return tuple((machine, read_texts(named, machine, LIBRARY)) for machine in named)
 
 
 def _by_machine(document: Any, member: str) -> tuple[tuple[str, str], ...]:
     named = document.get(member, {})
     sound = isinstance(named, dict) and all(
-        _WORD.fullmatch(machine) and isinstance(what, str) and what
+        WORD.fullmatch(machine) and isinstance(what, str) and what
         for machine, what in named.items()
     )
-    _require(sound, f'"{member}" does not say for machines what there is')
+    require(sound, f'"{member}" does not say for machines what there is')
     return tuple(named.items())
 
 
-def _soc_libraries(document: Any) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
-    _require(isinstance(document, list), '"soc_libraries" is not a list')
-    for each in document:
-        _members(each, {"socs", "libraries"}, '"soc_libraries"')
-    return tuple(
-        (_texts(each, "socs", _WORD), _texts(each, "libraries", _LIBRARY)) for each in document
-    )
-
-
 def _board(document: Any) -> BoardFacts:
-    _members(document, _BOARD_MEMBERS, '"board"')
+    check_members(document, _BOARD_MEMBERS, '"board"')
     board = BoardFacts(
-        headers=_texts(document, "headers", _LIBRARY),
-        version_header=_text(document, "version_header", _LIBRARY),
-        version_macros=_texts(document, "version_macros", _MACRO),
-        libraries=_texts(document, "libraries", _LIBRARY),
-        oldest=_text(document, "oldest", _VERSION),
+        headers=read_texts(document, "headers", LIBRARY),
+        version_header=read_text_member(document, "version_header", LIBRARY),
+        version_macros=read_texts(document, "version_macros", _MACRO),
+        libraries=read_texts(document, "libraries", LIBRARY),
+        oldest=read_text_member(document, "oldest", _VERSION),
     )
     whole = bool(board.headers and board.libraries) and len(board.version_macros) == 2
-    _require(whole, '"board" names no headers, no libraries, or not two macros of a version')
+    require(whole, '"board" names no headers, no libraries, or not two macros of a version')
     return board
 
 
 def _sdk(document: Any) -> SdkFacts:
-    _members(document, _SDK_MEMBERS, '"sdk"')
+    check_members(document, _SDK_MEMBERS, '"sdk"')
     folders = document.get("folders")
-    _require(isinstance(folders, dict) and bool(folders), '"folders" of "sdk" names no target')
+    require(isinstance(folders, dict) and bool(folders), '"folders" of "sdk" names no target')
     sdk = SdkFacts(
-        headers=_texts(document, "headers", _PLACE),
-        folders=tuple((target, _texts(folders, target, _PLACE)) for target in folders),
-        libraries=_texts(document, "libraries", _LIBRARY),
-        more=_texts(document, "more", _PLACE),
-        other_folders=_texts(document, "other_folders", _PLACE),
-        other_more=_texts(document, "other_more", _PLACE),
-        other_processor=_text({"other_processor": "", **document}, "other_processor", _MADE),
+        headers=read_texts(document, "headers", _PLACE),
+        folders=tuple((target, read_texts(folders, target, _PLACE)) for target in folders),
+        libraries=read_texts(document, "libraries", LIBRARY),
+        more=read_texts(document, "more", _PLACE),
+        other_folders=read_texts(document, "other_folders", _PLACE),
+        other_more=read_texts(document, "other_more", _PLACE),
+        other_processor=read_text_member(
+            {"other_processor": "", **document}, "other_processor", _MADE
+        ),
     )
-    _require(bool(sdk.headers and sdk.libraries), '"sdk" names no headers or no libraries')
+    require(bool(sdk.headers and sdk.libraries), '"sdk" names no headers or no libraries')
     return sdk
 
 
 def _option(document: Any) -> OptionFact:
-    _members(document, _OPTION_MEMBERS, "an option")
-    name = _text(document, "name", _WORD)
+    check_members(document, _OPTION_MEMBERS, "an option")
+    name = read_text_member(document, "name", WORD)
     span = document.get("range", [0, 0])
     whole = isinstance(span, list) and len(span) == 2 and all(type(each) is int for each in span)
-    _require(whole, f'"range" of {name} is not two whole numbers')
+    require(whole, f'"range" of {name} is not two whole numbers')
     option = OptionFact(
         name=name,
         kind=document.get("kind"),
-        values=_texts(document, "values", _VALUE),
+        values=read_texts(document, "values", _VALUE),
         minimum=span[0],
         maximum=span[1],
         default=document.get("default", ""),
         help=document.get("help"),
+        remakes=document.get("remakes", False),
     )
-    _require(option.kind in KINDS, f'"kind" of {name} is none of {", ".join(KINDS)}')
+    require(isinstance(option.remakes, bool), f'"remakes" of {name} is neither true nor false')
+    require(option.kind in KINDS, f'"kind" of {name} is none of {", ".join(KINDS)}')
     is_sentence = isinstance(option.help, str) and re.fullmatch(r"[A-Z].*\.", option.help)
-    _require(bool(is_sentence), f'"help" of {name} is not a whole sentence')
+    require(bool(is_sentence), f'"help" of {name} is not a whole sentence')
     has_values, has_range = bool(option.values), span != [0, 0]
-    _require((option.kind == "choice") == has_values, f'only a choice has "values"; see {name}')
-    _require((option.kind == "number") == has_range, f'only a number has a "range"; see {name}')
+    require((option.kind == "choice") == has_values, f'only a choice has "values"; see {name}')
+    require((option.kind == "number") == has_range, f'only a number has a "range"; see {name}')
     usual = option.default
     sound = isinstance(usual, str) and (not usual or option.takes(usual))
-    _require(sound, f'"default" of {name} is not {option.expects}')
+    require(sound, f'"default" of {name} is not {option.expects}')
     return option
-
-
-def _members(document: Any, known: set[str], what: str) -> None:
-    _require(isinstance(document, dict), f"{what} is not a JSON object")
-    unknown = sorted(set(document) - known)
-    _require(not unknown, f'{what} has an unknown member "{unknown[0] if unknown else ""}"')
-
-
-def _text(document: dict[str, Any], member: str, pattern: re.Pattern[str]) -> str:
-    value = document.get(member)
-    sound = isinstance(value, str) and pattern.fullmatch(value) is not None
-    _require(sound, f'"{member}" is not a text of the form {pattern.pattern}')
-    return str(value)
-
-
-def _texts(document: dict[str, Any], member: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
-    values = document.get(member, [])
-    sound = isinstance(values, list) and all(
-        isinstance(each, str) and pattern.fullmatch(each) for each in values
-    )
-    _require(sound, f'"{member}" is not a list of texts of the form {pattern.pattern}')
-    return tuple(values)
-
-
-def _require(condition: bool, problem: str) -> None:
-    if not condition:
-        raise ValueError(problem)

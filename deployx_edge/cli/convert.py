@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deployx_edge.cli.chip import SocOfOption, chosen_soc
 from deployx_edge.cli.fallback import ConversionFallbackOption, check_conversion
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
@@ -94,6 +95,7 @@ def convert(
     output: OutputOption,
     runtime: RuntimesOption = None,
     soc: SocOption = None,
+    soc_of: SocOfOption = None,
     precision: WeightsOption = None,
     input_shape: InputShapeOption = None,
     output_shape: OutputShapeOption = None,
@@ -134,8 +136,9 @@ def convert(
     )
     from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 
+    runtimes, precisions = runtime_words(runtime), precision_words(precision)
     options = BundleOptions(
-        soc=soc,
+        soc=chosen_soc(soc, soc_of, runtimes),
         input_shapes=tuple(input_shape or ()),
         output_shapes=tuple(output_shape or ()),
         preprocess=tuple(preprocess or ()),
@@ -150,7 +153,6 @@ def convert(
         allow_fallback=allow_fallback,
         torch=torch_options(checkpoint, factory_args, exporter, rewriter, settings, accept_frozen),
     )
-    runtimes, precisions = runtime_words(runtime), precision_words(precision)
     if not partition:
         check_conversion(allow_fallback, runtimes or (None,))
     if len(runtimes) > 1 or len(precisions) > 1:

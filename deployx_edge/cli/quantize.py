@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deployx_edge.cli.chip import SocOfOption, chosen_soc
 from deployx_edge.cli.convert import (
     AcceptUnprovenOption,
     NameOption,
@@ -67,6 +68,7 @@ def quantize(
     output: OutputOption,
     runtime: RuntimesOption = None,
     soc: SocOption = None,
+    soc_of: SocOfOption = None,
     count: Annotated[
         int, typer.Option("--count", min=1, help="The number of samples of it that are used.")
     ] = 128,
@@ -194,7 +196,7 @@ def quantize(
         keep_float=tuple(keep_float or ()),
         images=images,
         bundle=BundleOptions(
-            soc=soc,
+            soc=chosen_soc(soc, soc_of, runtime_words(runtime)),
             input_shapes=tuple(input_shape or ()),
             preprocess=tuple(preprocess or ()),
             postprocess=tuple(postprocess or ()),

@@ -82,7 +82,9 @@ class OnnxConverter:
             names = [node.name for node in model.graph.node]
             refuse_unknown(request.keep_float, names, remedy=_NAMES_REMEDY)
             kept = _kept_nodes(model, request)
-        if request.precision != "fp32":
+        # Where floats are computed in halves anyway, casts would but take int8 layers apart.
+        is_halved = self.halves_fp32 and any(node.op_type in _FLOAT32 for node in model.graph.node)
+        if request.precision != "fp32" and not is_halved:
             weights = float_weights(model) if request.precision == "bf16" else {}
             own = _tell_own_types(model, self.operator_of)
             model = _halved(model, [item.layer for item in kept], own)

@@ -41,6 +41,12 @@ function(_dx_option_row variable option)
   _dx_member(usual "${option}" default "")
   _dx_member(values "${option}" values "[]")
   _dx_member(range "${option}" range "[0, 0]")
+  _dx_member(remakes "${option}" remakes OFF)
+  if(remakes)
+    set(remakes true)
+  else()
+    set(remakes false)
+  endif()
   string(JSON minimum GET "${range}" 0)
   string(JSON maximum GET "${range}" 1)
   set(kinds switch kSwitch number kNumber choice kChoice text kText)
@@ -54,8 +60,9 @@ function(_dx_option_row variable option)
   foreach(text name values usual help)
     _dx_literal(${text} "${${text}}")
   endforeach()
+  set(values "${values}, ${minimum}, ${maximum}")
   set(${variable}
-    "    {${name}, OptionKind::${kind}, ${values}, ${minimum}, ${maximum}, ${usual}, ${help}},\n"
+    "    {${name}, OptionKind::${kind}, ${values}, ${usual}, ${help}, ${remakes}},\n"
     PARENT_SCOPE)
 endfunction()
 

@@ -8,10 +8,11 @@ import pytest
 
 from deployx_edge.bundle import load_bundle, write_bundle
 from deployx_edge.errors import UnfitDeviceError
+from deployx_edge.measurement.values import RunOptions
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.target import find_target
 from deployx_edge.worker_facts import worker_facts
-from deployx_edge.workflows.boards.chips import files_of_worker, soc_of
+from deployx_edge.workflows.boards.chips import files_of_worker, is_remade, soc_of
 from deployx_edge.workflows.boards.preflight import check_emulation, check_fit
 from tests.unit.models.bundles import written
 from tests.unit.report.results import BOARD
@@ -45,6 +46,10 @@ def bundle(folder, soc=""):
         ("Qualcomm SM8550", "sm8550"),
         ("Some board (qcom,sc8280xp)", "sc8280x"),
         ("Some board (qcom,qcs6490-rb3gen2)", "qcs6490"),
+        # Phones name the family, and their kernel knows the chip by a number.
+        ("Kalama MTP (qcom,kalama), soc_id 519", "sm8550"),
+        ("Some board (qcom,sm8650), soc_id 519", "sm8650"),
+        ("Kalama MTP (qcom,kalama), soc_id 5190", ""),
         ("SM85501", ""),
         ("XSM8550", ""),
         ("Raspberry Pi 5 Model B Rev 1.0 (brcm,bcm2712)", ""),
@@ -72,6 +77,37 @@ def test_only_the_libraries_of_the_board_s_chip_go_there(told, named, kept, tmp_
     assert found[0] == f"dx-worker-{NAME}"
     assert [name for name in found if "HtpV" in name] == kept
     assert [name for name in found if "HtpV" not in name] == [n for n in every if "HtpV" not in n]
+
+
+def test_what_prepares_stays_here_where_the_bundle_holds_the_model_prepared(tmp_path):
+    made = build()
+    plain = bundle(tmp_path, "sm8550")
+    prepared = replace(plain, files=(*plain.files, replace(plain.files[0], role="context")))
+
+    def pushed(of, **more):
+        return {file.name for file in files_of_worker(made, of, board("SM8550"), **more)}
+
+    assert pushed(plain) - pushed(prepared) == {"libQnnHtpPrepare.so"}
+    assert pushed(prepared, remade=True) == pushed(plain)
+
+
+@pytest.mark.parametrize(
+    ("named", "more", "remade"),
+    [
+        ((), (), False),
+        ((("htp_performance_mode", "burst"), ("allow_fallback", "on")), (), False),
+        ((("vtcm_mb", "2"),), (), True),
+        ((("htp_graph_finalization_optimization_mode", "1"),), (), True),
+        ((), ("inside",), True),
+    ],
+)
+def test_options_of_the_graph_and_tensors_inside_have_the_board_prepare(
+    named, more, remade, tmp_path
+):
+    of = bundle(tmp_path, "sm8550")
+    outputs = (*(spec.runtime_name for spec in of.outputs), *more)
+    assert is_remade(of, RunOptions(named=named), outputs) is remade
+    assert is_remade(of, RunOptions(named=named), ()) is (remade and not more)
 
 
 def test_all_go_to_a_board_that_does_not_tell_its_chip(tmp_path):

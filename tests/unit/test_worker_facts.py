@@ -54,6 +54,8 @@ def test_libraries_are_read_by_machine_and_by_processor(facts_file):
             {"socs": ["one", "two"], "libraries": ["liba.so", "libboth.so"]},
             {"socs": ["three"], "libraries": ["libc.so", "libboth.so"]},
         ],
+        soc_numbers={"519": "one"},
+        prepared_file={"role": "context", "spares": ["liba.so"]},
     )
     facts = read_worker_facts(path)
     assert facts.libraries_on("x86_64") == ("libsome.so.1",)
@@ -62,7 +64,9 @@ def test_libraries_are_read_by_machine_and_by_processor(facts_file):
     assert facts.other_processor("libnpu_stub.so") == ""
     assert (facts.emulator("x86_64"), facts.emulator("aarch64")) == ("an emulator", "")
     assert (facts.processor("x86_64"), facts.processor("aarch64")) == ("", "an NPU")
-    useless = {soc: facts.useless_on(soc) for soc in ("one", "two", "three", "four", "")}
+    assert (facts.chips.numbered("519"), facts.chips.numbered("51")) == ("one", "")
+    assert (facts.chips.prepared_role, facts.chips.spared) == ("context", ("liba.so",))
+    useless = {soc: facts.chips.useless_on(soc) for soc in ("one", "two", "three", "four", "")}
     assert useless == {
         "one": {"libc.so"},
         "two": {"libc.so"},
@@ -77,6 +81,7 @@ def test_facts_are_read(facts_file):
     assert (facts.name, facts.glibc, facts.prepares) == ("some", "2.28", True)
     assert facts.libraries == ("libsome.so.1",)
     threads, mode, spin, note = facts.options
+    assert not any(each.remakes for each in facts.options)
     assert (threads.minimum, threads.maximum, threads.default) == (0, 8, "2")
     assert [each.expects for each in (threads, mode, spin)] == [
         "a whole number from 0 to 8",
@@ -99,6 +104,7 @@ BROKEN_OPTIONS = [
     ({"range": [0]}, '"range" of spin'),
     ({"default": "maybe"}, '"default" of spin is not on or off'),
     ({"name": "Spin it"}, '"name"'),
+    ({"remakes": "on"}, '"remakes" of spin is neither true nor false'),
     ({"colour": "red"}, 'unknown member "colour"'),
 ]
 
@@ -123,6 +129,12 @@ BROKEN_FILES = [
     ({"processors": ["aarch64"]}, '"processors" does not say'),
     ({"soc_libraries": {"sm8550": ["liba.so"]}}, '"soc_libraries" is not a list'),
     ({"soc_libraries": [{"socs": ["one"], "libraries": "liba.so"}]}, '"libraries"'),
+    ({"soc_numbers": {"sm8550": "519"}}, '"soc_numbers" does not name chips'),
+    ({"soc_numbers": {"519": 8550}}, '"soc_numbers" does not name chips'),
+    ({"prepared_file": {"role": "context"}, "soc_numbers": []}, '"soc_numbers"'),
+    ({"prepared_file": {"role": "../x", "spares": []}}, '"role"'),
+    ({"prepared_file": {"role": "x", "spares": ["a/b"]}}, '"spares"'),
+    ({"prepared_file": {"file": "x"}}, 'unknown member "file"'),
     ({"options": {}}, '"options"'),
     ({"options": [FACTS["options"][2]] * 2}, "twice"),
     ({"license": "MIT"}, 'unknown member "license"'),

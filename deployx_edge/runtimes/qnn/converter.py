@@ -58,7 +58,7 @@ class QnnConverter(OnnxConverter):
                 remedy="Give these layers to another runtime with --partition.",
             )
         soc = find_soc(request.soc or DEFAULT_SOC)
-        if not soc.floats:
+        if not soc.floats and not any(node.operator == "QuantizeLinear" for node in source.nodes):
             raise UsageError(
                 f"The NPU of {soc.name} (HTP V{soc.architecture}) has no floats: its models are "
                 "int8.",

@@ -6,23 +6,29 @@ It knows what boards tell of themselves and what bundles are for, and no runtime
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from deployx_edge.bundle import Bundle
 from deployx_edge.crossbuild.finished import Build, BuiltFile
-from deployx_edge.measurement.values import BoardDescription
+from deployx_edge.measurement.values import BoardDescription, RunOptions
 from deployx_edge.runtime import find_runtime
 from deployx_edge.worker_facts import worker_facts
+
+# As agents write it of a chip whose name the board's system does not say.
+_NUMBER = re.compile(r"soc_id ([0-9]{1,6})(?![0-9])")
 
 
 def soc_of(board: BoardDescription, runtime: str) -> str:
     """The chip that the board tells, by the runtime's name of it; "" where it tells none of them.
 
-    Boards write more around it: "Qualcomm SM8550", "… (qcom,sc8280xp)".
+    Boards write more around it: "Qualcomm SM8550", "… (qcom,sc8280xp)"; some tell but its number.
     """
     told = "" if board.emulated else (board.soc or "").lower()
     names = sorted(find_runtime(runtime).socs, key=len, reverse=True)
     words = (name for name in names if re.search(rf"(?<![a-z0-9]){name}(?![0-9])", told))
-    return next(words, "")
+    number = _NUMBER.search(told)
+    numbered = worker_facts(runtime).chips.numbered(number[1]) if number else ""
+    return next(words, numbered)
 
 
 def soc_misfit(board: BoardDescription, bundle: Bundle) -> tuple[str, str] | None:
@@ -36,8 +42,22 @@ def soc_misfit(board: BoardDescription, bundle: Bundle) -> tuple[str, str] | Non
     )
 
 
-def files_of_worker(build: Build, bundle: Bundle, board: BoardDescription) -> tuple[BuiltFile, ...]:
-    """The bundle's worker and its libraries, without those that the board's chip has no use for."""
-    soc = soc_of(board, bundle.runtime) or bundle.soc
-    useless = worker_facts(bundle.runtime).useless_on(soc)
+def files_of_worker(
+    build: Build, bundle: Bundle, board: BoardDescription, *, remade: bool = False
+) -> tuple[BuiltFile, ...]:
+    """The bundle's worker and its libraries, without those that the board's chip has no use for,
+    and those that are to prepare what the bundle holds prepared, unless it is to be ``remade``."""
+    facts = worker_facts(bundle.runtime).chips
+    useless = set(facts.useless_on(soc_of(board, bundle.runtime) or bundle.soc))
+    if not remade and any(file.role == facts.prepared_role for file in bundle.files):
+        useless |= set(facts.spared)
     return tuple(file for file in build.of_worker(bundle.runtime) if file.name not in useless)
+
+
+def is_remade(bundle: Bundle, options: RunOptions, outputs: Collection[str]) -> bool:
+    """Whether the board prepares the model itself though the bundle holds it prepared: for options
+    that are part of that, or for tensors inside the model."""
+    facts = worker_facts(bundle.runtime)
+    remaking = {option.name for option in facts.options if option.remakes}
+    own = {spec.runtime_name for spec in bundle.outputs}
+    return any(name in remaking for name, _ in options.named) or not own.issuperset(outputs)

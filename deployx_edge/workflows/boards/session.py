@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from deployx_edge.agent.client import AgentClient
 from deployx_edge.bundle import Bundle
-from deployx_edge.crossbuild.finished import Build
+from deployx_edge.crossbuild.finished import Build, BuiltFile
 from deployx_edge.device import Device
 from deployx_edge.errors import DamagedContentError, DeployxError, LinkLostError
 from deployx_edge.measurement.values import (
+    BoardDescription,
     DeviceIdentity,
     LoadResult,
     PushCost,
@@ -34,7 +35,7 @@ from deployx_edge.workflows.boards.agent_start import (
     start_agent,
     with_last_words,
 )
-from deployx_edge.workflows.boards.chips import files_of_worker
+from deployx_edge.workflows.boards.chips import files_of_worker, is_remade
 from deployx_edge.workflows.boards.left_nodes import check_run
 from deployx_edge.workflows.boards.preflight import check_emulation, check_fit, check_system
 from deployx_edge.workflows.build.built import ensure_built
@@ -68,19 +69,24 @@ class Session:
     progress: Progress
     verify: bool = False
 
-    def push(self, bundle: Bundle) -> PushCost:
+    def push(self, bundle: Bundle, *, remade: bool = False) -> PushCost:
         """Bring the bundle, its runtime's worker and the worker's libraries to the board.
 
-        What is there is not sent. Raises UnfitDeviceError before anything is sent where the board
+        What is there is not sent. ``remade``: also those libraries that prepare on the board what
+        the bundle holds prepared. Raises UnfitDeviceError before anything is sent where the board
         cannot run it.
         """
         name, launcher = self.device.name, self.transport.launcher
         check_fit(self.identity.board, self.build, bundle, device=name)
         check_emulation(launcher, self.target, self.build, bundle, device=name)
-        cost = _push_bundle(self, bundle)
+        cost = _push_bundle(self, bundle, self.files_of_worker(bundle, remade=remade))
         if cost.replaced:
             self.progress(Stage(text=replaced_sentence(self.device.name, cost.replaced)))
         return cost
+
+    def files_of_worker(self, bundle: Bundle, *, remade: bool = False) -> tuple[BuiltFile, ...]:
+        """The bundle's worker and what of its libraries goes to this board."""
+        return files_of_worker(self.build, bundle, self.identity.board, remade=remade)
 
     def emulator_of(self, bundle: Bundle) -> str:
         """What emulates the bundle's processor on such a board, "" where it has that itself."""
@@ -106,13 +112,17 @@ class Session:
         A file that was damaged since it was pushed is brought once more.
         """
         check_run(bundle, options.named)
+        remade = is_remade(bundle, options, outputs)
+        libraries = self.files_of_worker(bundle, remade=remade)[1:]
+        if len(libraries) > len(self.files_of_worker(bundle)[1:]):
+            self.push(bundle, remade=remade)
         self.progress(Stage(text=f"Loading {bundle.name}"))
         try:
-            return self._load(bundle, options, limits, outputs)
+            return self._load(bundle, libraries, options, limits, outputs)
         except DamagedContentError as error:
             self.progress(Stage(text=f"{self.device.name}: {error.message}"))
-            self.push(bundle)
-            return self._load(bundle, options, limits, outputs)
+            self.push(bundle, remade=remade)
+            return self._load(bundle, libraries, options, limits, outputs)
 
     @contextmanager
     def loaded(
@@ -134,11 +144,15 @@ class Session:
             yield model
 
     def _load(
-        self, bundle: Bundle, options: RunOptions, limits: WorkerLimits, outputs: tuple[str, ...]
+        self,
+        bundle: Bundle,
+        libraries: Sequence[BuiltFile],
+        options: RunOptions,
+        limits: WorkerLimits,
+        outputs: tuple[str, ...],
     ) -> LoadResult:
         files = {file.role: file.sha256 for file in bundle.files}
         files[_WORKER_ROLE] = self.build.worker_sha256(bundle.runtime)
-        _, *libraries = files_of_worker(self.build, bundle, self.identity.board)
 
         def tell(fraction: float | None, text: str) -> None:
             self.progress(Preparing(model=bundle.name, fraction=fraction, doing=text))
@@ -192,7 +206,7 @@ def open_session(
         stack.callback(client.close)
         try:
             agent_build = client.open()
-            board = client.describe()
+            board = _with_android(client.describe(), android)
         except LinkLostError as error:
             raise with_last_words(error, channel) from error
         stack.callback(_shut_down, client)
@@ -227,6 +241,14 @@ def _connected(device: Device, progress: Progress) -> Iterator[tuple[Transport, 
         yield transport, checked_target(transport, device.target)
 
 
+def _with_android(board: BoardDescription, android: AndroidFacts | None) -> BoardDescription:
+    """With the chip as Android's properties name it, which its agent may not read."""
+    chip = android.soc if android else None
+    if not chip or chip.lower() in (board.soc or "").lower():
+        return board
+    return replace(board, soc=f"{chip} ({board.soc})" if board.soc else chip)
+
+
 def push_to_device(
     device: Device,
     bundle: Bundle,
@@ -249,7 +271,7 @@ def replaced_sentence(device: str, names: Sequence[str]) -> str:
     return f"On {device} {files} damaged and replaced: {', '.join(names)}"
 
 
-def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
+def _push_bundle(session: Session, bundle: Bundle, worker: Sequence[BuiltFile]) -> PushCost:
     """One push of everything that running ``bundle`` takes."""
     progress, runtime, transport = session.progress, session.build, session.transport
     progress(Stage(text=f"Pushing {bundle.name}"))
@@ -262,7 +284,7 @@ def _push_bundle(session: Session, bundle: Bundle) -> PushCost:
                 executable=True,
                 name=file.name,
             )
-            for file in files_of_worker(runtime, bundle, session.identity.board)
+            for file in worker
         ),
         *(
             PushFile(

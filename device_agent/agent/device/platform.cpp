@@ -104,6 +104,20 @@ std::string os_name(const SysFiles& files) {
   return "";
 }
 
+namespace {
+
+// What the kernel knows a chip of Qualcomm's by, "" elsewhere: names may be those of a board or a
+// family, as on phones ("qcom,kalama").
+std::string qualcomm_number(const SysFiles& files, const std::string& name) {
+  const std::string family = files.text("/sys/devices/soc0/family").value_or("");
+  const bool is_own = family == "Snapdragon" || name.find("qcom,") != std::string::npos;
+  const std::string number = is_own ? files.text("/sys/devices/soc0/soc_id").value_or("") : "";
+  const bool is_number = number.find_first_not_of("0123456789") == std::string::npos;
+  return is_number ? number : "";
+}
+
+}  // namespace
+
 std::optional<std::string> soc_name(const SysFiles& files, const CpuInfo& info) {
   std::string name = files.text("/sys/firmware/devicetree/base/model").value_or("");
   // A list of names that each end in a zero byte; the last is the chip, the most general one.
@@ -114,6 +128,9 @@ std::optional<std::string> soc_name(const SysFiles& files, const CpuInfo& info) 
   if (name.empty()) name = android_property(files, "ro.soc.model").value_or("");
   if (name.empty()) name = android_property(files, "ro.board.platform").value_or("");
   if (name.empty()) name = files.text("/sys/devices/soc0/machine").value_or("");
+  if (const std::string number = qualcomm_number(files, name); !number.empty()) {
+    name += ", soc_id " + number;
+  }
   if (name.empty()) name = info.hardware.value_or("");
   if (name.empty()) return std::nullopt;
   return name;

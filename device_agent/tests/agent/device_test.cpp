@@ -243,6 +243,23 @@ TEST_CASE("an Android device is told by its properties") {
   CHECK(dx::board_libc_name(files) == "bionic");
 }
 
+TEST_CASE("a chip of Qualcomm's has the number that the kernel knows it by") {
+  const TemporaryFolder folder;
+  const SysFiles files(folder.path());
+  folder.write("sys/firmware/devicetree/base/model", "Kalama MTP");
+  folder.write("sys/devices/soc0/soc_id", "519\n");
+  CHECK(dx::soc_name(files, {}) == "Kalama MTP");
+  folder.write("sys/devices/soc0/family", "Snapdragon\n");
+  CHECK(dx::soc_name(files, {}) == "Kalama MTP, soc_id 519");
+  folder.write("sys/devices/soc0/family", "Tegra\n");
+  CHECK(dx::soc_name(files, {}) == "Kalama MTP");
+  folder.write("sys/firmware/devicetree/base/compatible",
+               std::string("qcom,kalama-mtp\0qcom,kalama\0", 28));
+  CHECK(dx::soc_name(files, {}) == "Kalama MTP (qcom,kalama), soc_id 519");
+  folder.write("sys/devices/soc0/soc_id", "jep106:0070:0519\n");
+  CHECK(dx::soc_name(files, {}) == "Kalama MTP (qcom,kalama)");
+}
+
 TEST_CASE("the board's C library is found where it lies") {
   const TemporaryFolder folder;
   const SysFiles files(folder.path());

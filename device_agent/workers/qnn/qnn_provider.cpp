@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/text.h"
+#include "qnn_facts.h"
 #include "workers/core/onnx_file.h"
 #include "workers/core/options.h"
 #include "workers/core/runtime.h"
@@ -37,9 +38,6 @@ constexpr int kErrors = ORT_LOGGING_LEVEL_ERROR;
 constexpr const char* kWhat = "QNN does not start";
 // A model's file beside it: the NPU's graph of it as Qualcomm's libraries made it on the host.
 constexpr const char* kContext = "context";
-// What they say is a part of the graph.
-constexpr std::array<const char*, 2> kOfGraph{"htp_graph_finalization_optimization_mode",
-                                              "vtcm_mb"};
 // They go to the provider as they are.
 constexpr std::array<const char*, 3> kPassed{"htp_performance_mode",
                                              "htp_graph_finalization_optimization_mode", "vtcm_mb"};
@@ -225,8 +223,8 @@ Status QnnProvider::fits(const Load& request) const {
 }
 
 std::string QnnProvider::prepared_elsewhere(const Load& request) const {
-  for (const char* name : kOfGraph) {
-    if (request.options.named.count(name) != 0) return "";
+  for (const OptionFact& option : qnn_worker::kFacts) {
+    if (option.remakes && request.options.named.count(std::string(option.name)) != 0) return "";
   }
   return path_of(request, kContext);
 }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -246,6 +249,37 @@ def test_a_graph_for_another_chip_is_refused_with_both_named(
     with pytest.raises(RuntimeRefusedError, match=r"is for sm8650, the model for sm8550"):
         run(session, mixed, given)
     assert run(session, bundle, given)["y"].shape == (1, 8, 8, 8)
+
+
+def test_what_prepares_goes_to_the_board_where_it_is_to_prepare(
+    tmp_path: Path, int8_kind: Path
+) -> None:
+    """On x86-64 no library does; one of that name is in the build here."""
+    name = "libQnnHtpPrepare.so"
+    board = Device(name="board", uri="local:", work_folder=str(tmp_path / "work"))
+    chip = replace(QNN, soc="sm8650", verify=False)
+    bundle = make_bundle(int8_kind, tmp_path / "b", chip)
+    plain = make_bundle(int8_kind, tmp_path / "plain", replace(QNN, verify=False))
+    given = {"x": np.random.default_rng(0).random((1, 3, 8, 8), dtype=np.float32)}
+    with open_session(board) as session:
+        folder = tmp_path / "build"
+        shutil.copytree(session.build.folder, folder, copy_function=os.symlink)
+        (folder / name).write_bytes(b"prepares")
+        sha256 = hashlib.sha256(b"prepares").hexdigest()
+        like = session.build.libraries("qnn")[0]
+        library = replace(like, name=name, sha256=sha256, size_bytes=8)
+        build = replace(session.build, folder=folder, files=(*session.build.files, library))
+        session = replace(session, build=build)
+        store = tmp_path / "work" / "store"
+        session.push(bundle)
+        run(session, bundle, given)
+        assert not (store / sha256).exists()
+        session.push(plain)
+        assert (store / sha256).exists()
+        (store / sha256).unlink()
+        # Pushed without; an option has the board prepare it anew.
+        run(session, bundle, given, options=RunOptions(named=(("vtcm_mb", "2"),)))
+        assert (store / sha256).exists()
 
 
 def test_an_option_that_it_has_not_is_refused(session: Session, halves: Bundle) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from deployx_edge.bundle import Bundle, load_bundle
 from deployx_edge.errors import ModelError, UsageError
+from deployx_edge.graph.onnx_runtime import open_model
 from deployx_edge.quantization.values import PRESETS
 from deployx_edge.runtimes.converter import LeftNodesError
 from deployx_edge.runtimes.qnn.provider import QnnProcess
@@ -29,6 +30,7 @@ from deployx_edge.workflows.measure.compare import compare
 from deployx_edge.workflows.measure.run import run_bundle_here
 from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
 from examples.shapes.drawing import draw_many
+from tests.integration.models.onnx_kinds import KINDS
 from tests.integration.models.onnx_models import model, save, weights
 from tests.integration.models.test_openvino import deployx
 from tests.integration.models.test_runtimes import wide_model
@@ -113,6 +115,30 @@ def test_a_named_chip_s_graph_is_made_here_and_kept_in_the_bundle(tmp_path: Path
     np.testing.assert_array_equal(*found)
     usual = make_bundle(DIGITS, tmp_path / "usual", QNN)
     assert (usual.soc, [file.role for file in usual.files]) == ("", ["onnx"])
+
+
+@pytest.mark.parametrize("soc", [DEFAULT_SOC, "qcs6490"])
+def test_a_quantized_source_stays_int8_in_half_floats(tmp_path: Path, soc: str) -> None:
+    """Its pairs decide, with a scale for each output; a chip without floats takes it, too."""
+    random = np.random.default_rng(0)
+    made = KINDS["int8"].make()
+    (axis,) = [node for node in made.graph.node if node.input[0] == "codes"]
+    axis.attribute.append(helper.make_attribute("axis", 0))
+    for tensor in made.graph.initializer:
+        if tensor.name in ("sw", "zw"):
+            first = numpy_helper.to_array(tensor)
+            each = first * (1 + random.random(8).astype(first.dtype))
+            tensor.CopyFrom(numpy_helper.from_array(each, tensor.name))
+    path = save(made, tmp_path / "int8.onnx")
+    options = replace(QNN, precision="fp16", soc=soc, verify=False)
+    bundle = make_bundle(path, tmp_path / "b", options)
+    operators = [node.op_type for node in onnx.load(bundle.path("onnx")).graph.node]
+    assert sorted(operators) == sorted(node.op_type for node in made.graph.node)
+    given = {"x": random.random((1, 3, 8, 8), dtype=np.float32)}
+    (wanted,) = open_model(path).run(["y"], given)
+    (step,) = (numpy_helper.to_array(t) for t in made.graph.initializer if t.name == "sy")
+    found = run_bundle_here(bundle, given)["y"]
+    assert np.abs(found - wanted).max() <= 1.01 * step
 
 
 def test_a_chip_without_floats_has_int8_and_nothing_else(tmp_path: Path) -> None:

@@ -116,4 +116,4 @@ def test_each_chip_s_libraries_are_those_of_its_htp() -> None:
     every = set().union(*own.values())
     assert every <= set(facts.libraries_on("aarch64"))
     for soc in SOCS.values():
-        assert facts.useless_on(soc.name) == every - own[soc.architecture]
+        assert facts.chips.useless_on(soc.name) == every - own[soc.architecture]

@@ -1,0 +1,37 @@
+"""The chip that files are made for: named, or asked of a board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from deployx_edge.cli.options import complete_device
+from deployx_edge.errors import UsageError
+from deployx_edge.runtime import DEFAULT_RUNTIME
+
+SocOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--soc-of",
+        metavar="NAME|URI",
+        help="Make files for the chip that this board tells, in place of --soc.",
+        autocompletion=complete_device,
+    ),
+]
+
+
+def chosen_soc(soc: str | None, board: str | None, runtimes: Sequence[str]) -> str | None:
+    """The chip that was named, or that the ``board`` tells; None where there is neither."""
+    if board is None:
+        return soc
+    if soc is not None:
+        raise UsageError("--soc names a chip, and --soc-of asks a board for one: give one of them.")
+    from deployx_edge.cli.console import show_progress
+    from deployx_edge.config import load_config
+    from deployx_edge.workflows.boards.asked_chip import ask_chip, chip_runtime
+
+    runtime = chip_runtime(runtimes or [DEFAULT_RUNTIME])
+    with show_progress() as progress:
+        return ask_chip(load_config().find_device(board), runtime, progress=progress)

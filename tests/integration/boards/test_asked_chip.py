@@ -1,0 +1,80 @@
+"""The chip that files are made for, asked of a board: of this computer, which tells what we say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deployx_edge.bundle import load_bundle
+from deployx_edge.device import Device
+from deployx_edge.errors import UnfitDeviceError, UsageError
+from deployx_edge.workflows.boards.asked_chip import ask_chip, chip_runtime
+from tests.integration.test_examples import ROOT, deployx
+from tests.runtimes import missing
+
+DIGITS = ROOT / "examples" / "digits" / "digits_cnn.onnx"
+# In a mount namespace of its own, where the firmware tells what boards' firmware does.
+_AS_BOARD = """set -e
+mount -t tmpfs none /sys/firmware
+mkdir -p /sys/firmware/devicetree/base
+printf '%s' "$1" > /sys/firmware/devicetree/base/model
+printf 'qcom,board\\0%s\\0' "$2" > /sys/firmware/devicetree/base/compatible
+shift 2
+exec "$@"
+"""
+
+
+def on_board(*words: object, model: str, chip: str) -> subprocess.CompletedProcess[str]:
+    namespace = ["unshare", "--mount" if os.geteuid() == 0 else "--map-root-user", "--mount"]
+    start = [*namespace, "sh", "-c", _AS_BOARD, "sh", model, chip]
+    program = [sys.executable, "-m", "deployx_edge", *map(str, words)]
+    return subprocess.run([*start, *program], capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_namespaces() -> None:
+    tried = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"unshare -m is not allowed here: {tried.stderr.decode().strip()}")
+
+
+@pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))
+def test_files_are_made_for_the_chip_that_the_board_tells(tmp_path: Path) -> None:
+    words = ("convert", DIGITS, "--runtime", "qnn", "--soc-of", "local:", "--no-verify")
+    made = tmp_path / "b"
+    done = on_board(*words, "-o", made, model="Some phone", chip="qcom,sm8650")
+    assert done.returncode == 0, done.stderr
+    bundle = load_bundle(made)
+    assert bundle.soc == "sm8650"
+    assert "context" in [file.role for file in bundle.files]
+
+
+def test_a_chip_that_no_files_are_made_for_is_told_with_those_there_are(tmp_path: Path) -> None:
+    words = ("convert", DIGITS, "--runtime", "qnn", "--soc-of", "local:")
+    done = on_board(*words, "-o", tmp_path / "b", model="Old phone", chip="qcom,msm8916")
+    assert done.returncode == UnfitDeviceError.exit_code
+    last = done.stderr.splitlines()[-1]
+    assert "local: has no chip that QNN makes files for: it tells 'Old phone (qcom,msm8916)" in last
+    assert "sm8550" in last
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_board_that_tells_no_chip_is_said_so() -> None:
+    with pytest.raises(UnfitDeviceError, match=r"makes files for: it tells") as caught:
+        ask_chip(Device(name="here", uri="local:"), "rknn")
+    assert "rk3588" in caught.value.remedy
+
+
+def test_one_runtime_that_makes_files_for_a_chip_is_asked_for() -> None:
+    assert chip_runtime(["ncnn", "qnn"]) == "qnn"
+    with pytest.raises(UsageError, match="are for all chips") as caught:
+        chip_runtime(["ncnn", "onnxruntime"])
+    assert "qnn, rknn" in caught.value.remedy
+    with pytest.raises(UsageError, match="qnn and rknn name chips differently"):
+        chip_runtime(["qnn", "rknn"])
+    done = deployx("convert", DIGITS, "-o", "b", "--soc", "sm8550", "--soc-of", "local:", code=2)
+    assert "--soc names a chip, and --soc-of asks a board for one" in done.stderr
