@@ -29,7 +29,7 @@ _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _MADE = re.compile(rf"({LIBRARY.pattern})?")
 _MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library", "emulators"}
 _MEMBERS |= {"machine_libraries", "other_processors", "prepares", "options", "board", "sdk"}
-_MEMBERS |= {"processors", *CHIP_MEMBERS}
+_MEMBERS |= {"processors", "absent", *CHIP_MEMBERS}
 _BOARD_MEMBERS = {"headers", "version_header", "version_macros", "libraries", "oldest"}
 _SDK_MEMBERS = {"headers", "folders", "libraries", "more", "other_folders", "other_more"}
 _SDK_MEMBERS |= {"other_processor"}
@@ -111,8 +111,8 @@ class WorkerFacts:
     ELF machine, what differs between ``chips``, the ``processors`` beside the board's own that it
     computes on, each with its machine, the ``emulators`` of the board's processor that it is on
     other machines, each with its machine ("x86_64"), whether it ``prepares`` a model on the board,
-    the runtime's own options, and what of a ``board``'s own files, or of an ``sdk``, it is compiled
-    with (None: nothing)."""
+    the runtime's own options, why it is ``absent`` from boards of a system ("android"), and what of
+    a ``board``'s own files, or of an ``sdk``, it is compiled with (None: nothing)."""
 
     name: str
     packages: tuple[str, ...]
@@ -126,6 +126,7 @@ class WorkerFacts:
     emulators: tuple[tuple[str, str], ...]
     prepares: bool
     options: tuple[OptionFact, ...]
+    absent: tuple[tuple[str, str], ...] = ()
     board: BoardFacts | None = None
     sdk: SdkFacts | None = None
 
@@ -154,6 +155,10 @@ class WorkerFacts:
     def emulator(self, machine: str) -> str:
         """What emulates its processor on such a machine, "" where it runs on the real one."""
         return dict(self.emulators).get(machine, "")
+
+    def absent_on(self, system: str) -> str:
+        """Why there is none for boards of such a system, "" where nothing is said of it."""
+        return dict(self.absent).get(system, "")
 
     def option(self, name: str) -> OptionFact | None:
         """The option of that name; None if the runtime has none."""
@@ -279,6 +284,7 @@ def _facts(document: Any) -> WorkerFacts:
         emulators=_by_machine(document, "emulators"),
         prepares=document.get("prepares", False),
         options=tuple(_option(each) for each in options),
+        absent=_by_machine(document, "absent"),
         board=_board(document["board"]) if "board" in document else None,
         sdk=_sdk(document["sdk"]) if "sdk" in document else None,
     )

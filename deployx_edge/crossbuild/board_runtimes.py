@@ -41,8 +41,9 @@ def board_runtimes(
     """
     unknown = [name for name in asked if name not in target.runtimes]
     if unknown:
+        why = worker_facts(unknown[0]).absent_on(target.system)
         raise UsageError(
-            f"Builds of {target.id} have no worker for '{unknown[0]}'.",
+            f"Builds of {target.id} have no worker for '{unknown[0]}'{f': {why}' if why else ''}.",
             remedy=f"They have {', '.join(target.runtimes)}.",
         )
     built = []

@@ -2,8 +2,11 @@
 
 #include <dlfcn.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <utility>
 
 #include "common/text.h"
 
@@ -14,6 +17,38 @@ constexpr std::size_t kLongestText = 600;
 
 Failure refuse(const std::string& message) {
   return {FailureCode::kRuntimeRefused, message, Phase::kLoad};
+}
+
+// What the library logs, by whatever thread: it goes to standard error, and the first error is
+// kept.
+class Log {
+ public:
+  void add(OrtLoggingLevel severity, const char* message) {
+    const std::string text = printable(message == nullptr ? "" : message, kLongestText);
+    std::fprintf(stderr, "ONNX Runtime: %s\n", text.c_str());
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (severity >= ORT_LOGGING_LEVEL_ERROR && error_.empty()) error_ = text;
+  }
+
+  std::string take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::exchange(error_, "");
+  }
+
+ private:
+  std::mutex mutex_;
+  std::string error_;
+};
+
+// Lives as long as the process, as what writes to it does.
+Log& log() {
+  static Log& log = *new Log;
+  return log;
+}
+
+void ORT_API_CALL write_log(void*, OrtLoggingLevel severity, const char*, const char*, const char*,
+                            const char* message) {
+  log().add(severity, message);
 }
 
 using GetApiBase = const OrtApiBase*(ORT_API_CALL*)();
@@ -66,7 +101,9 @@ Status Library::start() {
   if (environment_ != nullptr) return {};
   const std::string what = "ONNX Runtime does not start";
   if (Status status =
-          check(api_->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "dx-worker", &environment_), what);
+          check(api_->CreateEnvWithCustomLogger(write_log, nullptr, ORT_LOGGING_LEVEL_WARNING,
+                                                "dx-worker", &environment_),
+                what);
       !status) {
     return status;
   }
@@ -78,6 +115,8 @@ Status Library::start() {
   }
   return check(api_->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &memory_), what);
 }
+
+std::string Library::take_error() { return log().take(); }
 
 Status Library::check(OrtStatus* status, const std::string& what) const {
   if (status == nullptr) return {};

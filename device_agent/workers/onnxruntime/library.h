@@ -30,6 +30,10 @@ class Library {
   // Takes the status over. `what` is the beginning of the sentence.
   Status check(OrtStatus* status, const std::string& what) const;
 
+  // The first error that it logged since this was asked last, "" for none: of some failures it
+  // says the reason nowhere else.
+  static std::string take_error();
+
  private:
   Library() = default;
   Status start();

@@ -143,7 +143,13 @@ OnnxModel::OnnxModel(const Library& library, const Load& request, const Provider
 Result<Owned<OrtSession>> OnnxModel::open_session(const std::string& profile_prefix,
                                                   std::uint32_t& threads) {
   const bool strict = provider_ != nullptr && !provider_->may_leave(request_.options);
+  (void)Library::take_error();
   Result<Owned<OrtSession>> session = open_session(profile_prefix, strict, threads);
+  if (provider_ != nullptr) {
+    if (Status started = provider_->started(Library::take_error()); !started) {
+      return started.failure();
+    }
+  }
   if (session || !strict) return session;
   return refused(session.failure());
 }

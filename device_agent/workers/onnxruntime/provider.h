@@ -51,6 +51,10 @@ class Provider {
   // where other options are asked for than it was prepared with.
   virtual std::string prepared_elsewhere(const Load& request) const = 0;
 
+  // Fails where an error that the library logged says that nothing at all computes by it, which
+  // would look as if it left all nodes.
+  virtual Status started(const std::string& error) const = 0;
+
   // What to do where nodes would be left.
   virtual std::string way_out() const = 0;
 

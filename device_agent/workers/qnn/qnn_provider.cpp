@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <string_view>
 #include <vector>
 
 #include "common/text.h"
@@ -35,6 +36,8 @@ constexpr bool kIsEmulator = true;
 constexpr bool kIsEmulator = false;
 #endif
 constexpr int kErrors = ORT_LOGGING_LEVEL_ERROR;
+// What the provider logs, and nothing more, where the NPU's libraries refuse the board.
+constexpr const char* kNotStarted = "QNN SetupBackend failed ";
 constexpr const char* kWhat = "QNN does not start";
 // A model's file beside it: the NPU's graph of it as Qualcomm's libraries made it on the host.
 constexpr const char* kContext = "context";
@@ -220,6 +223,16 @@ Status QnnProvider::fits(const Load& request) const {
   }
   return Failure{FailureCode::kRuntimeRefused,
                  "what was prepared" + chips + "it is prepared once more", Phase::kLoad};
+}
+
+Status QnnProvider::started(const std::string& error) const {
+  const std::size_t at = error.find(kNotStarted);
+  if (at == std::string::npos) return {};
+  return Failure{FailureCode::kRuntimeRefused,
+                 "QNN does not start on this board: its libraries do not know the NPU, or its "
+                 "driver does not answer (" +
+                     error.substr(at + std::string_view(kNotStarted).size()) + ")",
+                 Phase::kLoad};
 }
 
 std::string QnnProvider::prepared_elsewhere(const Load& request) const {

@@ -26,6 +26,7 @@ class QnnProvider : public Provider {
               OrtSessionOptions* options) const override;
   Status seal(const Load& request) const override;
   Status fits(const Load& request) const override;
+  Status started(const std::string& error) const override;
   std::string prepared_elsewhere(const Load& request) const override;
 };
 

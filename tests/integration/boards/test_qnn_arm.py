@@ -1,0 +1,114 @@
+"""QNN's worker for Arm boards under qemu, as far as Qualcomm's libraries go without an NPU.
+
+What leads to one is played by files: the device is an empty one, and ``libcdsprpc.so`` a library
+that opens nothing. Qualcomm's own libraries are the real ones, and refuse that.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import helper
+
+from deployx_edge.device import Device
+from deployx_edge.errors import UnfitDeviceError
+from deployx_edge.target import find_target
+from deployx_edge.transport.virtual.libraries import library_words
+from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from deployx_edge.workflows.measure.run import run
+from tests.integration.crossbuild.compiling import built
+from tests.integration.models.onnx_models import model, save, weights
+
+TARGET = find_target("linux-arm64")
+COMPILER = shutil.which("aarch64-linux-gnu-gcc") or ""
+QEMU = shutil.which(TARGET.qemu) or ""
+pytestmark = [
+    pytest.mark.skipif(not COMPILER, reason="aarch64-linux-gnu-gcc is not installed"),
+    pytest.mark.skipif(not QEMU, reason=f"{TARGET.qemu} is not installed"),
+]
+OPENS_NOTHING = "int remote_handle64_open(const char *n, unsigned long *h) { return -1; }"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    node = helper.make_node("Conv", ["x", "w"], ["y"], "conv", pads=[1] * 4)
+    made = model([node], {"x": (1, 3, 8, 8)}, {"y": (1, 4, 8, 8)}, [weights("w", 4, 3, 3, 3)])
+    return save(made, tmp_path_factory.mktemp("source") / "conv.onnx")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """What qemu shows to the worker in place of this computer's own folders."""
+    _, usual = library_words(TARGET, QEMU, TARGET.qemu_cpu)
+    (tmp_path / "proc").symlink_to(Path(usual) / "proc")
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "lib").mkdir()
+    for library in (Path(usual) / "lib").iterdir():
+        (tmp_path / "lib" / library.name).symlink_to(library)
+    return tmp_path
+
+
+def load(root: Path, source: Path, *more: str) -> tuple[int, str]:
+    """The worker's exit code and its last line."""
+    build = built(TARGET.id)
+    libraries = [
+        word
+        for file in build.libraries("qnn")
+        if "Skel" not in file.name
+        for word in ("--library", build.folder / file.name)
+    ]
+    program = [QEMU, "-L", root, build.worker("qnn"), "--bare", "--file", f"onnx={source}"]
+    words = ["--input", "x=1x3x8x8", "--prepared", root / "made", "--iterations", "1", *more]
+    done = subprocess.run(
+        [*program, *libraries, *words], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr.splitlines()[-1]
+
+
+def play_npu(root: Path) -> None:
+    (root / "dev" / "fastrpc-cdsp").touch()
+    library = ["-x", "c", "-", "-shared", "-fPIC", "-o", root / "lib" / "libcdsprpc.so"]
+    subprocess.run([COMPILER, *library], input=OPENS_NOTHING, text=True, check=True)
+
+
+@pytest.mark.parametrize("more", [(), ("--set", "allow_fallback=on")])
+def test_what_the_libraries_refuse_is_no_matter_of_nodes(
+    root: Path, source: Path, more: tuple[str, ...]
+) -> None:
+    play_npu(root)
+    code, said = load(root, source, *more)
+    assert code == 1
+    assert "QNN does not start on this board: its libraries do not know the NPU" in said
+    assert "QNN_BACKEND_ERROR_CANNOT_INITIALIZE" in said
+    assert not (root / "made").exists()
+
+
+def test_what_is_missing_is_one_sentence(root: Path, source: Path) -> None:
+    code, said = load(root, source)
+    assert code == 1
+    assert "this board has no Qualcomm NPU" in said
+    (root / "dev" / "fastrpc-cdsp").touch()
+    code, said = load(root, source)
+    assert (code, "libcdsprpc.so, which leads to the NPU, is not on this board" in said) == (
+        1,
+        True,
+    )
+
+
+def test_an_emulated_board_refuses_before_a_push_and_runs_another_model(source: Path) -> None:
+    for_npu = make_bundle(source, options=BundleOptions(runtime="onnxruntime", verify=False))
+    with open_session(Device(name="arm", uri=f"virtual:{TARGET.id}")) as session:
+        with pytest.raises(
+            UnfitDeviceError, match="an emulated board has no Qualcomm NPU"
+        ) as caught:
+            session.push(replace(for_npu, runtime="qnn"))
+        assert caught.value.exit_code == 37
+        assert "--device local: where there is Qualcomm's HTP emulator" in caught.value.remedy
+        given = {"x": onnx.numpy_helper.to_array(weights("x", 1, 3, 8, 8))}
+        assert run(session, for_npu, given)["y"].shape == (1, 4, 8, 8)
