@@ -30,21 +30,16 @@ struct Scored {
   std::int64_t pairs() const { return images * classes; }
 };
 
-// These numbers of scores by falling score, of equal ones the lower first; what is no number comes
-// last.
-inline void sort_by_score(const float* scores, std::int64_t count, std::int32_t* order) {
+// The numbers 0 to count - 1 by falling score, of equal ones the lower first; what is no number
+// comes last.
+inline void order_by_score(const float* scores, std::int64_t count, std::int32_t* order) {
+  for (std::int64_t i = 0; i < count; ++i) order[i] = static_cast<std::int32_t>(i);
   std::sort(order, order + count, [scores](std::int32_t a, std::int32_t b) {
     const bool has_a = !std::isnan(scores[a]);
     const bool has_b = !std::isnan(scores[b]);
     if (has_a != has_b) return has_a;
     return has_a && scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
   });
-}
-
-// The numbers 0 to count - 1 in that order.
-inline void order_by_score(const float* scores, std::int64_t count, std::int32_t* order) {
-  for (std::int64_t i = 0; i < count; ++i) order[i] = static_cast<std::int32_t>(i);
-  sort_by_score(scores, count, order);
 }
 
 }  // namespace dx::op

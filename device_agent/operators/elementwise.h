@@ -10,6 +10,10 @@
 
 namespace dx::op {
 
+// A float as the truth value that it stands for. What chooses between values that are there
+// compiles to vectors; && and || are branches that no processor foresees.
+inline float truth_of(float value) { return value != 0 ? 1.0F : 0.0F; }
+
 // `Function` gives an element of the output of one element of each of the kCount inputs.
 template <std::size_t kCount, class Function>
 class Elementwise {

@@ -1,4 +1,4 @@
-// How the scattering operators put an update onto what is there.
+// How the scattering operators put an update onto what is there, and where indices lead.
 #pragma once
 
 #include <algorithm>
@@ -35,6 +35,19 @@ inline std::int64_t index_of(float value, std::int64_t size) {
   const auto limit = static_cast<float>(size);
   if (value < 0) value += limit;
   return value >= 0 && value < limit ? static_cast<std::int64_t>(value) : -1;
+}
+
+// Where in the data that row of the indices begins, with index 0 along the axis.
+inline std::int64_t row_begin(const Shape& data, const Shape& indices, std::size_t axis,
+                              std::int64_t row) {
+  std::int64_t begin = 0;
+  std::int64_t stride = data[data.size() - 1];
+  for (std::size_t i = data.size() - 1; i-- > 0;) {
+    if (i != axis) begin += row % indices[i] * stride;
+    row /= indices[i];
+    stride *= data[i];
+  }
+  return begin;
 }
 
 }  // namespace dx::op

@@ -63,4 +63,15 @@ CASES = (
     ),
     _case("one", (5, 6, 7), _weights(3, 5, 1, 1), (6, 7)),
     _case("wide", (16, 20, 20), _weights(32, 16, 3, 3), (20, 20), pads=[1, 1, 1, 1]),
+    # More windows than are multiplied together.
+    _case("many", (64, 19, 21), _weights(6, 32, 3, 3), (19, 21), group=2, pads=[1, 1, 1, 1]),
+    _case(
+        "many-masked",
+        (48, 21, 20),
+        _weights(5, 48, 3, 3),
+        (21, 20),
+        offset_group=4,
+        mask=True,
+        pads=[1, 1, 1, 1],
+    ),
 )

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "operators/operator.h"
+#include "operators/scatter.h"
 
 namespace dx::op::gather_elements {
 
@@ -52,19 +53,6 @@ class Kernel {
   }
 
  private:
-  // Where in the data that row of the indices begins, with index 0 along the axis.
-  static std::int64_t row_begin(const Shape& data, const Shape& indices, std::size_t axis,
-                                std::int64_t row) {
-    std::int64_t begin = 0;
-    std::int64_t stride = data[data.size() - 1];
-    for (std::size_t i = data.size() - 1; i-- > 0;) {
-      if (i != axis) begin += row % indices[i] * stride;
-      row /= indices[i];
-      stride *= data[i];
-    }
-    return begin;
-  }
-
   std::int64_t axis_;
 };
 

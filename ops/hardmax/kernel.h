@@ -2,8 +2,10 @@
 // taken.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
+#include "operators/arg_extreme.h"
 #include "operators/operator.h"
 
 namespace dx::op::hardmax {
@@ -21,16 +23,18 @@ class Kernel {
 
     const auto place = static_cast<std::size_t>(axis);
     const std::int64_t size = x.shape[place];
-    const std::int64_t inner = elements(x.shape, place + 1, x.shape.size());
-    call.parallel(elements(x.shape) / size, [&](std::int64_t row, int) {
-      const std::int64_t first = row / inner * size * inner + row % inner;
-      const float* const from = x.data + first;
-      std::int64_t largest = 0;
-      for (std::int64_t i = 1; i < size; ++i) {
-        if (from[i * inner] > from[largest * inner]) largest = i;
-      }
-      for (std::int64_t i = 0; i < size; ++i) y[first + i * inner] = i == largest ? 1.0F : 0.0F;
-    });
+    const std::int64_t step = elements(x.shape, place + 1, x.shape.size());
+    // Lines without gaps are one stretch, others as many as they have values.
+    const std::int64_t stretches = step == 1 ? 1 : size;
+    each_extreme<true>(call, x, place, false,
+                       [&](std::int64_t first, const std::int32_t* places, std::int64_t count) {
+                         const std::int64_t length = step == 1 ? size : count;
+                         for (std::int64_t i = 0; i < stretches; ++i) {
+                           std::fill_n(y + first + i * step, length, 0.0F);
+                         }
+                         for (std::int64_t i = 0; i < count; ++i)
+                           y[first + places[i] * step + i] = 1.0F;
+                       });
     return nullptr;
   }
 

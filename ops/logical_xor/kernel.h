@@ -9,7 +9,7 @@ namespace dx::op::logical_xor {
 
 struct Function {
   static float of(const std::array<float, 2>& v) {
-    return (v[0] != 0) != (v[1] != 0) ? 1.0F : 0.0F;
+    return v[1] != 0 ? 1.0F - truth_of(v[0]) : truth_of(v[0]);
   }
 };
 

@@ -3,21 +3,34 @@
 
 #include <array>
 #include <cmath>
+#include <cstdint>
 
 #include "operators/elementwise.h"
 
 namespace dx::op::mod {
 
+// As std::fmod, which takes a bit of the quotient at a time.
+inline float left_of(float dividend, float divisor) {
+  // Up to there a double holds the product exactly, and no quotient is rounded to a whole number
+  // that it is not.
+  constexpr double kLargest = 1 << 29;
+  const double quotient = static_cast<double>(dividend) / static_cast<double>(divisor);
+  if (!(std::fabs(quotient) < kLargest)) return std::fmod(dividend, divisor);
+  const double whole = static_cast<std::int32_t>(quotient);
+  const double left = static_cast<double>(dividend) - whole * static_cast<double>(divisor);
+  return std::copysign(static_cast<float>(left), dividend);
+}
+
 // With the sign of the dividend; not a number where the divisor is 0.
 struct Truncated {
-  static float of(const std::array<float, 2>& v) { return std::fmod(v[0], v[1]); }
+  static float of(const std::array<float, 2>& v) { return left_of(v[0], v[1]); }
 };
 
 // With the sign of the divisor; 0 where that is 0, as a whole number has to be something.
 struct Floored {
   static float of(const std::array<float, 2>& v) {
     if (v[1] == 0.0F) return 0.0F;
-    const float left = std::fmod(v[0], v[1]);
+    const float left = left_of(v[0], v[1]);
     return left != 0.0F && (left < 0.0F) != (v[1] < 0.0F) ? left + v[1] : left;
   }
 };

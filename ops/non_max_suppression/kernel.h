@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "operators/best_first.h"
 #include "operators/operator.h"
@@ -25,16 +27,21 @@ class Kernel {
     Limits limits;
     if (const char* complaint = limits.read(call, s.count, rows_)) return complaint;
     float* const output = call.output(0, {rows_, kColumns});
-    float* const memory = call.scratch(static_cast<std::size_t>(s.pairs() * (s.count + 1)));
+    const std::int64_t room = s.count * kFloats<Candidate> + limits.most * kFloats<Box>;
+    const std::int64_t chosen = s.pairs() * (limits.most + 1);
+    float* const memory = call.scratch(static_cast<std::size_t>(chosen + room * call.threads()));
     if (output == nullptr || memory == nullptr) return kNoMemory;
     auto* const orders = reinterpret_cast<std::int32_t*>(memory);
-    std::int32_t* const found = orders + s.pairs() * s.count;
-    call.parallel(s.pairs(), [&](std::int64_t pair, int) {
+    std::int32_t* const found = orders + s.pairs() * limits.most;
+    call.parallel(s.pairs(), [&](std::int64_t pair, int thread) {
+      auto* const candidates = reinterpret_cast<Candidate*>(memory + chosen + room * thread);
+      const std::int64_t count =
+          gather(call.input(1).data + pair * s.count, s.count, limits, candidates);
       found[pair] =
-          select(call.input(0).data + pair / s.classes * s.count * kNumbers,
-                 call.input(1).data + pair * s.count, s.count, limits, orders + pair * s.count);
+          select(call.input(0).data + pair / s.classes * s.count * kNumbers, candidates, count,
+                 limits, reinterpret_cast<Box*>(candidates + s.count), orders + pair * limits.most);
     });
-    write(s, orders, found, output);
+    write(s, limits, orders, found, output);
     return nullptr;
   }
 
@@ -65,62 +72,93 @@ class Kernel {
     }
   };
 
-  struct Corners {
-    float left, top, right, bottom;
+  struct Candidate {
+    float score;
+    std::int32_t index;
 
-    float area() const { return (right - left) * (bottom - top); }
+    // A heap has the highest score at its top, and of equal ones the lowest index.
+    bool operator<(const Candidate& other) const {
+      return score != other.score ? score < other.score : index > other.index;
+    }
   };
 
-  // Writes the kept boxes' numbers to the front of `order`; gives how many they are.
-  std::int32_t select(const float* boxes, const float* scores, std::int64_t count,
-                      const Limits& limits, std::int32_t* order) const {
-    std::int64_t candidates = 0;
+  struct Box {
+    float left, top, right, bottom, area;
+  };
+
+  template <class T>
+  static constexpr std::int64_t kFloats = static_cast<std::int64_t>(sizeof(T) / sizeof(float));
+
+  // Those whose score is high enough; one that is no number counts as the lowest. Gives how many
+  // they are.
+  static std::int64_t gather(const float* scores, std::int64_t count, const Limits& limits,
+                             Candidate* candidates) {
+    std::int64_t found = 0;
     for (std::int64_t i = 0; i < count; ++i) {
-      if (limits.has_score && !(scores[i] > limits.score)) continue;
-      order[candidates++] = static_cast<std::int32_t>(i);
+      const float score = scores[i];
+      const float lowest = -std::numeric_limits<float>::infinity();
+      candidates[found] = {std::isnan(score) ? lowest : score, static_cast<std::int32_t>(i)};
+      // Which way a branch would go here, no processor could foresee.
+      found += !limits.has_score || score > limits.score ? 1 : 0;
     }
-    sort_by_score(scores, candidates, order);
-    std::int64_t kept = 0;
-    for (std::int64_t i = 0; i < candidates && kept < limits.most; ++i) {
-      const Corners box = corners(boxes + order[i] * kNumbers);
-      const bool is_taken = std::any_of(order, order + kept, [&](std::int32_t better) {
-        return share(box, corners(boxes + better * kNumbers)) > limits.shared;
-      });
-      if (!is_taken) order[kept++] = order[i];
-    }
-    return static_cast<std::int32_t>(kept);
+    return found;
   }
 
-  Corners corners(const float* box) const {
+  // Writes the kept boxes' numbers to `order`; gives how many they are. As a rule they are few
+  // among many, so that only those that are looked at are put in order.
+  std::int32_t select(const float* boxes, Candidate* candidates, std::int64_t count,
+                      const Limits& limits, Box* kept, std::int32_t* order) const {
+    std::int64_t found = 0;
+    std::make_heap(candidates, candidates + count);
+    for (; count > 0 && found < limits.most; --count) {
+      std::pop_heap(candidates, candidates + count);
+      const std::int32_t index = candidates[count - 1].index;
+      const Box box = box_of(boxes + index * kNumbers);
+      const bool is_taken = std::any_of(kept, kept + found, [&](const Box& better) {
+        return share(box, better) > limits.shared;
+      });
+      if (is_taken) continue;
+      kept[found] = box;
+      order[found++] = index;
+    }
+    return static_cast<std::int32_t>(found);
+  }
+
+  Box box_of(const float* numbers) const {
     if (is_centered_) {
-      const float width = box[2] / 2;
-      const float height = box[3] / 2;
-      return {box[0] - width, box[1] - height, box[0] + width, box[1] + height};
+      const float width = numbers[2] / 2;
+      const float height = numbers[3] / 2;
+      return between(numbers[0] - width, numbers[1] - height, numbers[0] + width,
+                     numbers[1] + height);
     }
     // Any two corners that are opposite, each as y and x.
-    return {std::min(box[1], box[3]), std::min(box[0], box[2]), std::max(box[1], box[3]),
-            std::max(box[0], box[2])};
+    return between(std::min(numbers[1], numbers[3]), std::min(numbers[0], numbers[2]),
+                   std::max(numbers[1], numbers[3]), std::max(numbers[0], numbers[2]));
+  }
+
+  static Box between(float left, float top, float right, float bottom) {
+    return {left, top, right, bottom, (right - left) * (bottom - top)};
   }
 
   // What two boxes have in common as a share of what they cover; 0 where one covers nothing.
-  static float share(const Corners& a, const Corners& b) {
+  static float share(const Box& a, const Box& b) {
     const float width = std::min(a.right, b.right) - std::max(a.left, b.left);
     const float height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
     if (!(width > 0.0F && height > 0.0F)) return 0.0F;
     const float common = width * height;
-    const float all = a.area() + b.area() - common;
-    if (!(a.area() > 0.0F && b.area() > 0.0F && all > 0.0F)) return 0.0F;
+    const float all = a.area + b.area - common;
+    if (!(a.area > 0.0F && b.area > 0.0F && all > 0.0F)) return 0.0F;
     return common / all;
   }
 
-  void write(const Scored& s, const std::int32_t* orders, const std::int32_t* found,
-             float* output) const {
+  void write(const Scored& s, const Limits& limits, const std::int32_t* orders,
+             const std::int32_t* found, float* output) const {
     std::int64_t row = 0;
     for (std::int64_t pair = 0; pair < s.pairs(); ++pair) {
       for (std::int64_t i = 0; i < found[pair] && row < rows_; ++i, ++row) {
         output[row * kColumns] = static_cast<float>(pair / s.classes);
         output[row * kColumns + 1] = static_cast<float>(pair % s.classes);
-        output[row * kColumns + 2] = static_cast<float>(orders[pair * s.count + i]);
+        output[row * kColumns + 2] = static_cast<float>(orders[pair * limits.most + i]);
       }
     }
     std::fill(output + row * kColumns, output + rows_ * kColumns, -1.0F);

@@ -33,31 +33,24 @@ class Kernel {
     float* const output = call.output(0, data.shape);
     if (output == nullptr) return kNoMemory;
     std::copy(data.data, data.data + elements(data.shape), output);
+    // A row goes along the last axis; it moves through the data by `step`, unless the indices do.
+    const std::int64_t width = rank > 0 ? indices.shape[rank - 1] : 1;
     const std::int64_t stride = elements(data.shape, place + 1, rank);
-    const std::int64_t count = elements(indices.shape);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t index = index_of(indices.data[i], data.shape[place]);
-      if (index < 0) return "one of its indices is beyond the axis";
-      const std::int64_t begin = beside(data.shape, indices.shape, place, i);
-      put(output[begin + index * stride], updates.data[i], reduction_);
+    const std::int64_t step = place + 1 == rank ? 0 : 1;
+    const std::int64_t rows = width > 0 ? elements(indices.shape) / width : 0;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      float* const to = output + row_begin(data.shape, indices.shape, place, row);
+      const std::int64_t first = row * width;
+      for (std::int64_t i = 0; i < width; ++i) {
+        const std::int64_t index = index_of(indices.data[first + i], data.shape[place]);
+        if (index < 0) return "one of its indices is beyond the axis";
+        put(to[index * stride + i * step], updates.data[first + i], reduction_);
+      }
     }
     return nullptr;
   }
 
  private:
-  // Where in the data the update's line along the axis begins.
-  static std::int64_t beside(const Shape& data, const Shape& indices, std::size_t axis,
-                             std::int64_t update) {
-    std::int64_t begin = 0;
-    std::int64_t stride = 1;
-    for (std::size_t i = data.size(); i-- > 0;) {
-      if (i != axis) begin += update % indices[i] * stride;
-      update /= indices[i];
-      stride *= data[i];
-    }
-    return begin;
-  }
-
   std::int64_t axis_;
   Reduction reduction_;
 };

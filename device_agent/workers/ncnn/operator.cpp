@@ -166,15 +166,21 @@ class NcnnCall : public op::Call {
 
   bool multiply(const float* a, const float* b, float* result, std::int64_t m, std::int64_t n,
                 std::int64_t k) override {
-    const auto matrix = [](const float* data, std::int64_t rows, std::int64_t columns) {
-      return ncnn::Mat(static_cast<int>(columns), static_cast<int>(rows), const_cast<float*>(data));
+    const auto matrix = [this](const float* data, std::int64_t rows, std::int64_t columns) {
+      return ncnn::Mat(static_cast<int>(columns), static_cast<int>(rows), const_cast<float*>(data),
+                       sizeof(float), option_.blob_allocator);
     };
-    std::vector<ncnn::Mat> made(1);
-    if (product_->forward({matrix(a, m, k), matrix(b, k, n)}, made, plain(option_)) != 0 ||
-        made[0].empty()) {
-      return false;
+    factors_.resize(2);
+    factors_[0] = matrix(a, m, k);
+    factors_[1] = matrix(b, k, n);
+    // A blob that has the size already is written as it is.
+    made_.resize(1);
+    made_[0] = matrix(result, m, n);
+    if (product_->forward(factors_, made_, plain(option_)) != 0 || made_[0].empty()) return false;
+    const float* const written = made_[0];
+    if (written != result) {
+      std::memcpy(result, written, static_cast<std::size_t>(m * n) * sizeof(float));
     }
-    std::memcpy(result, made[0].row(0), static_cast<std::size_t>(m * n) * sizeof(float));
     return true;
   }
 
@@ -241,6 +247,9 @@ class NcnnCall : public op::Call {
   const std::vector<int>* places_ = nullptr;
   std::vector<op::Tensor> inputs_;
   std::vector<ncnn::Mat> scratches_;
+  // Of products, kept from one to the next.
+  std::vector<ncnn::Mat> factors_;
+  std::vector<ncnn::Mat> made_;
 };
 
 }  // namespace
