@@ -133,6 +133,7 @@ _ROWS = (
         name="rknn",
         title="RKNN",
         files=("rknn", ONNX_ROLE),
+        extra_files=("ranges",),
         dtypes=("float32",),
         fixed_shapes=True,
         no_fp32=True,

@@ -70,6 +70,7 @@ class QuantizationReport:
     """All that is told of a quantization.
 
     ``compared`` samples went into the costs; ``foreign`` are the nodes that PPQ cannot compute.
+    ``own_calibration`` says, where the runtime's own tool found the scales, why PPQ did not.
     """
 
     runtime: str
@@ -84,6 +85,7 @@ class QuantizationReport:
     seconds: float
     peak_bytes: int
     foreign: tuple[ForeignNode, ...] = ()
+    own_calibration: str = ""
 
     def worst(self, count: int) -> tuple[LayerReport, ...]:
         """The int8 layers whose outputs are furthest from the float model's."""

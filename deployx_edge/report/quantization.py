@@ -78,6 +78,9 @@ def _facts(report: QuantizationReport) -> Table:
     skipped = f", {data.skipped} left out" if data.skipped else ""
     table.add_row("calibrated on", f"{data.samples} samples of {data.dataset}{skipped}")
     table.add_row("data's sha256", data.sha256)
+    if report.own_calibration:
+        table.add_row("scales from", Text(f"not PPQ: {report.own_calibration}"))
+        return table
     settings = report.settings
     words = [settings.algorithm]
     words += ["equalized"] if settings.equalize else []

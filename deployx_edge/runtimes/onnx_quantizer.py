@@ -65,7 +65,7 @@ class OnnxQuantizer:
         check_activations(options.settings, self._converter.runtime, self._form.widest)
         model = _raised(simplified(material.source), material)
         plain = save_source(model, material.folder, material.name)
-        layers = _layers(_loaded(plain.path))
+        layers = layers_with_weights(_loaded(plain.path))
         check_layers(options.keep_float, list(layers))
         result = _by_ppq(plain, material, options, self._form, progress)
         written = _exported(result, material.folder)
@@ -221,7 +221,7 @@ def _report(
     )
 
 
-def _layers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+def layers_with_weights(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     """The nodes that have weights, by name."""
     constants = {tensor.name for tensor in model.graph.initializer}
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,8 @@ from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
 if TYPE_CHECKING:
     import onnx
 
+# Tensors by name for a set of inputs.
+Run = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _COMPARED = 32  # samples that a report's figures come from
 _VERIFIED = 4  # of the calibration data, beside the inputs made up for it
 
@@ -204,18 +206,25 @@ def tensor_costs(
     data: Dataset,
     progress: Progress = silent,
 ) -> dict[str, TensorCost]:
-    """How far tensors of the one are from the other's, over the first samples of ``data``.
+    """How far tensors of the one are from the other's, as ``run_costs``."""
+    first, second = Reference(plain, tensors=names), Reference(int8, tensors=names)
+    return run_costs(first.run, second.run, names, data, progress)
+
+
+def run_costs(
+    first: Run, second: Run, names: Sequence[str], data: Dataset, progress: Progress = silent
+) -> dict[str, TensorCost]:
+    """How far what the one gives is from the other's, over the first samples of ``data``.
 
     Values that are NaN or infinite in one of them do not count.
     """
     import numpy as np
 
-    first, second = Reference(plain, tensors=names), Reference(int8, tensors=names)
     sums = {name: np.zeros(4) for name in names}
     total = min(_COMPARED, len(data))
     for index, sample in enumerate(islice(iter(data), _COMPARED)):
         progress(Share(done=index, total=total, of="samples"))
-        wanted, got = first.run(sample.inputs), second.run(sample.inputs)
+        wanted, got = first(sample.inputs), second(sample.inputs)
         for name in names:
             a, b = (array[name].astype(np.float64).reshape(-1) for array in (wanted, got))
             usable = np.isfinite(a) & np.isfinite(b)

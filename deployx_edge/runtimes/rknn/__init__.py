@@ -52,11 +52,10 @@ def make_runner() -> Runner:
 
 def make_quantizer() -> Quantizer:
     """See ``Runtime``."""
-    from deployx_edge.runtimes.onnx_quantizer import OnnxQuantizer
-    from deployx_edge.runtimes.rknn.converter import RknnConverter
+    from deployx_edge.runtimes.rknn.calibration import RknnQuantizer
 
     version()  # before scales are looked for, which takes long
-    return OnnxQuantizer(RknnConverter())
+    return RknnQuantizer()
 
 
 def inspect(source: OnnxSource, outputs: Sequence[SourceTensor]) -> Inspected:

@@ -102,6 +102,14 @@ def _write_files(
     model: onnx.ModelProto, soc: str, folder: Path, stem: str
 ) -> tuple[tuple[str, Path], ...]:
     """The model with the chip's name in it, and what the toolkit makes of it; by role."""
+    chip, path = write_onnx(model, soc, folder, stem)
+    made = path.with_suffix(f".{RKNN_ROLE}")
+    toolkit.convert(path, PLATFORMS[chip], made)
+    return ((RKNN_ROLE, made), (ONNX_ROLE, path))
+
+
+def write_onnx(model: onnx.ModelProto, soc: str, folder: Path, stem: str) -> tuple[str, Path]:
+    """The chip that ``soc`` means, and the model as the toolkit takes it, with its name in it."""
     import onnx
 
     if model.ByteSize() > _ONE_FILE:
@@ -111,10 +119,9 @@ def _write_files(
     model.metadata_props.add(key=SOC_KEY, value=chip)
     model.ir_version = min(model.ir_version, _NEWEST_IR)
     folder.mkdir(exist_ok=True)
-    path, made = folder / f"{stem}.onnx", folder / f"{stem}.{RKNN_ROLE}"
+    path = folder / f"{stem}.onnx"
     onnx.save(model, path)
-    toolkit.convert(path, PLATFORMS[chip], made)
-    return ((RKNN_ROLE, made), (ONNX_ROLE, path))
+    return chip, path
 
 
 def _lowered(model: onnx.ModelProto, stem: str) -> onnx.ModelProto:

@@ -6,9 +6,11 @@ What it prints, which is much, goes into a file, and is shown where it refuses a
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +34,11 @@ ENVIRONMENT = Environment(
     name=NAME, requirements=Path(__file__).with_name("requirements.txt"), borrowed=(_TORCH,)
 )
 LONGEST = 1800.0  # seconds; a step of minutes is slow, this is a hang
+_LOOK_EVERY = 1.0
+# What it prints when it begins to join operators: a few times a model, and thousands of times for
+# one of which the same two rules undo each other (version 2.5.0, products of quantized tensors).
+_ROUND, _MOST_ROUNDS = b"OpFusing 0 :   0%", 300
+_MOST_READ = 2**24  # bytes of what it has printed, at once
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # Of its lines those that say what is wrong: its own errors, and Python's last words.
 _ITS_ERROR = r"E (?!RKNN: .* Unkown op target)(?!rknn-toolkit2 version)"
@@ -84,6 +91,15 @@ def convert(onnx: Path, soc: str, rknn: Path) -> None:
         toolkit.ask({"do": "convert", "onnx": str(onnx), "soc": soc, "rknn": str(rknn)})
 
 
+def calibrate(onnx: Path, soc: str, rknn: Path, ranges: Path, samples: Path) -> None:
+    """Write ``rknn`` for the chip, quantized by the toolkit's own calibration on ``samples`` (a
+    text, a line each), and the ``ranges`` that it found; RefusedError in the toolkit's words."""
+    with open_toolkit(onnx.name) as toolkit:
+        files = {"onnx": onnx, "rknn": rknn, "ranges": ranges, "samples": samples}
+        told = {name: str(path.absolute()) for name, path in files.items()}
+        toolkit.ask({"do": "calibrate", "soc": soc, **told})
+
+
 @contextmanager
 def open_toolkit(model: str) -> Iterator[ToolkitProcess]:
     """A process of the toolkit; ``model`` is the file's name, for errors."""
@@ -96,13 +112,18 @@ def open_toolkit(model: str) -> Iterator[ToolkitProcess]:
             process.close()
 
 
+class RefusedError(ModelError):
+    """The toolkit refuses a model, or dies of it."""
+
+
 class ToolkitProcess:
-    """The toolkit's process. ModelError where it refuses or dies, DeployxError where it hangs."""
+    """The toolkit's process. RefusedError where it refuses or dies, DeployxError where it hangs."""
 
     def __init__(self, model: str, folder: Path) -> None:
         self._model = model
         self._phase = ""
-        self._hung = False
+        self._hung = self._looping = False
+        self._read = self._begun = 0
         self._said = (folder / "said").open("w+b")
         self._child = _start(folder, self._said)
 
@@ -115,18 +136,32 @@ class ToolkitProcess:
 
     def ask(self, message: Mapping[str, Any], arrays: Sequence[Array] = ()) -> list[Array]:
         """Send a request with its arrays; the arrays of the answer."""
-        watch = threading.Timer(LONGEST, self._end_hanging)
-        watch.daemon = True
+        answered = threading.Event()
+        watch = threading.Thread(target=self._end_hanging, args=(answered,), daemon=True)
         watch.start()
         try:
             self._send(message, arrays)
             return [self._array(shape) for shape in self._answer()["shapes"]]
         finally:
-            watch.cancel()
+            answered.set()
+            watch.join()
 
-    def _end_hanging(self) -> None:
-        self._hung = True
-        kill_group(self._child)
+    def _end_hanging(self, answered: threading.Event) -> None:
+        """End the process where it takes too long, or goes round and round."""
+        ends = time.monotonic() + LONGEST
+        while not answered.wait(min(_LOOK_EVERY, LONGEST)):
+            self._looping = self._rounds() > _MOST_ROUNDS
+            self._hung = time.monotonic() >= ends
+            if self._looping or self._hung:
+                kill_group(self._child)
+                return
+
+    def _rounds(self) -> int:
+        """How often it has begun to join operators, by what it printed since the last look."""
+        said = os.pread(self._said.fileno(), _MOST_READ, self._read)
+        self._read += len(said)
+        self._begun += said.count(_ROUND)
+        return self._begun
 
     def _send(self, message: Mapping[str, Any], arrays: Sequence[Array]) -> None:
         assert self._child.stdin is not None
@@ -146,7 +181,7 @@ class ToolkitProcess:
             if "error" in answer:
                 self._child.wait()
                 said = self._reason() or f"{answer['error']} failed, and it left no reason"
-                raise ModelError(
+                raise RefusedError(
                     f"{PACKAGE} {version()} refuses {self._model}: {said}.", remedy=_OTHERWISE
                 )
             if "phase" not in answer:
@@ -167,6 +202,12 @@ class ToolkitProcess:
     def _death(self) -> DeployxError:
         code = self._child.wait()
         said = self._reason() or "it left no message"
+        if self._looping:
+            return RefusedError(
+                f"{PACKAGE} {version()} joins operators of {self._model} without end, and was "
+                f"ended in its phase '{self._phase}'.",
+                remedy=_OTHERWISE,
+            )
         if self._hung:
             return DeployxError(
                 f"{PACKAGE} was ended after {LONGEST:.0f} s in its phase '{self._phase}' on "
@@ -177,7 +218,7 @@ class ToolkitProcess:
                 f"{PACKAGE} could not be started (exit code {code}): {said}.",
                 remedy="Install it anew: deployx-edge clean environments, then " + INSTALL,
             )
-        return ModelError(
+        return RefusedError(
             f"{PACKAGE} died (exit code {code}) on {self._model} in its phase '{self._phase}': "
             f"{said}.",
             remedy=_OTHERWISE,

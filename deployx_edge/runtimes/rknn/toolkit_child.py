@@ -5,23 +5,29 @@ standard input and output. Each message is a line of JSON, after which the float
 the arrays that it announces:
 
     to it:    {"do": "convert", "onnx", "soc", "rknn"}                 writes the file ``rknn``
-              {"do": "open", "onnx", "soc", "alone"}                   before the first run
+              {"do": "calibrate", "onnx", "soc", "rknn", "ranges", "samples"}   that and its ranges
+              {"do": "open", "onnx", "soc", "alone", "ranges"}         before the first run
               {"do": "run", "inputs": [shape…], "outputs": [name…]} + arrays
     from it:  {"phase": …}                                             before it begins something
               {"done": true, "shapes": [shape…]} + arrays              in the order asked for
               or {"error": …}, after which it ends
 
 No outputs are the model's own. ``alone``: each output is computed by a model that ends there, as
-the toolkit refuses outputs inside a quantized one.
+the toolkit refuses outputs inside a quantized one. ``samples`` is a text with a line for each
+sample: the .npy files of its inputs. ``ranges`` is the toolkit's own text of what it found on them,
+by which it builds the same model again; "" for a model that has its scales, or none.
 """
 
 import json
 import os
+import shutil
 import sys
 import traceback
+from pathlib import Path
 from typing import IO, Any
 
 _FLOATS = 4  # axes of an image
+_RANGES = ".quantization.cfg"
 
 
 class RefusedError(Exception):
@@ -40,11 +46,57 @@ class Toolkit:
 
     def build(self, onnx: str, soc: str, outputs: list[str]) -> Any:
         """The model, built for the chip; a quantized one keeps the scales that it has."""
+        model = self._loaded(onnx, soc, outputs)
+        self._check("build", model.build(do_quantization=False))
+        return model
+
+    def _loaded(self, onnx: str, soc: str, outputs: list[str]) -> Any:
         model = self._make(verbose=False)
         self._check("config", model.config(target_platform=soc))
         self._check("load_onnx", model.load_onnx(model=onnx, outputs=outputs or None))
-        self._check("build", model.build(do_quantization=False))
         return model
+
+    def calibrate(self, onnx: str, soc: str, rknn: str, ranges: str, samples: str) -> None:
+        """Write the file ``rknn`` of a model in floats, quantized, and the ``ranges`` for it."""
+        self._begin(onnx, soc, samples)
+        shutil.copyfile(_stem(onnx) + _RANGES, ranges)
+        model = self._by_ranges(onnx, soc, ranges)
+        self._check("export_rknn", model.export_rknn(rknn))
+        model.release()
+
+    def _begin(self, onnx: str, soc: str, samples: str) -> None:
+        """Leave here what the toolkit makes of the model before it quantizes it, and its ranges."""
+        model = self._loaded(onnx, soc, [])
+        self._check("calibration", model.hybrid_quantization_step1(dataset=samples, proposal=False))
+        model.release()
+
+    def _by_ranges(self, onnx: str, soc: str, ranges: str) -> Any:
+        """REQUIRES: ``_begin`` was here."""
+        stem = _stem(onnx)
+        model = self._make(verbose=False)
+        self._check("config", model.config(target_platform=soc))
+        made = model.hybrid_quantization_step2(stem + ".model", stem + ".data", ranges)
+        self._check("build", made)
+        return model
+
+    def _built_again(self, onnx: str, soc: str, ranges: str) -> Any:
+        """The model by ranges that were found before: what is found on a sample that is made up
+        is thrown away."""
+        import numpy
+        import onnx as onnx_format
+
+        graph = onnx_format.load(onnx, load_external_data=False).graph
+        names = []
+        for index, value in enumerate(graph.input):
+            shape = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+            count = int(numpy.prod(shape))
+            names.append(f"made-up-{index}.npy")
+            array = numpy.linspace(-1.0, 1.0, count, dtype=numpy.float32).reshape(shape)
+            numpy.save(names[-1], array)
+        Path("made-up.txt").write_text(" ".join(names) + "\n", encoding="utf-8")
+        self._begin(onnx, soc, "made-up.txt")
+        _take_ranges(ranges, _stem(onnx) + _RANGES)
+        return self._by_ranges(onnx, soc, _stem(onnx) + _RANGES)
 
     def convert(self, onnx: str, soc: str, rknn: str) -> None:
         """Write the file ``rknn``."""
@@ -52,9 +104,9 @@ class Toolkit:
         self._check("export_rknn", model.export_rknn(rknn))
         model.release()
 
-    def open(self, onnx: str, soc: str, alone: bool) -> None:
+    def open(self, onnx: str, soc: str, alone: bool, ranges: str) -> None:
         """Build the model for the runs that follow."""
-        self._opened = {"onnx": onnx, "soc": soc, "alone": alone}
+        self._opened = {"onnx": onnx, "soc": soc, "alone": alone, "ranges": ranges}
         self._simulated(())
 
     def run(self, inputs: list[Any], outputs: list[str]) -> list[Any]:
@@ -70,7 +122,10 @@ class Toolkit:
     def _simulated(self, names: tuple[str, ...]) -> Any:
         if names not in self._models:
             opened = self._opened
-            model = self.build(opened["onnx"], opened["soc"], list(names))
+            if opened["ranges"]:
+                model = self._built_again(opened["onnx"], opened["soc"], opened["ranges"])
+            else:
+                model = self.build(opened["onnx"], opened["soc"], list(names))
             self._check("init_runtime", model.init_runtime())
             self._models[names] = model
         return self._models[names]
@@ -85,6 +140,26 @@ class Toolkit:
     def _check(self, step: str, code: int) -> None:
         if code != 0:
             raise RefusedError(step)
+
+
+def _stem(onnx: str) -> str:
+    """By which the toolkit calls what it leaves in its working folder."""
+    return Path(onnx).stem
+
+
+def _take_ranges(found: str, made_up: str) -> None:
+    """Put the ranges of the text ``found`` in the place of those of ``made_up``.
+
+    All else of it the toolkit wants back as it left it, and makes of these.
+    """
+    # Which the toolkit reads and writes them by; it lies in its environment alone.
+    from ruamel.yaml import YAML  # type: ignore[import-not-found,unused-ignore]
+
+    yaml = YAML()
+    ranges, own = yaml.load(Path(found)), yaml.load(Path(made_up))
+    for name, entry in ranges["quantize_parameters"].items():
+        own["quantize_parameters"][name].update(min=entry["min"], max=entry["max"])
+    yaml.dump(own, Path(made_up))
 
 
 class Child:

@@ -239,6 +239,12 @@ def notes_of(report: QuantizationReport) -> tuple[str, ...]:
     kept = sum(layer.mode == "float" for layer in report.layers)
     count = len(report.layers)
     data = report.calibration
+    if report.own_calibration:
+        return (
+            f"int8: {count - kept} of {count} layers with weights, on {data.samples} samples of "
+            f"{data.dataset}, not by PPQ: {report.own_calibration}. The comparison here is with "
+            "the source, with what int8 costs in it.",
+        )
     return (
         f"int8: {count - kept} of {count} layers with weights, calibrated on {data.samples} "
         f"samples of {data.dataset}. The comparison here is with the same arithmetic in floats; "

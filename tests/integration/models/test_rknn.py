@@ -11,15 +11,21 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from deployx_edge.bundle import load_bundle
 from deployx_edge.errors import DeployxError, MissingToolError, ModelError, UsageError
 from deployx_edge.measurement.values import RunOptions
+from deployx_edge.quantization.values import PRESETS
+from deployx_edge.report.quantization import quantization_document
 from deployx_edge.runtime import RUNTIMES
+from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.rknn import toolkit
 from deployx_edge.runtimes.rknn.socs import INT8_ONLY, PLATFORMS
+from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.choose.candidates import Wanted, make_candidates
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.inspect import inspect_model
 from deployx_edge.workflows.measure.compare import compare
+from deployx_edge.workflows.measure.run import run_bundle_here
 from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
 from tests.integration.models.onnx_models import model, save, weights
 from tests.integration.test_examples import deployx
@@ -146,18 +152,99 @@ def test_a_table_of_runtimes_goes_on_though_no_board_runs_it(tmp_path):
     assert not refused
 
 
+OPEN = {"do": "open", "onnx": "m.onnx", "soc": "rk3588", "alone": False, "ranges": ""}
+
+
 @needs_toolkit
 def test_a_toolkit_that_dies_or_hangs_is_told_and_leaves_nothing(tmp_path, monkeypatch):
     with toolkit.open_toolkit("m.onnx") as process:
         os.kill(process._child.pid, signal.SIGKILL)
         with pytest.raises(DeployxError, match=r"exit code -9"):
-            process.ask({"do": "open", "onnx": "m.onnx", "soc": "rk3588", "alone": False})
+            process.ask(
+                {"do": "open", "onnx": "m.onnx", "soc": "rk3588", "alone": False, "ranges": ""}
+            )
     monkeypatch.setattr(toolkit, "LONGEST", 0.2)
     with toolkit.open_toolkit("m.onnx") as process:
         os.kill(process._child.pid, signal.SIGSTOP)
         with pytest.raises(DeployxError, match=r"was ended after 0 s in its phase"):
-            process.ask({"do": "open", "onnx": "m.onnx", "soc": "rk3588", "alone": False})
+            process.ask(
+                {"do": "open", "onnx": "m.onnx", "soc": "rk3588", "alone": False, "ranges": ""}
+            )
         assert process._child.returncode == -signal.SIGKILL
+
+
+def product_of_quantized(folder):
+    """A product of two quantized tensors, of which the toolkit joins operators without end."""
+    scale = numpy_helper.from_array(np.array(0.05, np.float32), "s")
+    zero = numpy_helper.from_array(np.array(0, np.int8), "z")
+    kernel = np.random.default_rng(0).integers(-9, 9, (8, 5), np.int8)
+
+    def restored(name, result):
+        return helper.make_node("DequantizeLinear", [name, "s", "z"], [result], f"dq_{result}")
+
+    def rounded(name, result):
+        codes = f"{name}_q"
+        quantize = helper.make_node("QuantizeLinear", [name, "s", "z"], [codes], f"q_{name}")
+        return quantize, restored(codes, result)
+
+    nodes = [
+        *rounded("x", "x_d"),
+        restored("w", "w_d"),
+        helper.make_node("MatMul", ["x_d", "w_d"], ["f"], "first"),
+        *rounded("f", "a"),
+        helper.make_node("Transpose", ["a"], ["t"], "turn", perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["a", "t"], ["p"], "product"),
+        *rounded("p", "y"),
+    ]
+    constants = [numpy_helper.from_array(kernel, "w"), scale, zero]
+    made = model(nodes, {"x": (1, 6, 8)}, {"y": (1, 6, 6)}, constants)
+    return save(made, folder / "product.onnx")
+
+
+@needs_toolkit
+def test_a_toolkit_that_goes_round_and_round_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(toolkit, "_MOST_ROUNDS", 20)
+    monkeypatch.setattr(toolkit, "_LOOK_EVERY", 0.05)
+    with pytest.raises(ModelError, match=r"joins operators of product\.onnx without end") as caught:
+        make_bundle(product_of_quantized(tmp_path), tmp_path / "b", OPTIONS)
+    assert "--partition" in caught.value.remedy
+
+
+@needs_toolkit
+def test_where_it_takes_no_scales_of_ppq_s_its_own_calibration_does(tmp_path, monkeypatch, request):
+    if not request.config.getoption("--all"):
+        pytest.skip("takes half a minute: pytest --all")
+    monkeypatch.setattr(toolkit, "_MOST_ROUNDS", 20)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], "first"),
+        helper.make_node("Transpose", ["a"], ["t"], "turn", perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["a", "t"], ["y"], "product"),
+    ]
+    source = model(nodes, {"x": (1, 6, 8)}, {"y": (1, 6, 6)}, [weights("w", 8, 5)])
+    path = save(source, tmp_path / "product.onnx")
+    data = np.random.default_rng(0).random((16, 6, 8), dtype=np.float32)
+    np.savez(tmp_path / "data.npz", x=data)
+    settings = PRESETS["fast"]
+    options = QuantizeOptions(count=16, preset="fast", settings=settings, bundle=OPTIONS)
+    made = quantize(path, tmp_path / "data.npz", tmp_path / "b", options)
+    bundle, report = load_bundle(tmp_path / "b"), made.report
+    roles = {file.role for file in bundle.files}
+    assert roles == {"rknn", "onnx", "ranges", "quantization"}
+    told = quantization_document(bundle, report, None)["own_calibration"]
+    assert "without end" in told
+    assert "its own calibration found the scales" in told
+    (note,) = (note for note in bundle.provenance.notes if note.startswith("int8:"))
+    assert "on 16 samples of data.npz, not by PPQ" in note
+    assert [(layer.layer, layer.mode) for layer in report.layers] == [("first", "calibrated")]
+    assert report.outputs[0].snr_db > 20
+    check = bundle.provenance.verification.outputs[0]
+    assert 0 < check.relative_error < 0.3
+    # Built again from the bundle it gives the same, and a number of fewer bits than the source's.
+    found = [run_bundle_here(bundle, {"x": data[:2]})["y"] for _ in range(2)]
+    np.testing.assert_array_equal(*found)
+    wanted = Reference(read_onnx(path, {})).run({"x": data[:1]})["y"]
+    assert 0 < np.abs(found[0][:1] - wanted).max() < 0.1 * np.abs(wanted).max()
+    assert [layer.check.output for layer in compare(path, bundle.folder).layers] == ["y"]
 
 
 def test_without_the_toolkit_the_command_that_gets_it_is_named(tmp_path, monkeypatch):
