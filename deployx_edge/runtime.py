@@ -23,8 +23,9 @@ class RuntimeFacts:
     """What everybody may know of a runtime.
 
     ``title`` is how people write it. ``files`` are the roles of the files that a bundle for it
-    has, ``extra_files`` those that it may have; ``own_suffix`` ends the name of its own model
-    files ("" where it reads ONNX).
+    has, ``extra_files`` those that it may have, ``here_files`` those of them that only this
+    computer has a use for, so that no board gets them; ``own_suffix`` ends the name of its own
+    model files ("" where it reads ONNX).
     ``dtypes`` are the element types of inputs and outputs that it takes; none means all.
     ``fixed_shapes``: no axis stays open. ``half_floats``: floats are computed in half floats, also
     those of an fp32 file. ``no_fp32``: who asks for nothing else gets half floats, which is no
@@ -33,18 +34,21 @@ class RuntimeFacts:
     among inputs and outputs. ``package`` is the distribution that runs it on this computer, beside
     ours, "" where it lies in an environment of its own; ``extra`` the extra of ours that installs
     it ("" where ours itself does). ``socs`` are the chips that its files are made for, the usual
-    one first; none where they are for all.
+    one first; none where they are for all. ``one_soc``: each file is for one chip, the usual one
+    where nobody names another; ``like_socs`` are those chips that take each other's files.
     ``simulated``: here it simulates the processor that boards have, so that times say nothing.
     ``runs_here`` is False where only boards run it: what its file says is then computed by
     ``package`` here, to hold it against the source. ``checker`` is a distribution that can say
     here whether the runtime takes a model ("": what runs it says so). ``leaves_nodes``: of one
     model it can compute a part and leave nodes to the processor, where a conversion allows that.
+    ``whole_on_boards``: a board gives a model's outputs and no tensor inside.
     """
 
     name: str
     title: str
     files: tuple[str, ...]
     extra_files: tuple[str, ...] = ()
+    here_files: tuple[str, ...] = ()
     own_suffix: str = ""
     dtypes: tuple[str, ...] = ()
     fixed_shapes: bool = False
@@ -55,15 +59,26 @@ class RuntimeFacts:
     package: str = ""
     extra: str = ""
     socs: tuple[str, ...] = ()
+    one_soc: bool = False
+    like_socs: tuple[tuple[str, ...], ...] = ()
     simulated: bool = False
     runs_here: bool = True
     checker: str = ""
     leaves_nodes: bool = False
+    whole_on_boards: bool = False
 
     @property
     def reads_onnx(self) -> bool:
         """Whether its file is a model in ONNX."""
         return self.files == (ONNX_ROLE,)
+
+    def soc_meant(self, asked: str) -> str:
+        """The chip that files are for, "" for all; ``asked`` is "" where nobody named one."""
+        return asked or (self.socs[0] if self.one_soc else "")
+
+    def takes_files_of(self, soc: str, other: str) -> bool:
+        """Whether the one chip takes files that are for the other."""
+        return soc == other or any({soc, other} <= set(group) for group in self.like_socs)
 
 
 _ROWS = (
@@ -134,10 +149,14 @@ _ROWS = (
         title="RKNN",
         files=("rknn", ONNX_ROLE),
         extra_files=("ranges",),
+        here_files=(ONNX_ROLE, "ranges"),
         dtypes=("float32",),
         fixed_shapes=True,
         no_fp32=True,
         socs=("rk3588", "rk3588s", "rk3576", "rk3566", "rk3568", "rk3562", "rv1126b", "rv1106"),
+        one_soc=True,
+        like_socs=(("rk3588", "rk3588s"), ("rk3566", "rk3568")),
+        whole_on_boards=True,
         simulated=True,
     ),
     RuntimeFacts(

@@ -15,8 +15,10 @@ from deployx_edge.measurement.ratios import CONFIDENCE, Ratio
 from deployx_edge.measurement.statistics import Statistics, samples_per_second, summarise
 from deployx_edge.measurement.values import (
     BenchResult,
+    RunOptions,
     TransportCost,
 )
+from deployx_edge.runtime import precision_meant
 from deployx_edge.units import (
     NOT_AVAILABLE,
     NOT_TOLD,
@@ -148,6 +150,7 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
         ("precision that ran", precision_that_ran(bench.precisions) or NOT_TOLD),
         *([("units that ran", units)] if units else []),
         ("threads", f"{result.load.threads} on {cores(board)}"),
+        *([("options", _options(result.options))] if result.options.named else []),
         ("load", duration(result.load.load_ns)),
         ("first run", duration(bench.first_run_ns)),
         ("p50 / p90 / p99", " / ".join(map(duration, _percentiles(statistics)))),
@@ -178,6 +181,11 @@ def _properties(result: BenchResult) -> list[tuple[str, str]]:
     if board.emulated:
         rows.insert(2, ("emulated", f"{board.emulated_reason or 'yes'}; {EMULATED}"))
     return rows
+
+
+def _options(options: RunOptions) -> str:
+    """The runtime's own that were asked for."""
+    return ", ".join(f"{name}={value}" for name, value in options.named)
 
 
 def _accelerator_memory(result: BenchResult) -> list[tuple[str, str]]:
@@ -238,7 +246,7 @@ def _row(result: BenchResult) -> list[str]:
     statistics = summarise(result.bench.samples_ns)
     return [
         str(result.load.threads),
-        result.options.precision,
+        precision_meant(result.model.runtime, result.options.precision),
         precision_that_ran(result.bench.precisions) or NOT_TOLD,
         duration(result.load.load_ns),
         duration(result.bench.first_run_ns),

@@ -155,14 +155,20 @@ def compare_layers(
     *,
     opened: OpenModel | None = None,
     precision: str | None = None,
+    inside: bool = True,
 ) -> tuple[LayerCheck, ...]:
     """Compare every tensor that both sides have, in the order of the layers.
 
     Tensors are matched by name, else by ``reference.matched``. ``opened`` is the model elsewhere
-    than on this computer, in ``precision`` where that is not the model's own. The limits are
-    those of outputs. Raises UsageError as ``find_producers`` does.
+    than on this computer, in ``precision`` where that is not the model's own; without ``inside``
+    only its outputs are compared. The limits are those of outputs. Raises UsageError as
+    ``find_producers`` does.
     """
-    comparison = LayersComparison(find_producers(model, reference))
+    producers = find_producers(model, reference)
+    if not inside:
+        outputs = {spec.runtime_name for spec in model.outputs}
+        producers = {n: each for n, each in producers.items() if each.runtime_name in outputs}
+    comparison = LayersComparison(producers)
     with nullcontext(opened) if opened else open_converted(model) as runner:
         for arrays in inputs:
             comparison.add(reference.tensors(arrays), runner, arrays)

@@ -12,7 +12,12 @@ from deployx_edge.measurement.values import RunOptions
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.target import find_target
 from deployx_edge.worker_facts import worker_facts
-from deployx_edge.workflows.boards.chips import files_of_worker, is_remade, soc_of
+from deployx_edge.workflows.boards.chips import (
+    files_for_board,
+    files_of_worker,
+    is_remade,
+    soc_of,
+)
 from deployx_edge.workflows.boards.preflight import check_emulation, check_fit
 from tests.unit.models.bundles import written
 from tests.unit.report.results import BOARD
@@ -20,6 +25,8 @@ from tests.unit.test_preflight import built
 
 # The runtimes whose bundles name a chip and whose workers bring libraries for some only.
 NAME = next(n for n, row in RUNTIMES.items() if row.socs and row.reads_onnx)
+# One whose every file is for one chip, of which some take each other's.
+FAMILIES = next(row for row in RUNTIMES.values() if row.one_soc and row.like_socs)
 
 
 def board(soc, **changes):
@@ -142,3 +149,37 @@ def test_an_emulated_board_has_no_npu(tmp_path):
         check_emulation(qemu, target, build(), bundle(tmp_path), device="virtual:linux-arm64")
     assert "--device local:" in caught.value.remedy
     check_emulation((), target, build(), bundle(tmp_path / "b"), device="board")
+
+
+def test_chips_that_take_each_others_files_are_not_told_apart(tmp_path):
+    first, second = FAMILIES.like_socs[0]
+    other = FAMILIES.like_socs[1][0]
+    made = replace(built(runtime=FAMILIES.name), target_id="linux-arm64")
+    for there, soc in ((first, first), (first, second), (second, first)):
+        check_fit(
+            board(f"A board (maker,{there})"),
+            made,
+            replace(bundle(tmp_path / "b"), runtime=FAMILIES.name, soc=soc),
+            device="b",
+        )
+    with pytest.raises(UnfitDeviceError, match=f"for the chip {first}, the board has {other}"):
+        check_fit(
+            board(f"A board (maker,{other})"),
+            made,
+            replace(bundle(tmp_path / "b"), runtime=FAMILIES.name, soc=first),
+            device="b",
+        )
+
+
+def test_a_file_for_one_chip_is_for_the_usual_one_where_nobody_names_it():
+    assert FAMILIES.soc_meant("") == FAMILIES.socs[0]
+    assert FAMILIES.soc_meant(FAMILIES.socs[-1]) == FAMILIES.socs[-1]
+    assert RUNTIMES[NAME].soc_meant("") == ""
+
+
+def test_no_board_gets_what_only_this_computer_reads(tmp_path):
+    made = bundle(tmp_path / "b")
+    files = tuple(replace(made.files[0], role=role) for role in FAMILIES.files)
+    kept = files_for_board(replace(made, runtime=FAMILIES.name, files=files))
+    assert [file.role for file in kept] == [FAMILIES.name]
+    assert files_for_board(made) == made.files

@@ -76,6 +76,7 @@ class RknnConverter(OnnxConverter):
             files=files,
             inputs=input_specs(source),
             outputs=output_specs(request.outputs, source.channels_last),
+            soc=request.soc,
         )
 
     def int8_files(

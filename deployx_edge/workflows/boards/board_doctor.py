@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 
 from deployx_edge.bundle import Bundle
-from deployx_edge.crossbuild.finished import Build
+from deployx_edge.crossbuild.finished import Build, BuiltFile
 from deployx_edge.device import Device
 from deployx_edge.errors import DeployxError, DeviceBusyError, UnfitDeviceError
 from deployx_edge.measurement.values import BoardDescription, Conditions
 from deployx_edge.progress import Progress, silent
+from deployx_edge.target import find_target
 from deployx_edge.transport import open_device
 from deployx_edge.transport.adb.android import AndroidFacts
 from deployx_edge.transport.board import checked_target
@@ -21,6 +23,7 @@ from deployx_edge.transport.protocol import Transport
 from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY
 from deployx_edge.units import period, size
 from deployx_edge.worker_facts import worker_facts
+from deployx_edge.workflows.boards.chips import files_for_board
 from deployx_edge.workflows.boards.crash_log import incidents_of
 from deployx_edge.workflows.boards.doctor import Check
 from deployx_edge.workflows.boards.preflight import (
@@ -186,7 +189,7 @@ def _bundle(session: Session, bundle: Bundle) -> Check:
         check_emulation(launcher, session.target, session.build, bundle, device=name)
     except DeployxError as error:
         return _failed("bundle", error)
-    weights = size(sum(file.size for file in bundle.files))
+    weights = size(sum(file.size for file in files_for_board(bundle)))
     found = f"{bundle.name}: {bundle.precision} for {bundle.runtime}, {weights}"
     return _check("bundle", True, found)
 
@@ -197,6 +200,7 @@ def _board(board: BoardDescription, build: Build, bundle: Bundle | None) -> Iter
     if board.emulated:
         yield _check("emulated", True, board.emulated_reason or "yes")
         return
+    yield _check("chip", bool(board.soc), board.soc or "the board does not tell", needed=False)
     yield _enough("memory", board.memory_available_bytes, _LITTLE_MEMORY, "available")
     yield from _libc(board, build, bundle)
     precision = bundle.precision if bundle else "any"
@@ -210,16 +214,32 @@ def _board(board: BoardDescription, build: Build, bundle: Bundle | None) -> Iter
 
 
 def _libc(board: BoardDescription, build: Build, bundle: Bundle | None) -> Iterator[Check]:
-    """What each file of the build needs. A runtime that the board cannot load is no failure as
-    long as another one runs there, and no bundle asks for it."""
-    misfits = [(file, libc_misfit(board, file)) for file in build.files]
-    unfit = {file.runtime for file, misfit in misfits if misfit}
-    fit = {file.runtime for file in build.files if file.role == "worker"} - unfit
-    for file, misfit in misfits:
-        asked = file.runtime == bundle.runtime if bundle else not fit
-        found = misfit[0] if misfit else f"{file.name}: {file.libc}; the board: {board.libc}"
-        needed = file.role == "agent" or asked
-        yield _check("libc", misfit is None, found, misfit[1] if misfit else "", needed=needed)
+    """What each worker of the build needs, with its libraries; those of another processor on the
+    board load nothing of its C library. A runtime that the board cannot load is no failure as long
+    as another one runs there, and no bundle asks for it."""
+    machine = find_target(build.target_id).elf_machine
+    own = [file for file in build.files if file.machine == machine]
+    misfits = {file.name: misfit for file in own if (misfit := libc_misfit(board, file))}
+    unfit = {file.runtime for file in own if file.name in misfits}
+    fit = {file.runtime for file in own if file.role == "worker"} - unfit
+    for runtime in dict.fromkeys(file.runtime for file in own):
+        files = [file for file in own if file.runtime == runtime]
+        needed = not runtime or (runtime == bundle.runtime if bundle else not fit)
+        for file in files:
+            if file.name in misfits:
+                yield _check("libc", False, *misfits[file.name], needed=needed)
+        if runtime not in unfit:
+            found = f"{_files(files)}; the board: {board.libc}"
+            yield _check("libc", True, found, needed=needed)
+
+
+def _files(files: Sequence[BuiltFile]) -> str:
+    """A worker, its libraries and what they need: "dx-worker-x and 2 libraries: GLIBC_2.28"."""
+    count = len(files) - 1
+    more = f" and {count} librar{'y' if count == 1 else 'ies'}" if count else ""
+    numbers = {file.libc: [int(n) for n in re.findall(r"\d+", file.libc)] for file in files}
+    newest = max(numbers, key=lambda libc: numbers[libc])
+    return f"{files[0].name}{more}: {newest}"
 
 
 def _android(facts: AndroidFacts | None, build: Build) -> Iterator[Check]:

@@ -1,4 +1,5 @@
-"""Which chip a board has, as a runtime names chips, and what of a worker's files it has a use for.
+"""Which chip a board has, as a runtime names chips, and which of a worker's and a bundle's files it
+has a use for.
 
 It knows what boards tell of themselves and what bundles are for, and no runtime by name.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from deployx_edge.bundle import Bundle
+from deployx_edge.bundle import Bundle, BundleFile
 from deployx_edge.crossbuild.finished import Build, BuiltFile
 from deployx_edge.measurement.values import BoardDescription, RunOptions
 from deployx_edge.runtime import find_runtime
@@ -34,7 +35,9 @@ def soc_of(board: BoardDescription, runtime: str) -> str:
 def soc_misfit(board: BoardDescription, bundle: Bundle) -> tuple[str, str] | None:
     """What keeps a bundle for one chip from a board with another, and what to do, or None."""
     there = soc_of(board, bundle.runtime)
-    if not bundle.soc or not there or there == bundle.soc:
+    if not bundle.soc or not there:
+        return None
+    if find_runtime(bundle.runtime).takes_files_of(there, bundle.soc):
         return None
     return (
         f"its files are for the chip {bundle.soc}, the board has {there}",
@@ -61,3 +64,9 @@ def is_remade(bundle: Bundle, options: RunOptions, outputs: Collection[str]) -> 
     remaking = {option.name for option in facts.options if option.remakes}
     own = {spec.runtime_name for spec in bundle.outputs}
     return any(name in remaking for name, _ in options.named) or not own.issuperset(outputs)
+
+
+def files_for_board(bundle: Bundle) -> tuple[BundleFile, ...]:
+    """The bundle's files without those that only this computer has a use for."""
+    here = find_runtime(bundle.runtime).here_files
+    return tuple(file for file in bundle.files if file.role not in here)

@@ -19,7 +19,7 @@ from deployx_edge.transport.adb.android import AndroidFacts
 from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY, missing_libraries
 from deployx_edge.units import size
 from deployx_edge.worker_facts import worker_facts, worker_names
-from deployx_edge.workflows.boards.chips import soc_misfit
+from deployx_edge.workflows.boards.chips import files_for_board, soc_misfit
 
 _GLIBC = re.compile(r"glibc ([0-9]{1,4})\.([0-9]{1,4})", re.IGNORECASE)
 _NEEDED_LEVEL = re.compile(r"API level (\d+)")
@@ -188,7 +188,7 @@ def _libc_remedy(file: BuiltFile, otherwise: str) -> str:
 
 def _memory_misfit(board: BoardDescription, bundle: Bundle) -> tuple[str, str] | None:
     """Weights alone that are larger than the board's memory."""
-    weights = sum(file.size for file in bundle.files)
+    weights = sum(file.size for file in files_for_board(bundle))
     if board.memory_bytes is None or weights <= board.memory_bytes:
         return None
     return (

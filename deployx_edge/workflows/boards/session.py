@@ -35,7 +35,7 @@ from deployx_edge.workflows.boards.agent_start import (
     start_agent,
     with_last_words,
 )
-from deployx_edge.workflows.boards.chips import files_of_worker, is_remade
+from deployx_edge.workflows.boards.chips import files_for_board, files_of_worker, is_remade
 from deployx_edge.workflows.boards.left_nodes import check_run
 from deployx_edge.workflows.boards.preflight import check_emulation, check_fit, check_system
 from deployx_edge.workflows.build.built import ensure_built
@@ -151,7 +151,7 @@ class Session:
         limits: WorkerLimits,
         outputs: tuple[str, ...],
     ) -> LoadResult:
-        files = {file.role: file.sha256 for file in bundle.files}
+        files = {file.role: file.sha256 for file in files_for_board(bundle)}
         files[_WORKER_ROLE] = self.build.worker_sha256(bundle.runtime)
 
         def tell(fraction: float | None, text: str) -> None:
@@ -294,7 +294,7 @@ def _push_bundle(session: Session, bundle: Bundle, worker: Sequence[BuiltFile]) 
                 executable=False,
                 name=file.path,
             )
-            for file in bundle.files
+            for file in files_for_board(bundle)
         ),
     ]
     started = time.monotonic()

@@ -23,13 +23,7 @@ from deployx_edge.model import parse_inputs
 from deployx_edge.processing.steps import step_texts
 from deployx_edge.progress import Phase, Progress, silent
 from deployx_edge.resources import cache_folder
-from deployx_edge.runtime import (
-    DEFAULT_RUNTIME,
-    RUNTIMES,
-    find_runtime,
-    own_form_words,
-    owner_of,
-)
+from deployx_edge.runtime import DEFAULT_RUNTIME, RUNTIMES, find_runtime, own_form_words, owner_of
 from deployx_edge.workflows.convert.bundle_key import bundle_key
 from deployx_edge.workflows.convert.models import OpenedModel, TorchOptions, open_source_model
 from deployx_edge.workflows.convert.options import BundleOptions
@@ -188,7 +182,7 @@ def write_made(made: Made, model: OpenedModel, output: Path, name: str | None) -
             fixed_inputs=model.fixed_inputs,
         ),
         operators=made.model.operators,
-        soc=made.model.soc,
+        soc=find_runtime(made.model.runtime).soc_meant(made.model.soc),
         left=made.model.left,
     )
     return write_bundle(bundle, {named: path for _, path, named in files}, output)

@@ -22,7 +22,7 @@ from deployx_edge.measurement.values import (
 )
 from deployx_edge.model import format_shape
 from deployx_edge.progress import Progress, Stage, silent
-from deployx_edge.runtime import precision_meant
+from deployx_edge.runtime import find_runtime, precision_meant
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.layerwise import (
@@ -121,7 +121,12 @@ def compare(
         progress(Stage(text=f"Running both on {len(inputs)} inputs ({shapes})"))
         with _place(bundle, device, chosen, wait, verify, progress) as place:
             layers = compare_layers(
-                model, reference, inputs, opened=place.model, precision=place.precision
+                model,
+                reference,
+                inputs,
+                opened=place.model,
+                precision=place.precision,
+                inside=device is None or not find_runtime(bundle.runtime).whole_on_boards,
             )
     return Comparison(
         source=first.name,

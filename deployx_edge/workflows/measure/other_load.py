@@ -42,7 +42,7 @@ def other_load(session: Session) -> Iterator[Callable[[], BoardLoad | None]]:
     if board.emulated or not session.agent_pid:
         yield lambda: None
         return
-    tell = f"head -n 1 /proc/stat; cat /proc/{session.agent_pid}/stat"
+    tell = question(session.agent_pid)
     channel: Channel | None = None
     try:
         channel = session.transport.stream(["sh", "-c", f"{tell}; while read x; do {tell}; done"])
@@ -66,6 +66,12 @@ def other_load(session: Session) -> Iterator[Callable[[], BoardLoad | None]]:
     finally:
         if channel is not None:
             channel.close()
+
+
+def question(pid: int, proc: str = "/proc") -> str:
+    """A shell's words that tell two lines, also where a board lets nobody read these files: phones
+    and boards that hide other users' processes do, and nobody waits for what does not come."""
+    return f"head -n 1 {proc}/stat || echo; cat {proc}/{pid}/stat || echo"
 
 
 def _others(before: _Ticks, after: _Ticks | None, cores: int) -> BoardLoad | None:

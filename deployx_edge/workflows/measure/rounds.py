@@ -228,7 +228,9 @@ def _benchmarking(job: BenchJob, side: _Side, load: LoadResult) -> str:
     times = f", {job.plan.repeats} times" if job.plan.repeats > 1 else ""
     name = f" {side.bundle.name}" if job.against else ""
     name = f" {side.bundle.runtime}" if job.is_table else name
-    return f"Benchmarking{name}: {load.threads} threads, {side.options.precision}{times}"
+    precision = precision_meant(side.bundle.runtime, side.options.precision)
+    threads = f"{load.threads} thread{'s' if load.threads != 1 else ''}"
+    return f"Benchmarking{name}: {threads}, {precision}{times}"
 
 
 def rows_of(results: Iterable[BenchResult]) -> list[CandidateRow]:

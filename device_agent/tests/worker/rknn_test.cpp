@@ -71,7 +71,7 @@ TEST_CASE("the worker says which library the board has, and a load which driver 
   const Load request = load_small_net(folder, fp32());
   worker.send(request);
   const Loaded loaded = worker.expect<Loaded>();
-  CHECK(loaded.runtime_version == "2.5.0 (driver 0.9.8)");
+  CHECK(loaded.runtime_version == "2.5.0 (driver 0.9.8, model by toolkit 2.5.0)");
   CHECK(loaded.accelerator_bytes == content_of(request.files[0].path).size() + 65536);
 }
 

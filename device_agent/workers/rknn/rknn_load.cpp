@@ -267,8 +267,10 @@ void RknnModel::tell_board() {
     versions_.library = first_word(versions.library);
     versions_.driver = first_word(versions.driver);
   }
-  info_.runtime_version = versions_.library;
-  if (!versions_.driver.empty()) info_.runtime_version += " (driver " + versions_.driver + ")";
+  info_.runtime_version = versions_.library + " (" +
+                          (versions_.driver.empty() ? "" : "driver " + versions_.driver + ", ") +
+                          "model by toolkit " +
+                          (versions_.toolkit.empty() ? "not told" : versions_.toolkit) + ")";
   info_.threads = 1;  // it waits for the NPU
   rknn::MemorySizes sizes{};
   if (context_->ask(rknn::kMemory, sizes) == rknn::kSuccess) {

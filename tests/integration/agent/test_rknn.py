@@ -58,7 +58,6 @@ def request_of(worker):
         files = [
             pb.ModelFile(role="worker", sha256=worker[1]),
             pb.ModelFile(role="rknn", sha256=session.put(content or rknn_file())),
-            pb.ModelFile(role="onnx", sha256=session.put(DIGITS)),
         ]
         return pb.LoadRequest(runtime="rknn", files=files, **fields)
 
@@ -72,7 +71,9 @@ def test_two_models_run_beside_each_other_and_tell_versions_memory_and_layers(bo
         loaded(session, request_of(session)),
         loaded(session, request_of(session, options=sharing)),
     ]
-    assert {one.runtime_version for one in models} == {"2.5.0 (driver 0.9.8)"}
+    assert {one.runtime_version for one in models} == {
+        "2.5.0 (driver 0.9.8, model by toolkit 2.5.0)"
+    }
     assert {one.accelerator_bytes for one in models} == {len(rknn_file()) + 65536}
     (info,) = models[0].inputs
     assert tuple(info.dims) == (1, 1, 8, 8)

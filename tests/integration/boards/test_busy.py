@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deployx_edge.workflows.measure.other_load import question
 from tests.integration.processes import wait_until
 from tests.integration.test_cli import COMMAND, DIGITS
 
@@ -142,3 +143,13 @@ def test_a_result_of_a_crowded_processor_says_what_the_runs_waited_for(place, on
     told = " ".join(result["warnings"])
     assert "The spread comes from waiting for the processor" in told
     assert "cores busy meanwhile" in told
+
+
+def test_a_board_that_lets_nobody_read_its_load_answers_all_the_same(tmp_path):
+    """By as many lines: a bench would wait for those that do not come."""
+    (tmp_path / "stat").write_text("cpu  1 2 3 4 5 6 7 8 0 0\ncpu0 1\n")
+    for folder, lines in ((tmp_path, ["cpu  1 2 3 4 5 6 7 8 0 0", ""]), ("/nowhere", ["", ""])):
+        done = subprocess.run(
+            ["sh", "-c", question(12, str(folder))], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines() == lines

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -21,7 +20,15 @@ from deployx_edge.runtimes.snpe.encodings import split_quantized
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.compare import compare
 from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
-from tests.integration.stand_in_sdk import NEW, OLD, VERSION, copy_tool, make_sdk
+from tests.integration.stand_in_sdk import (
+    NEW,
+    OLD,
+    VERSION,
+    copy_tool,
+    install_sdk,
+    make_sdk,
+    quick_python,
+)
 from tests.integration.test_examples import deployx
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "digits"
@@ -32,32 +39,10 @@ OPTIONS = BundleOptions(runtime=NAME)
 SAID = {"input_shapes": ("image:1x1x8x8",), "output_shapes": ("scores:1x10",)}
 
 
-def quick_python(folder):
-    """The Python that environments are made with: without pip, which takes most of the time."""
-    path = folder / "python"
-    leave_out = 'test "$1" = -m && set -- "$@" --without-pip'
-    path.write_text(f'#!/bin/sh\n{leave_out}\nexec {sys.executable} "$@"\n')
-    path.chmod(0o755)
-    return path
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """A stand-in SDK with its environment, and the settings that name both."""
-    base = tmp_path_factory.mktemp("qualcomm")
-    environment = {
-        VARIABLES[0]: str(make_sdk(base / "sdk")),
-        "XDG_CACHE_HOME": str(base / "cache"),
-        "XDG_CONFIG_HOME": str(base / "settings"),
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in environment.items():
-            patch.setenv(key, value)
-        user_file().parent.mkdir(parents=True)
-        user_file().write_text(f'[toolchains.qualcomm]\npython = "{quick_python(base)}"\n')
-        said = load_runtime(NAME).setup().install(silent)
-    assert f"SNPE {VERSION} is there" in said
-    return environment
+    return install_sdk(tmp_path_factory.mktemp("qualcomm"))
 
 
 @pytest.fixture

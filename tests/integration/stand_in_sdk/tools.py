@@ -178,6 +178,11 @@ def write(path, model, ranges, *, quantized, kept, bits):
     lines = f"model-version=\nconverter-command=stand-in\nconverter-version={VERSION}\n"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("model", model.SerializeToString())
+        if (
+            quantized
+        ):  # for the library that stands in on boards: what codes between layers make of it
+            round_activations(model, ranges["activation_encodings"])
+            archive.writestr("board", model.SerializeToString())
         archive.writestr("stand-in.json", json.dumps(about))
         archive.writestr("dlc.metadata", lines)
     if "broken" in WORDS:

@@ -3,8 +3,9 @@
 
 #include <functional>
 #include <optional>
-#include <string>
 #include <vector>
+
+#include "words.h"
 
 // What is sent into a stream lies there until somebody waits for the stream, and is then done in
 // the caller's thread.
@@ -15,12 +16,3 @@ struct CUstream_st {
   std::vector<std::function<void()>> sent;
   std::optional<CUgraph_st> recording;
 };
-
-namespace dx::stand_in {
-
-// How the libraries behave is said by words in the environment, DX_STAND_IN="gpu=72 crash": the
-// value of a word, "" for one without, nothing where it is not there.
-std::optional<std::string> word(const std::string& name);
-long number(const std::string& name, long usual);
-
-}  // namespace dx::stand_in

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <sstream>
 #include <utility>
 
 #include "cuda_runtime_api.h"
@@ -17,26 +16,6 @@ struct CUevent_st {
 struct CUgraphExec_st {
   CUgraph_st graph;
 };
-
-namespace dx::stand_in {
-
-std::optional<std::string> word(const std::string& name) {
-  const char* const said = std::getenv("DX_STAND_IN");
-  std::istringstream words(said == nullptr ? "" : said);
-  for (std::string each; words >> each;) {
-    const std::size_t end = each.find('=');
-    if (each.substr(0, end) != name) continue;
-    return end == std::string::npos ? "" : each.substr(end + 1);
-  }
-  return std::nullopt;
-}
-
-long number(const std::string& name, long usual) {
-  const std::optional<std::string> found = word(name);
-  return found ? std::strtol(found->c_str(), nullptr, 10) : usual;
-}
-
-}  // namespace dx::stand_in
 
 using dx::stand_in::number;
 using dx::stand_in::word;

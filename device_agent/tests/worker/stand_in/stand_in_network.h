@@ -9,18 +9,10 @@
 
 #include "NvInfer.h"
 #include "common/result.h"
+#include "onnx_nodes.h"
 #include "workers/core/runtime.h"
 
 namespace dx::stand_in {
-
-struct Node {
-  std::string name;
-  std::string type;
-  std::vector<std::string> outputs;
-};
-
-// The nodes of an ONNX file, in its order.
-std::vector<Node> nodes_of(const std::string& model);
 
 // The model in ONNX Runtime, which computes what an engine would.
 Result<std::unique_ptr<Model>> open_model(const std::string& model);

@@ -1,5 +1,6 @@
 // A stand-in for Rockchip's librknnrt.so in tests: what its documentation says of these calls,
-// computed by ONNX Runtime. Its models are those of tests/worker/rknn_file.h.
+// computed by ONNX Runtime. Its models are those of tests/worker/rknn_file.h, and those of the
+// toolkit whose source lies in a folder by a hash of their file: models=FOLDER.
 //   version=2.3.2 driver=0.9.6   what it says of itself and the kernel
 //   type=int8 scale=S zero=Z     elements of inputs (else float16, or float32); `stride=W` a row's
 //   init=-6 run=-2 crash hang    what goes wrong; crash-run and hang-run: once it runs
@@ -15,15 +16,16 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
 #include <sstream>
+#include <tuple>
 #include <utility>
 
-#include "common/tensors.h"
-#include "stand_in.h"
-#include "stand_in_network.h"
+#include "computes.h"
+#include "onnx_nodes.h"
 #include "workers/rknn/elements.h"
 #include "workers/rknn/rknn_api.h"
 
@@ -32,20 +34,18 @@ namespace {
 
 using namespace dx::rknn;
 
-// As the real one holds its version, for who reads its file.
-[[gnu::used]] const char kVersionText[] = "librknnrt version: 2.5.0 (stand-in@2026-11-30T00:00:00)";
 constexpr int kBadParameter = -5;
 constexpr int kBadOutput = -9;
 constexpr std::size_t kHead = 64;
 constexpr std::uint32_t kInternal = 65536;
 
 struct Loaded {
-  std::unique_ptr<Model> model;
+  std::unique_ptr<Computes> model;
   std::vector<Node> nodes;
   std::vector<Attributes> inputs;
   std::vector<Attributes> outputs;
-  std::vector<dx::Tensor> given;
-  std::vector<dx::Tensor> found;
+  Floats given;
+  Floats found;
   std::map<std::string, std::pair<dx::rknn::Memory*, Attributes>> shared;
   std::uint32_t bytes = 0;
   bool keeps_times = false;
@@ -76,11 +76,11 @@ void set_type(Attributes& attributes) {
   attributes.zero_point = static_cast<std::int32_t>(number("zero", 0));
 }
 
-Attributes attributes_of(const TensorInfo& info, std::size_t index, bool is_input) {
+Attributes attributes_of(const Computed& info, std::size_t index, bool is_input) {
   Attributes made{};
   made.index = static_cast<std::uint32_t>(index);
   (void)std::snprintf(made.name, sizeof made.name, "%s", info.name.c_str());
-  std::vector<std::int64_t> dims = *info.dims;
+  std::vector<std::int64_t> dims = info.dims;
   made.format = kNoFormat;
   if (dims.size() == 4) {
     made.format = is_input ? kNhwc : kNchw;
@@ -103,15 +103,14 @@ Attributes attributes_of(const TensorInfo& info, std::size_t index, bool is_inpu
   return made;
 }
 
-dx::Tensor tensor_of(const Attributes& attributes, const std::vector<float>& values) {
-  dx::Tensor tensor;
-  tensor.name = attributes.name;
-  tensor.dtype = "float32";
-  tensor.dims = onnx_dims(attributes);
+// In ONNX's order.
+std::vector<float> ordered(const Attributes& attributes, const std::vector<float>& values) {
   std::string data(values.size() * sizeof(float), '\0');
   std::memcpy(data.data(), values.data(), data.size());
-  tensor.data = in_onnx_order(data, attributes);
-  return tensor;
+  const std::string moved = in_onnx_order(data, attributes);
+  std::vector<float> made(values.size());
+  std::memcpy(made.data(), moved.data(), moved.size());
+  return made;
 }
 
 float from_half(std::uint16_t half) {
@@ -200,6 +199,17 @@ int versions(void* place, std::uint32_t bytes) {
   return answer(told, place, bytes);
 }
 
+// The source of a file that the toolkit made, by FNV-1a of its bytes; nothing where nobody laid it
+// there.
+std::string source_of(const std::string& file) {
+  const auto folder = word("models");
+  if (!folder) return "";
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (const char byte : file) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3U;
+  std::ifstream source(*folder + "/" + std::to_string(hash) + ".onnx", std::ios::binary);
+  return {std::istreambuf_iterator<char>(source), std::istreambuf_iterator<char>()};
+}
+
 int memory_sizes(const Loaded& loaded, void* place, std::uint32_t bytes) {
   MemorySizes sizes{};
   sizes.weights = loaded.bytes;
@@ -215,6 +225,10 @@ using namespace dx::stand_in;
 
 extern "C" {
 
+// As the real one holds its version, for who reads its file.
+extern const char kVersionText[];
+const char kVersionText[] = "librknnrt version: 2.5.0 (stand-in@2026-11-30T00:00:00)";
+
 int rknn_init(Context* context, void* model, std::uint32_t bytes, std::uint32_t flags, void*) {
   misbehave("");
   if (const long code = number("init", 0); code != 0) return static_cast<int>(code);
@@ -222,22 +236,25 @@ int rknn_init(Context* context, void* model, std::uint32_t bytes, std::uint32_t 
   const std::string content(static_cast<const char*>(model), bytes);
   std::uint64_t size = 0;
   std::memcpy(&size, content.data() + 16, sizeof size);
-  const std::string onnx = content.substr(kHead, size);
-  auto opened = open_model(onnx);
-  if (!opened) return kModelInvalid;
+  std::string onnx = source_of(content);
+  if (onnx.empty()) onnx = content.substr(kHead, size);
   auto loaded = std::make_unique<Loaded>();
-  loaded->model = std::move(opened).value();
+  std::string why;
+  loaded->model = Computes::open(onnx, why);
+  if (loaded->model == nullptr) {
+    note(why);
+    return kModelInvalid;
+  }
   loaded->nodes = nodes_of(onnx);
   loaded->bytes = bytes;
   loaded->keeps_times = (flags & kCollectTimes) != 0;
-  const dx::ModelInfo& info = loaded->model->info();
-  for (const auto& [infos, all, is_input] : {std::tuple{&info.inputs, &loaded->inputs, true},
-                                             std::tuple{&info.outputs, &loaded->outputs, false}}) {
+  const Computes& net = *loaded->model;
+  for (const auto& [infos, all, is_input] : {std::tuple{&net.inputs(), &loaded->inputs, true},
+                                             std::tuple{&net.outputs(), &loaded->outputs, false}}) {
     for (std::size_t i = 0; i < infos->size(); ++i) {
       all->push_back(attributes_of((*infos)[i], i, is_input));
     }
   }
-  loaded->given.resize(loaded->inputs.size());
   *context = reinterpret_cast<Context>(loaded.release());
   return kSuccess;
 }
@@ -281,8 +298,7 @@ int rknn_inputs_set(Context context, std::uint32_t count, Input* inputs) {
                       input.bytes == attributes.elements * sizeof(float);
     if (!fits) return kBadParameter;
     const auto* const values = static_cast<const float*>(input.data);
-    loaded.given[input.index] =
-        tensor_of(attributes, std::vector<float>(values, values + attributes.elements));
+    loaded.given[attributes.name] = ordered(attributes, {values, values + attributes.elements});
   }
   return kSuccess;
 }
@@ -301,16 +317,16 @@ int rknn_run(Context context, void*) {
   for (const Attributes& attributes : loaded.inputs) {
     const auto shared = loaded.shared.find(attributes.name);
     if (shared == loaded.shared.end()) continue;
-    loaded.given[attributes.index] =
-        tensor_of(attributes, values_in(*shared->second.first, shared->second.second));
+    loaded.given[attributes.name] =
+        ordered(attributes, values_in(*shared->second.first, shared->second.second));
   }
-  if (!loaded.model->set_inputs(loaded.given)) return kBadParameter;
-  if (!loaded.model->run()) return -1;
-  loaded.found = std::move(loaded.model->outputs()).value();
-  for (const dx::Tensor& output : loaded.found) {
-    const auto shared = loaded.shared.find(output.name);
+  if (loaded.given.size() != loaded.inputs.size()) return kBadParameter;
+  std::string why;
+  if (!loaded.model->run(loaded.given, loaded.found, why)) return -1;
+  for (const auto& [name, values] : loaded.found) {
+    const auto shared = loaded.shared.find(name);
     if (shared == loaded.shared.end()) continue;
-    std::memcpy(shared->second.first->address, output.data.data(), output.data.size());
+    std::memcpy(shared->second.first->address, values.data(), values.size() * sizeof(float));
   }
   return kSuccess;
 }
@@ -319,11 +335,12 @@ int rknn_outputs_get(Context context, std::uint32_t count, Output* outputs, void
   Loaded& loaded = of(context);
   if (count != loaded.outputs.size() || loaded.found.size() != count) return kBadOutput;
   for (std::uint32_t i = 0; i < count; ++i) {
-    const dx::Tensor& found = loaded.found.at(outputs[i].index);
-    const bool fits = outputs[i].wants_float == 1 && outputs[i].is_ours == 1 &&
-                      outputs[i].bytes == found.data.size();
+    const std::vector<float>& found = loaded.found.at(loaded.outputs.at(outputs[i].index).name);
+    const std::size_t bytes = found.size() * sizeof(float);
+    const bool fits =
+        outputs[i].wants_float == 1 && outputs[i].is_ours == 1 && outputs[i].bytes == bytes;
     if (!fits) return kBadOutput;
-    std::memcpy(outputs[i].data, found.data.data(), found.data.size());
+    std::memcpy(outputs[i].data, found.data(), bytes);
   }
   loaded.fetched = true;
   return kSuccess;

@@ -1,47 +1,37 @@
-// A library that stands in for libSNPE.so in tests: its "DLC" is an ONNX file, which ONNX Runtime
-// computes in the caller's thread. How it behaves is said by words in DX_STAND_IN: "have=cpu,gpu"
+// A library that stands in for libSNPE.so in tests: its "DLC" is an ONNX file, or what the SDK that
+// stands in makes (tests/integration/stand_in_sdk), which ONNX Runtime computes in the caller's
+// thread. How it behaves is said by words (see words.h): "have=cpu,gpu"
 // (the runtimes of the board), "refuse=dsp" (that runtime refuses a layer), "version=2.10.0",
 // "crash", "hang", "fail" (of a run), "int32" (of each tensor).
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <memory>
-#include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "common/tensors.h"
-#include "onnxruntime_facts.h"
+#include "computes.h"
 #include "snpe_stand_in.h"
-#include "workers/core/runtime.h"
-#include "workers/onnxruntime/library.h"
-#include "workers/onnxruntime/onnx_model.h"
 
 namespace {
 
+using dx::stand_in::Computed;
+using dx::stand_in::Computes;
+using dx::stand_in::Floats;
+using dx::stand_in::word;
 using Strings = std::vector<std::string>;
 using Shape = std::vector<std::size_t>;
 
 std::string last_error;
-
-// The value of a word, "" for one without, nothing where it is not there.
-std::optional<std::string> word(const std::string& name) {
-  const char* const said = std::getenv("DX_STAND_IN");
-  std::istringstream words(said == nullptr ? "" : said);
-  for (std::string one; words >> one;) {
-    if (one == name) return "";
-    if (one.compare(0, name.size() + 1, name + "=") == 0) return one.substr(name.size() + 1);
-  }
-  return std::nullopt;
-}
 
 const std::map<Snpe_Runtime_t, std::string>& names() {
   static const std::map<Snpe_Runtime_t, std::string> all = {{SNPE_RUNTIME_CPU, "cpu"},
@@ -80,33 +70,39 @@ struct Log {
 };
 
 struct Network {
-  std::unique_ptr<dx::Model> model;
+  std::unique_ptr<Computes> model;
   Strings outputs;
   Log log;
 };
 
-// An ONNX file that is read from memory.
-dx::Result<std::unique_ptr<dx::Model>> open_model(const Builder& builder) {
-  const int file = ::memfd_create("model", MFD_CLOEXEC);
-  const ssize_t written = ::write(file, builder.content.data(), builder.content.size());
-  dx::Load load;
-  load.files = {{"onnx", "/proc/self/fd/" + std::to_string(file)},
-                {"library", DX_ONNXRUNTIME_LIBRARY, dx::library_name()}};
-  load.options.threads = 1;
-  load.options.precision = "fp32";
-  load.outputs = builder.outputs;
-  dx::OnnxRuntime runtime(dx::onnxruntime_worker::kFacts);
-  dx::Result<std::unique_ptr<dx::Model>> opened =
-      written == static_cast<ssize_t>(builder.content.size())
-          ? runtime.load(load)
-          : dx::Failure{dx::FailureCode::kInternal, "no file in memory", dx::Phase::kLoad};
-  (void)::close(file);
-  return opened;
+std::uint32_t number_at(std::string_view content, std::size_t place, std::size_t bytes) {
+  std::uint32_t number = 0;
+  std::memcpy(&number, content.data() + place, bytes);
+  return number;
 }
 
-const dx::TensorInfo* find(const dx::Model& model, const std::string& name) {
-  for (const auto* const all : {&model.info().inputs, &model.info().outputs}) {
-    for (const dx::TensorInfo& one : *all) {
+// The ONNX file in a DLC: of an archive whose parts are not compressed the one that says what
+// boards compute, "board", else "model"; any other file is one itself.
+std::string onnx_in(const std::string& content) {
+  constexpr std::size_t kHead = 30;
+  const std::string_view archive = content;
+  std::map<std::string, std::string> parts;
+  std::size_t at = 0;
+  while (at + kHead <= archive.size() && archive.substr(at, 4) == "PK\3\4") {
+    const std::size_t size = number_at(archive, at + 18, 4);
+    const std::size_t name = number_at(archive, at + 26, 2);
+    const std::size_t begin = at + kHead + name + number_at(archive, at + 28, 2);
+    parts[std::string(archive.substr(at + kHead, name))] = archive.substr(begin, size);
+    at = begin + size;
+  }
+  if (parts.empty()) return content;
+  const auto board = parts.find("board");
+  return board == parts.end() ? parts["model"] : board->second;
+}
+
+const Computed* find(const Computes& model, const std::string& name) {
+  for (const auto* const all : {&model.inputs(), &model.outputs()}) {
+    for (const Computed& one : *all) {
       if (one.name == name) return &one;
     }
   }
@@ -124,31 +120,38 @@ Snpe_ErrorCode_t drop(void* handle) {
   return SNPE_SUCCESS;
 }
 
-Strings names_of(const std::vector<dx::TensorInfo>& infos) {
-  Strings all;
-  for (const dx::TensorInfo& info : infos) all.push_back(info.name);
-  return all;
+Strings names_of(const std::vector<Computed>& all, const Strings& wanted) {
+  Strings names;
+  for (const Computed& one : all) {
+    const bool is_wanted =
+        wanted.empty() || std::find(wanted.begin(), wanted.end(), one.name) != wanted.end();
+    if (is_wanted) names.push_back(one.name);
+  }
+  return names;
 }
 
-Snpe_ErrorCode_t execute(Network& network, const Map& inputs, const Map& outputs) {
-  std::vector<dx::Tensor> given;
-  for (const dx::TensorInfo& info : network.model->info().inputs) {
-    const auto found = inputs.find(info.name);
-    if (found == inputs.end()) return fail("no buffer for the input " + info.name);
-    given.push_back({info.name, info.dtype, *info.dims,
-                     std::string(found->second->bytes, found->second->size), false});
+Snpe_ErrorCode_t execute(const Network& network, const Map& inputs, const Map& outputs) {
+  Floats given;
+  Floats found;
+  for (const Computed& input : network.model->inputs()) {
+    const auto buffer = inputs.find(input.name);
+    if (buffer == inputs.end()) return fail("no buffer for the input " + input.name);
+    std::vector<float>& values = given[input.name];
+    values.resize(input.elements());
+    if (buffer->second->size != values.size() * sizeof(float)) {
+      return fail("a buffer has another size");
+    }
+    std::memcpy(values.data(), buffer->second->bytes, buffer->second->size);
   }
-  if (dx::Status status = network.model->set_inputs(given); !status) {
-    return fail(status.failure().message);
-  }
-  if (auto ran = network.model->run(); !ran) return fail(ran.failure().message);
-  const auto made = network.model->outputs();
-  if (!made) return fail(made.failure().message);
-  for (const dx::Tensor& tensor : made.value()) {
-    const auto found = outputs.find(tensor.name);
-    if (found == outputs.end()) continue;
-    if (found->second->size != tensor.data.size()) return fail("a buffer has another size");
-    std::memcpy(found->second->bytes, tensor.data.data(), tensor.data.size());
+  std::string why;
+  if (!network.model->run(given, found, why)) return fail(why);
+  for (const auto& [name, values] : found) {
+    const auto buffer = outputs.find(name);
+    if (buffer == outputs.end()) continue;
+    if (buffer->second->size != values.size() * sizeof(float)) {
+      return fail("a buffer has another size");
+    }
+    std::memcpy(buffer->second->bytes, values.data(), buffer->second->size);
   }
   return SNPE_SUCCESS;
 }
@@ -273,28 +276,31 @@ void* Snpe_SNPEBuilder_Build(void* handle) {
     last_error = "error_code=400; layer conv is not supported by " + refused;
     return nullptr;
   }
-  dx::Result<std::unique_ptr<dx::Model>> model = open_model(builder);
-  if (!model) {
-    last_error = "error_code=309; " + model.failure().message;
+  std::string why;
+  std::unique_ptr<Computes> model = Computes::open(onnx_in(builder.content), why);
+  if (model == nullptr) {
+    last_error = "error_code=309; " + why;
     return nullptr;
   }
   auto network = std::make_unique<Network>();
-  network->model = std::move(model).value();
+  network->model = std::move(model);
+  network->outputs = builder.outputs;
   return network.release();
 }
 Snpe_ErrorCode_t Snpe_SNPEBuilder_Delete(void* builder) { return drop<Builder>(builder); }
 
 void* Snpe_SNPE_GetInputTensorNames(void* network) {
-  return new Strings(names_of(as<Network>(network).model->info().inputs));
+  return new Strings(names_of(as<Network>(network).model->inputs(), {}));
 }
 void* Snpe_SNPE_GetOutputTensorNames(void* network) {
-  return new Strings(names_of(as<Network>(network).model->info().outputs));
+  const Network& built = as<Network>(network);
+  return new Strings(names_of(built.model->outputs(), built.outputs));
 }
 void* Snpe_SNPE_GetInputOutputBufferAttributes(void* network, const char* name) {
-  const dx::TensorInfo* const info = find(*as<Network>(network).model, name);
+  const Computed* const info = find(*as<Network>(network).model, name);
   if (info == nullptr) return nullptr;
   auto told = std::make_unique<Attributes>();
-  for (const std::int64_t dim : *info->dims) told->shape.push_back(static_cast<std::size_t>(dim));
+  for (const std::int64_t dim : info->dims) told->shape.push_back(static_cast<std::size_t>(dim));
   return told.release();
 }
 Snpe_ErrorCode_t Snpe_SNPE_ExecuteUserBuffers(void* network, void* inputs, void* outputs) {

@@ -1,0 +1,38 @@
+// How libraries that stand in for makers' ones behave is said by words in the environment,
+// DX_STAND_IN="gpu=72 crash", or in the file that it names, DX_STAND_IN="@/words": a board that
+// runs behaves otherwise once other words stand there.
+#pragma once
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <sstream>
+#include <string>
+
+namespace dx::stand_in {
+
+inline std::string said_words() {
+  const char* const said = std::getenv("DX_STAND_IN");
+  if (said == nullptr || *said != '@') return said == nullptr ? "" : said;
+  std::ifstream file(said + 1);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// The value of a word, "" for one without, nothing where it is not there.
+inline std::optional<std::string> word(const std::string& name) {
+  std::istringstream words(said_words());
+  for (std::string each; words >> each;) {
+    const std::size_t end = each.find('=');
+    if (each.substr(0, end) != name) continue;
+    return end == std::string::npos ? "" : each.substr(end + 1);
+  }
+  return std::nullopt;
+}
+
+inline long number(const std::string& name, long usual) {
+  const std::optional<std::string> found = word(name);
+  return found ? std::strtol(found->c_str(), nullptr, 10) : usual;
+}
+
+}  // namespace dx::stand_in

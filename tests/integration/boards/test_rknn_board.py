@@ -1,0 +1,220 @@
+"""A bundle for Rockchip's NPUs through every command to a board, whose library stands in.
+
+The library computes the model's source by ONNX Runtime: what comes back is true of the model, and
+says nothing of an NPU. All else is real: the toolkit's file, the worker as it is shipped (under
+qemu), the link, and the files by which a board tells its chip, driver, clocks and load.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from typer.testing import CliRunner
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.cli.app import app
+from deployx_edge.errors import DeployxError
+from deployx_edge.measurement.values import RunOptions, WorkerLimits
+from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from tests.integration.board import MissingPartError
+from tests.integration.models.test_rknn import DIGITS, TEST
+from tests.integration.npu_board import ROCK, NpuBoard, built_runtimes, npu_board
+from tests.runtimes import missing
+from tests.sampling import sampled
+
+NAME = "rknn"
+pytestmark = [
+    pytest.mark.skipif(bool(missing(NAME)), reason=missing(NAME)),
+    pytest.mark.skipif(NAME not in built_runtimes(), reason=f"dist has no worker for {NAME}"),
+]
+HALVES = "type=float16"
+TO = ("--device", "board", "--json")
+FEW = ("--iterations", "3", "--warmup", "0", "--no-link")
+SAMPLES = ("--dataset", TEST, "--limit", "20", "--reference", DIGITS)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Bundle:
+    """The digits, in the tool's cache, where ``push-and-bench`` finds them; for the usual chip."""
+    bundle = make_bundle(DIGITS, options=BundleOptions(runtime=NAME))
+    assert bundle.soc == "rk3588"
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a user's."""
+    return tmp_path_factory.mktemp("user")
+
+
+@pytest.fixture(scope="module")
+def board(digits: Bundle, place: Path) -> Iterator[NpuBoard]:
+    try:
+        with npu_board(place / "sshd") as made:
+            made.know(digits.path(NAME), digits.path("onnx"))
+            (place / "deployx.toml").write_text(made.toml())
+            yield made
+    except MissingPartError as lacking:
+        pytest.skip(f"a board of another architecture needs {lacking}")
+
+
+@pytest.fixture
+def do(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs a command where the user's ``deployx.toml`` lies; its standard output."""
+    monkeypatch.chdir(place)
+
+    def run_one(*words: object, code: int = 0) -> str:
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        error = done.exception if isinstance(done.exception, DeployxError) else None
+        found = error.exit_code if error else done.exit_code
+        assert found == code, done.output + repr(done.exception)
+        return f"{error.message} {error.remedy}" if error else done.stdout
+
+    return run_one
+
+
+def test_a_bundle_goes_the_whole_way(
+    board: NpuBoard, digits: Bundle, do: Callable[..., str]
+) -> None:
+    board.behave(f"{HALVES} asked=/tmp/asked")
+    words = ("bench", digits.folder, *TO, *FEW, "--option", "core_mask=0_1_2")
+    (result,) = json.loads(do(*words))["results"]
+    # The source model, which the simulator is for, stays here.
+    store = {path.stat().st_size for path in (board.root / "work/store").iterdir()}
+    assert digits.file(NAME).size in store
+    assert digits.file("onnx").size not in store
+    assert result["push"]["total_bytes"] == sum(store)
+    assert result["load"]["runtime_version"] == "2.5.0 (driver 0.9.8, model by toolkit 2.5.0)"
+    assert result["load"]["accelerator_bytes"] > digits.file(NAME).size
+    assert result["device"]["board"]["soc"] == "Radxa ROCK 5B (rockchip,rk3588)"
+    assert not result["device"]["board"]["emulated"]
+    assert len(result["bench"]["samples_ns"]) == 3
+    assert [(unit["unit"], unit["layers"]) for unit in result["bench"]["units"]] == [("NPU", 11)]
+    measures = {each["name"]: each["value"] for each in result["bench"]["before"]["measures"]}
+    assert (measures["npu core0 load"], measures["npu core2 load"]) == (35, 7)
+    assert measures["fdab0000.npu clock"] == 1000
+    assert "mask=7" in (board.root / "tmp/asked").read_text()
+    assert result["warnings"] == []
+    found = json.loads(do("evaluate", digits.folder, *SAMPLES, *TO))
+    (there,) = found["places"]
+    assert (there["place"], there["precision"], there["agreement"]) == ("board", "fp16", 1.0)
+    assert there["figures"][0]["value"] == found["reference"]["figures"][0]["value"]
+
+
+def test_a_profile_names_units_and_one_command_does_all(
+    board: NpuBoard, digits: Bundle, do: Callable[..., str]
+) -> None:
+    """What ran in the NPU's place is named, and made an error."""
+    board.behave(f"{HALVES} cpu=MaxPool,Gemm")
+    layers = json.loads(do("profile", digits.folder, *TO, "--iterations", "1", "--warmup", "0"))
+    units = {each["name"]: each["unit"] for each in layers["result"]["profile"]["layers"]}
+    assert (units["/features/features.0/Conv"], units["/classifier/Gemm"]) == ("NPU", "CPU")
+    words = ("push-and-bench", DIGITS, "--runtime", NAME, "--device", "board")
+    said = do(*words, "--iterations", "3", "--fail-on-fallback", code=17)
+    assert "The processor, not the accelerator, ran /features/features.9/MaxPool" in said
+
+
+def test_other_commands_tell_what_there_is(
+    board: NpuBoard,
+    digits: Bundle,
+    do: Callable[..., str],
+    place: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    if not request.config.getoption("--all"):
+        pytest.skip("more commands to the same board need --all")
+    board.behave(f"{HALVES} cpu=MaxPool,Gemm")
+    listed = json.loads(do("devices", "list", "--json"))["devices"]
+    assert "board" in [row["name"] for row in listed]
+    doctor = json.loads(do("devices", "doctor", "board", "--model", digits.folder, "--json"))
+    told = {row["name"]: row["found"] for row in doctor["checks"]}
+    assert told["chip"] == "Radxa ROCK 5B (rockchip,rk3588)"
+    assert told["bundle"].startswith("digits_cnn: fp16 for rknn")
+    assert json.loads(do("push", digits.folder, *TO))["total_bytes"] > digits.file(NAME).size
+    np.savez(place / "image.npz", image=np.load(TEST)["image"][:2])
+    do("run", digits.folder, *TO, "--input", place / "image.npz", "--output", place / "out.npz")
+    found = np.load(place / "out.npz")["scores"]
+    np.testing.assert_allclose(found, wanted(np.load(TEST)["image"][:2]), rtol=1e-4, atol=1e-4)
+    compared = json.loads(do("compare", DIGITS, digits.folder, *TO))
+    assert {layer["verdict"] for layer in compared["layers"]} <= {"same", "rounded"}
+    words = ("bench", digits.folder, "--device", "board", *FEW)
+    shown = do(*words, "--output", "first.json")
+    assert "NPU (9) + CPU (2)" in shown
+    assert "ran /features/features.9/MaxPool, /classifier/Gemm." in shown
+    assert "cannot be told" in do(*words, "--compare", "first.json", "--repeat", "1")
+
+
+def wanted(image: np.ndarray) -> np.ndarray:
+    """What the source gives."""
+    session = onnxruntime.InferenceSession(DIGITS)
+    return np.concatenate([session.run(None, {"image": each[None]})[0] for each in image])
+
+
+@pytest.fixture(scope="module")
+def session(board: NpuBoard) -> Iterator[Session]:
+    with open_session(board.device) as opened:
+        yield opened
+
+
+def lay_library(board: NpuBoard, wanted: bool) -> None:
+    library = board.root / "usr/lib/librknnrt.so"
+    aside = library.with_suffix(".aside")
+    if wanted != library.exists():
+        (aside if wanted else library).rename(library if wanted else aside)
+
+
+# How the board behaves, and which words of the refusal a user needs.
+WRONG = {
+    "no library": ("", ("librknnrt.so is not on this board", "/usr/lib")),
+    "an older library": ("version=2.0.0", ("toolkit 2.5.0", "library 2.0.0", "driver 0.9.8")),
+    "another driver": ("init=-10", ("library and driver do not fit", "driver 0.9.8")),
+    "no memory": ("memory=9", ("out of memory for the NPU (-4)", "end other programs")),
+    "a crash": ("crash", ("crashed",)),
+    "a hang": ("hang", ("nothing came from it for 6000 ms",)),
+}
+
+
+@pytest.fixture
+def wrongs(request: pytest.FixtureRequest) -> list[str]:
+    return sampled(list(WRONG), request.config, 2)
+
+
+def test_what_goes_wrong_is_one_sentence_and_the_board_goes_on(
+    board: NpuBoard, session: Session, digits: Bundle, wrongs: list[str]
+) -> None:
+    session.push(digits)
+    limits = WorkerLimits(watchdog_seconds=6)
+    for name in wrongs:
+        words, said = WRONG[name]
+        board.behave(f"{HALVES} {words}")
+        lay_library(board, name != "no library")
+        with pytest.raises(DeployxError) as caught:
+            session.load(digits, RunOptions(), limits)
+        lay_library(board, True)
+        # Below it may stand what the worker wrote before it ended.
+        sentence = caught.value.message.splitlines()[0]
+        assert all(word in sentence for word in said), sentence
+        assert caught.value.exit_code not in (0, 1, 70)
+    board.behave(HALVES)
+    image = np.load(TEST)["image"][:1]
+    with session.loaded(digits) as model:
+        found = model({"image": image})["scores"]
+    np.testing.assert_allclose(found, wanted(image), rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_for_another_chip_is_refused_before_it_is_pushed(
+    board: NpuBoard, digits: Bundle, do: Callable[..., str], place: Path
+) -> None:
+    board.be("Radxa ROCK 3A", "radxa,rock3a", "rockchip,rk3568")
+    try:
+        said = do("push", digits.folder, "--device", "board", code=37)
+    finally:
+        board.be(*ROCK)
+    assert "its files are for the chip rk3588, the board has rk3568" in said
+    assert "--soc rk3568" in said
