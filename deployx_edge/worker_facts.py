@@ -33,7 +33,8 @@ _MEMBERS |= {"processors", "absent", *CHIP_MEMBERS}
 _BOARD_MEMBERS = {"headers", "version_header", "version_macros", "libraries", "oldest"}
 _SDK_MEMBERS = {"headers", "folders", "libraries", "more", "other_folders", "other_more"}
 _SDK_MEMBERS |= {"other_processor"}
-_OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default", "remakes"}
+_OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
+_OPTION_MEMBERS |= {"remakes", "only_runs"}
 # Of an SDK: below its folder, and with * for what differs between releases.
 _PLACE = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+*/-]{0,99}")
 _MACRO = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -360,6 +361,8 @@ def _option(document: Any) -> OptionFact:
         remakes=document.get("remakes", False),
     )
     require(isinstance(option.remakes, bool), f'"remakes" of {name} is neither true nor false')
+    only_runs = document.get("only_runs", False)
+    require(isinstance(only_runs, bool), f'"only_runs" of {name} is neither true nor false')
     require(option.kind in KINDS, f'"kind" of {name} is none of {", ".join(KINDS)}')
     is_sentence = isinstance(option.help, str) and re.fullmatch(r"[A-Z].*\.", option.help)
     require(bool(is_sentence), f'"help" of {name} is not a whole sentence')

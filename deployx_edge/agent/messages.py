@@ -219,6 +219,7 @@ def layer_of(message: agent_pb2.LayerTimes) -> LayerProfile:
         packing=message.packing or None,
         precision=message.precision or None,
         unit=message.unit or None,
+        fell_back=message.fell_back,
         samples_ns=tuple(message.ns),
         samples_cycles=tuple(message.cycles),
     )

@@ -16,10 +16,12 @@ from deployx_edge.cli.options import (
     OptionalDeviceOption,
     PrecisionOption,
     RuntimeNameOption,
+    RuntimeOption,
     SamplesOption,
     ThreadsOption,
     VerifyOption,
     WaitOption,
+    check_has_board,
     single_run_options,
     torch_options,
 )
@@ -48,6 +50,7 @@ def compare(
     runtime: RuntimeNameOption = None,
     precision: PrecisionOption = "fp32",
     threads: ThreadsOption = "0",
+    option: RuntimeOption = None,
     samples: SamplesOption = None,
     checkpoint: CheckpointOption = None,
     factory_args: FactoryArgumentsOption = "{}",
@@ -75,8 +78,9 @@ def compare(
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite
     from deployx_edge.workflows.measure.compare import compare as compare_workflow
 
+    check_has_board(option, device)
     options = single_run_options(
-        threads=threads, precision=precision, cores="all", accelerator="cpu", switches=None
+        threads=threads, precision=precision, cores="all", accelerator="cpu", switches=option
     )
     with show_progress() as progress:
         found = compare_workflow(

@@ -32,11 +32,13 @@ from deployx_edge.cli.options import (
     PostprocessOption,
     PrecisionOption,
     PreprocessOption,
+    RuntimeOption,
     RuntimesOption,
     SocOption,
     ThreadsOption,
     VerifyOption,
     WaitOption,
+    check_has_board,
     complete_device,
     one_runtime,
     run_options,
@@ -175,6 +177,7 @@ def evaluate(
     save_outputs: SaveOutputsOption = None,
     predictions: PredictionsOption = None,
     form: FormatOption = None,
+    option: RuntimeOption = None,
     allow_fallback: AllowFallbackOption = False,
     fail_on_fallback: FailOnFallbackOption = False,
     wait: WaitOption = True,
@@ -205,6 +208,7 @@ def evaluate(
         raise UsageError("--format is that of --predictions, which is not given.")
     if show and report is None:
         raise UsageError("--show opens the report.", remedy="Say where it goes: --report FOLDER.")
+    check_has_board(option, device)
     if dataset is None:
         folder = read_model_folder(model)
         model, dataset = folder.model, folder.dataset
@@ -216,7 +220,7 @@ def evaluate(
         precision=precision,
         cores="all",
         accelerator="cpu",
-        switches=fallback_switches(allow_fallback, fail_on_fallback, None),
+        switches=fallback_switches(allow_fallback, fail_on_fallback, option),
     )
     options = EvaluationOptions(
         runtime=one_runtime(runtimes),

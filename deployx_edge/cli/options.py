@@ -392,6 +392,15 @@ def one_runtime(names: tuple[str, ...]) -> str | None:
     return names[0] if names else None
 
 
+def check_has_board(switches: list[str] | None, devices: object) -> None:
+    """UsageError where a runtime's options are given, which its worker takes, and no board."""
+    if switches and not devices:
+        raise UsageError(
+            f"--option {switches[0]} is for a runtime's worker on a board, and no board is named.",
+            remedy="Name one: --device local: is this computer as a board.",
+        )
+
+
 def _named(words: list[str]) -> tuple[tuple[str, str], ...]:
     from deployx_edge.worker_facts import check_option_words
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 CORES = ("all", "little", "big")
-ACCELERATORS = ("cpu", "vulkan")
+ACCELERATORS = ("cpu", "gpu", "vulkan")

@@ -83,8 +83,8 @@ def left_sentence(left: tuple[str, ...], units: tuple[UnitCount, ...] = ()) -> s
         return None
     more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
     named = ", ".join(left[:_MOST_NAMED])
-    others = [unit.unit for unit in units if unit.fell_back and unit.unit != _PROCESSOR]
-    who = " and ".join(others) or "processor"
+    took = [unit.unit for unit in units if unit.fell_back]
+    who = " and ".join("processor" if unit == _PROCESSOR else unit for unit in took) or "processor"
     return f"The {who}, not the accelerator, ran {named}{more}."
 
 
@@ -103,5 +103,11 @@ def profile_fallback(asked: str, stored: str, layers: tuple[LayerProfile, ...]) 
         if layer.precision is not None:
             counts[layer.precision] = counts.get(layer.precision, 0) + 1
     ran = tuple(PrecisionCount(precision=p, layers=count) for p, count in counts.items())
-    left = tuple(layer.name for layer in layers if layer.unit == _PROCESSOR)
-    return " ".join(fallback_warnings(asked, stored, ran, left)) or None
+    left = [layer for layer in layers if layer.fell_back]
+    units = tuple(UnitCount(unit=unit, layers=0, fell_back=1) for unit in _units_of(left))
+    named = tuple(layer.name for layer in left)
+    return " ".join(fallback_warnings(asked, stored, ran, named, units)) or None
+
+
+def _units_of(layers: list[LayerProfile]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(layer.unit for layer in layers if layer.unit))

@@ -330,9 +330,10 @@ class LayerProfile:
 
     Of its elements, None is what the runtime does not tell. ``macs`` are its multiply-accumulates
     in one run, ``node`` the source's node that it is or is mostly made of; None where that is not
-    known. ``unit`` is what computed it, of a runtime that has several ("NPU", "CPU").
-    ``samples_cycles`` stand in place of ``samples_ns``, of a part of a layer whose unit counts
-    cycles and tells no times.
+    known. ``unit`` is what computed it, of a runtime that has several ("NPU", "CPU"); it
+    ``fell_back`` where an accelerator was asked to, and left it to that unit. ``samples_cycles``
+    stand in place of ``samples_ns``, of a part of a layer whose unit counts cycles and tells no
+    times.
     """
 
     index: int
@@ -347,6 +348,7 @@ class LayerProfile:
     node: str | None = None
     unit: str | None = None
     samples_cycles: tuple[int, ...] = ()
+    fell_back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -263,6 +263,8 @@ def _emulated(results: Iterable[ProfileResult]) -> list[Text]:
 def _elements(layer: LayerProfile) -> str:
     """What the layer's elements were, and what computed them, as far as the runtime tells."""
     unit = f" on {layer.unit}" if layer.unit else ""
+    if layer.fell_back:
+        unit += " (fell back)"
     if layer.element_bits is None:
         return (layer.precision or NOT_TOLD) + unit
     packing = "" if layer.packing is None else f" x {layer.packing}"

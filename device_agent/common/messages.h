@@ -227,6 +227,7 @@ struct OptionInfo {
   std::int64_t maximum = 0;
   std::string usual = {};  // what holds where nobody says; "": the runtime's own
   std::string help = {};
+  bool only_runs = false;  // what is prepared of a model is the same with any value
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -237,6 +238,7 @@ struct OptionInfo {
     field(self.maximum);
     field(self.usual);
     field(self.help);
+    field(self.only_runs);
   }
 };
 
@@ -406,6 +408,7 @@ struct LayerTimes {
   std::string unit = {};         // what computed it, of a runtime that has several
   // In place of `ns`, of a part of a layer whose unit counts cycles and tells no times.
   std::vector<std::int64_t> cycles = {};
+  bool fell_back = false;  // an accelerator was asked to compute it, and left it to `unit`
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -419,6 +422,7 @@ struct LayerTimes {
     field(self.ns);
     field(self.unit);
     field(self.cycles);
+    field(self.fell_back);
   }
 };
 

@@ -107,6 +107,7 @@ BROKEN_OPTIONS = [
     ({"default": "maybe"}, '"default" of spin is not on or off'),
     ({"name": "Spin it"}, '"name"'),
     ({"remakes": "on"}, '"remakes" of spin is neither true nor false'),
+    ({"only_runs": 1}, '"only_runs" of spin is neither true nor false'),
     ({"colour": "red"}, 'unknown member "colour"'),
 ]
 

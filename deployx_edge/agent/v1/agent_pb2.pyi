@@ -448,7 +448,7 @@ class ProfileRequest(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., warmup: _Optional[int] = ..., iterations: _Optional[int] = ...) -> None: ...
 
 class LayerTimes(_message.Message):
-    __slots__ = ("index", "name", "type", "dims", "element_bits", "packing", "precision", "ns", "unit", "cycles")
+    __slots__ = ("index", "name", "type", "dims", "element_bits", "packing", "precision", "ns", "unit", "cycles", "fell_back")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -459,6 +459,7 @@ class LayerTimes(_message.Message):
     NS_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     CYCLES_FIELD_NUMBER: _ClassVar[int]
+    FELL_BACK_FIELD_NUMBER: _ClassVar[int]
     index: int
     name: str
     type: str
@@ -469,7 +470,8 @@ class LayerTimes(_message.Message):
     ns: _containers.RepeatedScalarFieldContainer[int]
     unit: str
     cycles: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, index: _Optional[int] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., dims: _Optional[_Iterable[int]] = ..., element_bits: _Optional[int] = ..., packing: _Optional[int] = ..., precision: _Optional[str] = ..., ns: _Optional[_Iterable[int]] = ..., unit: _Optional[str] = ..., cycles: _Optional[_Iterable[int]] = ...) -> None: ...
+    fell_back: bool
+    def __init__(self, index: _Optional[int] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., dims: _Optional[_Iterable[int]] = ..., element_bits: _Optional[int] = ..., packing: _Optional[int] = ..., precision: _Optional[str] = ..., ns: _Optional[_Iterable[int]] = ..., unit: _Optional[str] = ..., cycles: _Optional[_Iterable[int]] = ..., fell_back: bool = ...) -> None: ...
 
 class ProfileSummary(_message.Message):
     __slots__ = ("whole_ns", "before", "after")

@@ -104,6 +104,7 @@ void to_proto(const LayerTimes& layer, pb::LayerTimes& message) {
   message.set_packing(layer.packing);
   message.set_precision(clean(layer.precision));
   message.set_unit(clean(layer.unit));
+  message.set_fell_back(layer.fell_back);
   message.mutable_ns()->Add(layer.ns.begin(), layer.ns.end());
   message.mutable_cycles()->Add(layer.cycles.begin(), layer.cycles.end());
 }

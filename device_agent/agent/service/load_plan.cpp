@@ -119,6 +119,13 @@ Status add_limits(const pb::LoadRequest& request, WorkerLimits& limits) {
   return {};
 }
 
+// One that only its runs know does not, nor does the value that holds where nobody says.
+bool changes_prepared(const Hello& hello, const std::string& name, const std::string& value) {
+  const auto known = std::find_if(hello.options.begin(), hello.options.end(),
+                                  [&name](const OptionInfo& one) { return one.name == name; });
+  return known == hello.options.end() || !(known->only_runs || known->usual == value);
+}
+
 }  // namespace
 
 Result<LoadPlan> plan_load(const pb::LoadRequest& request, SessionState& state,
@@ -147,7 +154,6 @@ std::string prepared_key_of(const pb::LoadRequest& request, const Hello& hello,
       {"runtime", request.runtime()},
       {"runtime version", hello.runtime_version},
       {"precision", request.options().precision()},
-      {"accelerator", request.options().accelerator()},
       {"machine", board.machine},
       {"soc", board.soc.value_or("")},
       {"processor", board.cpu_model.value_or("")},
@@ -155,12 +161,13 @@ std::string prepared_key_of(const pb::LoadRequest& request, const Hello& hello,
   for (const pb::ModelFile& file : request.files()) {
     facts.emplace_back("file " + file.role() + " " + file.name(), file.sha256());
   }
-  // Of a GPU, its kind: what was made for one runs on no other.
+  // Of a GPU, its kind: what was made for one runs on no other. Who prepares computes on that,
+  // whether its user calls it the accelerator or leaves that out.
   for (std::size_t i = 0; i < hello.features.size(); ++i) {
     facts.emplace_back("feature " + std::to_string(i), hello.features[i]);
   }
   for (const auto& [name, value] : request.options().named()) {
-    facts.emplace_back("option " + name, value);
+    if (changes_prepared(hello, name, value)) facts.emplace_back("option " + name, value);
   }
   for (int i = 0; i < request.outputs_size(); ++i) {
     facts.emplace_back("output " + std::to_string(i), request.outputs(i));

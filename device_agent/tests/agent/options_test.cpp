@@ -96,6 +96,8 @@ TEST_CASE("Hello tells what worker.json says") {
   CHECK(infos[1].kind == "choice");
   CHECK(infos[1].values == "fast|exact");
   CHECK(infos[2].kind == "switch");
+  CHECK(infos[2].only_runs);
+  CHECK_FALSE(infos[3].only_runs);
   CHECK(infos[3].kind == "text");
   CHECK(option_infos(kNone).empty());
 }

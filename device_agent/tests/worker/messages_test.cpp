@@ -36,9 +36,9 @@ auto all_messages() {
   Hello hello{"ncnn",
               "1.0",
               {"vulkan"},
-              {{"threads", "number", "", 0, 8, "2", "How many."}, {"mode", "choice", "a|b"}},
+              {{"threads", "number", "", 0, 8, "2", "How many.", true}, {"mode", "choice", "a|b"}},
               true};
-  LayerTimes layer{1, "conv", "Convolution", {8, 4, 4}, 16, 8, "bf16", {10, 11}, "NPU", {12}};
+  LayerTimes layer{1, "conv", "Convolution", {8, 4, 4}, 16, 8, "bf16", {10, 11}, "CPU", {12}, true};
   return std::make_tuple(
       load, Run{1, {tensor()}, feeds}, bench, profile, Cancel{}, Quit{}, hello,
       PhaseChange{Phase::kRun}, loaded, Outputs{2, {tensor()}, 3, 4}, Samples{{1, 2, 3}},

@@ -44,7 +44,7 @@ const UnitCount* find(const std::vector<UnitCount>& units, const std::string& na
 
 RunOptions on_dla(const std::string& fallback) {
   RunOptions options = with("dla_core", "0");
-  options.named["gpu_fallback"] = fallback;
+  options.named["allow_fallback"] = fallback;
   return options;
 }
 

@@ -254,7 +254,7 @@ TEST_CASE("options reach the builder, and each says what it does not take") {
   CHECK_FALSE(has(said("tf32", "on"), "no-flag=1"));
   CHECK(has(said("dla_core", "1"), " device=1 core=1 flag=0"));
   RunOptions alone = with("dla_core", "0");
-  alone.named["gpu_fallback"] = "off";
+  alone.named["allow_fallback"] = "off";
   std::ofstream(asked, std::ios::trunc).close();
   const Behaviour telling("dla=2 asked=" + asked);
   loaded(load_small_net(folder, alone));

@@ -231,6 +231,7 @@ LayerTimes without_times(const LayerRun& layer) {
   times.packing = layer.packing;
   times.precision = layer.precision;
   times.unit = layer.unit;
+  times.fell_back = layer.fell_back;
   return times;
 }
 

@@ -129,7 +129,7 @@ std::vector<OptionInfo> option_infos(const WorkerFacts& facts) {
   for (const OptionFact& option : facts) {
     infos.push_back({std::string(option.name), kind_name(option.kind), std::string(option.values),
                      option.minimum, option.maximum, std::string(option.usual),
-                     std::string(option.help)});
+                     std::string(option.help), option.only_runs});
   }
   return infos;
 }

@@ -262,7 +262,7 @@ Status Build::choose_device() {
   }
   config_->setDefaultDeviceType(nvinfer1::DeviceType::kDLA);
   config_->setDLACore(static_cast<std::int32_t>(*core));
-  if (switch_of(request_.options, "gpu_fallback").value_or(true)) {
+  if (switch_of(request_.options, "allow_fallback").value_or(true)) {
     config_->setFlag(BuilderFlag::kGPU_FALLBACK);
   }
   return {};

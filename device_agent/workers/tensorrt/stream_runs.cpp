@@ -8,6 +8,7 @@
 #include "common/tensors.h"
 #include "common/text.h"
 #include "workers/tensorrt/elements.h"
+#include "workers/tensorrt/operator.h"
 
 namespace dx {
 namespace {
@@ -33,8 +34,7 @@ Status StreamRuns::open(nvinfer1::ICudaEngine& engine) {
 }
 
 Failure StreamRuns::failed(const std::string& what) {
-  const std::string errors = logger_.take_errors();
-  return refuse(what + (errors.empty() ? "" : ": " + errors) + library_.free_memory_text());
+  return refuse(what + because(logger_) + library_.free_memory_text());
 }
 
 Status StreamRuns::wait(const std::string& what) {
@@ -99,8 +99,8 @@ Result<StreamRuns::Place> StreamRuns::make_input(const Tensor& tensor, const Por
   place.memory = std::move(memory).value();
   if (!context_->setInputShape(port.name.c_str(), to_dims(place.dims))) {
     return refuse("TensorRT does not take " + dims_text(place.dims) + " for the input " +
-                  shown(port.name) +
-                  ", as its engine was built for other sizes: " + logger_.take_errors());
+                  shown(port.name) + ", as its engine was built for other sizes" +
+                  because(logger_));
   }
   return place;
 }

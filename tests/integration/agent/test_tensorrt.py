@@ -84,6 +84,11 @@ def test_an_engine_is_built_once_for_a_model_a_version_a_gpu_and_options(board, 
     assert phases_of(session.call("Load", request_of(session))) == FOUND
     options = pb.RunOptions(named={"optimization_level": "1"})
     assert phases_of(session.call("Load", request_of(session, options=options))) == MADE
+    # An engine does not depend on what only its runs know, nor on who says what holds anyway.
+    named = ({"streams": "4"}, {"cuda_graph": "on"}, {"streams": "1", "timing_cache": "on"})
+    same = [pb.RunOptions(named=each) for each in named]
+    for options in (*same, pb.RunOptions(accelerator="gpu")):
+        assert phases_of(session.call("Load", request_of(session, options=options))) == FOUND
     for words in ("version=100700", "gpu=72"):
         session = board(words)
         assert phases_of(session.call("Load", request_of(session))) == MADE

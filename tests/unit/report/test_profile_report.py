@@ -225,7 +225,18 @@ def test_a_profile_says_what_fell_back() -> None:
     assert "fp16 was asked for" in str(profile_fallback("fp16", "fp16", (conv, relu)))
     half = replace(conv, precision="fp16")
     assert profile_fallback("fp16", "fp16", (half, relu)) is None
-    left = replace(relu, unit="CPU")
-    assert profile_fallback("fp16", "fp16", (replace(half, unit="NPU"), left)) == (
+    on_npu = replace(half, unit="NPU")
+    left = replace(relu, unit="CPU", fell_back=True)
+    assert profile_fallback("fp16", "fp16", (on_npu, left)) == (
         "The processor, not the accelerator, ran relu."
+    )
+    on_gpu = replace(relu, unit="GPU")
+    assert profile_fallback("fp16", "fp16", (replace(half, unit="DLA"), on_gpu)) is None
+    on_gpu = replace(on_gpu, fell_back=True)
+    assert profile_fallback("fp16", "fp16", (replace(half, unit="DLA"), on_gpu)) == (
+        "The GPU, not the accelerator, ran relu."
+    )
+    both = (replace(on_gpu, name="last"), left)
+    assert profile_fallback("fp32", "fp32", both) == (
+        "The GPU and processor, not the accelerator, ran last, relu."
     )

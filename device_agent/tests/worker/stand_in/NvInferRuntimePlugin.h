@@ -114,9 +114,13 @@ class IPluginV2DynamicExt : public IPluginV2 {
                                cudaStream_t stream) noexcept = 0;
 };
 
-class IPluginCreator {
+class IPluginCreatorInterface {
  public:
-  virtual ~IPluginCreator() = default;
+  virtual ~IPluginCreatorInterface() = default;
+};
+
+class IPluginCreator : public IPluginCreatorInterface {
+ public:
   virtual const AsciiChar* getPluginName() const noexcept = 0;
   virtual const AsciiChar* getPluginVersion() const noexcept = 0;
   virtual const PluginFieldCollection* getFieldNames() noexcept = 0;
@@ -183,11 +187,6 @@ class IPluginV3OneRuntime : public IPluginCapability {
   virtual const PluginFieldCollection* getFieldsToSerialize() noexcept = 0;
 };
 
-class IPluginCreatorInterface {
- public:
-  virtual ~IPluginCreatorInterface() = default;
-};
-
 class IPluginCreatorV3One : public IPluginCreatorInterface {
  public:
   virtual IPluginV3* createPlugin(const AsciiChar* name, const PluginFieldCollection* fields,
@@ -203,6 +202,7 @@ class IPluginRegistry {
   virtual ~IPluginRegistry() = default;
   virtual bool registerCreator(IPluginCreatorInterface& creator,
                                const AsciiChar* space) noexcept = 0;
+  virtual bool deregisterCreator(const IPluginCreatorInterface& creator) noexcept = 0;
   virtual IPluginCreatorInterface* getCreator(const AsciiChar* name, const AsciiChar* version,
                                               const AsciiChar* space) noexcept = 0;
 };

@@ -12,6 +12,7 @@
 
 #include "stand_in.h"
 #include "stand_in_network.h"
+#include "stand_in_plugins.h"
 #include "workers/core/onnx_file.h"
 
 namespace dx::stand_in {
@@ -133,12 +134,12 @@ class Builder : public nvinfer1::IBuilder {
     tell_what_was_asked(config);
     if (!take_steps(config)) return nullptr;
     if (!takes_types(read, config)) return nullptr;
-    Engine engine{with_outputs(read.model(), read.marked()), config.range, "gpu"};
+    Engine engine{with_outputs(read.model(), read.marked()), config.range, "gpu", read.plugins};
     if (config.is_for_dla) {
       engine.lacks = word("dla-lacks").value_or("none");
       if (!takes_fallback(engine, config)) return nullptr;
     }
-    Result<std::unique_ptr<Model>> opened = open_model(engine.model);
+    Result<std::unique_ptr<Model>> opened = open_model(engine.model, engine.plugins);
     if (!opened) return fail(opened.failure().message);
     for (const TensorInfo& input : opened.value()->info().inputs) {
       for (const std::int64_t dim : *input.dims) {
@@ -147,6 +148,9 @@ class Builder : public nvinfer1::IBuilder {
                       input.name);
         }
       }
+    }
+    for (const auto& plugin : engine.plugins) {
+      if (!finish(*plugin)) return fail("the plugin '" + plugin->node.name + "' is not built");
     }
     if (config.timings != nullptr) config.timings->add();
     return new Memory(serialize(engine));

@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "common/tensors.h"
+#include "cuda_runtime_api.h"
 #include "stand_in.h"
 #include "stand_in_network.h"
+#include "stand_in_plugins.h"
 
 namespace dx::stand_in {
 namespace {
@@ -80,8 +82,15 @@ class Context : public nvinfer1::IExecutionContext {
   }
 
   bool enqueueV3(CUstream_st* stream) noexcept override {
+    // A plugin runs within this call, and may fail it; so what was sent before has to be done.
+    if (!loaded_.engine.plugins.empty() && !stream->recording) {
+      (void)cudaStreamSynchronize(stream);
+      return compute(shapes_, addresses_);
+    }
     // Shapes and places are those of this moment, whenever it is computed.
-    auto work = [this, shapes = shapes_, addresses = addresses_] { compute(shapes, addresses); };
+    auto work = [this, shapes = shapes_, addresses = addresses_] {
+      (void)compute(shapes, addresses);
+    };
     (stream->recording ? stream->recording->work : stream->sent).push_back(work);
     return true;
   }
@@ -92,8 +101,9 @@ class Context : public nvinfer1::IExecutionContext {
   using Shapes = std::map<std::string, Sizes>;
   using Addresses = std::map<std::string, void*>;
 
-  void compute(const Shapes& shapes, const Addresses& addresses) const {
-    for (const dx::Tensor& output : computed(shapes, &addresses)) {
+  bool compute(const Shapes& shapes, const Addresses& addresses) const {
+    const std::vector<dx::Tensor> outputs = computed(shapes, &addresses);
+    for (const dx::Tensor& output : outputs) {
       std::memcpy(addresses.at(output.name), output.data.data(), output.data.size());
     }
     for (const EngineLayer& layer : loaded_.layers) {
@@ -103,6 +113,7 @@ class Context : public nvinfer1::IExecutionContext {
       profiler_->reportLayerTime(layer.name.c_str(), 0.25F);
       if (is_dla) profiler_->reportLayerTime((layer.output + " from nvm").c_str(), 0.01F);
     }
+    return !outputs.empty();
   }
 
   // Of what lies at the inputs' addresses, or of zeros.
@@ -213,7 +224,7 @@ class Runtime : public nvinfer1::IRuntime {
       complain(logger_, "the engine plan file is not compatible with this version of TensorRT");
       return nullptr;
     }
-    Result<std::unique_ptr<Model>> model = open_model(engine->model);
+    Result<std::unique_ptr<Model>> model = open_model(engine->model, engine->plugins);
     if (!model) {
       complain(logger_, model.failure().message);
       return nullptr;

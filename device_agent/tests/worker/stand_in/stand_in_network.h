@@ -14,8 +14,12 @@
 
 namespace dx::stand_in {
 
+struct PluginNode;
+
 // The model in ONNX Runtime, which computes what an engine would.
-Result<std::unique_ptr<Model>> open_model(const std::string& model);
+// `operators` is a library of operators that the model has beside ONNX's.
+Result<std::unique_ptr<Model>> open_model(const std::string& model,
+                                          const std::string& operators = "");
 
 // Says it to TensorRT's logger, and to nobody else.
 void complain(nvinfer1::ILogger& logger, const std::string& text);
@@ -73,6 +77,7 @@ class Network : public nvinfer1::INetworkDefinition {
     marked_.emplace_back(tensor.getName());
   }
   bool is_strongly_typed = false;
+  std::vector<std::shared_ptr<PluginNode>> plugins;
 
   const std::string& model() const { return model_; }
   const std::vector<std::string>& marked() const { return marked_; }
@@ -93,6 +98,7 @@ struct Engine {
   std::string model;
   Range range;
   std::string lacks = "gpu";
+  std::vector<std::shared_ptr<PluginNode>> plugins = {};
 };
 
 // A layer of an engine: a node of the model, or what the accelerator computes in one go.

@@ -5,6 +5,7 @@
 #include "NvOnnxParser.h"
 #include "stand_in.h"
 #include "stand_in_network.h"
+#include "stand_in_plugins.h"
 
 namespace dx::stand_in {
 namespace {
@@ -35,12 +36,14 @@ class Parser : public nvonnxparser::IParser {
       if (word("refuse") != nodes[i].type) continue;
       errors_.emplace_back(static_cast<int>(i), nodes[i], "not supported by the stand-in");
     }
+    const auto plugins = plugins_of(nodes);
     if (!errors_.empty()) return false;
-    if (const Result<std::unique_ptr<Model>> opened = open_model(content); !opened) {
+    if (const auto opened = open_model(content, plugins); !opened) {
       complain(logger_, opened.failure().message);
       return false;
     }
     network_.take(content);
+    network_.plugins = plugins;
     return true;
   }
   int getNbErrors() const noexcept override { return static_cast<int>(errors_.size()); }
@@ -49,6 +52,21 @@ class Parser : public nvonnxparser::IParser {
   }
 
  private:
+  // Of the nodes that somebody's creator makes plugins of.
+  std::vector<std::shared_ptr<PluginNode>> plugins_of(const std::vector<Node>& nodes) {
+    std::vector<std::shared_ptr<PluginNode>> plugins;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (!is_plugin(nodes[i])) continue;
+      auto plugin = std::make_shared<PluginNode>(PluginNode{i, nodes[i], make_plugin(nodes[i])});
+      if (plugin->made == nullptr || !settle_types(*plugin)) {
+        errors_.emplace_back(static_cast<int>(i), nodes[i], "could not create a plugin");
+      } else {
+        plugins.push_back(std::move(plugin));
+      }
+    }
+    return plugins;
+  }
+
   Network& network_;
   nvinfer1::ILogger& logger_;
   std::vector<Error> errors_;
