@@ -10,8 +10,8 @@
 
 namespace dx::op {
 
-// A float as the truth value that it stands for. What chooses between values that are there
-// compiles to vectors; && and || are branches that no processor foresees.
+// A float as the truth value that it stands for. Sums and products of these compile to vectors;
+// && and || are branches that no processor foresees.
 inline float truth_of(float value) { return value != 0 ? 1.0F : 0.0F; }
 
 // `Function` gives an element of the output of one element of each of the kCount inputs.

@@ -8,7 +8,9 @@
 namespace dx::op::logical_or {
 
 struct Function {
-  static float of(const std::array<float, 2>& v) { return v[1] != 0 ? 1.0F : truth_of(v[0]); }
+  static float of(const std::array<float, 2>& v) {
+    return 1.0F - (1.0F - truth_of(v[0])) * (1.0F - truth_of(v[1]));
+  }
 };
 
 using Kernel = Elementwise<2, Function>;

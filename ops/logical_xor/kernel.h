@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 
 #include "operators/elementwise.h"
 
@@ -9,7 +10,7 @@ namespace dx::op::logical_xor {
 
 struct Function {
   static float of(const std::array<float, 2>& v) {
-    return v[1] != 0 ? 1.0F - truth_of(v[0]) : truth_of(v[0]);
+    return std::fabs(truth_of(v[0]) - truth_of(v[1]));
   }
 };
 

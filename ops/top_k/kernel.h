@@ -73,14 +73,32 @@ class Kernel {
       heap[i] = {from[i * stride], static_cast<std::int32_t>(i)};
     }
     std::make_heap(heap, heap + k, before<kLargest>);
-    for (std::int64_t i = k; i < size; ++i) {
-      const float value = from[i * stride];
-      if (kLargest ? !(value > heap[0].value) : !(value < heap[0].value)) continue;
-      std::pop_heap(heap, heap + k, before<kLargest>);
-      heap[k - 1] = {value, static_cast<std::int32_t>(i)};
-      std::push_heap(heap, heap + k, before<kLargest>);
+    for (std::int64_t first = k; first < size; first += kStretch) {
+      const std::int64_t end = std::min(first + kStretch, size);
+      if (stride == 1 && end - first == kStretch && !any<kLargest>(from + first, heap[0].value)) {
+        continue;
+      }
+      for (std::int64_t i = first; i < end; ++i) {
+        const float value = from[i * stride];
+        if (kLargest ? !(value > heap[0].value) : !(value < heap[0].value)) continue;
+        std::pop_heap(heap, heap + k, before<kLargest>);
+        heap[k - 1] = {value, static_cast<std::int32_t>(i)};
+        std::push_heap(heap, heap + k, before<kLargest>);
+      }
     }
     std::sort_heap(heap, heap + k, before<kLargest>);
+  }
+
+  // So many values are looked through at once: most of them come after what is kept already.
+  static constexpr std::int64_t kStretch = 16;
+
+  template <bool kLargest>
+  static bool any(const float* values, float limit) {
+    std::int32_t found = 0;
+    for (std::int64_t i = 0; i < kStretch; ++i) {
+      found += (kLargest ? values[i] > limit : values[i] < limit) ? 1 : 0;
+    }
+    return found > 0;
   }
 
   std::int64_t axis_;

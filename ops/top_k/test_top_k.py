@@ -24,6 +24,7 @@ CASES = (
     Case(name="5d", inputs=((1, 2, 3, 4, 5), _k(2)), attributes={"axis": 3}),
     Case(name="ties", inputs=(Fed(values=_TIES), _k(9))),
     Case(name="ties-smallest", inputs=(Fed(values=_TIES), _k(9)), attributes={"largest": 0}),
+    Case(name="ties-many", inputs=(Fed(values=np.tile(_TIES, (1, 1, 30))), _k(70))),
     Case(name="many", inputs=((1, 8400), _k(300))),
     Case(name="opset-11", inputs=((1, 5, 7), _k(3)), opset=11),
 )

@@ -123,6 +123,11 @@ def run(words: Sequence[str]) -> None:
 
 def run_kernel(program: Sequence[str], facts: OperatorFacts, part: BuiltCase) -> list[np.ndarray]:
     """What the kernel makes of the case."""
+    return read_outputs(answer_of(program, facts, part), len(facts.outputs))
+
+
+def answer_of(program: Sequence[str], facts: OperatorFacts, part: BuiltCase) -> bytes:
+    """What the program says of the case, which its kernel computes."""
     asked = struct.pack("<i", len(facts.name)) + facts.name.encode()
     for attribute in facts.attributes:
         values = attribute_values(attribute, facts, part.case)
@@ -138,7 +143,7 @@ def run_kernel(program: Sequence[str], facts: OperatorFacts, part: BuiltCase) ->
     done = subprocess.run(program, input=asked, capture_output=True, check=True)
     (code,) = struct.unpack_from("<i", done.stdout)
     assert code == 0, done.stdout[8:]
-    return read_outputs(done.stdout[4:], len(facts.outputs))
+    return done.stdout[4:]
 
 
 def floats_of(array: np.ndarray) -> np.ndarray:

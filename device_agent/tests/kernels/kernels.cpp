@@ -4,6 +4,9 @@
 // has (-1: left out) and these as doubles; for each input its number of axes (-1: left out), their
 // sizes, its floats. An answer: 1 and a complaint, or 0 and each output like an input. Whole
 // numbers are int32. It needs no C++ library, which zig would compile anew for each target.
+//
+// Called with "cost" it answers, in place of the outputs: how often the run took memory, how many
+// values there are, and how many of them are missing if one of two threads does nothing.
 #include "kernels.inc"  // each operator's kernel and facts
 
 #include <cstdio>
@@ -14,8 +17,19 @@
 
 #include "operators/operator.h"
 
-void* operator new(std::size_t size) { return std::malloc(size); }
-void* operator new[](std::size_t size) { return std::malloc(size); }
+namespace {
+
+std::int32_t taken = 0;  // pieces of memory, since the program began
+
+void* take(std::size_t size) {
+  ++taken;
+  return std::calloc(size, 1);
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return take(size); }
+void* operator new[](std::size_t size) { return take(size); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
@@ -77,7 +91,7 @@ class CaseCall : public dx::op::Call {
   }
 
   float* scratch(std::size_t floats) override {
-    return static_cast<float*>(std::malloc(floats * sizeof(float)));
+    return static_cast<float*>(take(floats * sizeof(float)));
   }
 
   bool multiply(const float* a, const float* b, float* result, std::int64_t m, std::int64_t n,
@@ -92,6 +106,29 @@ class CaseCall : public dx::op::Call {
     return true;
   }
 
+  // From now on the second thread does nothing; gives what was written so far.
+  std::vector<dx::op::Tensor> lose_a_thread() {
+    is_whole_ = false;
+    return outputs_;
+  }
+
+  std::int32_t values() const {
+    std::int64_t count = 0;
+    for (const dx::op::Tensor& output : outputs_) count += dx::op::elements(output.shape);
+    return static_cast<std::int32_t>(count);
+  }
+
+  std::int32_t missing(const std::vector<dx::op::Tensor>& whole) const {
+    std::int32_t count = 0;
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const std::int64_t size = dx::op::elements(outputs_[i].shape);
+      for (std::int64_t at = 0; at < size; ++at) {
+        count += outputs_[i].data[at] == whole[i].data[at] ? 0 : 1;
+      }
+    }
+    return count;
+  }
+
   void write() const {
     for (const dx::op::Tensor& output : outputs_) {
       write_number(static_cast<std::int64_t>(output.shape.size()));
@@ -103,7 +140,9 @@ class CaseCall : public dx::op::Call {
 
  protected:
   void loop(std::int64_t count, Body body, void* context) override {
-    for (std::int64_t i = 0; i < count; ++i) body(context, i, static_cast<int>(i % 2));
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (is_whole_ || i % 2 == 0) body(context, i, static_cast<int>(i % 2));
+    }
   }
 
  private:
@@ -111,10 +150,20 @@ class CaseCall : public dx::op::Call {
   std::vector<dx::op::Tensor> inputs_;
   std::vector<char> has_;
   std::vector<dx::op::Tensor> outputs_;
+  bool is_whole_ = true;
 };
 
 template <class Kernel>
-void run_case(const dx::op::OperatorFacts& facts) {
+void write_cost(CaseCall& call, const Kernel& kernel, std::int32_t cost) {
+  const std::vector<dx::op::Tensor> whole = call.lose_a_thread();
+  if (kernel.run(call) != nullptr) std::exit(4);
+  write_number(cost);
+  write_number(call.values());
+  write_number(call.missing(whole));
+}
+
+template <class Kernel>
+void run_case(const dx::op::OperatorFacts& facts, bool tells_cost) {
   dx::op::Attributes attributes(facts);
   for (std::size_t place = 0; place < facts.attribute_count; ++place) {
     const std::int32_t count = read_number();
@@ -125,24 +174,27 @@ void run_case(const dx::op::OperatorFacts& facts) {
   }
   CaseCall call(facts);
   const Kernel kernel(attributes);
+  const std::int32_t before = taken;
   const char* const complaint = kernel.run(call);
+  const std::int32_t cost = taken - before;
   write_number(complaint == nullptr ? 0 : 1);
-  if (complaint == nullptr) return call.write();
+  if (complaint == nullptr) return tells_cost ? write_cost(call, kernel, cost) : call.write();
   write_number(static_cast<std::int64_t>(std::strlen(complaint)));
   std::fwrite(complaint, 1, std::strlen(complaint), stdout);
 }
 
 }  // namespace
 
-int main() {
+int main(int count, char** words) {
+  const bool tells_cost = count > 1 && std::strcmp(words[1], "cost") == 0;
   std::int32_t length = 0;
   while (std::fread(&length, sizeof(length), 1, stdin) == 1) {
     char name[128] = {};
     if (length < 1 || length >= static_cast<std::int32_t>(sizeof(name))) return 3;
     read(name, static_cast<std::size_t>(length));
-#define DX_OPERATOR(operator_name)                                          \
-  if (std::strcmp(name, #operator_name) == 0) {                             \
-    run_case<dx::op::operator_name::Kernel>(dx::op::operator_name::kFacts); \
+#define DX_OPERATOR(operator_name)                                                      \
+  if (std::strcmp(name, #operator_name) == 0) {                                         \
+    run_case<dx::op::operator_name::Kernel>(dx::op::operator_name::kFacts, tells_cost); \
   }
 #include "kernels_list.inc"
 #undef DX_OPERATOR
