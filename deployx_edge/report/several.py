@@ -105,7 +105,9 @@ def bundles_table(rows: Sequence[BundleRow], title: str) -> Table:
         found = bundle.provenance.verification
         worst = max((check.relative_error for check in found.outputs), default=None)
         cells += [str(bundle.folder), size(sum(file.size for file in bundle.files))]
-        cells += [found.status, _NONE if worst is None else f"{worst:.1e}"]
+        left = ", ".join(node.node for node in bundle.left)
+        cells += [found.status + (f"; the processor computes {left}" if left else "")]
+        cells += [_NONE if worst is None else f"{worst:.1e}"]
         if row.report is not None:
             kept = sum(layer.mode == "float" for layer in row.report.layers)
             count = len(row.report.layers)

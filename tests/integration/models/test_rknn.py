@@ -24,6 +24,7 @@ from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.choose.candidates import Wanted, make_candidates
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.convert.inspect import inspect_model
+from deployx_edge.workflows.convert.partition import make_sequence
 from deployx_edge.workflows.measure.compare import compare
 from deployx_edge.workflows.measure.run import run_bundle_here
 from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
@@ -123,8 +124,35 @@ def test_what_a_chip_or_the_toolkit_cannot_is_one_sentence(tmp_path):
     with pytest.raises(ModelError, match=r"rknn-toolkit2 2\.5\.0 refuses up\.onnx: \w+") as refused:
         make_bundle(path, tmp_path / "b", OPTIONS)
     assert "Traceback" not in refused.value.message
+    assert "--partition" in refused.value.remedy
     assert not (tmp_path / "b").exists()
     assert "refuses up.onnx" in inspect_model(path, runtime=NAME).refused[NAME]
+
+
+@needs_toolkit
+def test_what_the_toolkit_refuses_runs_as_a_part_of_its_own(tmp_path, request):
+    if not request.config.getoption("--all"):
+        pytest.skip("takes a quarter of a minute: pytest --all")
+    same = {"auto_pad": "SAME_LOWER", "group": 4}
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["a"], name="first", pads=[1, 1]),
+        helper.make_node("ConvTranspose", ["a", "w"], ["b"], name="up", **same),
+        helper.make_node("Conv", ["b", "v"], ["y"], name="last", pads=[1, 1]),
+    ]
+    constants = [weights("k", 4, 4, 3), weights("w", 4, 1, 3), weights("v", 4, 4, 3)]
+    path = save(model(nodes, {"x": (1, 4, 9)}, {"y": (1, 4, 9)}, constants), tmp_path / "up.onnx")
+    made = make_sequence(path, tmp_path / "parts", ["a", f"b={NAME}"], OPTIONS)
+    assert [part.runtime for part in made.bundles] == [NAME, "onnxruntime", NAME]
+    data = np.random.default_rng(0).random((2, 4, 9), dtype=np.float32)
+    reference = Reference(read_onnx(path, {}))
+    wanted = [reference.run({"x": each[None]})["y"] for each in data]
+    np.savez(tmp_path / "data.npz", x=data, **{"target:y": np.concatenate(wanted)})
+    words = ("--dataset", str(tmp_path / "data.npz"), "--metric", "mse", "--json")
+    (place,) = json.loads(deployx("evaluate", str(tmp_path / "parts"), *words).stdout)["places"]
+    assert place["figures"][0]["value"] < 1e-6
+    assert (place["place"], place["samples_per_second"]) == ("this computer (simulated)", None)
+    ran = deployx("run", str(tmp_path / "parts"), "-i", str(tmp_path / "data.npz"))
+    assert "(emulated)" in ran.stdout
 
 
 @needs_toolkit
