@@ -23,6 +23,7 @@ from deployx_edge.errors import (
     DeployxError,
     FallbackError,
     RuntimeRefusedError,
+    UsageError,
     WorkerTimeoutError,
 )
 from deployx_edge.runtimes.reference import Reference
@@ -126,6 +127,12 @@ def test_a_bundle_goes_all_the_way_and_is_prepared_once(behave: Board, bundle: B
     assert builds() == 3
     command("push-and-bench", DIGITS, "--runtime", "tensorrt", "--device", "jetson", *FEW)
     assert builds() == 3
+
+
+def test_options_of_a_worker_want_a_board() -> None:
+    for words in (("evaluate", DIGITS, "--dataset", TEST_DATA), ("compare", DIGITS)):
+        with pytest.raises(UsageError, match="no board is named"):
+            command(*words, "--option", "streams=2")
 
 
 def test_layers_that_an_accelerator_left_to_the_gpu_are_named_and_can_be_an_error(

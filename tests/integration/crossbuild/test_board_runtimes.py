@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,13 @@ import pytest
 
 from deployx_edge import process
 from deployx_edge.crossbuild.board_runtimes import board_version
+from deployx_edge.crossbuild.device_code import assemblers
 from deployx_edge.crossbuild.elf import check_executable
+from deployx_edge.crossbuild.finished import read_build, verify_files
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.selection import select
 from deployx_edge.crossbuild.sysroot import Sysroot, cmake_options, read_sysroot, write_sysroot
+from deployx_edge.operator_facts import all_operators
 from deployx_edge.resources import data_folder
 from deployx_edge.target import Target, find_target
 from deployx_edge.worker_facts import worker_facts, worker_names
@@ -98,6 +102,41 @@ def test_a_build_with_a_sysroot_finds_the_boards_headers_and_compiles_with_them(
     # One file that includes all of these headers; the rest is compiled with the sanitizers' build.
     made = "workers/tensorrt/CMakeFiles/dx_worker_tensorrt.dir/elements.cpp.o"
     run(["cmake", "--build", folder, "--target", made], environment)
+
+
+def test_the_whole_command_makes_a_jetsons_build_with_all_plugins(
+    tmp_path, stand_in_sysroot, request, monkeypatch
+):
+    """To its end, with our own headers in NVIDIA's places: minutes, so with --all."""
+    if not request.config.getoption("--all"):
+        pytest.skip("builds all of a target; with --all")
+    monkeypatch.setenv("DEPLOYX_EDGE_DIST", str(tmp_path / "dist"))
+    words = ("--target", JETSON.id, "--runtime", RUNTIME, "--sysroot", stand_in_sysroot.folder)
+    run([sys.executable, "-m", "deployx_edge", "build", *words], dict(os.environ))
+    made = read_build(tmp_path / "dist" / JETSON.id)
+    verify_files(made)
+    assert (made.jetpack, made.sysroot) == ("6", str(stand_in_sysroot.folder))
+    (file, *libraries) = made.of_worker(RUNTIME)
+    assert not libraries  # they are the board's own
+    having = [facts.name for facts in all_operators().values() if RUNTIME in facts.runtimes]
+    assert list(file.operators) == having
+    found = check_executable(made.worker(RUNTIME), machine="EM_AARCH64", static=False, glibc="2.35")
+    assert not [name for name in found.needed if "nv" in name or "cuda" in name]
+    content = made.worker(RUNTIME).read_bytes()
+    # PTX for any GPU, and where a ptxas is found code of each of the Jetsons' own.
+    assert content.count(b".target sm_72") >= len(having)
+    known = {float(each.version) for each in assemblers()}
+    wanted = {87} if known else set()
+    assert device_gpus(content) == wanted | ({72} if any(each < 13 for each in known) else set())
+
+
+def device_gpus(content: bytes) -> set[int]:
+    """The Jetsons' GPUs whose own code lies within: ELF files of CUDA's, whose flags say which."""
+    places = [found.start() for found in re.finditer(rb"\x7fELF", content)]
+    heads = [content[at : at + 64] for at in places]
+    # ptxas 13 moved it by a byte.
+    told = [byte for head in heads if head[18:20] == b"\xbe\x00" for byte in head[48:50]]
+    return {72, 87}.intersection(told)
 
 
 def test_linux_x64_compiles_with_what_lies_among_the_headers_of_a_system(tmp_path):
