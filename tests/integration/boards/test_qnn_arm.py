@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import onnx
 import pytest
 from onnx import helper
 
+from deployx_edge.agent.v1 import agent_pb2 as pb
 from deployx_edge.device import Device
 from deployx_edge.errors import UnfitDeviceError
 from deployx_edge.target import find_target
@@ -22,6 +24,9 @@ from deployx_edge.transport.virtual.libraries import library_words
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.run import run
+from tests.integration.agent.session import Binaries
+from tests.integration.agent.session import Session as AgentSession
+from tests.integration.agent.stand_in import refused
 from tests.integration.crossbuild.compiling import built
 from tests.integration.models.onnx_models import model, save, weights
 
@@ -32,6 +37,7 @@ pytestmark = [
     pytest.mark.skipif(not COMPILER, reason="aarch64-linux-gnu-gcc is not installed"),
     pytest.mark.skipif(not QEMU, reason=f"{TARGET.qemu} is not installed"),
 ]
+HANGS = "#include <unistd.h>\n__attribute__((constructor)) void hang(void) { for (;;) pause(); }"
 OPENS_NOTHING = "int remote_handle64_open(const char *n, unsigned long *h) { return -1; }"
 
 
@@ -71,10 +77,42 @@ def load(root: Path, source: Path, *more: str) -> tuple[int, str]:
     return done.returncode, done.stderr.splitlines()[-1]
 
 
-def play_npu(root: Path) -> None:
+def play_npu(root: Path, driver: str = OPENS_NOTHING) -> None:
     (root / "dev" / "fastrpc-cdsp").touch()
     library = ["-x", "c", "-", "-shared", "-fPIC", "-o", root / "lib" / "libcdsprpc.so"]
-    subprocess.run([COMPILER, *library], input=OPENS_NOTHING, text=True, check=True)
+    subprocess.run([COMPILER, *library], input=driver, text=True, check=True)
+
+
+@pytest.fixture
+def agent(root: Path, tmp_path: Path) -> Iterator[AgentSession]:
+    """This computer's agent, which starts workers of the Arm board."""
+    build = built(TARGET.id)
+    store = tmp_path / "work" / "store"
+    store.mkdir(parents=True)
+    for file in build.of_worker("qnn"):
+        (store / file.sha256).symlink_to(build.folder / file.name)
+    binaries = Binaries(agent=built("linux-x64").agent, worker=build.worker("qnn"))
+    launcher = [word for each in (QEMU, "-L", str(root)) for word in ("--launcher", each)]
+    session = AgentSession(
+        binaries, store.parent, ["--heartbeat-seconds", "900", "--emulated", *launcher]
+    )
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def request_of(agent: AgentSession, source: Path, limit_ms: int) -> pb.LoadRequest:
+    libraries = [
+        pb.ModelFile(role="library", name=file.name, sha256=file.sha256)
+        for file in built(TARGET.id).libraries("qnn")
+    ]
+    files = [
+        pb.ModelFile(role="worker", sha256=agent.binaries.worker_sha256),
+        pb.ModelFile(role="onnx", sha256=agent.put(source.read_bytes())),
+        *libraries,
+    ]
+    return pb.LoadRequest(runtime="qnn", files=files, watchdog_ms=limit_ms, prepare_ms=limit_ms)
 
 
 @pytest.mark.parametrize("more", [(), ("--set", "allow_fallback=on")])
@@ -99,6 +137,20 @@ def test_what_is_missing_is_one_sentence(root: Path, source: Path) -> None:
         1,
         True,
     )
+
+
+def test_a_driver_that_hangs_is_ended_and_the_agent_goes_on(
+    root: Path, source: Path, agent: AgentSession
+) -> None:
+    agent.shake()
+    play_npu(root, HANGS)
+    failure = refused(agent, request_of(agent, source, 1500))
+    assert failure.code == pb.FAILURE_WATCHDOG
+    assert failure.phase == pb.PHASE_PREPARE
+    (root / "dev" / "fastrpc-cdsp").unlink()
+    failure = refused(agent, request_of(agent, source, 60_000))
+    assert failure.code == pb.FAILURE_RUNTIME_REFUSED
+    assert "this board has no Qualcomm NPU" in failure.message
 
 
 def test_an_emulated_board_refuses_before_a_push_and_runs_another_model(source: Path) -> None:
