@@ -48,6 +48,12 @@ _TABLES = {"inputs", "outputs", "attributes"}
 _PORT_MEMBERS = {"name", "type", "optional"}
 _ATTRIBUTE_MEMBERS = {"name", "type", "default", "values", "before"}
 _ONNX_DOMAINS = ("", "ai.onnx")
+# Where ONNX Runtime looks for operators of its own.
+_TAKEN_DOMAIN = re.compile(r"(ai\.onnx|com\.microsoft)(\..*)?")
+# Files that only an operator has.
+_OWN_FILES = (*(f"{name}{KERNEL_SUFFIX}" for name in RUNTIMES), "reference.py", "kernel.h")
+_SAYS_WHAT = f"docs/adding-an-op.md says what {FACTS_FILE} holds."
+_LARGEST_INTEGER = 2**31 - 1  # that every runtime's files hold
 _KERNEL_SUFFIXES = (KERNEL_SUFFIX, ".cu", ".h", ".toml")
 # CMake takes these in a path for something else.
 _UNFIT_FOR_CMAKE = frozenset(';*?[]"$\\#')
@@ -157,6 +163,12 @@ def _users_folders(place: Path) -> tuple[Path, ...]:
                 f"There is no folder {folder}, which [ops] folders in deployx.toml names.",
                 remedy="Take it out there, or make an operator in it: deployx-edge op new NAME.",
             )
+        if (folder / FACTS_FILE).is_file():
+            raise ConfigError(
+                f"The folder {folder}, which [ops] folders in deployx.toml names, is an operator "
+                "itself.",
+                remedy=f"Name the folder that holds it: {folder.parent.name or folder.parent}.",
+            )
         unfit = sorted(_UNFIT_FOR_CMAKE.intersection(str(folder)))
         if unfit:
             raise ConfigError(
@@ -208,13 +220,13 @@ def _check_standard_names(facts: OperatorFacts) -> None:
 
 
 def _facts_files(folder: Path) -> Sequence[Path]:
-    """Of all operators in the folder; BuildError for a kernel of none."""
-    for name in RUNTIMES:
-        for kernel in sorted(folder.glob(f"*/{name}{KERNEL_SUFFIX}")):
-            if not (kernel.parent / FACTS_FILE).is_file():
+    """Of all operators in the folder; BuildError for files of none."""
+    for name in _OWN_FILES:
+        for file in sorted(folder.glob(f"*/{name}")):
+            if not (file.parent / FACTS_FILE).is_file():
                 raise BuildError(
-                    f"{kernel} belongs to no operator: there is no {FACTS_FILE} beside it.",
-                    remedy=f"docs/adding-an-op.md says what {FACTS_FILE} holds.",
+                    f"{file} belongs to no operator: there is no {FACTS_FILE} beside it.",
+                    remedy=_SAYS_WHAT,
                 )
     return sorted(folder.glob(f"*/{FACTS_FILE}"))
 
@@ -266,7 +278,7 @@ def read_operator(path: Path) -> OperatorFacts:
         facts = _facts(path.parent, document)
         _check_files(facts)
     except (OSError, ValueError) as error:
-        raise BuildError(f"{path} cannot be used: {error}.") from error
+        raise BuildError(f"{path} cannot be used: {error}.", remedy=_SAYS_WHAT) from error
     return facts
 
 
@@ -274,6 +286,9 @@ def _facts(folder: Path, document: Mapping[str, Any]) -> OperatorFacts:
     unknown = sorted(set(document) - _MEMBERS - _TABLES)
     _require(not unknown, f'it has an unknown member "{"".join(unknown[:1])}"')
     check_namespace(folder.name, RUNTIMES)
+    for member in ("operator", "domain"):
+        _require(isinstance(document.get(member, ""), str), f'"{member}" is not a text')
+    _require(bool(document.get("operator")), '"operator" does not say what models call it')
     own = f"{document.get('domain', '')}::{document.get('operator')}"
     aliases = document.get("aliases", [])
     opset = document.get("opset", 1)
@@ -282,6 +297,8 @@ def _facts(folder: Path, document: Mapping[str, Any]) -> OperatorFacts:
     _require(type(opset) is int and opset >= 1, '"opset" is not a positive whole number')
     _require(isinstance(source, str) and bool(source), '"source" does not say where it is defined')
     _require(isinstance(aliases, list), '"aliases" is not a list of names like "mmcv::Name"')
+    _require_single('"runtimes"', runtimes)
+    _require_single('"aliases" with the operator itself', [own, *map(str, aliases)])
     facts = OperatorFacts(
         folder=folder,
         names=tuple(_name(text) for text in (own, *aliases)),
@@ -295,9 +312,12 @@ def _facts(folder: Path, document: Mapping[str, Any]) -> OperatorFacts:
         ),
     )
     _require(bool(facts.inputs) and bool(facts.outputs), "it has no [[inputs]] or no [[outputs]]")
-    for kind, items in (("input", facts.inputs), ("attribute", facts.attributes)):
-        names = [item.name for item in items]
+    for kind in ("input", "output", "attribute"):
+        names = [item.name for item in getattr(facts, f"{kind}s")]
         _require(len(set(names)) == len(names), f"an {kind} is listed twice")
+    # A reference would be given both by one name.
+    both = {port.name for port in facts.inputs}.intersection(a.name for a in facts.attributes)
+    _require(not both, f"an input and an attribute are both called {''.join(sorted(both)[:1])}")
     return facts
 
 
@@ -336,6 +356,10 @@ def _name(text: Any) -> tuple[str, str]:
         and _WORD.fullmatch(operator) is not None
     )
     _require(sound, f"'{text}' is not a domain and an operator like \"mmcv::Name\"")
+    _require(
+        _TAKEN_DOMAIN.fullmatch(domain) is None,
+        f"'{text}' is of a domain of ONNX Runtime's own (ONNX's operators have the domain \"\")",
+    )
     return domain, operator
 
 
@@ -360,6 +384,8 @@ def _attribute(table: Mapping[str, Any]) -> AttributeFact:
     _require(kind in ATTRIBUTE_TYPES, f'"type" of {name} is none of {", ".join(ATTRIBUTE_TYPES)}')
     values = _texts(table, "values")
     _require((kind == "choice") == bool(values), f'only a choice has "values"; see {name}')
+    _require_single(f'"values" of {name}', values)
+    _require(not any("|" in each for each in values), f'a "values" of {name} has a "|"')
     sound = default is None or _fits(default, str(kind), values)
     _require(sound, f'"default" of {name} is not of the type {kind}')
     before = None
@@ -379,7 +405,9 @@ def _fits(value: Any, kind: str, values: tuple[str, ...]) -> bool:
         return value in values
     items = value if isinstance(value, list) else [value]
     types = (int,) if kind.startswith("int") else (int, float)
-    return isinstance(value, list) == kind.endswith("s") and all(type(i) in types for i in items)
+    sound = isinstance(value, list) == kind.endswith("s") and all(type(i) in types for i in items)
+    most = _LARGEST_INTEGER if kind.startswith("int") else sys.float_info.max
+    return sound and all(abs(i) <= most for i in items)  # NaN is not
 
 
 def _held(value: Any) -> Any:
@@ -404,6 +432,12 @@ def _texts(document: Mapping[str, Any], member: str) -> tuple[str, ...]:
     sound = isinstance(values, list) and all(isinstance(each, str) and each for each in values)
     _require(sound, f'"{member}" is not a list of texts')
     return tuple(values)
+
+
+def _require_single(what: str, names: Sequence[str]) -> None:
+    """ValueError where a name is in a list twice."""
+    twice = sorted(name for name in set(names) if list(names).count(name) > 1)
+    _require(not twice, f"{what} has {''.join(twice[:1])} twice")
 
 
 def _require(condition: bool, problem: str) -> None:

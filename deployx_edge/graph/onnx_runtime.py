@@ -107,6 +107,13 @@ def _options(folder: Path | None, *, optimized: bool, keeps_memory: bool) -> Any
     return options
 
 
+def require_library(names: Collection[str]) -> None:
+    """MissingToolError where the library of operators is not built, or was built from other
+    kernels of these."""
+    known = all_operators()
+    _library([known[name] for name in names])
+
+
 def _library_path() -> Path:
     return dist_folder(host_target_id()) / worker_facts(PACKAGE).operator_library
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from deployx_edge.differences import WholeValues
+from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.runtime import ONNX_ROLE
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.runner import (
@@ -107,11 +108,16 @@ def onnx_producers(model: ConvertedModel, names: Sequence[str]) -> dict[str, Pro
     """See ``Runner.producers``; tensors keep their names."""
     wanted = set(names)
     return {
-        name: Producer(layer=node.name or name, type=node.op_type, runtime_name=name)
+        name: Producer(layer=node.name or name, type=_type_of(node), runtime_name=name)
         for node in _graph(model).node
         for name in node.output
         if name in wanted
     }
+
+
+def _type_of(node: onnx.NodeProto) -> str:
+    """As people write it: with the domain of an operator that is none of ONNX Runtime's own."""
+    return node.op_type if node.domain in KNOWN_DOMAINS else f"{node.domain}::{node.op_type}"
 
 
 def onnx_tensors(model: ConvertedModel) -> tuple[str, ...]:

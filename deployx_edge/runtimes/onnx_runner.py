@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from deployx_edge.comparison import TOLERANCES, TensorComparison, coarser
 from deployx_edge.errors import ModelError
-from deployx_edge.graph.onnx_runtime import open_model, open_with_outputs, version
+from deployx_edge.graph.onnx_runtime import open_model, open_with_outputs, plain_reason, version
+from deployx_edge.operator_facts import users_operators
 from deployx_edge.runtime import ONNX_ROLE
 from deployx_edge.runtimes.converter import ConvertedModel
+from deployx_edge.runtimes.kernel_process import KernelProcess
 from deployx_edge.runtimes.onnx_layers import OnnxNames, OpenOnnxModel
 from deployx_edge.runtimes.runner import Arrays, Culprit, OpenModel
 from deployx_edge.sources.onnx.file import read_onnx
@@ -26,13 +28,26 @@ class _OpenOnnxRuntimeModel(OpenOnnxModel):
     def __init__(self, model: ConvertedModel) -> None:
         super().__init__(model)
         self._sessions: dict[tuple[str, ...], Any] = {}
+        self._process: KernelProcess | None = None
+
+    def close(self) -> None:
+        """End its process, where it has one."""
+        if self._process is not None:
+            self._process.close()
 
     def compute(self, arrays: Arrays, names: tuple[str, ...]) -> dict[str, Array]:
         """See ``OpenOnnxModel``."""
+        strangers = set(self.model.operators).intersection(users_operators())
+        if strangers:
+            if self._process is None:
+                self._process = KernelProcess(self.path, strangers)
+            return self._process.run(names, arrays)
         try:
             results = self._session(names).run(list(names), dict(arrays))
         except Exception as error:  # its exceptions share no other base
-            raise ModelError(f"{self.path.name} does not run in ONNX Runtime: {error}.") from error
+            raise ModelError(
+                f"{self.path.name} does not run in ONNX Runtime: {plain_reason(error)}."
+            ) from error
         return dict(zip(names, results, strict=True))
 
     def _session(self, names: tuple[str, ...]) -> Any:
@@ -50,7 +65,11 @@ class OnnxFileRunner(OnnxNames):
     @contextmanager
     def open(self, model: ConvertedModel) -> Iterator[OpenModel]:
         """See ``Runner``."""
-        yield _OpenOnnxRuntimeModel(model)
+        opened = _OpenOnnxRuntimeModel(model)
+        try:
+            yield opened
+        finally:
+            opened.close()
 
     def culprit(self, model: ConvertedModel, inputs: Sequence[Arrays]) -> Culprit | None:
         """See ``Runner``: optimisations of the graph that change what the model computes."""
@@ -70,6 +89,8 @@ def _is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]
     Not where an output's size depends on values: that was the error then, and has no mean.
     """
     names = [spec.name for spec in model.outputs]
+    if set(model.operators).intersection(users_operators()):
+        return False  # a user's kernel is to blame first, and runs nowhere but in its process
     plain = open_model(str(model.path(ONNX_ROLE)))
     comparisons = [TensorComparison(name) for name in names]
     opened = _OpenOnnxRuntimeModel(model)

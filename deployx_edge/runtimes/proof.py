@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.bundle import OutputCheck, Verification
 from deployx_edge.comparison import LEAST_INPUTS, TOLERANCES, LayerCheck, Tolerance, coarser
 from deployx_edge.errors import UsageError, VerificationError
-from deployx_edge.operator_facts import operator_of_layer
+from deployx_edge.operator_facts import find_operator, operator_of_layer
 from deployx_edge.runtimes.converter import ConvertedModel, HalfOverflows
 from deployx_edge.runtimes.layerwise import (
     LayersComparison,
@@ -243,7 +243,9 @@ def _with_first_layer(
 
 def _kernel_remedy(layer_type: str) -> str:
     """What to do where the layer is an operator of our own, else ""."""
-    name = operator_of_layer(layer_type)
+    domain, _, operator = layer_type.rpartition("::")
+    own = find_operator(domain, operator) if domain else None
+    name = own.name if own is not None else operator_of_layer(layer_type)
     if not name:
         return ""
     return (

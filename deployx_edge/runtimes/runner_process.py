@@ -15,6 +15,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,11 +27,22 @@ if TYPE_CHECKING:
 
 # Tensors come in pieces of this size instead of 64 KiB, each of which costs a change of process.
 PIPE_BYTES = 2**20
-_LONGEST_RUN = 1800.0  # seconds; a run of seconds is slow, this is a hang
+# Seconds; a run of seconds is slow, this is a hang.
+_LONGEST_RUN = ContextVar("longest_run", default=1800.0)
 
 
 class RuntimeDiedError(ModelError):
     """A runtime died of a model."""
+
+
+@contextlib.contextmanager
+def runs_at_most(seconds: float) -> Iterator[None]:
+    """For who knows that a run within takes no longer than that, unless it hangs."""
+    token = _LONGEST_RUN.set(seconds)
+    try:
+        yield
+    finally:
+        _LONGEST_RUN.reset(token)
 
 
 class RunnerProcess:
@@ -49,6 +61,7 @@ class RunnerProcess:
     ) -> None:
         self._title, self._model, self._refusal = title, model, refusal
         self._phase = ""
+        self._overdue = 0.0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         self._child = _start_child(program, self._errors, env)
 
@@ -67,7 +80,13 @@ class RunnerProcess:
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """A run that takes far too long is a hang, and is ended."""
-        watch = threading.Timer(_LONGEST_RUN, kill_group, [self._child])
+        longest = _LONGEST_RUN.get()
+
+        def end() -> None:
+            self._overdue = longest
+            kill_group(self._child)
+
+        watch = threading.Timer(longest, end)
         watch.daemon = True
         watch.start()
         try:
@@ -118,6 +137,11 @@ class RunnerProcess:
         tail, code = self._tail(), self._child.returncode
         if not self._phase:  # it died before it came to the model
             return DeployxError(f"{self._title} could not be started here: {tail}")
+        if self._overdue:
+            return RuntimeDiedError(
+                f"{self._title} did not come to an end with {self._model} within "
+                f"{self._overdue:.0f} s in its phase '{self._phase}', and was ended."
+            )
         return RuntimeDiedError(
             f"{self._title} died of {_cause(code)} on {self._model} "
             f"in its phase '{self._phase}': {tail or 'it left no message'}."

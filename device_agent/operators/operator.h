@@ -101,5 +101,6 @@ class Call {
 };
 
 constexpr const char* kNoMemory = "there is no memory for it";
+constexpr const char* kThrew = "its kernel threw an exception";
 
 }  // namespace dx::op

@@ -24,7 +24,7 @@ from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.sources.onnx.walk import SourceWalk
 from deployx_edge.workflows.boards.session import open_session
-from deployx_edge.workflows.convert.bundle import make_bundle
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.run import run, run_bundle_here
 from deployx_edge.workflows.operators.listing import examine_operators, list_rows
 from deployx_edge.workflows.operators.new import new_operator
@@ -39,6 +39,7 @@ from my_ops.my_shift.function import my_shift
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
+        torch.manual_seed(5)
         self.conv = torch.nn.Conv2d(3, 4, 3, padding=1)
 
     def forward(self, image):
@@ -93,12 +94,8 @@ def test_an_operator_from_an_empty_project_to_a_board(
     project.command("op", "new", "my_shift", "--runtime", "ncnn,onnxruntime,tensorrt")
     (project.folder / "net.py").write_text(NET, encoding="utf-8")
 
-    project.change("x.data[i] + by_", "x.data[i] + by")
-    told = project.command(*build, code=20)
-    assert re.search(r"The operator my_shift \(.*/my_ops/my_shift\) does not compile\.", told), told
-    assert re.search(r"kernel.h:\d+:\d+: error: use of undeclared identifier 'by'", told)
-
-    project.change("x.data[i] + by", "x.data[i] + by_")
+    if pytestconfig.getoption("--all"):
+        a_kernel_that_does_not_compile_is_named(project)
     project.command(*build)
     assert verdicts() == {"right": 12}
     rows = {row.name: row for row in list_rows()}
@@ -113,18 +110,57 @@ def test_an_operator_from_an_empty_project_to_a_board(
     told = project.command("convert", "net:Net", "--input", "image:1x3x8x8", "-o", "bundle")
     assert "passed" in told
     run_on_boards(project, tmp_path, emulated=pytestconfig.getoption("--all"))
+    if pytestconfig.getoption("--all"):
+        int8_has_it_in_floats(project)
+        a_kernel_that_is_wrong_is_named(project)
 
-    project.change("x.data[i] + by_", "x.data[i] - by_")
+
+def a_kernel_that_does_not_compile_is_named(project: Project) -> None:
+    """With the compiler's lines."""
+    project.change("x.data[i] + by_", "x.data[i] + by")
+    told = project.command("build", "--target", host_target_id(), code=20)
+    assert re.search(r"The operator my_shift \(.*/my_ops/my_shift\) does not compile\.", told), told
+    assert re.search(r"kernel.h:\d+:\d+: error: use of undeclared identifier 'by'", told)
+    project.change("x.data[i] + by", "x.data[i] + by_")
+
+
+def int8_has_it_in_floats(project: Project) -> None:
+    """Between a convolution in int8 and what follows, calibrated by its reference."""
+    samples = np.random.default_rng(3).standard_normal((16, 3, 8, 8)).astype(np.float32)
+    np.savez(project.folder / "data.npz", image=samples)
+    words = ("--calibration", "data.npz", "--preset", "fast", "--input", "image:1x3x8x8")
+    for runtime in ("ncnn", "onnxruntime"):
+        project.command("quantize", "net:Net", *words, "--runtime", runtime, "-o", runtime)
+        bundle = load_bundle(project.folder / runtime)
+        assert (bundle.precision, bundle.operators) == ("int8", ("my_shift",))
+        wanted = run_bundle_here(load_bundle(project.folder / "bundle"), {"image": samples[:1]})
+        found = run_bundle_here(bundle, {"image": samples[:1]})["output"]
+        error = np.linalg.norm(found - wanted["output"]) / np.linalg.norm(wanted["output"])
+        assert 1e-5 < error < 0.05  # 8 bits of the convolution, and no more
+
+
+def a_kernel_that_is_wrong_is_named(project: Project) -> None:
+    """It gives other values, none at all, or an exception."""
+    first = "    const Tensor& x = call.input(0);"
+    project.change(first, f"    if (by_ > 100.0F) throw 1;\n{first}")
+    project.change("x.data[i] + by_", "(by_ == 0.0F ? by_ / by_ : x.data[i] - by_)")
     path = shift_model(project.folder)
     for stale in (verdicts, partial(make_bundle, path, project.folder / "other")):
         with pytest.raises(MissingToolError, match=r"The operator my_shift .* was changed after"):
             stale()
-    project.command(*build)
-    told = project.command("op", "test", "my_shift", code=12)
-    assert "1 of 4" in told and "rows: off by" in told  # one case adds nothing
-    with pytest.raises(VerificationError, match=r"layer 'shift' \(dx.my_shift\)") as raised:
-        make_bundle(path, project.folder / "other")
-    assert "`deployx-edge op test my_shift`" in raised.value.remedy
+    project.command("build", "--target", host_target_id())
+    forget_operators()
+    said = {(each.runtime, each.case): each.detail for each in check_operators(["my_shift"], None)}
+    for runtime in ("ncnn", "onnxruntime"):
+        assert "off by" in said[runtime, "rows"]
+        assert "is not finite in other places" in said[runtime, "5d"]
+        assert "its kernel threw an exception" in said[runtime, "vector"]
+    assert "0 of 4" in project.command("op", "test", "my_shift", code=12)
+    for runtime in ("ncnn", "onnxruntime"):
+        options = BundleOptions(runtime=runtime)
+        with pytest.raises(VerificationError, match=r"of the layer 'shift' \(") as raised:
+            make_bundle(path, project.folder / "other", options)
+        assert "`deployx-edge op test my_shift`" in raised.value.remedy
 
 
 def verdicts() -> dict[str, int]:

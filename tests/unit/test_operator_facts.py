@@ -83,6 +83,28 @@ def test_facts_are_read(tmp_path: Path) -> None:
     ("old", "new", "says"),
     [
         ('operator = "Shift"', 'operator = "a b"', "'my::a b' is not a domain and an operator"),
+        ('operator = "Shift"\n', "", '"operator" does not say what models call it'),
+        ('operator = "Shift"', "operator = true", '"operator" is not a text'),
+        ('domain = "my"', "domain = 5", '"domain" is not a text'),
+        ('domain = "my"', 'domain = "com.microsoft"', "of a domain of ONNX Runtime's own"),
+        ('domain = "my"', 'domain = "ai.onnx.ml"', "of a domain of ONNX Runtime's own"),
+        ("their::Shift", "my::Shift", '"aliases" with the operator itself has my::Shift twice'),
+        ('["ncnn"]', '["ncnn", "ncnn"]', '"runtimes" has ncnn twice'),
+        ("default = 1", "default = nan", '"default" of by is not of the type float'),
+        ("default = 1", "default = -inf", '"default" of by is not of the type float'),
+        (
+            'type = "float"\ndefault = 1',
+            'type = "int"\ndefault = 2147483648',
+            '"default" of by is not of the type int',
+        ),
+        ('["up", "down"]', '["up", "down", "up"]', '"values" of mode has up twice'),
+        ('["up", "down"]', '["up", "down", "a|b"]', 'a "values" of mode has a "|"'),
+        (
+            '[[outputs]]\nname = "y"',
+            '[[outputs]]\nname = "y"\ntype = "T"\n\n[[outputs]]\nname = "y"',
+            "an output is listed twice",
+        ),
+        ('name = "axes"', 'name = "mask"', "an input and an attribute are both called mask"),
         ("opset = 1", "opset = 0", '"opset" is not a positive whole number'),
         ('source = "https://example.org"', "", '"source" does not say where it is defined'),
         ('aliases = ["their::Shift"]', 'aliases = ["Shift"]', "'Shift' is not a domain and"),
@@ -119,6 +141,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, says: str) -
     with pytest.raises(BuildError, match=re.escape(says)) as raised:
         read_operator(path)
     assert str(path) in str(raised.value)
+    assert "docs/adding-an-op.md" in raised.value.remedy
 
 
 def test_a_folder_has_a_name_that_is_a_word(tmp_path: Path) -> None:

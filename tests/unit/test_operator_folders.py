@@ -247,3 +247,57 @@ def test_in_a_checkout_it_is_one_of_ours(
     made = new_operator("my_shift", folder=None)
     assert (made.facts.folder, made.facts.title) == (own / "my_shift", "deployx::MyShift")
     assert made.settings is None and not (project / "deployx.toml").exists()
+
+
+def test_a_folder_that_is_an_operator_itself_is_named(project: Path) -> None:
+    write(project / "my_ops" / "shift")
+    settings(project, '[ops]\nfolders = ["my_ops/shift"]\n')
+    with pytest.raises(
+        ConfigError, match=r"my_ops/shift, which .* is an operator itself"
+    ) as raised:
+        all_operators()
+    assert "Name the folder that holds it: my_ops" in raised.value.remedy
+
+
+@pytest.mark.parametrize("name", ["reference.py", "kernel.h", "onnxruntime.cpp"])
+def test_files_of_an_operator_without_its_facts_are_named(project: Path, name: str) -> None:
+    made = new_operator("shift", folder=None, runtimes=("ncnn", "onnxruntime"))
+    for path in made.files:
+        if path.name != name:
+            path.unlink()
+    forget_operators()
+    with pytest.raises(BuildError, match=rf"{name} belongs to no operator: there is no op.toml"):
+        all_operators()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("reference.py", None, "my_ops/shift has no reference.py, so that nobody knows"),
+        ("reference.py", "def reference(x, by)\n", "reference.py cannot be loaded: SyntaxError"),
+        ("reference.py", "def other(x, by):\n    return x\n", "has no function 'reference'"),
+        ("test_shift.py", "CASES = 5\n", "test_shift.py is not a tuple of Case"),
+        ("test_shift.py", "CASES = (1, 2)\n", "test_shift.py is not a tuple of Case"),
+        ("test_shift.py", "CASES = (\n", "test_shift.py cannot be loaded: SyntaxError"),
+    ],
+)
+def test_the_doctor_names_what_of_a_folder_is_not_whole(
+    project: Path, file: str, text: str | None, says: str
+) -> None:
+    made = new_operator("shift", folder=None)
+    path = made.facts.folder / file
+    path.unlink()
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    (check,) = (each for each in examine_operators() if each.name == "shift")
+    assert not check.present and says in check.found
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("MyShift", "my_shift"), ("my-shift", "my_shift"), ("3d", "my_3d")]
+)
+def test_a_name_that_cannot_be_leads_to_one_that_can(project: Path, name: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot be called '{name}'") as raised:
+        new_operator(name, folder=None)
+    assert raised.value.remedy == f"Call it so: deployx-edge op new {near}."
+    new_operator(near, folder=None)

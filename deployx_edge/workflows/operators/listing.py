@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from deployx_edge.crossbuild.device_code import PACKAGE, PROGRAM, assemblers
 from deployx_edge.crossbuild.finished import Build
 from deployx_edge.errors import BuildError, ConfigError, DeployxError
-from deployx_edge.operator_facts import OperatorFacts, all_operators
+from deployx_edge.graph.references import find_reference
+from deployx_edge.operator_facts import OperatorFacts, all_operators, shown
 from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.target import targets
 from deployx_edge.worker_facts import worker_facts, worker_names
@@ -70,8 +71,12 @@ def examine_operators() -> tuple[Check, ...]:
 def _folder(facts: OperatorFacts) -> Check:
     try:
         count = len(cases_of(facts))
+        has_reference = find_reference(facts) is not None
     except DeployxError as error:
         return _check(facts.name, "", error.message, remedy=error.remedy)
+    if facts.names[0][0] and not has_reference:
+        missing = f"{shown(facts)} has no reference.py, so that nobody knows what is right"
+        return _check(facts.name, "", missing, remedy="docs/adding-an-op.md shows how it is.")
     kernels = ", ".join(facts.runtimes) or "no kernel"
     return _check(facts.name, f"{facts.title}: {kernels}, {count} cases")
 

@@ -143,7 +143,9 @@ def _check(name: str, place: Path, called: tuple[str, str], runtimes: Sequence[s
     try:
         check_namespace(name, RUNTIMES)
     except ValueError as error:
-        raise UsageError(f"An operator cannot be called '{name}': {error}.") from error
+        raise UsageError(
+            f"An operator cannot be called '{name}': {error}.", remedy=_fitting(name)
+        ) from error
     if keyword.iskeyword(name) or name in _TAKEN:
         raise UsageError(f"An operator cannot be called '{name}': Python means something else.")
     if not place.name.isidentifier() or keyword.iskeyword(place.name):
@@ -168,6 +170,17 @@ def _check(name: str, place: Path, called: tuple[str, str], runtimes: Sequence[s
                 f"Operators of your own cannot be built for the runtime '{each}'.",
                 remedy=f"They can for {', '.join(writable_runtimes())}.",
             )
+
+
+def _fitting(name: str) -> str:
+    """A command with a name that is nearly the same and would do; "" where there is none such."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    near = re.sub(r"[^a-z0-9]+", "_", words).strip("_")
+    try:
+        check_namespace(near, RUNTIMES)
+    except ValueError:
+        near = f"my_{near}"
+    return f"Call it so: deployx-edge op new {near}." if near != "my_" else ""
 
 
 def _package(place: Path) -> str:

@@ -19,6 +19,7 @@ from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import ONNX_ROLE
 from deployx_edge.runtimes.runner import open_converted
+from deployx_edge.runtimes.runner_process import runs_at_most
 from deployx_edge.workflows.boards.devices import chosen_devices
 from deployx_edge.workflows.boards.session import Session, open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
@@ -38,6 +39,7 @@ HERE = "this computer"
 # Where kernels for GPUs are computed here, by a compiler's other output of the same file.
 NO_GPU = "this computer, without a GPU"
 _TESTS = "test_*.py"
+_LONGEST_RUN = 120.0  # seconds of all cases of an operator here; a kernel that takes more hangs
 # Of a model with all cases, after one that warms up: as many as fit into the time.
 _TIMED_RUNS = 9
 _TIMED_NS = 200_000_000
@@ -68,7 +70,13 @@ def cases_of(facts: OperatorFacts) -> tuple[Case, ...]:
     """The cases that the operator's own tests list (``CASES``); UsageError where there are none."""
     found: list[Case] = []
     for path in sorted(facts.folder.glob(_TESTS)):
-        found += getattr(load_file(path), "CASES", ())
+        listed = getattr(load_file(path), "CASES", ())
+        if not isinstance(listed, (tuple, list)) or not all(isinstance(c, Case) for c in listed):
+            raise UsageError(
+                f"CASES of {path} is not a tuple of Case(…) alone.",
+                remedy="docs/adding-an-op.md shows how they are written.",
+            )
+        found += listed
     if not found:
         raise UsageError(
             f"The operator {facts.name} has no tests: no {_TESTS} in {facts.folder} lists CASES.",
@@ -245,7 +253,7 @@ def _run(bundle: Bundle, fed: Arrays, session: Session | None) -> tuple[Arrays, 
     if session is None and bundle.runtime in device_runtimes():
         return run_device_kernels(bundle.path(ONNX_ROLE), bundle.operators, fed), None
     if session is None:
-        with open_converted(read_converted(bundle)) as opened:
+        with open_converted(read_converted(bundle)) as opened, runs_at_most(_LONGEST_RUN):
             return opened.run(fed), None
     with session.loaded(bundle) as model:
         found = model(fed)
@@ -266,7 +274,8 @@ def _difference(wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -
             return math.inf, f"output {index} is {second.shape} instead of {first.shape}"
         values = second.reshape(first.shape)
         finite = np.isfinite(first)
-        if not np.array_equal(first[~finite], values[~finite], equal_nan=True):
+        same = np.array_equal(first[~finite], values[~finite], equal_nan=True)
+        if not same or not np.isfinite(values[finite]).all():
             return math.inf, f"output {index} is not finite in other places"
         error = np.abs(values[finite] - first[finite]).max(initial=0.0)
         worst = max(worst, float(error / max(np.abs(first[finite]).max(initial=0.0), 1e-6)))

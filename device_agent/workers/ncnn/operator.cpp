@@ -284,7 +284,12 @@ int NcnnOperator::load_param(const ncnn::ParamDict& params) {
   for (std::size_t i = 0; i < facts_.input_count; ++i) {
     if (places_[i] < 0 && !facts_.inputs[i].optional) return -1;
   }
-  make(attributes);
+  try {
+    make(attributes);
+  } catch (...) {  // as in forward()
+    std::fprintf(stderr, "layer '%s' (%s): %s\n", name.c_str(), type.c_str(), op::kThrew);
+    return -1;
+  }
   return 0;
 }
 
@@ -316,6 +321,8 @@ int NcnnOperator::forward(const std::vector<ncnn::Mat>& inputs, std::vector<ncnn
     }
   } catch (const std::bad_alloc&) {
     complaint = op::kNoMemory;
+  } catch (...) {  // whatever a user's kernel throws
+    complaint = op::kThrew;
   }
   if (complaint == nullptr) return 0;
   last_complaint = complaint;

@@ -138,6 +138,8 @@ OrtStatus* ORT_API_CALL create(const OrtCustomOp* op, const OrtApi* api, const O
     return nullptr;
   } catch (const std::bad_alloc&) {
     return failure_of(*api, custom, op::kNoMemory);
+  } catch (...) {  // whatever a user's kernel throws
+    return failure_of(*api, custom, op::kThrew);
   }
 }
 
@@ -151,6 +153,8 @@ OrtStatus* ORT_API_CALL compute(void* kernel, OrtKernelContext* context) {
     if (complaint == nullptr) complaint = call.finish();
   } catch (const std::bad_alloc&) {
     complaint = op::kNoMemory;
+  } catch (...) {  // as above
+    complaint = op::kThrew;
   }
   return complaint == nullptr ? nullptr : failure_of(instance.api, instance.op, complaint);
 }
