@@ -28,6 +28,7 @@ from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.scratch import beside
 from deployx_edge.target import find_target
 from deployx_edge.worker_facts import worker_names
+from deployx_edge.workflows.build.built import ensure_built
 from deployx_edge.workflows.locking import locked
 from tests.integration.board import MissingPartError, Sshd, running_sshd
 from tests.integration.busybox import board_folder
@@ -192,7 +193,7 @@ def build_with_sdk(folder: Path) -> Path:
         if not (place / "build.ninja").is_file():
             run([*configure, *headers, *own, *others], environment)
         run(["cmake", "--build", place, "--target", worker.name], environment)
-    build = read_build(dist_folder(TARGET.id))
+    build = ensure_built(TARGET)  # an agent of older sources would not understand the worker
     made = folder / TARGET.id
     made.mkdir(parents=True)
     shutil.copy(build.agent, made)

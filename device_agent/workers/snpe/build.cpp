@@ -117,7 +117,11 @@ Result<Built> build_network(const Library& library, const Load& request) {
     built.network = std::move(network).value();
     if (built.network) return built;
   }
-  return library.failure("SNPE does not run the model on " + asked.text() + " alone");
+  Failure refused = library.failure("SNPE does not run the model on " + asked.text() + " alone");
+  refused.message +=
+      "; name what may join (the option runtime_order, or allow_fallback=on for the "
+      "processor), or take such layers out with --partition";
+  return refused;
 }
 
 }  // namespace dx

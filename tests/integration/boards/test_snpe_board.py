@@ -1,0 +1,108 @@
+"""A bundle for SNPE through every command to a board, whose library stands in for Qualcomm's.
+
+The SDK's tools stand in, too (tests/integration/stand_in_sdk): nothing here was seen on a
+Snapdragon. The library computes the model by ONNX Runtime; worker, agent and link are real.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deployx_edge.bundle import Bundle
+from deployx_edge.cli.app import app
+from deployx_edge.errors import DeployxError
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from tests.integration.board import MissingPartError
+from tests.integration.models.test_snpe import DIGITS, TEST
+from tests.integration.npu_board import NpuBoard, build_with_sdk, built_runtimes, npu_board
+from tests.integration.stand_in_sdk import install_sdk
+
+NAME = "snpe"
+pytestmark = pytest.mark.skipif(not built_runtimes(), reason="linux-arm64 is not built")
+TO = ("--device", "board", "--json")
+FEW = ("--iterations", "3", "--warmup", "0", "--no-link")
+SAMPLES = ("--dataset", TEST, "--limit", "20", "--reference", DIGITS)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a user's."""
+    return tmp_path_factory.mktemp("user")
+
+
+@pytest.fixture(scope="module")
+def bundle(place: Path) -> Bundle:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in install_sdk(place / "sdk").items():
+            patch.setenv(name, value)
+        return make_bundle(DIGITS, place / "bundle", BundleOptions(runtime=NAME, verify=False))
+
+
+@pytest.fixture(scope="module")
+def board(place: Path) -> Iterator[NpuBoard]:
+    try:
+        dist = build_with_sdk(place / "dist")
+        with npu_board(place / "sshd") as made, pytest.MonkeyPatch.context() as patch:
+            made.be("Qualcomm QRB5165", "qcom,sm8250")
+            (place / "deployx.toml").write_text(made.toml())
+            patch.setenv("DEPLOYX_EDGE_DIST", str(dist))
+            yield made
+    except MissingPartError as lacking:
+        pytest.skip(f"a board of another architecture needs {lacking}")
+
+
+@pytest.fixture
+def do(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs a command where the user's ``deployx.toml`` lies; its standard output."""
+    monkeypatch.chdir(place)
+
+    def run_one(*words: object, code: int = 0) -> str:
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        error = done.exception if isinstance(done.exception, DeployxError) else None
+        found = error.exit_code if error else done.exit_code
+        assert found == code, done.output + repr(done.exception)
+        return f"{error.message} {error.remedy}" if error else done.stdout
+
+    return run_one
+
+
+def test_a_bundle_goes_the_whole_way(
+    board: NpuBoard, bundle: Bundle, do: Callable[..., str]
+) -> None:
+    board.behave()
+    (result,) = json.loads(do("bench", bundle.folder, *TO, *FEW))["results"]
+    assert result["load"]["runtime_version"] == "2.39.0 on dsp"
+    assert [(each["unit"], each["layers"]) for each in result["bench"]["units"]] == [("DSP", 1)]
+    assert [each["precision"] for each in result["bench"]["precisions"]] == ["int8"]
+    # Bundle, worker and the SDK's library.
+    store = {path.stat().st_size for path in (board.root / "work/store").iterdir()}
+    assert len(store) == 3
+    assert result["push"]["total_bytes"] == sum(store)
+    found = json.loads(do("evaluate", bundle.folder, *SAMPLES, *TO))
+    (there,) = found["places"]
+    assert (there["place"], there["precision"], there["agreement"]) == ("board", "int8", 1.0)
+    assert there["figures"][0]["value"] == found["reference"]["figures"][0]["value"]
+
+
+def test_nothing_runs_on_the_processor_in_silence(
+    board: NpuBoard, bundle: Bundle, do: Callable[..., str], request: pytest.FixtureRequest
+) -> None:
+    board.behave("refuse=dsp")
+    said = do("bench", bundle.folder, *TO, *FEW, code=45)
+    assert "does not run the model on dsp alone: " in said
+    assert "runtime_order, or allow_fallback=on for the processor" in said
+    allowed = ("--option", "runtime_order=dsp,cpu")
+    said = do("bench", bundle.folder, *TO, *FEW, *allowed, "--fail-on-fallback", code=17)
+    assert "The processor, not the accelerator, ran what dsp refuses of it." in said
+    if not request.config.getoption("--all"):
+        return
+    shown = do("profile", bundle.folder, "--device", "board", "--iterations", "1", *allowed)
+    assert "what dsp refuses of it" in shown
+    board.behave("have=cpu")
+    said = do("bench", bundle.folder, *TO, *FEW, code=45)
+    assert "SNPE 2.39.0 finds no dsp on this board" in said
