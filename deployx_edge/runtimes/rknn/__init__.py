@@ -52,7 +52,7 @@ def make_runner() -> Runner:
 
 def make_quantizer() -> Quantizer:
     """See ``Runtime``."""
-    from deployx_edge.runtimes.rknn.calibration import RknnQuantizer
+    from deployx_edge.runtimes.rknn.quantizer import RknnQuantizer
 
     version()  # before scales are looked for, which takes long
     return RknnQuantizer()

@@ -18,7 +18,7 @@ struct OptionFact {
   std::int64_t maximum;
   std::string_view usual;  // what holds where nobody says; "": the runtime's own
   std::string_view help;
-  bool remakes;  // what was prepared elsewhere is of no use with it
+  bool remakes;    // what was prepared elsewhere is of no use with it
   bool only_runs;  // what is prepared of a model is the same with any value
 };
 
