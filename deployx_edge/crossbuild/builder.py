@@ -44,7 +44,8 @@ from deployx_edge.crossbuild.workers import (
     worker_part,
 )
 from deployx_edge.errors import BuildError
-from deployx_edge.operator_facts import OperatorFacts, all_operators, kernels_digest
+from deployx_edge.operator_facts import all_operators, kernels_digest
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.resources import cache_folder, dist_folder
 from deployx_edge.target import Target

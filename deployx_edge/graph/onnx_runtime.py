@@ -13,13 +13,8 @@ from deployx_edge.graph.built_kernels import refuse_stale
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.staged_session import StagedSession, nodes_by_reference
 from deployx_edge.graph.subgraphs import graphs_in, nodes_within
-from deployx_edge.operator_facts import (
-    OperatorFacts,
-    all_operators,
-    find_operator,
-    shown,
-    users_operators,
-)
+from deployx_edge.operator_facts import all_operators, find_operator, shown, users_operators
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.worker_facts import worker_facts
 

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.operator_facts import OperatorFacts, PortFact
+from deployx_edge.operator_file import OperatorFacts, PortFact
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,8 @@ from deployx_edge.errors import ModelError
 from deployx_edge.graph.bodies import can_go_through, go_through
 from deployx_edge.graph.references import find_reference, has_reference, run_reference
 from deployx_edge.graph.subgraphs import graphs_in, nodes_within, read_outside, tensors_read
-from deployx_edge.operator_facts import OperatorFacts, find_operator, users_operators
+from deployx_edge.operator_facts import find_operator, users_operators
+from deployx_edge.operator_file import OperatorFacts
 
 if TYPE_CHECKING:
     import onnx

@@ -13,7 +13,7 @@ from deployx_edge.distributions import installed_version
 from deployx_edge.errors import ModelError
 from deployx_edge.graph import onnx_runtime
 from deployx_edge.graph.subgraphs import nodes_within
-from deployx_edge.operator_facts import OperatorFacts
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.runtime import ONNX_ROLE, find_runtime
 from deployx_edge.runtimes.converter import (
     ConversionRequest,

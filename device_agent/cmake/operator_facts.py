@@ -1,7 +1,7 @@
 """Writes what each operator's op.toml says as C++ (called by DxOperators.cmake).
 
 ``operator_facts.py OPS OUTPUT`` reads OPS/*/op.toml and writes OUTPUT/<name>_facts.h where it is
-not so already. What is wrong with a file is told by ``deployx_edge/operator_facts.py``.
+not so already. What is wrong with a file is told by ``deployx_edge/operator_file.py``.
 """
 
 from __future__ import annotations

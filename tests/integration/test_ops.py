@@ -16,7 +16,8 @@ from onnx import helper, numpy_helper
 
 from deployx_edge.device import Device
 from deployx_edge.errors import MissingToolError, ModelError
-from deployx_edge.operator_facts import OperatorFacts, all_operators
+from deployx_edge.operator_facts import all_operators
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.runtimes.runner import open_converted
 from deployx_edge.sources.onnx.file import read_onnx

@@ -19,12 +19,8 @@ import pytest
 
 from deployx_edge import process
 from deployx_edge.device import Device
-from deployx_edge.operator_facts import (
-    AttributeFact,
-    OperatorFacts,
-    all_operators,
-    operators_folder,
-)
+from deployx_edge.operator_facts import all_operators, operators_folder
+from deployx_edge.operator_file import AttributeFact, OperatorFacts
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
 from deployx_edge.workflows.boards.session import open_session

@@ -13,8 +13,8 @@ from deployx_edge.operator_facts import (
     forget_operators,
     operator_named,
     operator_of_layer,
-    read_operator,
 )
+from deployx_edge.operator_file import read_operator
 
 FACTS = """
 operator = "Shift"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge.operator_facts import OperatorFacts, all_operators
+from deployx_edge.operator_facts import all_operators
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.resources import state_folder
 from deployx_edge.workflows.operators.tested import keep_outcomes, last_results
 

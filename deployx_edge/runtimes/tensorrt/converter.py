@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployx_edge.input_requests import at_sizes, format_shape
-from deployx_edge.operator_facts import OperatorFacts
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.runtimes.converter import KeptFloat
 from deployx_edge.runtimes.onnx_converter import OnnxConverter, fits_one_file
 from deployx_edge.runtimes.tensorrt import parser, parser_place

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployx_edge.errors import ModelError
-from deployx_edge.operator_facts import OperatorFacts, find_operator
+from deployx_edge.operator_facts import find_operator
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.runtimes.tensorrt.operators import is_known
 
 if TYPE_CHECKING:

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.references import has_reference
-from deployx_edge.operator_facts import (
-    FACTS_FILE,
-    KERNEL_SUFFIX,
-    OperatorFacts,
-    all_operators,
-    find_operator,
-    shown,
-    users_operators,
-)
+from deployx_edge.operator_facts import all_operators, find_operator, shown, users_operators
+from deployx_edge.operator_file import FACTS_FILE, KERNEL_SUFFIX, OperatorFacts
 from deployx_edge.operator_runtimes import carrying_runtimes
 from deployx_edge.sources.onnx.file import OnnxSource, SourceNode
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.model import InputRequest
-from deployx_edge.operator_facts import SYMBOLIC_FILE, all_operators
+from deployx_edge.operator_facts import all_operators
+from deployx_edge.operator_file import SYMBOLIC_FILE
 from deployx_edge.progress import Progress, Stage
 from deployx_edge.rewriting import RewriteRequest, load_rewriters, rewriting
 from deployx_edge.sources.torch.check import check_export

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from deployx_edge.operator_facts import OperatorFacts
+from deployx_edge.operator_file import OperatorFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

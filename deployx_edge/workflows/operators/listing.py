@@ -9,7 +9,8 @@ from deployx_edge.crossbuild.device_code import PACKAGE, PROGRAM, assemblers
 from deployx_edge.crossbuild.finished import Build
 from deployx_edge.errors import BuildError, ConfigError, DeployxError
 from deployx_edge.graph.references import find_reference
-from deployx_edge.operator_facts import OperatorFacts, all_operators, shown
+from deployx_edge.operator_facts import all_operators, shown
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.target import targets
 from deployx_edge.worker_facts import worker_facts, worker_names

@@ -14,14 +14,16 @@ from deployx_edge.cpp_words import check_namespace
 from deployx_edge.errors import UsageError
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.operator_facts import (
-    DEVICE_FILES,
-    FACTS_FILE,
-    KERNEL_SUFFIX,
-    OperatorFacts,
     all_operators,
     find_operator,
     forget_operators,
     operators_folder,
+)
+from deployx_edge.operator_file import (
+    DEVICE_FILES,
+    FACTS_FILE,
+    KERNEL_SUFFIX,
+    OperatorFacts,
     read_operator,
 )
 from deployx_edge.operator_runtimes import carrying_runtimes, device_runtimes

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from deployx_edge.operator_facts import OperatorFacts
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.resources import state_folder
 from deployx_edge.scratch import beside, put_in_place
 

@@ -14,7 +14,8 @@ from deployx_edge.errors import DeployxError, MissingToolError, UsageError
 from deployx_edge.graph.device_kernels import run_device_kernels
 from deployx_edge.graph.onnx_runtime import open_model, refusal
 from deployx_edge.graph.references import find_reference, load_file, run_reference
-from deployx_edge.operator_facts import OperatorFacts, all_operators, operator_named
+from deployx_edge.operator_facts import all_operators, operator_named
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.operator_runtimes import device_runtimes
 from deployx_edge.progress import Progress, Stage, silent
 from deployx_edge.runtime import ONNX_ROLE

@@ -99,7 +99,7 @@ def test_an_assembler_that_does_not_run_is_none(
 
 def test_an_operator_for_gpus_without_kernels_is_named(tmp_path: Path) -> None:
     from deployx_edge.errors import BuildError
-    from deployx_edge.operator_facts import read_operator
+    from deployx_edge.operator_file import read_operator
 
     assert device_runtimes() == ("tensorrt",)
     shutil.copytree(operators_folder() / "deform_conv", tmp_path / "deform_conv")

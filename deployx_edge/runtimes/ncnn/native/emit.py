@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from deployx_edge.graph.links import OWN_DOMAINS
-from deployx_edge.operator_facts import OperatorFacts, find_operator, operator_of_layer
+from deployx_edge.operator_facts import find_operator, operator_of_layer
+from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.runtimes.converter import HalfOverflows, KeptFloat, LayerScales, StoredLayer
 from deployx_edge.runtimes.ncnn.files import Layer, encode_weights, format_param
 from deployx_edge.runtimes.ncnn.half_sums import stored_layers

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from deployx_edge.operator_facts import AttributeFact, OperatorFacts, shown
+from deployx_edge.operator_facts import shown
+from deployx_edge.operator_file import AttributeFact, OperatorFacts
 from deployx_edge.runtimes.ncnn.native.axes import natural_dims
 from deployx_edge.runtimes.ncnn.native.graph import Node, RefusedError
 from deployx_edge.runtimes.ncnn.native.graph_builder import GraphBuilder, Parameter
