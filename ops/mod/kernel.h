@@ -16,7 +16,8 @@ inline float left_of(float dividend, float divisor) {
   constexpr double kLargest = 1 << 29;
   const double quotient = static_cast<double>(dividend) / static_cast<double>(divisor);
   if (!(std::fabs(quotient) < kLargest)) return std::fmod(dividend, divisor);
-  const double whole = static_cast<std::int32_t>(quotient);
+  const auto whole = static_cast<std::int32_t>(quotient);
+  if (whole == 0) return dividend;  // of infinity too, with which no product is a number
   const double left = static_cast<double>(dividend) - whole * static_cast<double>(divisor);
   return std::copysign(static_cast<float>(left), dividend);
 }

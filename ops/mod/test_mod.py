@@ -27,6 +27,11 @@ CASES = (
         inputs=((1, 9, 17), np.asarray(-0.75, dtype=np.float32)),
         attributes={"fmod": 1},
     ),
+    Case(
+        name="by-infinity",
+        inputs=((1, 4), np.asarray([np.inf, -np.inf, np.inf, 0.25], dtype=np.float32)),
+        attributes={"fmod": 1},
+    ),
     Case(name="signs", inputs=(_SIGNS, _DIVISORS)),
     Case(name="signs-of-the-dividend", inputs=(_SIGNS, _DIVISORS), attributes={"fmod": 1}),
     Case(name="whole-image", inputs=(_fed(1, 3, 5, 7), _whole(3, 1, 1))),
