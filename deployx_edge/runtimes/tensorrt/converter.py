@@ -13,6 +13,7 @@ from deployx_edge.runtimes.onnx_converter import OnnxConverter, fits_one_file
 from deployx_edge.runtimes.tensorrt import parser, parser_place
 from deployx_edge.runtimes.tensorrt.native import NATIVE, write_natively
 from deployx_edge.runtimes.tensorrt.plugins import fill_gaps, plugin_of
+from deployx_edge.runtimes.tensorrt.quantities import restore_wide
 from deployx_edge.runtimes.tensorrt.ranges import ranges_text, without_nodes
 from deployx_edge.sources.onnx.canonical import simplified
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor
@@ -54,7 +55,7 @@ class TensorrtConverter(OnnxConverter):
 
     def simplify(self, source: OnnxSource) -> onnx.ModelProto:
         """See ``OnnxConverter``."""
-        return write_natively(simplified(source))
+        return restore_wide(write_natively(simplified(source)))
 
     def operator_of(self, node: onnx.NodeProto) -> OperatorFacts | None:
         """See ``OnnxConverter``; ONNX's own operators that TensorRT lacks are plugins, too."""
@@ -64,7 +65,7 @@ class TensorrtConverter(OnnxConverter):
         self, model: onnx.ModelProto, kept: Sequence[KeptFloat], inputs: Sequence[SourceTensor]
     ) -> None:
         """See ``OnnxConverter``; what was halved or quantized is shown to the parser again."""
-        native = write_natively(model)
+        native = restore_wide(write_natively(model))
         if native is not model:
             model.CopyFrom(native)
         fill_gaps(model)

@@ -20,6 +20,7 @@ from deployx_edge.errors import DeployxError, MissingToolError, ModelError
 from deployx_edge.runtimes.tensorrt import parser_place
 from deployx_edge.runtimes.tensorrt.operators import is_known
 from deployx_edge.runtimes.tensorrt.plugins import lacks_tensors, without_plugins
+from deployx_edge.runtimes.tensorrt.quantities import refuse_zero_points
 from deployx_edge.visible import visible
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def check_model(name: str, model: onnx.ModelProto) -> None:
     Plugins of our own are left out; what follows one of unknown shape is looked up in the table.
     MissingToolError where the parser is installed and cannot be used.
     """
+    refuse_zero_points(name, model)
     model = without_plugins(model)
     if not parser_place.is_installed() or not model.graph.node or lacks_tensors(model):
         _refuse("A table of TensorRT's operators", name, _by_table(model))

@@ -193,14 +193,16 @@ def test_a_preparation_is_made_again_where_anything_of_it_is_another(preparing):
         {"libraries": {"a.so": b"c0de"}},
         {"libraries": {"b.so": b"code"}},
         {"options": pb.RunOptions(precision="fp16")},
-        {"options": pb.RunOptions(accelerator="cpu")},
         {"options": pb.RunOptions(named={"mode": "fast"})},
         {"outputs": ["in0"]},
     ]
     for changes in ({}, *others):
         assert load_phases(preparing, **{**usual, **changes}) == PREPARED
     assert len(prepared_files(preparing)) == 1 + len(others)
-    for changes in ({}, *others, {"options": pb.RunOptions(threads=1)}):
+    # How it runs, the words for the usual, and the name of what a preparing worker computes on.
+    same = [pb.RunOptions(threads=1), pb.RunOptions(accelerator="cpu")]
+    same += [pb.RunOptions(named={"level": "2"})]
+    for changes in ({}, *others, *({"options": options} for options in same)):
         assert load_phases(preparing, **{**usual, **changes}) == REUSED
 
 

@@ -28,16 +28,21 @@ class _Reader:
 
 
 def quantized(
-    path: Path, folder: Path, *, per_channel: bool = True, operators: Sequence[str] = ()
+    path: Path,
+    folder: Path,
+    *,
+    per_channel: bool = True,
+    operators: Sequence[str] = (),
+    symmetric: bool = False,
 ) -> OnnxSource:
     """The model in int8 by ONNX Runtime's quantizer, calibrated on made-up inputs.
 
-    Only these ``operators``, where some are named.
+    Only these ``operators``, where some are named; ``symmetric`` with zero points of 0.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     logging.disable(logging.WARNING)
-    made = folder / f"{path.stem}-qdq.onnx"
+    made = folder / f"{path.stem}-{'symmetric' if symmetric else 'qdq'}.onnx"
     try:
         quantize_static(
             str(path),
@@ -45,9 +50,10 @@ def quantized(
             _Reader(iter(structured_inputs(read_onnx(path, {}).inputs))),
             quant_format=QuantFormat.QDQ,
             per_channel=per_channel,
-            activation_type=QuantType.QUInt8,
+            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=list(operators) or None,
+            extra_options={"ActivationSymmetric": symmetric},
         )
     finally:
         logging.disable(logging.NOTSET)

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from deployx_edge.bundle import Verification
 from deployx_edge.comparison import structured_inputs
-from deployx_edge.errors import VerificationError
+from deployx_edge.errors import ModelError, VerificationError
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
@@ -27,6 +27,8 @@ from tests.integration.models.quantized_models import network, quantized
 
 # Those that compute in half floats are in test_qnn_proof.py.
 READERS = [row.name for row in RUNTIMES.values() if row.reads_onnx and not row.half_floats]
+# It takes no zero points but 0.
+SYMMETRIC = ("tensorrt",)
 # The quantized tensors and weights that are made wrong, by their places in the model.
 PLACES = {"digits": (0, 4, 7), "transformer": (0, 3, 9), "segmenter": (11,), "detector": (40,)}
 
@@ -130,6 +132,11 @@ def test_right_ones_pass(
     name: str, runtime: str, sources: dict[str, OnnxSource], tmp_path: Path
 ) -> None:
     source = sources[name]
+    if runtime in SYMMETRIC:
+        with pytest.raises(ModelError, match=r"quantized with zero points that are not 0 \(node '"):
+            converter_of(runtime).check(source)
+        source = quantized(network(name, tmp_path), tmp_path, symmetric=True)
+        converter_of(runtime).check(source)
     found = proven(converted(source, converter_of(runtime), tmp_path), source)
     assert found.intermediates is not None
     assert found.intermediates.compared > 10
