@@ -200,6 +200,8 @@ def _ccache_environment(compiler: str) -> dict[str, str]:
     if compiler:
         environment["CCACHE_COMPILERTYPE"] = "clang"
         environment["CCACHE_COMPILERCHECK"] = f"string:{compiler}"
+        # A copy of the project has a zig in a place of its own; what it is stands above.
+        environment["CCACHE_IGNOREOPTIONS"] = "--zig=*"
     return environment
 
 

@@ -10,12 +10,16 @@ import sys
 import pytest
 
 from deployx_edge.crossbuild.conan_home import conan_program
+from deployx_edge.crossbuild.selection import select
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
 from deployx_edge.workflows.build.build import BuildOptions, explain, uncompiled_packages
 from tests.unit.crossbuild.ndks import make_ndk
 
+from .compiling import TOOLCHAINS, run
+
 _ANDROID = find_target("android-arm64")
+_HERE = find_target("linux-x64")
 
 
 @pytest.fixture
@@ -124,3 +128,22 @@ def test_what_compiles_names_no_copy_of_the_project(own_places):
     assert not [word for word in words if str(data_folder("device_agent").parent) in word]
     linking = next(c for c in commands if c.title == "Linking to the sources")
     assert str(data_folder("device_agent")) in linking.argv
+
+
+def test_a_zig_of_another_copy_compiles_nothing_anew(tmp_path):
+    """Each copy of the project has a virtual environment of its own, and zig in it."""
+    zig = select(_HERE, BuildOptions(toolchain="zig")).worker("ncnn")
+    environment = {**dict(zig.environment), "CCACHE_DIR": str(tmp_path / "ccache")}
+    ccache = environment.get("CMAKE_C_COMPILER_LAUNCHER")
+    if ccache is None:
+        pytest.skip("ccache is not installed")
+    (tmp_path / "one.c").write_text("int one(void) { return 1; }\n", encoding="utf-8")
+    words = ["-target", "x86_64-linux-musl", "-O2", "-c", tmp_path / "one.c", "-o"]
+    for copy in ("first", "second"):
+        (own := tmp_path / copy).mkdir()
+        (own / "zig").symlink_to(environment["DX_ZIG"])
+        compiler = [TOOLCHAINS / "bin" / "zig-cc", f"--zig={own / 'zig'}"]
+        run([ccache, *compiler, *words, own / "one.o"], environment)
+    told = run([ccache, "--print-stats"], environment).splitlines()
+    counts = dict(line.split("\t") for line in told)
+    assert (counts["cache_miss"], counts["direct_cache_hit"]) == ("1", "1")
