@@ -1,5 +1,7 @@
 """Looking at, and waiting for, real processes by way of /proc."""
 
+import os
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -55,6 +57,21 @@ def with_words(*words):
         if all(word in line for word in words) and is_alive(int(place.parent.name)):
             found.append(int(place.parent.name))
     return found
+
+
+def stop(pid):
+    """Have the process stand still. A signal stops it only once one of its threads runs again, on a
+    busy computer much later, and until then the others may answer."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: _stands_still(pid), f"process {pid} standing still")
+
+
+def _stands_still(pid):
+    states = set()
+    for place in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            states.add(place.read_text().rsplit(")", 1)[1].split()[0])
+    return states <= {"T", "Z", "X"}
 
 
 def wait_until(condition, what, seconds=PATIENCE_SECONDS):

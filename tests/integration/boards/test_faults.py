@@ -20,7 +20,7 @@ from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.measure.bench import bench, load_model, random_inputs
 from tests.integration.boards.strikes import Flow, during_runs
-from tests.integration.processes import children, is_alive, wait_until, with_words
+from tests.integration.processes import children, is_alive, stop, wait_until, with_words
 
 FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
 QUICK = BenchPlan(warmup=1, iterations=20)
@@ -61,7 +61,7 @@ def test_a_worker_that_hangs_is_ended_by_the_watchdog(board, digits):
             during_bench(
                 session,
                 digits,
-                lambda: os.kill(worker_of(board), signal.SIGSTOP),
+                lambda: stop(worker_of(board)),
                 watchdog_seconds=2.0,
             )
         (result,) = bench(session, digits, plan=QUICK)

@@ -15,7 +15,7 @@ from deployx_edge.progress import Transfer
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.measure.bench import bench
 from tests.integration.boards.strikes import Flow, during_runs
-from tests.integration.processes import wait_until, with_words
+from tests.integration.processes import stop, wait_until, with_words
 
 FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
 # Before this, 120 s passed for a receiver and 48 for an agent.
@@ -59,7 +59,7 @@ def freeze(board, word):
     """The program itself; a shell that started it has no part in what it says."""
     for pid in with_words(word, board.here):
         if Path(f"/proc/{pid}/comm").read_text() != "sh\n":
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
 
 
 def told(story):
@@ -125,7 +125,7 @@ def test_an_agent_that_freezes_while_it_waits_its_turn_is_told(near):
 
     def freeze_the_other():
         (waiting,) = set(with_words("serve", near.here)) - {first.agent_pid}
-        os.kill(waiting, signal.SIGSTOP)
+        stop(waiting)
 
     def story():
         with open_session(near.device, progress=strike):

@@ -34,7 +34,7 @@ from deployx_edge.workflows.measure.bench import BenchJob, bench_device
 from tests.integration.board import MissingPartError, SmallDisk, options_toml, running_sshd
 from tests.integration.boards.strikes import during_runs
 from tests.integration.models.onnx_models import model, weights
-from tests.integration.processes import wait_until, with_words
+from tests.integration.processes import stop, wait_until, with_words
 from tests.integration.test_cli import DIGITS
 
 FOREVER = BenchPlan(warmup=0, iterations=0, seconds=3600)
@@ -187,7 +187,7 @@ def test_release_is_careful_with_others_and_ends_their_agent_by_force(board, end
 @pytest.mark.parametrize("board", ["ssh"], indirect=True)
 def test_an_agent_that_hangs_is_ended_too(board, endless_bench):
     pid = entries(board)[0].pid
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     assert release(board, force=True).pid == pid
     assert entries(board) == ()
 
