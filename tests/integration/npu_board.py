@@ -16,14 +16,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from deployx_edge import __version__
+from deployx_edge.cli.app import app
 from deployx_edge.crossbuild.elf import check_executable
 from deployx_edge.crossbuild.finished import BuiltFile, hash_file, read_build, write_build
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.packages import installed_packages
 from deployx_edge.crossbuild.plan import plan_build
 from deployx_edge.device import Device
-from deployx_edge.errors import BuildError
+from deployx_edge.errors import BuildError, DeployxError
 from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.scratch import beside
 from deployx_edge.target import find_target
@@ -130,6 +133,15 @@ def npu_board(folder: Path) -> Iterator[NpuBoard]:
             board.behave()
             rockchip(board)
             yield board
+
+
+def answer_to(*words: object, code: int = 0) -> str:
+    """Runs a command, which ends with that code; its standard output, or the error as told."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    error = done.exception if isinstance(done.exception, DeployxError) else None
+    found = error.exit_code if error else done.exit_code
+    assert found == code, done.output + repr(done.exception)
+    return f"{error.message} {error.remedy}" if error else done.stdout
 
 
 def rockchip(board: NpuBoard) -> None:

@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from deployx_edge.bundle import Bundle
-from deployx_edge.cli.app import app
-from deployx_edge.errors import DeployxError
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.integration.board import MissingPartError
 from tests.integration.models.test_snpe import DIGITS, TEST
-from tests.integration.npu_board import NpuBoard, build_with_sdk, built_runtimes, npu_board
+from tests.integration.npu_board import (
+    NpuBoard,
+    answer_to,
+    build_with_sdk,
+    built_runtimes,
+    npu_board,
+)
 from tests.integration.stand_in_sdk import install_sdk
 
 NAME = "snpe"
@@ -58,17 +61,10 @@ def board(place: Path) -> Iterator[NpuBoard]:
 
 @pytest.fixture
 def do(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Runs a command where the user's ``deployx.toml`` lies; its standard output."""
+    """``answer_to``, where the user's ``deployx.toml`` lies."""
     monkeypatch.chdir(place)
 
-    def run_one(*words: object, code: int = 0) -> str:
-        done = CliRunner().invoke(app, [str(word) for word in words])
-        error = done.exception if isinstance(done.exception, DeployxError) else None
-        found = error.exit_code if error else done.exit_code
-        assert found == code, done.output + repr(done.exception)
-        return f"{error.message} {error.remedy}" if error else done.stdout
-
-    return run_one
+    return answer_to
 
 
 def test_a_bundle_goes_the_whole_way(
