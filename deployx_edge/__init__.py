@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from deployx_edge.workflows.convert.inspect import inspect_model
     from deployx_edge.workflows.convert.models import TorchOptions
     from deployx_edge.workflows.convert.options import BundleOptions
-    from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+    from deployx_edge.workflows.evaluate.case import EvaluationOptions
+    from deployx_edge.workflows.evaluate.evaluate import evaluate
     from deployx_edge.workflows.measure.bench import (
         BenchJob,
         Candidate,
@@ -86,7 +87,7 @@ _PLACES = {
     "run": "workflows.measure.run:run",
     "compare": "workflows.measure.compare:compare",
     "evaluate": "workflows.evaluate.evaluate:evaluate",
-    "EvaluationOptions": "workflows.evaluate.evaluate:EvaluationOptions",
+    "EvaluationOptions": "workflows.evaluate.case:EvaluationOptions",
     "DeployxError": "errors:DeployxError",
 }
 

@@ -29,6 +29,13 @@ from deployx_edge.cli.fallback import (
     fallback_switches,
     refuse_fallback,
 )
+from deployx_edge.cli.option_values import (
+    limits,
+    one_runtime,
+    run_options,
+    runtime_words,
+    torch_options,
+)
 from deployx_edge.cli.options import (
     AcceleratorOption,
     AcceptFrozenOption,
@@ -59,11 +66,6 @@ from deployx_edge.cli.options import (
     VerifyOption,
     WaitOption,
     WatchdogOption,
-    limits,
-    one_runtime,
-    run_options,
-    runtime_words,
-    torch_options,
 )
 
 if TYPE_CHECKING:
@@ -281,7 +283,7 @@ class BenchRequest:
     def _run_table(self, devices: Sequence[Device], make_job: Callable[..., BenchJob]) -> Benched:
         from deployx_edge.cli.bench_table import bench_table
         from deployx_edge.workflows.choose.candidates import Wanted, usual_runtime
-        from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions
+        from deployx_edge.workflows.evaluate.case import EvaluationOptions
 
         runs = dict.fromkeys(replace(each, precision="fp32") for each in self.options)
         wanted = Wanted(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deployx_edge.device import Device
     from deployx_edge.measurement.files import FailedRun
     from deployx_edge.workflows.choose.candidates import Wanted
-    from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions
+    from deployx_edge.workflows.evaluate.case import EvaluationOptions
     from deployx_edge.workflows.measure.jobs import BenchJob
 
 _QUANTIZED = "int8"

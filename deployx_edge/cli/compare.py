@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deployx_edge.cli.option_values import check_has_board, single_run_options, torch_options
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
@@ -21,9 +22,6 @@ from deployx_edge.cli.options import (
     ThreadsOption,
     VerifyOption,
     WaitOption,
-    check_has_board,
-    single_run_options,
-    torch_options,
 )
 
 PlotOption = Annotated[

@@ -9,6 +9,12 @@ import typer
 
 from deployx_edge.cli.chip import SocOfOption, chosen_soc
 from deployx_edge.cli.fallback import ConversionFallbackOption, check_conversion
+from deployx_edge.cli.option_values import (
+    one_runtime,
+    precision_words,
+    runtime_words,
+    torch_options,
+)
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
@@ -25,10 +31,6 @@ from deployx_edge.cli.options import (
     SamplesOption,
     SettingsOption,
     SocOption,
-    one_runtime,
-    precision_words,
-    runtime_words,
-    torch_options,
 )
 from deployx_edge.runtime import GENERAL_RUNTIME
 

@@ -18,6 +18,13 @@ from deployx_edge.cli.fallback import (
     fallback_switches,
     refuse_fallback,
 )
+from deployx_edge.cli.option_values import (
+    check_has_board,
+    one_runtime,
+    run_options,
+    runtime_words,
+    torch_options,
+)
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
@@ -38,12 +45,7 @@ from deployx_edge.cli.options import (
     ThreadsOption,
     VerifyOption,
     WaitOption,
-    check_has_board,
     complete_device,
-    one_runtime,
-    run_options,
-    runtime_words,
-    torch_options,
 )
 from deployx_edge.errors import UsageError
 
@@ -199,7 +201,7 @@ def evaluate(
     from deployx_edge.config import load_config
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite, samples_sentence
     from deployx_edge.workflows.convert.options import BundleOptions
-    from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions
+    from deployx_edge.workflows.evaluate.case import EvaluationOptions
     from deployx_edge.workflows.evaluate.evaluate import evaluate as evaluate_workflow
     from deployx_edge.workflows.evaluate.model_folder import read_model_folder
     from deployx_edge.workflows.evaluate.thresholds import check_thresholds, parse_thresholds

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deployx_edge.cli.option_values import runtime_words, torch_options
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
@@ -15,8 +16,6 @@ from deployx_edge.cli.options import (
     JsonOption,
     RuntimesOption,
     SamplesOption,
-    runtime_words,
-    torch_options,
 )
 
 

@@ -58,7 +58,7 @@ def new(
     from dataclasses import asdict
 
     from deployx_edge.cli.console import print_json, print_report
-    from deployx_edge.cli.options import runtime_words
+    from deployx_edge.cli.option_values import runtime_words
     from deployx_edge.report.operators import new_operator_text
     from deployx_edge.workflows.operators.new import new_operator
 

@@ -14,6 +14,13 @@ from deployx_edge.cli.fallback import (
     fallback_switches,
     refuse_fallback,
 )
+from deployx_edge.cli.option_values import (
+    limits,
+    one_runtime,
+    precision_words,
+    runtime_words,
+    single_run_options,
+)
 from deployx_edge.cli.options import (
     AcceleratorOption,
     CoresOption,
@@ -34,11 +41,6 @@ from deployx_edge.cli.options import (
     WaitOption,
     WarmupOption,
     WatchdogOption,
-    limits,
-    one_runtime,
-    precision_words,
-    runtime_words,
-    single_run_options,
 )
 from deployx_edge.errors import UsageError
 

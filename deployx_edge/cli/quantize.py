@@ -16,6 +16,7 @@ from deployx_edge.cli.convert import (
     PreprocessOption,
 )
 from deployx_edge.cli.fallback import ConversionFallbackOption, check_conversion
+from deployx_edge.cli.option_values import one_runtime, runtime_words, torch_options
 from deployx_edge.cli.options import (
     AcceptFrozenOption,
     CheckpointOption,
@@ -32,9 +33,6 @@ from deployx_edge.cli.options import (
     SocOption,
     VerifyOption,
     WaitOption,
-    one_runtime,
-    runtime_words,
-    torch_options,
 )
 
 if TYPE_CHECKING:

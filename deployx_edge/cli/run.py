@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deployx_edge.cli.fallback import AllowFallbackOption, fallback_switches
+from deployx_edge.cli.option_values import limits, single_run_options, torch_options
 from deployx_edge.cli.options import (
     AcceleratorOption,
     AcceptFrozenOption,
@@ -32,9 +33,6 @@ from deployx_edge.cli.options import (
     VerifyOption,
     WaitOption,
     WatchdogOption,
-    limits,
-    single_run_options,
-    torch_options,
 )
 from deployx_edge.errors import DeployxError, UsageError
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deployx_edge.workflows.choose.candidates import Wanted
     from deployx_edge.workflows.choose.trying import Tried
     from deployx_edge.workflows.convert.options import BundleOptions
-    from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions
+    from deployx_edge.workflows.evaluate.case import EvaluationOptions
 
 
 @dataclass(frozen=True, kw_only=True)

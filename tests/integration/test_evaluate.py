@@ -19,7 +19,8 @@ from deployx_edge.evaluation.results import Evaluation
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.workflows.convert.bundle import make_bundle
 from deployx_edge.workflows.evaluate import runners as runners
-from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.evaluate.case import EvaluationOptions
+from deployx_edge.workflows.evaluate.evaluate import evaluate
 from deployx_edge.workflows.evaluate.thresholds import check_thresholds, parse_thresholds
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,8 @@ from deployx_edge.errors import UsageError
 from deployx_edge.evaluation.results import Evaluation
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
-from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.evaluate.case import EvaluationOptions
+from deployx_edge.workflows.evaluate.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

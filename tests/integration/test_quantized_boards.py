@@ -20,7 +20,8 @@ from deployx_edge.runtimes.runner import open_converted, take_into
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.convert.conversion import read_converted
-from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.evaluate.case import EvaluationOptions
+from deployx_edge.workflows.evaluate.evaluate import evaluate
 from deployx_edge.workflows.measure.compare import compare
 from deployx_edge.workflows.measure.run import run
 from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize

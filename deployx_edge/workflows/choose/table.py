@@ -17,7 +17,8 @@ from deployx_edge.progress import Progress, Stage
 from deployx_edge.workflows.choose.candidates import Made, Wanted
 from deployx_edge.workflows.choose.source_error import SourceErrors
 from deployx_edge.workflows.choose.trying import Tried
-from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.evaluate.case import EvaluationOptions
+from deployx_edge.workflows.evaluate.evaluate import evaluate
 from deployx_edge.workflows.measure.jobs import Candidate
 
 # In place of a runtime, where a whole board is not available.

@@ -17,7 +17,8 @@ from deployx_edge.runtime import DEFAULT_RUNTIME, find_runtime
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import input_specs, output_specs
 from deployx_edge.runtimes.quantizer import Calibrated, make_folder, tensor_costs
-from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, check_fits_data, evaluate
+from deployx_edge.workflows.evaluate.case import EvaluationOptions, check_fits_data
+from deployx_edge.workflows.evaluate.evaluate import evaluate
 from deployx_edge.workflows.quantize.bundle_source import resolve
 from deployx_edge.workflows.quantize.calibration import (
     OpenedCalibration,

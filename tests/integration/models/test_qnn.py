@@ -26,7 +26,8 @@ from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.workflows.convert.bundle import BundleOptions, TorchOptions, make_bundle
 from deployx_edge.workflows.convert.inspect import inspect_model
 from deployx_edge.workflows.convert.partition import make_sequence
-from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.evaluate.case import EvaluationOptions
+from deployx_edge.workflows.evaluate.evaluate import evaluate
 from deployx_edge.workflows.measure.compare import compare
 from deployx_edge.workflows.measure.run import run_bundle_here
 from deployx_edge.workflows.quantize.quantize import QuantizeOptions, quantize
