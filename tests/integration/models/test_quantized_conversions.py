@@ -19,6 +19,7 @@ from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, Converter
 from deployx_edge.runtimes.onnx_converter import OnnxConverter
 from deployx_edge.runtimes.proof import ProofRequest, prove
+from deployx_edge.runtimes.runner import run_converted
 from deployx_edge.sources.onnx.file import OnnxSource, SourceTensor, read_onnx
 from deployx_edge.sources.onnx.walk import SourceWalk
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
@@ -174,7 +175,11 @@ def constants(**arrays: np.ndarray) -> list[onnx.TensorProto]:
 
 
 def test_a_scale_that_the_runtime_loses_is_caught(tmp_path: Path) -> None:
-    """OpenVINO loses int8's behind a Concat, where its converter does not write it otherwise."""
+    """OpenVINO loses int8's behind a Concat, where its converter does not write it otherwise.
+
+    It does so with its kernels for AVX-512's VNNI, and not with those for AVX2 or AMX: the verdict
+    is that of what it computed on this processor.
+    """
     random = np.random.default_rng(0)
     nodes = [
         helper.make_node("Concat", ["a", "b"], ["joined"], axis=1),
@@ -197,8 +202,22 @@ def test_a_scale_that_the_runtime_loses_is_caught(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     proven(converted(source, converter_of("openvino"), tmp_path / "right"), source)
     plain = converted(source, OnnxConverter("openvino"), tmp_path / "plain")
-    with pytest.raises(VerificationError, match=r"'d' (holds values|is off by)|'y' is off by"):
+    if is_off(plain, source):
+        with pytest.raises(VerificationError, match=r"'d' (holds values|is off by)|'y' is off by"):
+            proven(plain, source)
+    else:
         proven(plain, source)
+
+
+def is_off(made: ConvertedModel, source: OnnxSource) -> bool:
+    """Whether an output is further from the source's than a thousandth of its largest value."""
+    inputs = structured_inputs(source.inputs)
+    wanted = [SourceWalk(source).run(arrays) for arrays in inputs]
+    return any(
+        np.abs(found[name] - array).max() > 1e-3 * np.abs(array).max()
+        for expected, found in zip(wanted, run_converted(made, inputs), strict=True)
+        for name, array in expected.items()
+    )
 
 
 @pytest.mark.parametrize("runtime", READERS)
