@@ -253,30 +253,6 @@ def test_inputs_of_every_rank(tmp_path: Path, shape: tuple[int, ...]) -> None:
     assert np.array_equal(run(bundle, {"x": array})["y"], np.maximum(array, 0))
 
 
-def test_a_batch_of_independent_samples_runs_one_by_one(tmp_path: Path) -> None:
-    path = save(small_cnn(batch=4), tmp_path / "m.onnx")
-    bundle = make_bundle(path, tmp_path / "b")
-    (image,), (scores,) = bundle.inputs, bundle.outputs
-    assert (image.shape[0], image.batch_axis) == (4, 0)
-    assert (scores.shape[0], scores.batch_axis) == (4, 0)
-    assert bundle.provenance.verification.status == "passed"
-
-
-def test_samples_that_depend_on_each_other_are_not_taken_for_a_batch(tmp_path: Path) -> None:
-    made = model(
-        [
-            helper.make_node("ReduceMean", ["x"], ["m"], axes=[0], keepdims=1),
-            helper.make_node("Sub", ["x", "m"], ["y"]),
-        ],
-        {"x": (4, 6)},
-        {"y": (4, 6)},
-        opset=13,
-    )
-    bundle = make_bundle(save(made, tmp_path / "m.onnx"), tmp_path / "b")
-    assert bundle.inputs[0].batch_axis is None
-    assert bundle.provenance.verification.status == "passed"
-
-
 def test_layers_and_blobs_keep_the_names_of_nodes_and_tensors(tmp_path: Path) -> None:
     made = small_cnn()
     bundle = make_bundle(save(made, tmp_path / "m.onnx"), tmp_path / "b")

@@ -11,7 +11,7 @@ from deployx_edge import __version__
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.passes import NCNN_FUSIONS, NCNN_PASSES, widened
 from deployx_edge.model import TensorSpec
-from deployx_edge.runtimes.batches import takes_batches
+from deployx_edge.runtimes.batches import for_one_sample, takes_batches
 from deployx_edge.runtimes.converter import (
     ConversionRequest,
     ConvertedModel,
@@ -90,7 +90,7 @@ class NativeConverter:
         if precision == "bf16" or not inputs:
             return HalfOverflows()
         # Layers and blobs have the same names whether all samples run at once or one by one.
-        for each in (source, _for_one_sample(source)):
+        for each in (source, for_one_sample(source)):
             graph = self._graph(each)
             layers, blobs = float_layers(graph)
             if layers:
@@ -133,7 +133,7 @@ class NativeConverter:
         """
         # ncnn runs one sample at a time.
         if request.outputs and takes_batches(source, request.outputs):
-            found = self._examine(_for_one_sample(source), request, is_batch=True)
+            found = self._examine(for_one_sample(source), request, is_batch=True)
             if not found.emitted.refusals:
                 return found
         return self._examine(source, request, is_batch=False)
@@ -229,11 +229,6 @@ def _blob_arrays(
         values = arrays[tensor].reshape(-1)[: math.prod(shape)]
         found[blob] = np.ascontiguousarray(values.reshape(natural_dims(shape)), dtype=np.float32)
     return found
-
-
-def _for_one_sample(source: OnnxSource) -> OnnxSource:
-    inputs = tuple(replace(tensor, shape=(1, *tensor.shape[1:])) for tensor in source.inputs)
-    return replace(source, inputs=inputs)
 
 
 def _specs(
