@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -188,6 +188,7 @@ def bench(
         dataset=dataset,
         images=images,
         top=top,
+        wait=wait,
     )
     times = repeats(repeat, compare, against, request.candidates)
     make_job = partial(
@@ -245,6 +246,7 @@ class BenchRequest:
     dataset: Path | None
     images: Path | None
     top: int | None
+    wait: bool
 
     def __post_init__(self) -> None:
         from deployx_edge.cli.bench_table import check_table
@@ -273,14 +275,22 @@ class BenchRequest:
     def run(self, devices: Sequence[Device], make_job: Callable[..., BenchJob]) -> Benched:
         """Bring in the model, and bench it."""
         from deployx_edge.cli.bench_results import run_job
+        from deployx_edge.cli.chip import chips_of
 
+        socs = chips_of(self.model, self.runtimes, devices, wait=self.wait)
         if self.is_table:
-            return self._run_table(devices, make_job)
-        wanted = replace(self.bundle, runtime=one_runtime(self.runtimes))
+            return self._run_table(devices, make_job, socs)
+        runtime = one_runtime(self.runtimes)
+        wanted = replace(self.bundle, runtime=runtime, soc=socs.get(runtime or ""))
         bundle, other = _bundles(self.model, self.against, wanted)
         return run_job(devices, make_job(bundle=bundle, against=other))
 
-    def _run_table(self, devices: Sequence[Device], make_job: Callable[..., BenchJob]) -> Benched:
+    def _run_table(
+        self,
+        devices: Sequence[Device],
+        make_job: Callable[..., BenchJob],
+        socs: Mapping[str, str],
+    ) -> Benched:
         from deployx_edge.cli.bench_table import bench_table
         from deployx_edge.workflows.choose.candidates import Wanted, usual_runtime
         from deployx_edge.workflows.evaluate.case import EvaluationOptions
@@ -292,6 +302,7 @@ class BenchRequest:
             precisions=self.precisions,
             options=tuple(runs),
             bundle=self.bundle,
+            socs=socs,
             calibration=self.calibration,
             images=self.images,
         )
@@ -370,5 +381,7 @@ def _bundles(
             return bundle, None
         usual = BundleOptions()
         if not against.is_dir():
-            usual = BundleOptions(runtime=wanted.runtime, input_shapes=wanted.input_shapes)
+            usual = BundleOptions(
+                runtime=wanted.runtime, input_shapes=wanted.input_shapes, soc=wanted.soc
+            )
         return bundle, make_bundle(against, options=usual, progress=progress)

@@ -72,6 +72,10 @@ class OnnxConverter:
         refuse_foreign(source)
         refuse_without_kernel(source, self.runtime, self.native)
 
+    def check_before_scales(self, source: OnnxSource) -> None:
+        """Raise LeftNodesError for nodes that stay on the processor whatever scales the simplified
+        model of ``source`` gets; here none do."""
+
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``<stem>.onnx`` (see ``Converter``)."""
         import onnx

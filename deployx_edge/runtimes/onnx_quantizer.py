@@ -67,6 +67,8 @@ class OnnxQuantizer:
         plain = save_source(model, material.folder, material.name)
         layers = layers_with_weights(_loaded(plain.path))
         check_layers(options.keep_float, list(layers))
+        if not options.allow_fallback:
+            self._converter.check_before_scales(plain)
         result = _by_ppq(plain, material, options, self._form, progress)
         written = _exported(result, material.folder)
         int8 = self._adapted(written, material)

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING
 from deployx_edge.bundle import LeftNode
 from deployx_edge.errors import ModelError, UsageError
 from deployx_edge.runtime import ONNX_ROLE, SOC_KEY
-from deployx_edge.runtimes.converter import ConversionRequest, ConvertedModel, KeptFloat
+from deployx_edge.runtimes.converter import (
+    ConversionRequest,
+    ConvertedModel,
+    KeptFloat,
+    LeftNodesError,
+)
 from deployx_edge.runtimes.onnx_converter import OnnxConverter
-from deployx_edge.runtimes.qnn.provider import QnnProcess, version
+from deployx_edge.runtimes.qnn.provider import QnnProcess, RefusedError, is_lacking, version
 from deployx_edge.runtimes.qnn.rewriting import rewrite
 from deployx_edge.runtimes.qnn.socs import DEFAULT_SOC, find_soc
 from deployx_edge.sources.onnx.canonical import simplified
@@ -48,6 +53,22 @@ class QnnConverter(OnnxConverter):
             onnx.save(simplified(source), path)
             with QnnProcess(path, find_soc(DEFAULT_SOC)):
                 pass
+
+    def check_before_scales(self, source: OnnxSource) -> None:
+        """See ``OnnxConverter``: nodes of operators that QNN has for no type of elements.
+
+        Other nodes it refuses for their numbers or types, which are others in int8."""
+        process = QnnProcess(source.path, find_soc(DEFAULT_SOC))
+        try:
+            with process:
+                pass
+        except LeftNodesError as error:
+            own = {(node.name, node.operator) for node in source.nodes}
+            lacking = [n for n in error.nodes if (n.node, n.operator) in own and is_lacking(n)]
+            if lacking:
+                raise process.refusal(tuple(lacking)) from None
+        except RefusedError:
+            pass  # as floats; what it says of int8 is told behind the scales
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """See ``Converter``; ModelError where half floats cannot hold what is computed."""

@@ -5,6 +5,7 @@ It computes what the HTP of a named SoC would, and says nothing about its speed.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
@@ -32,6 +33,8 @@ _OPTIONS = {"offload_graph_io_quantization": "0"}
 _KEEPING = {"ep.context_enable": "1", "ep.context_embed_mode": "1"}
 _KEPT_AT = "ep.context_file_path"
 _NAMED = 5  # of the nodes that are refused
+# What it says of a node whose operator it has not, whatever goes into it.
+_LACKING = re.compile(r"^Operators of type `.*` are not supported")
 # Telemetry would keep an id below the home folder and send it away.
 _ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -40,6 +43,11 @@ def version() -> str:
     """The version of the wheel; MissingToolError where it is not installed."""
     _folder()
     return installed_version(_PACKAGE)
+
+
+def is_lacking(node: LeftNode) -> bool:
+    """Whether QNN leaves the node for its operator alone."""
+    return _LACKING.match(node.reason) is not None
 
 
 class RefusedError(ModelError):

@@ -142,7 +142,7 @@ class _Child:
             {
                 "node": node.name,
                 "operator": node.op_type,
-                "reason": _REPEATED.sub("", reasons.get(node.name, "")),
+                "reason": _REPEATED.sub("", reasons.get(node.name, "")).rstrip("."),
             }
             for part in session.get_provider_graph_assignment_info()
             if part.ep_name != _PROVIDER

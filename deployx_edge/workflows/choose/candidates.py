@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,7 +32,8 @@ class Wanted:
     """What is tried: a model in each of ``runtimes`` at each of ``precisions``.
 
     ``options`` are the runs of each; their precision is not looked at. ``bundle`` says how
-    the model comes in. ``calibration`` is the data that int8 takes its scales from; None for
+    the model comes in, ``socs`` by runtime which chip its files are for where ``bundle`` names
+    none. ``calibration`` is the data that int8 takes its scales from; None for
     inputs that are made up, where ``made_up_scales`` allows them, as only times are of interest.
     ``images`` is the folder of the images that a list names.
     """
@@ -41,9 +43,15 @@ class Wanted:
     precisions: tuple[str, ...]
     options: tuple[RunOptions, ...] = (RunOptions(),)
     bundle: BundleOptions = field(default_factory=BundleOptions)
+    socs: Mapping[str, str] = field(default_factory=dict)
     calibration: Path | None = None
     made_up_scales: bool = True
     images: Path | None = None
+
+    def bundle_for(self, runtime: str) -> BundleOptions:
+        """How the model comes in for that runtime."""
+        soc = self.bundle.soc or self.socs.get(runtime)
+        return replace(self.bundle, runtime=runtime, soc=soc)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +116,7 @@ def make_one(
         return _quantize(wanted, runtime, folder, progress)
     # A bundle stays what it is, and runs in the precision that is asked for.
     stored = None if wanted.model.is_dir() else precision
-    options = replace(wanted.bundle, runtime=runtime, precision=stored)
+    options = replace(wanted.bundle_for(runtime), precision=stored)
     return Made(bundle=make_bundle(wanted.model, options=options, progress=progress))
 
 
@@ -127,7 +135,7 @@ def _quantize(wanted: Wanted, runtime: str, folder: Path, progress: Progress) ->
         calibration, notes = folder / "calibration.npz", (MADE_UP_NOTE,)
         if not calibration.exists():
             write_calibration(wanted.model, wanted.bundle, calibration)
-    options = QuantizeOptions(bundle=replace(wanted.bundle, runtime=runtime), images=wanted.images)
+    options = QuantizeOptions(bundle=wanted.bundle_for(runtime), images=wanted.images)
     output = folder / f"{runtime}-{QUANTIZED}"
     found = quantize_once(wanted.model, calibration, output, options, progress=progress)
     return Made(bundle=found, notes=notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from deployx_edge.bundle import load_bundle
+from deployx_edge.bundle import bundle_digest, load_bundle
 from deployx_edge.device import Device
 from deployx_edge.errors import UnfitDeviceError, UsageError
 from deployx_edge.workflows.boards.asked_chip import ask_chip, chip_runtime
+from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.integration.test_examples import ROOT, deployx
 from tests.runtimes import missing
 
@@ -51,6 +53,22 @@ def test_files_are_made_for_the_chip_that_the_board_tells(tmp_path: Path) -> Non
     bundle = load_bundle(made)
     assert bundle.soc == "sm8650"
     assert "context" in [file.role for file in bundle.files]
+
+
+@pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))
+def test_push_and_bench_asks_the_board_that_it_measures() -> None:
+    """Of the runtimes that make files for one chip; in one table with others, too."""
+    words = ("push-and-bench", DIGITS, "--device", "local:", "--iterations", "1", "--no-link")
+    runtimes = ("--runtime", "qnn,onnxruntime")
+    done = on_board(*words, *runtimes, "--json", model="Some phone", chip="qcom,sm8650")
+    assert done.returncode == 0, done.stderr
+    assert "Files for QNN are made for sm8650, the chip of local:" in done.stderr
+    found = {
+        row["runtime"]: row["bundle_sha256"] for row in json.loads(done.stdout)["table"]["rows"]
+    }
+    options = BundleOptions(runtime="qnn", precision="fp32", soc="sm8650")
+    assert found["qnn"] == bundle_digest(make_bundle(DIGITS, options=options))
+    assert found["onnxruntime"]
 
 
 def test_a_chip_that_no_files_are_made_for_is_told_with_those_there_are(tmp_path: Path) -> None:
