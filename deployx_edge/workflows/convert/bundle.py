@@ -88,7 +88,9 @@ def make_bundle(
         own = owner_of(opened.path)
         runtime = find_runtime(chosen.runtime or (own.name if own else DEFAULT_RUNTIME))
         allowed = chosen.allow_fallback and runtime.leaves_nodes
-        chosen = replace(chosen, runtime=runtime.name, allow_fallback=allowed)
+        # Who names the chip that is meant anyway gets the same bundle.
+        soc = None if chosen.soc == runtime.soc_meant("") else chosen.soc
+        chosen = replace(chosen, runtime=runtime.name, allow_fallback=allowed, soc=soc)
         if output is not None:
             return _write(opened, output, chosen, progress)
         return _cached(opened, chosen, progress)
