@@ -120,7 +120,7 @@ def test_help_loads_the_listed_modules_only(tmp_path):
         for group in (COMMANDS, DEVICES, OPERATORS, RUNTIMES, SOURCES, SYSROOT)
         for function in group.values()
     }
-    modules = ("bench_comparison", "chip", "ending", "fallback", "options")
+    modules = ("bench_comparison", "chip", "ending", "fallback", "option_values", "options")
     helpers = {f"deployx_edge.cli.{module}" for module in modules}
     ours = {name for name in found if top(name) == "deployx_edge"}
     assert ours == OURS | commands | helpers
