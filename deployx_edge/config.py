@@ -14,6 +14,7 @@
     [toolchains.android]
     ndk = "/opt/android-ndk-r27c"   # relative to this file; ANDROID_NDK_HOME counts before it
     api = 24                        # the oldest Android that binaries run on: its API level
+    archives = "/opt/aars"          # where archives (AAR) of libraries for Android lie
 
     [toolchains.qualcomm]
     sdk = "/opt/qairt/2.39.0"       # relative to this file; QAIRT_SDK_ROOT counts before it
@@ -49,7 +50,7 @@ from deployx_edge.target import find_target
 FILE_NAME = "deployx.toml"
 _SECONDS = ("connect_seconds", "silence_seconds", "answer_seconds")
 _DEVICE_KEYS = ("uri", "target", "work_folder", "keep_mib", *_SECONDS, "ssh_config", "lease_folder")
-_ANDROID_KEYS = ("ndk", "api")
+_ANDROID_KEYS = ("ndk", "api", "archives")
 _QUALCOMM_KEYS = ("sdk", "python")
 # A colon tells an address from a name, a comma one device from the next.
 _NAME = re.compile(r"[^\x00-\x20\x7f:,][^\x00-\x1f\x7f:,]{0,63}")
@@ -59,10 +60,12 @@ _SCHEME = re.compile(r"[a-z]+:")
 @dataclass(frozen=True, kw_only=True)
 class AndroidBuild:
     """``ndk`` is the NDK's folder, None where none is to be used; ``api`` the API level that
-    it builds for (24 is Android 7.0)."""
+    it builds for (24 is Android 7.0); ``archives`` the folder with archives of libraries, None
+    where nobody names one."""
 
     ndk: Path | None = None
     api: int = 24
+    archives: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,13 +270,13 @@ def _place(table: _Table, key: str) -> Path | None:
 
 
 def _android(table: _Table) -> AndroidBuild:
-    folder = _place(table, "ndk")
+    folder, archives = _place(table, "ndk"), _place(table, "archives")
     api = table.get("api")
     if api is None:
-        return AndroidBuild(ndk=folder)
+        return AndroidBuild(ndk=folder, archives=archives)
     if isinstance(api.value, bool) or not isinstance(api.value, int) or api.value < 1:
         raise api.wrong("an API level such as 24")
-    return AndroidBuild(ndk=folder, api=api.value)
+    return AndroidBuild(ndk=folder, api=api.value, archives=archives)
 
 
 def _entries(path: Path, name: str, table: object) -> dict[str, _Entry]:

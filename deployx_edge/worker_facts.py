@@ -13,12 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from deployx_edge.archive_facts import ArchiveFacts, read_archives
 from deployx_edge.chip_facts import CHIP_MEMBERS, LIBRARY, WORD, ChipFacts, read_chip_facts
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.files import SMALL, read_json
 from deployx_edge.json_members import check_members, read_text_member, read_texts, require
 from deployx_edge.resources import data_folder
-from deployx_edge.sdk_facts import SdkFacts
+from deployx_edge.sdk_facts import SdkFacts, read_sdk_facts
 
 FACTS_FILE = "worker.json"
 KINDS = ("switch", "number", "choice", "text")
@@ -29,14 +30,10 @@ _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _MADE = re.compile(rf"({LIBRARY.pattern})?")
 _MEMBERS = {"name", "packages", "c_library", "libraries", "operator_library", "emulators"}
 _MEMBERS |= {"machine_libraries", "other_processors", "prepares", "options", "board", "sdk"}
-_MEMBERS |= {"processors", "absent", *CHIP_MEMBERS}
+_MEMBERS |= {"processors", "archives", *CHIP_MEMBERS}
 _BOARD_MEMBERS = {"headers", "version_header", "version_macros", "libraries", "oldest"}
-_SDK_MEMBERS = {"headers", "folders", "libraries", "more", "other_folders", "other_more"}
-_SDK_MEMBERS |= {"other_processor"}
 _OPTION_MEMBERS = {"name", "kind", "help", "values", "range", "default"}
 _OPTION_MEMBERS |= {"remakes", "only_runs"}
-# Of an SDK: below its folder, and with * for what differs between releases.
-_PLACE = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+*/-]{0,99}")
 _MACRO = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _MOST_BYTES = 200
@@ -112,8 +109,9 @@ class WorkerFacts:
     ELF machine, what differs between ``chips``, the ``processors`` beside the board's own that it
     computes on, each with its machine, the ``emulators`` of the board's processor that it is on
     other machines, each with its machine ("x86_64"), whether it ``prepares`` a model on the board,
-    the runtime's own options, why it is ``absent`` from boards of a system ("android"), and what of
-    a ``board``'s own files, or of an ``sdk``, it is compiled with (None: nothing)."""
+    the runtime's own options, the ``archives`` that a user brings for a target in place of packages
+    and libraries, and what of a ``board``'s own files, or of an ``sdk``, it is compiled with (None:
+    nothing)."""
 
     name: str
     packages: tuple[str, ...]
@@ -127,14 +125,22 @@ class WorkerFacts:
     emulators: tuple[tuple[str, str], ...]
     prepares: bool
     options: tuple[OptionFact, ...]
-    absent: tuple[tuple[str, str], ...] = ()
+    archives: tuple[tuple[str, tuple[ArchiveFacts, ...]], ...] = ()
     board: BoardFacts | None = None
     sdk: SdkFacts | None = None
 
-    @property
-    def is_optional(self) -> bool:
+    def archives_for(self, target_id: str) -> tuple[ArchiveFacts, ...]:
+        """The archives that a user brings for that target's worker, in place of its packages."""
+        return dict(self.archives).get(target_id, ())
+
+    def is_brought_for(self, target_id: str) -> bool:
+        """Whether that target's worker takes what a user brings: an SDK's part, or archives."""
+        of_sdk = self.sdk is not None and bool(self.sdk.folders_for(target_id))
+        return of_sdk or bool(self.archives_for(target_id))
+
+    def is_optional_for(self, target_id: str) -> bool:
         """Whether a build may lack it, as it is compiled with what this project cannot bring."""
-        return self.board is not None or self.sdk is not None
+        return self.board is not None or self.is_brought_for(target_id)
 
     @property
     def glibc(self) -> str:
@@ -156,10 +162,6 @@ class WorkerFacts:
     def emulator(self, machine: str) -> str:
         """What emulates its processor on such a machine, "" where it runs on the real one."""
         return dict(self.emulators).get(machine, "")
-
-    def absent_on(self, system: str) -> str:
-        """Why there is none for boards of such a system, "" where nothing is said of it."""
-        return dict(self.absent).get(system, "")
 
     def option(self, name: str) -> OptionFact | None:
         """The option of that name; None if the runtime has none."""
@@ -285,14 +287,25 @@ def _facts(document: Any) -> WorkerFacts:
         emulators=_by_machine(document, "emulators"),
         prepares=document.get("prepares", False),
         options=tuple(_option(each) for each in options),
-        absent=_by_machine(document, "absent"),
+        archives=read_archives(document),
         board=_board(document["board"]) if "board" in document else None,
-        sdk=_sdk(document["sdk"]) if "sdk" in document else None,
+        sdk=read_sdk_facts(document),
     )
     require(isinstance(facts.prepares, bool), '"prepares" is neither true nor false')
     names = [option.name for option in facts.options]
     require(len(set(names)) == len(names), "an option is listed twice")
+    _check_brought(facts)
     return facts
+
+
+def _check_brought(facts: WorkerFacts) -> None:
+    """Headers come of an SDK or of an archive; what an SDK may stand in for has one."""
+    rows = [row for _, archives in facts.archives for row in archives]
+    require(facts.sdk is not None or not any(row.or_sdk for row in rows), '"or_sdk" has no "sdk"')
+    bare = facts.sdk is not None and not facts.sdk.headers
+    targets = facts.sdk.folders if facts.sdk is not None else ()
+    has_headers = not bare or all(facts.archives_for(target) for target, _ in targets)
+    require(has_headers, '"sdk" names no headers, and no archive has some')
 
 
 def _libraries_by(document: Any, member: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -323,25 +336,6 @@ def _board(document: Any) -> BoardFacts:
     whole = bool(board.headers and board.libraries) and len(board.version_macros) == 2
     require(whole, '"board" names no headers, no libraries, or not two macros of a version')
     return board
-
-
-def _sdk(document: Any) -> SdkFacts:
-    check_members(document, _SDK_MEMBERS, '"sdk"')
-    folders = document.get("folders")
-    require(isinstance(folders, dict) and bool(folders), '"folders" of "sdk" names no target')
-    sdk = SdkFacts(
-        headers=read_texts(document, "headers", _PLACE),
-        folders=tuple((target, read_texts(folders, target, _PLACE)) for target in folders),
-        libraries=read_texts(document, "libraries", LIBRARY),
-        more=read_texts(document, "more", _PLACE),
-        other_folders=read_texts(document, "other_folders", _PLACE),
-        other_more=read_texts(document, "other_more", _PLACE),
-        other_processor=read_text_member(
-            {"other_processor": "", **document}, "other_processor", _MADE
-        ),
-    )
-    require(bool(sdk.headers and sdk.libraries), '"sdk" names no headers or no libraries')
-    return sdk
 
 
 def _option(document: Any) -> OptionFact:

@@ -30,20 +30,19 @@ def board_runtimes(
     sysroot: Sysroot | None,
     jetpack: JetPack | None,
     asked: tuple[str, ...],
-    of_sdk: tuple[str, ...] = (),
+    brought: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
     """The target's runtimes whose workers can be built, in its order.
 
-    ``of_sdk`` are those of an SDK's that can (see ``sdk_runtimes``). Those that need a board's own
-    files are left out where no sysroot has all of them; UsageError where one of these was asked
-    for, and wherever a sysroot's files do not fit each other, the JetPack release or what the
-    worker is written for, with both sides named.
+    ``brought`` are those that can of what users bring. Those that need a board's own files are
+    left out where no sysroot has all of them; UsageError where one of these was asked for, and
+    wherever a sysroot's files do not fit each other, the JetPack release or what the worker is
+    written for, with both sides named.
     """
     unknown = [name for name in asked if name not in target.runtimes]
     if unknown:
-        why = worker_facts(unknown[0]).absent_on(target.system)
         raise UsageError(
-            f"Builds of {target.id} have no worker for '{unknown[0]}'{f': {why}' if why else ''}.",
+            f"Builds of {target.id} have no worker for '{unknown[0]}'.",
             remedy=f"They have {', '.join(target.runtimes)}.",
         )
     built = []
@@ -51,7 +50,8 @@ def board_runtimes(
         facts = worker_facts(runtime)
         board = facts.board
         if board is None:
-            built += [runtime] if facts.sdk is None or runtime in of_sdk else []
+            has_all = not facts.is_brought_for(target.id) or runtime in brought
+            built += [runtime] if has_all else []
         elif sysroot is not None and not (absent := _absent(sysroot, board)):
             _check(runtime, board, sysroot, jetpack)
             built.append(runtime)

@@ -74,6 +74,9 @@ def execute(plan: Plan, options: BuildOptions, on_event: OnEvent) -> Build:
         plan.folder.mkdir(parents=True, exist_ok=True)
         plan.log.write_text("", encoding="utf-8")
         on_event(StepStarted(text=plan.selection.text()))
+        for archive in (each for part in plan.selection.brought for each in part.archives):
+            on_event(StepStarted(text=f"Unpacking {archive.archive.path.name}"))
+            archive.unpack()
         packages: list[Package] = []
         for share in plan.shares:
             packages += _packages(plan, share, on_event)
@@ -150,23 +153,29 @@ def _runtime(plan: Plan, packages: tuple[Package, ...]) -> Build:
         flags=_flags(first.build_folder / "CMakeCache.txt"),
         fingerprint=plan.fingerprint,
         imported=False,
-        packages=tuple((package.name, package.version) for package in packages),
+        packages=_versions(plan, packages),
         files=tuple(
             _built_file(plan, name, packages)
-            for name in built_names(plan.target, plan.selection.runtimes, plan.selection.sdk_parts)
+            for name in built_names(plan.target, plan.selection.runtimes, plan.selection.brought)
         ),
     )
+
+
+def _versions(plan: Plan, packages: tuple[Package, ...]) -> tuple[tuple[str, str], ...]:
+    """What is linked in and what the user brought, by name; workers may share some."""
+    brought = {name: said for part in plan.selection.brought for name, said in part.versions}
+    return tuple({**{one.name: one.version for one in packages}, **brought}.items())
 
 
 def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> BuiltFile:
     """Check one executable or library and lay it where those of all shares lie."""
     share = plan.share_of(worker_part(name.runtime) if name.runtime else AGENT)
-    made = _of_sdk(plan, name) or _made(share, name, packages)
+    made = _brought(plan, name) or _made(share, name, packages)
     if not made.is_file():
         raise BuildError(f"The build ended without {name.name}.", remedy=f"See {plan.log}.")
     plan.executables.mkdir(exist_ok=True)
     path = Path(shutil.copyfile(made, plan.executables / name.name))
-    other = other_processor(name) or _other_of_sdk(plan, name)
+    other = other_processor(name) or _other_of_brought(plan, name)
     found = check_executable(
         path,
         machine=other or plan.target.elf_machine,
@@ -189,16 +198,17 @@ def _built_file(plan: Plan, name: BuiltName, packages: tuple[Package, ...]) -> B
     )
 
 
-def _of_sdk(plan: Plan, name: BuiltName) -> Path | None:
-    """Where a library lies in an SDK of the user's; None for all others."""
-    places = (path for part in plan.selection.sdk_parts for path in part.all_libraries)
+def _brought(plan: Plan, name: BuiltName) -> Path | None:
+    """Where a library lies in what the user brings; None for all others."""
+    parts = (part for part in plan.selection.brought if part.runtime == name.runtime)
+    places = (path for part in parts for path in part.all_libraries)
     return next(
         (path for path in places if name.role == "library" and path.name == name.name), None
     )
 
 
-def _other_of_sdk(plan: Plan, name: BuiltName) -> str:
-    machines = (part.machine_of(name.name) for part in plan.selection.sdk_parts)
+def _other_of_brought(plan: Plan, name: BuiltName) -> str:
+    machines = (part.machine_of(name.name) for part in plan.selection.brought)
     return next(filter(None, machines), "")
 
 
@@ -282,7 +292,7 @@ def packages_to_compile(selection: Selection, on_event: OnEvent) -> tuple[str, .
     ):
         output = Path(folder)
         commands = [
-            inquiry_command(toolchain, output=output, parts=parts)
+            inquiry_command(toolchain, output=output, parts=selection.with_packages(parts))
             for toolchain, parts in selection.shares()
         ]
         for setup in conan_home.setup_commands():

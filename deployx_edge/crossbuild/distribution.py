@@ -47,14 +47,16 @@ def publish(build: Build, folder: Path) -> Build:
 def export_build(build: Build, file: Path) -> None:
     """Write a finished build to one file (``.tar.gz``), which ``import_build`` takes.
 
-    UsageError where it holds an SDK's libraries: these are for whoever has the SDK.
+    UsageError where it holds libraries that a user brought, of an SDK or archives: these are for
+    whoever got them.
     """
     for name in dict.fromkeys(built.runtime for built in build.files if built.runtime):
-        if worker_facts(name).sdk is not None:
+        if worker_facts(name).is_brought_for(build.target_id):
             raise UsageError(
-                f"This build of {build.target_id} holds libraries of the SDK for {name}, which may "
-                "not be handed on.",
-                remedy="Build without it: unset what names the SDK, and build again.",
+                f"This build of {build.target_id} holds libraries for {name} that you brought, "
+                "which are not handed on.",
+                remedy="Build without them: unset what names the SDK or the archives, and build "
+                "again.",
             )
     verify_files(build)
     try:
@@ -96,7 +98,9 @@ def import_build(file: Path, target: Target, folder: Path) -> Build:
         )
         # A worker that needs a board's own files is there or not.
         having = {one.runtime for one in found}
-        optional = {name for name in target.runtimes if worker_facts(name).is_optional}
+        optional = {
+            name for name in target.runtimes if worker_facts(name).is_optional_for(target.id)
+        }
         runtimes = [name for name in target.runtimes if name in having or name not in optional]
         if found != built_names(target, runtimes):
             raise BuildError(

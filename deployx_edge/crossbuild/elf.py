@@ -74,6 +74,25 @@ def check_executable(path: Path, *, machine: str, static: bool, glibc: str = "")
     return found
 
 
+def defined_versions(path: Path) -> frozenset[str]:
+    """The versions that a shared library's own symbols are of, such as ``VERS_1.29.0``."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.gnuversions import GNUVerDefSection
+
+    try:
+        with path.open("rb") as file:
+            sections = [s for s in ELFFile(file).iter_sections() if isinstance(s, GNUVerDefSection)]
+            return frozenset(
+                str(auxiliary.name)
+                for section in sections
+                for _, auxiliaries in section.iter_versions()
+                for auxiliary in auxiliaries
+            )
+    except (OSError, ELFError) as error:
+        raise BuildError(f"{path} should be an ELF file ({error}).") from error
+
+
 def check_archive(path: Path, *, machine: str) -> int:
     """Check that every object of a static library is for ``machine``; the number of objects.
 

@@ -32,9 +32,12 @@ def packages_fingerprint(toolchain: Toolchain, parts: tuple[str, ...]) -> str:
 
 
 def build_fingerprint(target: Target, selection: Selection) -> str:
-    """Covers the packages, the sources of agent and operators, the target's row, the sysroot, an
-    SDK's part and our version."""
-    packages = " ".join(packages_fingerprint(*share) for share in selection.shares())
+    """Covers the packages, the sources of agent and operators, the target's row, the sysroot, what
+    the user brings, and our version."""
+    packages = " ".join(
+        packages_fingerprint(toolchain, selection.with_packages(parts))
+        for toolchain, parts in selection.shares()
+    )
     if selection.sysroot is not None:
         sysroot = selection.sysroot
         packages += (
@@ -42,7 +45,7 @@ def build_fingerprint(target: Target, selection: Selection) -> str:
             if sysroot.is_own
             else " " + hash_tree(sysroot.folder / SYSROOT_FILE)
         )
-    packages += "".join(f" {part.fingerprint}" for part in selection.sdk_parts)
+    packages += "".join(f" {part.fingerprint}" for part in selection.brought)
     tree = hash_tree(data_folder("device_agent"))
     users = [*(each.folder for each in users_operators().values()), *_shared_headers()]
     operators = hash_tree(operators_folder(), *users, suffixes=_OPERATOR_SUFFIXES)

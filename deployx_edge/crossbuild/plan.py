@@ -103,7 +103,7 @@ def plan_build(target: Target, options: BuildOptions) -> Plan:
         install = packages.install_command(
             toolchain,
             output=own / "packages",
-            parts=parts,
+            parts=selection.with_packages(parts),
             jobs=options.jobs,
             rebuild=options.clean,
         )
@@ -113,7 +113,7 @@ def plan_build(target: Target, options: BuildOptions) -> Plan:
             folder=own,
             packages=(install, *compile_generators) if agent else (install,),
             compile=_compile_commands(target, selection, own, parts, generators, options.jobs),
-            packages_fingerprint=packages_fingerprint(toolchain, parts),
+            packages_fingerprint=packages_fingerprint(toolchain, selection.with_packages(parts)),
         )
         shares.append(share)
     installs = [command for share in shares for command in share.packages]
@@ -184,7 +184,7 @@ def _compile_commands(
         "-DDX_BUILD_TESTS=OFF",
         "-DDX_SANITIZE=",
         *(cmake_options(selection.sysroot) if selection.sysroot and not agent else ()),
-        *_sdk_options(selection, parts),
+        *_brought_options(selection, parts),
     )
     # For ccache a file is what its path from the build folder says. Through links beside that
     # folder it is the same in every copy of the project: what one compiled the next one has too.
@@ -206,14 +206,10 @@ def _device_options(parts: tuple[str, ...]) -> tuple[str, ...]:
     return (f"-DDX_PTXAS={';'.join(str(each.path) for each in assemblers())}",)
 
 
-def _sdk_options(selection: Selection, parts: tuple[str, ...]) -> tuple[str, ...]:
-    """Where the headers of an SDK lie that one of these parts is compiled with, and its version."""
-    options = []
-    for part in selection.sdk_parts:
-        if worker_part(part.runtime) in parts:
-            word = f"-DDX_{part.runtime.upper()}"
-            options += [f"{word}_INCLUDE={part.sdk.headers}", f"{word}_VERSION={part.sdk.version}"]
-    return tuple(options)
+def _brought_options(selection: Selection, parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Where headers of what the user brings lie, and its versions; workers may share some."""
+    brought = [part for part in selection.brought if worker_part(part.runtime) in parts]
+    return tuple(dict.fromkeys(option for part in brought for option in part.options))
 
 
 def _names(parts: tuple[str, ...]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deployx_edge.crossbuild.board_runtimes import board_runtimes
+from deployx_edge.crossbuild.brought import BroughtPart, brought_parts
 from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks, numbers
 from deployx_edge.crossbuild.ndk import configured_ndk, find_ndk
 from deployx_edge.crossbuild.options import BuildOptions
-from deployx_edge.crossbuild.sdk_runtimes import SdkPart, sdk_parts
 from deployx_edge.crossbuild.sysroot import (
     OWN_ROOT,
     SYSROOT_FILE,
@@ -38,7 +38,7 @@ class Selection:
     ``kind`` is ``zig``, ``gnu`` or ``ndk``; ``reason`` says why; ``compilers`` are parts
     (``workers.AGENT``, ``worker_ncnn``) with what makes them; ``jetpack`` is the release
     whose glibc the workers are linked for, "" elsewhere; ``sysroot`` what they may link;
-    ``sdk_parts`` what some of them take of an SDK of the user's.
+    ``brought`` what some of them take of what the user brings.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Selection:
     compilers: tuple[tuple[str, Toolchain], ...]
     jetpack: str = ""
     sysroot: Sysroot | None = None
-    sdk_parts: tuple[SdkPart, ...] = ()
+    brought: tuple[BroughtPart, ...] = ()
 
     @property
     def agent(self) -> Toolchain:
@@ -67,6 +67,11 @@ class Selection:
     def runtimes(self) -> tuple[str, ...]:
         """Those whose workers the build has, in the target's order."""
         return tuple(p.removeprefix(worker_part("")) for p, _ in self.compilers if p != AGENT)
+
+    def with_packages(self, parts: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the parts that are compiled with packages of ours."""
+        brought = {worker_part(part.runtime) for part in self.brought if part.archives}
+        return tuple(part for part in parts if part not in brought)
 
     def text(self) -> str:
         """E.g. ``By zig: static, and nothing to install``."""
@@ -105,21 +110,19 @@ def select(target: Target, options: BuildOptions) -> Selection:
             remedy=f"Leave {option} out, or build for jetson.",
         )
     kind, reason = _kind(target, options.toolchain)
-    parts = sdk_parts(target, is_bionic=kind == "ndk", asked=options.runtimes)
-    of_sdk = tuple(part.runtime for part in parts)
-    runtimes = board_runtimes(target, sysroot, None, options.runtimes, of_sdk)
+    parts = brought_parts(target, is_bionic=kind == "ndk", asked=options.runtimes)
+    brought = tuple(part.runtime for part in parts)
+    runtimes = board_runtimes(target, sysroot, None, options.runtimes, brought)
     if kind == "zig":
         compiler = zig_toolchain(target.agent_toolchain, objects=target.id)
         compilers = _by_zig(target, runtimes, compiler, compiler)
         return Selection(
-            kind=kind, reason=reason, compilers=compilers, sysroot=sysroot, sdk_parts=parts
+            kind=kind, reason=reason, compilers=compilers, sysroot=sysroot, brought=parts
         )
     compiler = ndk_toolchain(find_ndk()) if kind == "ndk" else gnu_toolchain(target)
     names = (AGENT, *(worker_part(runtime) for runtime in runtimes))
     compilers = tuple((name, compiler) for name in names)
-    return Selection(
-        kind=kind, reason=reason, compilers=compilers, sysroot=sysroot, sdk_parts=parts
-    )
+    return Selection(kind=kind, reason=reason, compilers=compilers, sysroot=sysroot, brought=parts)
 
 
 def _sysroot_of(target: Target, options: BuildOptions) -> Sysroot | None:

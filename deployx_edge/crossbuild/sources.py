@@ -19,7 +19,7 @@ from deployx_edge.crossbuild.workers import package_names
 from deployx_edge.errors import SourceError
 from deployx_edge.resources import cache_folder, data_folder
 from deployx_edge.target import Target
-from deployx_edge.worker_facts import worker_names
+from deployx_edge.worker_facts import worker_facts, worker_names
 
 if TYPE_CHECKING:
     from deployx_edge.crossbuild.fetching import Attempt
@@ -78,7 +78,8 @@ def archives(recipes: Path | None = None) -> tuple[Archive, ...]:
 def needed_archives(target: Target) -> tuple[Archive, ...]:
     """Those that a build of the target unpacks: not what is compiled for other machines, nor
     what only workers that it does not have are made of."""
-    own = {package for name in target.runtimes for package in package_names(name)}
+    packed = [n for n in target.runtimes if not worker_facts(n).archives_for(target.id)]
+    own = {package for name in packed for package in package_names(name)}
     absent = {package for name in worker_names() for package in package_names(name)} - own
     return tuple(
         archive

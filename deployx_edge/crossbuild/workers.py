@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deployx_edge.crossbuild.sdk_runtimes import SdkPart
+from deployx_edge.crossbuild.brought import BroughtPart
 from deployx_edge.target import Target
 from deployx_edge.worker_facts import worker_facts, worker_names
 
@@ -33,23 +33,20 @@ def all_parts() -> tuple[str, ...]:
 
 
 def built_names(
-    target: Target, runtimes: Iterable[str], parts: Iterable[SdkPart] = ()
+    target: Target, runtimes: Iterable[str], parts: Iterable[BroughtPart] = ()
 ) -> tuple[BuiltName, ...]:
     """Every file that a finished build of the target with these runtimes' workers has, the agent
-    first. ``parts`` are what comes of an SDK of the user's."""
-    of_sdk = {part.runtime: [path.name for path in part.all_libraries] for part in parts}
+    first. ``parts`` are what comes of what a user brings."""
+    brought = {part.runtime: [path.name for path in part.all_libraries] for part in parts}
     names = [BuiltName(name="dx-agent", role="agent", runtime="")]
     for runtime in runtimes:
         names.append(BuiltName(name=f"dx-worker-{runtime}", role="worker", runtime=runtime))
         facts = worker_facts(runtime)
         made = [facts.operator_library] if facts.operator_library else []
+        packed = () if facts.archives_for(target.id) else facts.libraries_on(target.machines[0])
         names += [
             BuiltName(name=library, role="library", runtime=runtime)
-            for library in (
-                *facts.libraries_on(target.machines[0]),
-                *made,
-                *of_sdk.get(runtime, ()),
-            )
+            for library in (*packed, *made, *brought.get(runtime, ()))
         ]
     return tuple(names)
 

@@ -50,7 +50,6 @@ def test_libraries_are_read_by_machine_and_by_processor(facts_file):
         other_processors={"EM_QDSP6": ["libnpu.so"]},
         processors={"aarch64": "an NPU"},
         emulators={"x86_64": "an emulator"},
-        absent={"android": "it has no libraries"},
         soc_libraries=[
             {"socs": ["one", "two"], "libraries": ["liba.so", "libboth.so"]},
             {"socs": ["three"], "libraries": ["libc.so", "libboth.so"]},
@@ -67,7 +66,6 @@ def test_libraries_are_read_by_machine_and_by_processor(facts_file):
     assert (facts.processor("x86_64"), facts.processor("aarch64")) == ("", "an NPU")
     assert (facts.chips.numbered("519"), facts.chips.numbered("51")) == ("one", "")
     assert (facts.chips.prepared_role, facts.chips.spared) == ("context", ("liba.so",))
-    assert (facts.absent_on("android"), facts.absent_on("linux")) == ("it has no libraries", "")
     useless = {soc: facts.chips.useless_on(soc) for soc in ("one", "two", "three", "four", "")}
     assert useless == {
         "one": {"libc.so"},

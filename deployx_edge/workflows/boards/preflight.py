@@ -61,12 +61,12 @@ def _check_runtime(target: Target, build: Build, bundle: Bundle, device: str) ->
 def _check_built(build: Build, bundle: Bundle, device: str) -> None:
     built = any(file.runtime == bundle.runtime for file in build.files)
     facts = worker_facts(bundle.runtime)
-    if built or not facts.is_optional:
+    if built or not facts.is_optional_for(build.target_id):
         return
-    if facts.sdk is not None:
+    if facts.is_brought_for(build.target_id):
         raise BuildError(
             f"{_cannot(bundle.name, device)} this build of {build.target_id} has no worker "
-            f"for {bundle.runtime}, which is compiled with its maker's SDK.",
+            f"for {bundle.runtime}, which is compiled with what you bring: an SDK, or archives.",
             remedy=f"Run 'deployx-edge build --target {build.target_id} --runtime "
             f"{bundle.runtime}', which says what it takes.",
         )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deployx_edge.crossbuild.brought import brought_parts
+from deployx_edge.errors import DeployxError
 from deployx_edge.progress import Progress, silent
 from deployx_edge.runtime import RUNTIMES, RuntimeFacts, find_runtime
 from deployx_edge.runtimes import load_runtime
 from deployx_edge.runtimes.setup import Need
 from deployx_edge.seen import Seen, seen_of
-from deployx_edge.target import targets
+from deployx_edge.target import Target, targets
+from deployx_edge.worker_facts import worker_facts, worker_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +38,36 @@ def runtime_states(names: Sequence[str] = ()) -> list[RuntimeState]:
     return [
         RuntimeState(
             facts=row,
-            needs=tuple(load_runtime(row.name).setup().needs()),
+            needs=(*load_runtime(row.name).setup().needs(), *_archives(row.name)),
             targets=tuple(id for id, target in targets().items() if row.name in target.runtimes),
             seen=seen_of(row.name),
         )
         for row in rows
     ]
+
+
+def _archives(runtime: str) -> list[Need]:
+    """What a user brings for builds; nothing on this computer is refused without it."""
+    if runtime not in worker_names():
+        return []
+    facts = worker_facts(runtime)
+    return [_brought(runtime, each) for each in targets().values() if facts.archives_for(each.id)]
+
+
+def _brought(runtime: str, target: Target) -> Need:
+    name = f"archives for {target.id}"
+    try:
+        parts = brought_parts(target, is_bionic=True, asked=(runtime,))
+    except DeployxError:
+        # The command says which are wanted, in which versions.
+        return Need(
+            name=name,
+            present=True,
+            found="not complete; its builds have no worker",
+            remedy=f"deployx-edge build --target {target.id} --runtime {runtime}",
+        )
+    versions = next(part.versions for part in parts if part.runtime == runtime)
+    return Need(name=name, present=True, found=", ".join(f"{n} {said}" for n, said in versions))
 
 
 def install_runtime(name: str, *, progress: Progress = silent) -> str:

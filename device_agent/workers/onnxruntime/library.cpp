@@ -75,7 +75,7 @@ Result<const OrtApiBase*> load(const std::string& path) {
 
 std::string pinned_version() { return DX_ONNXRUNTIME_VERSION; }
 
-std::string library_name() { return "libonnxruntime.so." + pinned_version(); }
+std::string library_name() { return DX_ONNXRUNTIME_FILE; }
 
 Result<const Library*> Library::open(const std::string& path) {
   Result<const OrtApiBase*> base = load(path);

@@ -10,6 +10,8 @@ namespace dx {
 namespace {
 
 constexpr const char* kLibrary = "libcdsprpc.so";
+// Where it lies on a phone, for programs whose linker does not look there by itself.
+constexpr const char* kOnPhones = "/vendor/lib64/libcdsprpc.so";
 // Of newer and older kernels.
 constexpr std::array<const char*, 3> kDevices{"/dev/fastrpc-cdsp", "/dev/fastrpc-cdsp-secure",
                                               "/dev/adsprpc-smd"};
@@ -20,7 +22,9 @@ Failure refuse(const std::string& message) {
 
 }  // namespace
 
-Status check_npu(const std::string& root, bool (*opens_library)(const char* name)) {
+Status check_npu(NpuSystem system, const std::string& root,
+                 bool (*opens_library)(const char* name)) {
+  const bool is_phone = system == NpuSystem::kAndroid;
   std::string closed;
   bool is_open = false;
   for (const char* device : kDevices) {
@@ -37,16 +41,19 @@ Status check_npu(const std::string& root, bool (*opens_library)(const char* name
     return refuse(std::string("this board has no Qualcomm NPU: there is neither ") + kDevices[0] +
                   " nor " + kDevices[2]);
   }
-  if (!is_open) {
+  if (!is_open && !is_phone) {
     return refuse("this user may not open the NPU's device " + closed +
                   ": put it into the group that owns the device, or take another user");
   }
-  if (!opens_library(kLibrary)) {
+  if (opens_library(kLibrary) || (is_phone && opens_library(kOnPhones))) return {};
+  if (is_phone) {
     return refuse(std::string(kLibrary) +
-                  ", which leads to the NPU, is not on this board: install it with the board's "
-                  "own packages");
+                  ", which leads to the NPU, cannot be loaded on this phone, nor as " + kOnPhones +
+                  ": it comes with the phone's system, whose maker may keep it from programs");
   }
-  return {};
+  return refuse(std::string(kLibrary) +
+                ", which leads to the NPU, is not on this board: install it with the board's own "
+                "packages");
 }
 
 }  // namespace dx

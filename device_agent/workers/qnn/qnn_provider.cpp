@@ -17,6 +17,7 @@
 #include "workers/core/options.h"
 #include "workers/core/runtime.h"
 #include "workers/onnxruntime/later_api.h"
+#include "workers/qnn/beside.h"
 #include "workers/qnn/cycles.h"
 #include "workers/qnn/npu.h"
 
@@ -35,6 +36,11 @@ constexpr bool kIsEmulator = true;
 #else
 constexpr bool kIsEmulator = false;
 #endif
+#ifdef __ANDROID__
+constexpr NpuSystem kSystem = NpuSystem::kAndroid;
+#else
+constexpr NpuSystem kSystem = NpuSystem::kLinux;
+#endif
 constexpr int kErrors = ORT_LOGGING_LEVEL_ERROR;
 // What the provider logs, and nothing more, where the NPU's libraries refuse the board.
 constexpr const char* kNotStarted = "QNN SetupBackend failed ";
@@ -45,19 +51,39 @@ constexpr const char* kContext = "context";
 constexpr std::array<const char*, 3> kPassed{"htp_performance_mode",
                                              "htp_graph_finalization_optimization_mode", "vtcm_mb"};
 
+// It stays open, as the next to ask for it are Qualcomm's libraries.
+bool opens(const char* name) { return dlopen(name, RTLD_NOW) != nullptr; }
+
+// What has to be so before the provider's library is loaded.
+Status make_ready(const Load& request, const std::string& folder) {
+  std::map<std::string, std::string> words;
+  // The NPU's own side is looked up there, by a system library of the board's.
+  if (!kIsEmulator) words["ADSP_LIBRARY_PATH"] = folder;
+  // Others saw version 2.4 find no NPU on Android, as it looks for a device that programs are not
+  // shown there, and then tells none at all. So it is asked to tell one for the processor, too:
+  // what computes is the library that `entries_of` names, whichever device is told.
+  if (kSystem == NpuSystem::kAndroid) words["ORT_QNN_ENABLE_CPU_BACKEND"] = "1";
+  for (const auto& [name, value] : words) {
+    if (setenv(name.c_str(), value.c_str(), 1) != 0) {
+      return Failure{FailureCode::kRuntimeRefused, "the environment takes no " + name,
+                     Phase::kLoad};
+    }
+  }
+  // Android's libraries name no folder where those that they need would be looked for.
+  if (kSystem == NpuSystem::kAndroid) open_beside(request);
+  return {};
+}
+
 // The devices of the provider. Its library is loaded once.
 Result<std::vector<const later::EpDevice*>> devices_of(const Library& library,
                                                        const std::string& name,
-                                                       const std::string& path) {
+                                                       const Load& request) {
   static bool loaded = false;
   const OrtApi& api = library.api();
   if (!loaded) {
-    // The NPU's own side is looked up there, by a system library of the board's.
-    const std::string folder = path.substr(0, path.rfind('/'));
-    if (!kIsEmulator && setenv("ADSP_LIBRARY_PATH", folder.c_str(), 1) != 0) {
-      return Failure{FailureCode::kRuntimeRefused, "the environment takes no ADSP_LIBRARY_PATH",
-                     Phase::kLoad};
-    }
+    const std::string path = library_path(request, kLibrary);
+    Status ready = make_ready(request, path.substr(0, path.rfind('/')));
+    if (!ready) return ready.failure();
     OrtStatus* const status = later::RegisterExecutionProviderLibrary::call(
         api, library.environment(), name.c_str(), path.c_str());
     if (Status done = library.check(status, kWhat); !done) return done.failure();
@@ -76,13 +102,6 @@ Result<std::vector<const later::EpDevice*>> devices_of(const Library& library,
     return Failure{FailureCode::kRuntimeRefused, "QNN finds no NPU on this board", Phase::kLoad};
   }
   return own;
-}
-
-bool opens(const char* name) {
-  void* const library = dlopen(name, RTLD_NOW);
-  if (library == nullptr) return false;
-  (void)dlclose(library);
-  return true;
 }
 
 // The chip that a file was made for; both are "" where it does not tell.
@@ -134,7 +153,7 @@ Status QnnProvider::check(const Load& request) const {
                      std::string(name) + " comes along as a file of role 'library'", Phase::kLoad};
     }
   }
-  return kIsEmulator ? Status{} : check_npu("", opens);
+  return kIsEmulator ? Status{} : check_npu(kSystem, "", opens);
 }
 
 bool QnnProvider::may_leave(const RunOptions& options) const {
@@ -153,8 +172,7 @@ Status QnnProvider::add_to(const Library& library, const Load& request, bool str
   if (Status done = library.check(api.AddSessionConfigEntry(options, entry, "1"), kWhat); !done) {
     return done;
   }
-  Result<std::vector<const later::EpDevice*>> devices =
-      devices_of(library, name(), library_path(request, kLibrary));
+  Result<std::vector<const later::EpDevice*>> devices = devices_of(library, name(), request);
   if (!devices) return devices.failure();
   std::vector<const char*> keys;
   std::vector<const char*> values;

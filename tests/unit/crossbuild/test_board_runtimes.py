@@ -227,17 +227,6 @@ def test_a_runtime_that_the_target_lacks_is_refused():
     assert runtimes(runtimes=("ncnn",)) == tuple(r for r in JETSON.runtimes if r not in OWN)
 
 
-def test_why_a_runtime_is_absent_from_a_system_is_said():
-    absent = [name for name in worker_names() if worker_facts(name).absent_on("android")]
-    assert absent
-    android = find_target("android-arm64")
-    for name in absent:
-        assert name not in android.runtimes
-        with pytest.raises(UsageError, match=f"no worker for '{name}': it loads") as caught:
-            select(android, BuildOptions(runtimes=(name,)))
-        assert "They have ncnn" in caught.value.remedy
-
-
 @pytest.mark.parametrize("runtime", OWN)
 def test_each_jetpack_says_which_versions_it_has(runtime):
     having = [id for id, target in targets().items() if runtime in target.runtimes]

@@ -11,7 +11,7 @@ from deployx_edge.crossbuild.finished import read_build, verify_files
 from deployx_edge.crossbuild.workers import built_names
 from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.target import find_target
-from tests.unit.crossbuild.test_finished import BROUGHT, make_build
+from tests.unit.crossbuild.test_finished import OWN, make_build
 
 _ARM64 = find_target("linux-arm64")
 
@@ -42,7 +42,7 @@ def test_publishing_replaces_the_whole_folder(tmp_path):
     old.mkdir(parents=True)
     (old / "left-over").write_text("of an older build")
     published = publish(runtime, old)
-    files = {one.name for one in built_names(_ARM64, BROUGHT)}
+    files = {one.name for one in built_names(_ARM64, OWN)}
     assert {"dx-agent", "dx-worker-ncnn", "libonnxruntime.so.1.31.1"} < files
     assert {path.name for path in old.iterdir()} == {"build.json", *files}
     assert read_build(old) == published

@@ -28,11 +28,11 @@ def runtime(tmp_path):
     return make_build(tmp_path)
 
 
-# What a build has that nobody brought an SDK for.
-BROUGHT = tuple(name for name in ARM64.runtimes if worker_facts(name).sdk is None)
+# What a build has that nobody brought anything for.
+OWN = tuple(name for name in ARM64.runtimes if not worker_facts(name).is_brought_for(ARM64.id))
 
 
-def make_build(folder, *, runtimes=BROUGHT, **changes):
+def make_build(folder, *, runtimes=OWN, **changes):
     """A whole build in ``folder``, its executables without code."""
     files = []
     for one in built_names(ARM64, runtimes):

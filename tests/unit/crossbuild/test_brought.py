@@ -1,4 +1,4 @@
-"""Workers compiled with an SDK of the user's: when builds have them, what travels with them."""
+"""Workers of what a user brings, an SDK or archives: when builds have them, what goes with them."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deployx_edge import archives
 from deployx_edge.crossbuild.distribution import export_build
 from deployx_edge.crossbuild.fingerprint import build_fingerprint
 from deployx_edge.crossbuild.options import BuildOptions
@@ -21,7 +22,9 @@ from tests.unit.crossbuild.binaries import AARCH64, QDSP6, elf
 from tests.unit.crossbuild.ndks import make_ndk
 from tests.unit.crossbuild.test_finished import make_build
 
-OF_SDK = [name for name in worker_names() if worker_facts(name).sdk is not None]
+OF_SDK = [
+    name for name in worker_names() if (sdk := worker_facts(name).sdk) is not None and sdk.headers
+]
 RUNTIME = OF_SDK[0]
 FACTS = worker_facts(RUNTIME).sdk
 ARM64, ANDROID = find_target("linux-arm64"), find_target("android-arm64")
@@ -50,7 +53,7 @@ def fill_sdk(folder: Path, *, version: str = "2.39.0.250926") -> Path:
 def nothing_configured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
-    for variable in (*VARIABLES, "ANDROID_NDK_HOME"):
+    for variable in (*VARIABLES, archives.VARIABLE, "ANDROID_NDK_HOME"):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -82,8 +85,8 @@ def test_with_an_sdk_it_is_built_and_its_libraries_travel_by_architecture(sdk):
     assert selection.runtimes == ARM64.runtimes
     # For glibc, as it loads a library that is made for it.
     assert selection.worker(RUNTIME) == selection.worker("onnxruntime")
-    (part,) = selection.sdk_parts
-    names = [n.name for n in built_names(ARM64, selection.runtimes, selection.sdk_parts)]
+    (part,) = selection.brought
+    names = [n.name for n in built_names(ARM64, selection.runtimes, selection.brought)]
     own = names[names.index(f"dx-worker-{RUNTIME}") + 1 :]
     assert own == [
         "libSNPE.so",
@@ -107,8 +110,8 @@ def test_androids_own_libraries_take_an_ndk(sdk, tmp_path, monkeypatch):
     assert "ANDROID_NDK_HOME" in error.remedy
     monkeypatch.setenv("ANDROID_NDK_HOME", str(make_ndk(tmp_path / "ndk")))
     selection = select(ANDROID, BuildOptions(runtimes=(RUNTIME,)))
-    assert selection.runtimes == ANDROID.runtimes
-    (part,) = selection.sdk_parts
+    assert selection.runtimes == ("ncnn", RUNTIME)
+    (part,) = selection.brought
     assert part.libraries[0] == sdk / "lib/aarch64-android/libSNPE.so"
 
 
@@ -149,7 +152,7 @@ def test_a_build_with_an_sdks_libraries_is_not_exported(tmp_path):
     (tmp_path / "build").mkdir()
     build = make_build(tmp_path / "build", runtimes=ARM64.runtimes)
     assert RUNTIME in {file.runtime for file in build.files}
-    with pytest.raises(UsageError, match=f"SDK for {RUNTIME}, which may not be handed on"):
+    with pytest.raises(UsageError, match=f"libraries for {RUNTIME} that you brought"):
         export_build(build, tmp_path / "b.tar.gz")
     assert not (tmp_path / "b.tar.gz").exists()
 
@@ -158,7 +161,7 @@ def test_each_target_that_has_it_says_where_its_libraries_lie():
     for runtime in OF_SDK:
         having = {id for id, target in targets().items() if runtime in target.runtimes}
         assert set(dict(worker_facts(runtime).sdk.folders)) == having
-        assert worker_facts(runtime).is_optional
+        assert all(worker_facts(runtime).is_optional_for(id) for id in having)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,8 @@ def test_each_target_that_has_it_says_where_its_libraries_lie():
     [
         ({"more_of_it": []}, '"sdk" has an unknown member "more_of_it"'),
         ({"folders": {}}, '"folders" of "sdk" names no target'),
-        ({"libraries": []}, "names no headers or no libraries"),
+        ({"libraries": []}, "names no libraries"),
+        ({"headers": []}, '"sdk" names no headers, and no archive has some'),
         ({"headers": ["../x.h"]}, '"headers" is not a list'),
     ],
 )
