@@ -81,7 +81,7 @@ class Unpacked:
     def _check(self, folder: Path) -> None:
         others = {path.name for path in self.others}
         for name in self.members:
-            if not name.startswith(f"{_HEADERS}/"):
+            if not _is_header(name):
                 path = folder / _place(name)
                 self._check_library(path, self.other_processor if path.name in others else "")
         self._check_api(folder)
@@ -142,7 +142,9 @@ def open_archive(archive: Archive, sdk: SdkFacts | None) -> Unpacked:
             )
     more = _matching(there, sdk.more) if sdk is not None else []
     others = _matching(there, sdk.other_more) if sdk is not None else []
-    members = tuple(dict.fromkeys([*headers, *libraries, *more, *others]))
+    # Newer ones include others of the archive's.
+    beside = sorted(name for name in there if _is_header(name)) if headers else []
+    members = tuple(dict.fromkeys([*headers, *beside, *libraries, *more, *others]))
     stat = archive.path.stat()
     words = f"{archive.path} {stat.st_size} {stat.st_mtime_ns} {members}"
     key = hashlib.sha256(words.encode()).hexdigest()
@@ -178,6 +180,11 @@ def _matching(names: frozenset[str], patterns: tuple[str, ...]) -> list[str]:
     ]
 
 
+def _is_header(name: str) -> bool:
+    folder, _, file = name.rpartition("/")
+    return folder == _HEADERS and bool(file)
+
+
 def _place(name: str) -> str:
     """Where a member lies below the folder: headers apart, libraries at its top."""
-    return name if name.startswith(f"{_HEADERS}/") else name.rpartition("/")[2]
+    return name if _is_header(name) else name.rpartition("/")[2]

@@ -88,6 +88,14 @@ class Session:
         """The bundle's worker and what of its libraries goes to this board."""
         return files_of_worker(self.build, bundle, self.identity.board, remade=remade)
 
+    def runs(self, runtime: str) -> bool:
+        """Whether the board runs that runtime's models, or its build is to have the worker: one of
+        archives that a user brings is there or not."""
+        if runtime in self.build.runtimes:
+            return True
+        having = runtime in self.target.runtimes
+        return having and not worker_facts(runtime).archives_for(self.target.id)
+
     def emulator_of(self, bundle: Bundle) -> str:
         """What emulates the bundle's processor on such a board, "" where it has that itself."""
         return worker_facts(bundle.runtime).emulator(self.target.machines[0])

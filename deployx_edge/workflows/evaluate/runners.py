@@ -301,7 +301,7 @@ def _through_parts(
         open_parts(sequence, session, work.run, progress=progress) as run,
     ):
         watch.phase = "run"
-        there = [each for each in sequence.bundles if each.runtime in session.target.runtimes]
+        there = [each for each in sequence.bundles if session.runs(each.runtime)]
         told.emulator = next(filter(None, map(session.emulator_of, there)), "")
         progress(Stage(text=f"Running {len(work.data) - start} samples on {device}"))
         for sample in islice(iter(work.data), start, None):

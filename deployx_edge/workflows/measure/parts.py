@@ -71,7 +71,7 @@ def open_parts(
     with ExitStack() as stack:
         calls: list[Callable[[Arrays], Arrays]] = []
         for bundle in sequence.bundles:
-            if session is not None and bundle.runtime in session.target.runtimes:
+            if session is not None and session.runs(bundle.runtime):
                 # Who takes numbers of them has asked before (``check_parts``).
                 own = allowing(bundle, of_part(bundle, options or RunOptions()))
                 loaded = session.loaded(bundle, options=own, limits=limits)

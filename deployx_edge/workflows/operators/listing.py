@@ -95,8 +95,9 @@ def _device_code() -> Iterator[Check]:
 
 def _missing() -> Iterator[Check]:
     for build in _builds():
-        # A build may do without workers that are compiled with a board's own headers.
-        optional = {n for n in worker_names() if worker_facts(n).board} - set(build.runtimes)
+        # A build may do without workers that are compiled with what we cannot bring.
+        bringing = {n for n in worker_names() if worker_facts(n).is_optional_for(build.target_id)}
+        optional = bringing - set(build.runtimes)
         for runtime in targets()[build.target_id].runtimes:
             if runtime in optional:
                 continue

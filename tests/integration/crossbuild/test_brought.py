@@ -18,6 +18,7 @@ from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.packages import installed_packages
 from deployx_edge.crossbuild.plan import plan_build
 from deployx_edge.crossbuild.selection import select
+from deployx_edge.errors import BuildError
 from deployx_edge.qairt import VARIABLES, configured_sdk
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
@@ -88,7 +89,10 @@ def archive(tmp_path, monkeypatch):
     """An archive with the header of our package, as if it were of that header's version."""
     built(TARGET.id)
     share = plan_build(TARGET, BuildOptions()).share_of(f"worker_{ALONE}")
-    packages = {each.name: each.folder for each in installed_packages(share.packages_folder)}
+    try:
+        packages = {each.name: each.folder for each in installed_packages(share.packages_folder)}
+    except BuildError:
+        pytest.skip(f"{TARGET.id} was not built from this checkout")
     header = (packages[ALONE] / "include" / "onnxruntime_c_api.h").read_bytes()
     members = {"headers/onnxruntime_c_api.h": header, **aars.libraries("libonnxruntime.so")}
     monkeypatch.setenv(VARIABLE, str(tmp_path / "aars"))

@@ -63,7 +63,8 @@ def test_conan_is_asked_for_android_by_the_ndk(ndk, tmp_path):
     assert (settings["arch"], settings["compiler"]) == ("armv8", "clang")
     assert (settings["compiler.version"], settings["compiler.libcxx"]) == ("14", "c++_static")
     assert host["conf"]["tools.android:ndk_path"] == str(tmp_path / "an ndk")
-    assert "-Wl,-z,max-page-size=16384" in host["conf"]["tools.build:exelinkflags"]
+    for kind in ("exelinkflags", "sharedlinkflags"):
+        assert "-Wl,-z,max-page-size=16384" in host["conf"][f"tools.build:{kind}"]
     assert "tools.cmake.cmaketoolchain:user_toolchain" not in host["conf"]
 
 

@@ -10,7 +10,8 @@ from tests.unit.crossbuild.binaries import AARCH64, QDSP6, elf
 RUNTIME = "onnxruntime-android-1.29.0.aar"
 PROVIDER = "onnxruntime-android-qnn-2.6.0.aar"
 QNN = "qnn-runtime-2.50.0.aar"
-HEADER = "/* the maker's */\n#define ORT_API_VERSION {api}\n"
+BESIDE = "onnxruntime_error_code.h"
+HEADER = f'#include "{BESIDE}"\n#define ORT_API_VERSION {{api}}\n'
 HTP = ("libQnnHtp.so", "libQnnSystem.so", "libQnnHtpPrepare.so", "libQnnHtpV73Stub.so")
 SKELETONS = ("libQnnHtpV73Skel.so", "libQnnHtpV81Skel.so")
 
@@ -35,7 +36,7 @@ def onnxruntime(path: Path, *, api: int = 29) -> Path:
     """ONNX Runtime, as Microsoft packs it."""
     members = {
         "headers/onnxruntime_c_api.h": HEADER.format(api=api).encode(),
-        "headers/onnxruntime_cxx_api.h": b"// another\n",
+        f"headers/{BESIDE}": b"// another\n",
         **libraries("libonnxruntime.so", "libonnxruntime4j_jni.so"),
     }
     return make_aar(path, members)

@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ from deployx_edge.errors import BuildError, MissingToolError, UsageError
 from deployx_edge.qairt import VARIABLES
 from deployx_edge.target import find_target, targets
 from deployx_edge.worker_facts import read_worker_facts, worker_facts, worker_names
+from deployx_edge.workflows.boards.session import Session
 from deployx_edge.workflows.build.runtimes import runtime_states
 from tests.unit.crossbuild import aars
 from tests.unit.crossbuild.binaries import QDSP6, X86_64, elf
@@ -121,7 +123,8 @@ def test_libraries_of_the_archives_are_unpacked_once(folder):
         assert path.name.encode() in path.read_bytes()
     header = part.archives[0].headers / "onnxruntime_c_api.h"
     assert header.read_text() == aars.HEADER.format(api=29)
-    assert not (header.parent / "onnxruntime_cxx_api.h").exists()
+    # It includes others, in versions from 1.29 on.
+    assert {path.name for path in header.parent.iterdir()} == {header.name, aars.BESIDE}
     (folder / aars.QNN).write_bytes(b"")  # What is unpacked is not looked for again.
     for archive in part.archives:
         archive.unpack()
@@ -267,6 +270,19 @@ def test_the_list_of_runtimes_tells_them_and_demands_none(folder):
     assert alone == found[0]
     assert (several.present, several.found[:12]) == (True, "not complete")
     assert several.remedy == f"deployx-edge build --target {ANDROID.id} --runtime {SEVERAL}"
+
+
+def test_a_part_of_a_sequence_runs_there_where_its_worker_was_brought():
+    def runs(runtime, target, *built):
+        session = SimpleNamespace(target=target, build=SimpleNamespace(runtimes=("ncnn", *built)))
+        return Session.runs(session, runtime)
+
+    assert runs("ncnn", ANDROID)
+    assert not runs(ALONE, ANDROID)
+    assert runs(ALONE, ANDROID, ALONE)
+    assert not runs("openvino", ANDROID)
+    # Elsewhere a worker that the build lacks is an error, and not this computer's.
+    assert runs("tensorrt", find_target("jetson-arm64"))
 
 
 def test_other_targets_take_none(folder):
