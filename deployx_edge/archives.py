@@ -59,19 +59,19 @@ def find_archive(facts: ArchiveFacts) -> Archive:
     if found is None:
         raise MissingToolError(
             f"{wanted} is wanted, and no folder with archives for Android is configured.",
-            remedy=_get(facts, "a folder", f" Set {VARIABLE} to that folder, or {KEY}."),
+            remedy=_get(facts, "into a folder", f" Set {VARIABLE} to that folder, or {KEY}."),
         )
     folder, origin = found
     if not folder.is_dir():
         raise MissingToolError(
             f"{origin} names {folder}, which is not a folder.",
-            remedy=_get(facts, "a folder", " Name that folder there."),
+            remedy=_get(facts, "into a folder", " Name that folder there."),
         )
     versions = _versions(folder, facts)
     if not versions:
         raise MissingToolError(
             f"{folder}, which {origin} names, has no {wanted}; it has {_others(folder)}.",
-            remedy=_get(facts, "it"),
+            remedy=_get(facts, "there"),
         )
     if len(versions) > 1:
         raise UsageError(
@@ -83,7 +83,7 @@ def find_archive(facts: ArchiveFacts) -> Archive:
         raise UsageError(
             f"{path} is of version {version}; of {facts.artifact} versions {_range(facts)} are "
             "taken.",
-            remedy=_get(facts, "its place"),
+            remedy=_get(facts, "in its place"),
         )
     return Archive(path=path.absolute(), facts=facts, version=version)
 
@@ -120,5 +120,5 @@ def _range(facts: ArchiveFacts) -> str:
 def _get(facts: ArchiveFacts, place: str, more: str = "") -> str:
     return (
         f"Get the file of {facts.artifact} from a Maven repository, in a version {_range(facts)}, "
-        f"and put it into {place}.{more}"
+        f"and put it {place}.{more}"
     )

@@ -18,7 +18,7 @@ from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.packages import installed_packages
 from deployx_edge.crossbuild.plan import plan_build
 from deployx_edge.crossbuild.selection import select
-from deployx_edge.errors import BuildError
+from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.qairt import VARIABLES, configured_sdk
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
@@ -124,6 +124,45 @@ def test_an_archive_brings_header_version_and_file_name(archive, tmp_path, reque
     )
     assert said.returncode == 1
     assert "the worker was built for ONNX Runtime 1.21.0, the library " in said.stderr
+
+
+def test_a_library_of_another_version_or_system_in_an_archive_is_refused(tmp_path, monkeypatch):
+    right_one, another = library(tmp_path, "VERS_1.29.0"), library(tmp_path, "VERS_1.28.1")
+    of_glibc = library(tmp_path, "VERS_1.29.0", "-lc")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "aars"))
+    monkeypatch.setenv("DEPLOYX_EDGE_CACHE", str(tmp_path / "cache"))
+    header = aars.HEADER.format(api=29).encode()
+
+    def archive(library):
+        members = {"headers/onnxruntime_c_api.h": header, **aars.libraries("libother.so")}
+        members["jni/arm64-v8a/libonnxruntime.so"] = library.read_bytes()
+        aars.make_aar(tmp_path / "aars" / aars.RUNTIME, members)
+        (part,) = brought_parts(ANDROID, is_bionic=True, asked=(ALONE,))
+        return part.archives[0]
+
+    right = archive(right_one)
+    right.unpack()
+    assert right.libraries[0].is_file()
+    with pytest.raises(UsageError, match=r"libonnxruntime.so in it is version 1\.28\.1, its name"):
+        archive(another).unpack()
+    with pytest.raises(UsageError, match="made for glibc, not for Android"):
+        archive(of_glibc).unpack()
+
+
+def library(folder, version, *words):
+    """A shared library for 64-bit Arm, with a function of that version; with ``-lc`` it needs one
+    of glibc's."""
+    (folder / "a.map").write_text(f"{version} {{ global: OrtGetApiBase; local: *; }};")
+    body = "int abs(int); int OrtGetApiBase(int x) { return abs(x); }"
+    (folder / "a.c").write_text(body if words else "int OrtGetApiBase(int x) { return x; }")
+    triple = "aarch64-linux-gnu.2.28" if words else "aarch64-linux-musl"
+    made = folder / f"lib{version}{len(words)}.so"
+    compiler = [TOOLCHAINS / "bin" / "zig-cc", "-target", triple, "-shared", "-fPIC", "-nostdlib"]
+    link = [f"-Wl,--version-script={folder / 'a.map'}", "-fno-builtin", *words, "-o", made]
+    zig = plan_build(TARGET, BuildOptions()).share_of(f"worker_{ALONE}").toolchain
+    environment = {k: v for k, v in zig.environment if "LAUNCHER" not in k and "CCACHE" not in k}
+    run([*compiler, folder / "a.c", *link], environment)
+    return made
 
 
 @pytest.mark.skipif(not GIVEN_ARCHIVES, reason=f"{VARIABLE} names no archives, which a user brings")
