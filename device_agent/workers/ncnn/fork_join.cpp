@@ -24,6 +24,12 @@ constexpr std::chrono::microseconds kCrowdedTime{20};
 // block time took two hundred times the processor time of the runs themselves.
 constexpr std::chrono::microseconds kBriefTime{100};
 
+// Who writes a flag and then reads the other side's, before one of the two sleeps, has to write by
+// an exchange. A sequentially consistent store and load are enough by the standard and on every
+// processor, but not in qemu-user 7.2 on x86: it runs AArch64's STLR and LDAR without a barrier
+// between them, so that both sides may read the old value, and a worker on an emulated board slept
+// for ever. A read-modify-write is a barrier there, too.
+
 struct Place {
   int team_size = 1;
   int number = 0;
@@ -88,9 +94,8 @@ void ForkJoin::run(int threads, Body body, void* context) {
   context_ = context;
   unfinished_.store(team - 1, std::memory_order_relaxed);
   const std::uint64_t number = (loop_.load(std::memory_order_relaxed) >> kTeamBits) + 1;
-  // Sequentially consistent, as next_loop's counting is: either this sees the sleeper, or the
-  // sleeper sees the loop.
-  loop_.store(number << kTeamBits | static_cast<std::uint64_t>(team));
+  // Either this sees the sleeper, or the sleeper sees the loop (see above for the exchange).
+  loop_.exchange(number << kTeamBits | static_cast<std::uint64_t>(team));
   if (sleepers_.load() > 0) {
     const std::lock_guard<std::mutex> sleep_lock(sleep_mutex_);
     loop_came_.notify_all();
@@ -103,7 +108,7 @@ void ForkJoin::wait_for_team() {
   const auto done = [this] { return unfinished_.load(std::memory_order_acquire) == 0; };
   if (watch(done)) return;
   std::unique_lock<std::mutex> lock(sleep_mutex_);
-  forker_sleeps_.store(true);
+  forker_sleeps_.exchange(true);  // see above for the exchange
   team_is_done_.wait(lock, [this] { return unfinished_.load() == 0; });
   forker_sleeps_.store(false);
 }
