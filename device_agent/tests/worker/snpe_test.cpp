@@ -1,6 +1,7 @@
 // SNPE's worker against a library that stands in for Qualcomm's, see stand_in_snpe/: what becomes
 // of a model from its load to its end. Nothing here was seen on a Snapdragon.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "tests/worker/behaviour.h"
 #include "tests/worker/worker_process.h"
+#include "workers/core/closed_node.h"
 #include "workers/snpe/runtimes.h"
 #include "workers/snpe/snpe_model.h"
 
@@ -96,6 +98,21 @@ TEST_CASE("a runtime that the board lacks is refused with those that it has") {
   const Behaviour board("have=cpu,gpu");
   CHECK(fails(load(plain(folder, fp32())), FailureCode::kRuntimeRefused,
               {"finds no dsp on this board", "it has gpu, cpu", "runtime_order"}));
+}
+
+TEST_CASE("a device node that this user may not open is found") {
+  const TemporaryFolder folder;
+  const std::string node = folder.write("node", "");
+  const std::string missing = node + "-not-there";
+  const std::string place = node.substr(0, node.rfind('/'));
+  REQUIRE(::chmod(place.c_str(), 0755) == 0);
+  CHECK(closed_node({missing, node}).empty());
+  REQUIRE(::chmod(node.c_str(), 0000) == 0);
+  const bool is_root = ::geteuid() == 0;
+  if (is_root) REQUIRE(::seteuid(65534) == 0);
+  const std::string found = closed_node({missing, node});
+  if (is_root) REQUIRE(::seteuid(0) == 0);
+  CHECK(found == node);
 }
 
 TEST_CASE("options that SNPE has not are refused") {

@@ -159,11 +159,3 @@ TEST_CASE("times go to the layers that they are of, by name") {
   CHECK(layers[1].index == 1);
   CHECK(layers[1].precision.empty());
 }
-
-TEST_CASE("a device node that this user may not open is found") {
-  const TemporaryFolder folder;
-  const std::string open = folder.write("open", "");
-  const std::string missing = open + "-not-there";
-  const char* const nodes[] = {missing.c_str(), open.c_str()};
-  CHECK(closed_node(nodes, 2).empty());
-}

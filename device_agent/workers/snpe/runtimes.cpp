@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "workers/core/closed_node.h"
 #include "workers/core/options.h"
 
 namespace dx {
@@ -21,8 +22,25 @@ const std::array<Place, 5>& all_places() {
   return places;
 }
 
+Failure refuse(const std::string& message) {
+  return {FailureCode::kRuntimeRefused, message, Phase::kLoad};
+}
+
 Failure refuse_option(const std::string& message) {
   return {FailureCode::kOptionRefused, message, Phase::kLoad};
+}
+
+// By which what computes there is reached, of newer and older kernels.
+std::vector<std::string> nodes_of(const Place& place) {
+  if (place.unit == "CPU") return {};
+  if (place.unit == "GPU") return {"/dev/kgsl-3d0"};
+  return {"/dev/fastrpc-cdsp", "/dev/fastrpc-cdsp-secure", "/dev/adsprpc-smd"};
+}
+
+std::string closed_text(const std::string& node) {
+  return node.empty() ? ""
+                      : "; this user may not open " + node +
+                            ": put it into the group that owns it on the board, and connect again";
 }
 
 template <class Wanted>
@@ -74,11 +92,9 @@ Result<Order> read_order(const Library& library, const RunOptions& options) {
                            names_of([](const Place&) { return true; }));
     }
     if (!exists(*found)) {
-      return Failure{FailureCode::kRuntimeRefused,
-                     "SNPE " + library.version() + " finds no " + word +
-                         " on this board that it may use; it has " + names_of(exists) +
-                         " (the option runtime_order)",
-                     Phase::kLoad};
+      return refuse("SNPE " + library.version() + " finds no " + word +
+                    " on this board that it may use; it has " + names_of(exists) +
+                    " (the option runtime_order)" + closed_text(closed_node(nodes_of(*found))));
     }
     order.places.push_back(*found);
   }

@@ -1,13 +1,13 @@
 #include "workers/tensorrt/library.h"
 
 #include <dlfcn.h>
-#include <unistd.h>
 
-#include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "common/text.h"
+#include "workers/core/closed_node.h"
 #include "workers/tensorrt/operator.h"
 
 namespace dx {
@@ -91,13 +91,6 @@ std::string version_text(std::int32_t version) {
 
 std::int32_t compiled_version() { return NV_TENSORRT_VERSION; }
 
-std::string closed_node(const char* const* nodes, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    if (access(nodes[i], F_OK) == 0 && access(nodes[i], R_OK | W_OK) != 0) return nodes[i];
-  }
-  return "";
-}
-
 Result<Library> open_libraries() {
   Library library;
   void* const cuda = open_cuda();
@@ -139,7 +132,7 @@ Status Library::find_gpu() {
   int count = 0;
   const cudaError_t status = cuda_.cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0) {
-    const std::string node = closed_node(kNodes, sizeof kNodes / sizeof *kNodes);
+    const std::string node = closed_node({std::begin(kNodes), std::end(kNodes)});
     if (!node.empty()) {
       return refuse("this user may not open " + node +
                     ": add it to the group video on the board (sudo usermod -aG video USER), and "

@@ -96,7 +96,4 @@ class Library {
   int capability_ = 0;
 };
 
-// The first of these device nodes that is there and that this user may not open; "" for none.
-std::string closed_node(const char* const* nodes, std::size_t count);
-
 }  // namespace dx
