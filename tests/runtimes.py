@@ -23,12 +23,14 @@ GENERAL = tuple(
 )
 # What runs on any processor, here and on boards.
 ON_PROCESSORS = (DEFAULT_RUNTIME, *GENERAL)
-# Those that this computer runs as a board; others need a maker's libraries to be built at all.
+# Those that this computer runs as a board. Others need a maker's libraries; on boards where such
+# stand in, the same is asked of them (tests/integration/boards/generic.py).
 ON_BOARDS = tuple(
     name
     for name in RUNTIMES
     if name in find_target(host_target_id()).runtimes and worker_facts(name).board is None
 )
+STANDING_IN = tuple(name for name in RUNTIMES if name not in ON_BOARDS)
 
 
 def missing(name: str) -> str:

@@ -10,30 +10,28 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from typer.testing import CliRunner
-
 from deployx_edge import __version__
-from deployx_edge.cli.app import app
 from deployx_edge.crossbuild.elf import check_executable
 from deployx_edge.crossbuild.finished import BuiltFile, hash_file, read_build, write_build
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.packages import installed_packages
 from deployx_edge.crossbuild.plan import plan_build
 from deployx_edge.device import Device
-from deployx_edge.errors import BuildError, DeployxError
+from deployx_edge.errors import BuildError
 from deployx_edge.resources import data_folder, dist_folder
 from deployx_edge.scratch import beside
 from deployx_edge.target import find_target
 from deployx_edge.worker_facts import worker_names
 from deployx_edge.workflows.build.built import ensure_built
 from deployx_edge.workflows.locking import locked
-from tests.integration.board import MissingPartError, Sshd, running_sshd
+from tests.integration.board import USER, MissingPartError, Sshd, running_sshd
 from tests.integration.busybox import board_folder
 from tests.integration.crossbuild.compiling import cmake_commands, run
 from tests.integration.foreign import foreign_root
@@ -53,7 +51,9 @@ _ONNXRUNTIME = "/opt/onnxruntime.so"
 _WORDS, _MODELS = "/etc/stand-in", "/opt/models"
 _CPUINFO = "processor\t: 0\nFeatures\t: fp asimd asimdhp asimddp\n"
 _CPUINFO += "CPU implementer\t: 0x41\nCPU variant\t: 0x0\nCPU part\t: 0xd0b\nCPU revision\t: 0\n"
-_NODE = "dev/dri/renderD129"
+NODE = "dev/dri/renderD129"
+# A user of every computer who may do little, and the group that may open what computes.
+GUEST, RENDER = "nobody", ("render", 4105)
 ROCK = ("Radxa ROCK 5B", "radxa,rock-5b", "rockchip,rk3588")
 
 
@@ -72,12 +72,29 @@ class NpuBoard:
         )
 
     def toml(self) -> str:
-        """The device in ``deployx.toml``."""
+        """The board in ``deployx.toml``, and as GUEST finds it."""
         options = self.sshd.options()
-        return (
-            f'[devices.board]\nuri = "{self.sshd.uri}"\nwork_folder = "/work"\n'
-            f'ssh_config = "{options.ssh_config}"\nlease_folder = "/tmp"\n'
+        guest = self.sshd.uri.replace(f":{USER}@", f":{GUEST}@")
+        rows = (("board", self.sshd.uri, "/work", "/tmp"), ("guest", guest, "/guest", "/guest"))
+        return "".join(
+            f'[devices.{name}]\nuri = "{uri}"\nwork_folder = "{folder}"\n'
+            f'ssh_config = "{options.ssh_config}"\nlease_folder = "{lease}"\n'
+            for name, uri, folder, lease in rows
         )
+
+    @contextmanager
+    def closed(self, node: str) -> Iterator[None]:
+        """A device node that only root and its group RENDER may open, while the block lasts."""
+        path = self.root / node
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        self.tell("etc/group", f"root:x:0:\n{RENDER[0]}:x:{RENDER[1]}:\n")
+        os.chown(path, 0, RENDER[1])
+        path.chmod(0o660)
+        try:
+            yield
+        finally:
+            path.chmod(0o666)
 
     def behave(self, words: str = "") -> None:
         """Say how the libraries behave from now on."""
@@ -110,6 +127,29 @@ def fnv1a(content: bytes) -> int:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wrong:
+    """How a board behaves, the exit code that a command to it ends with, and which words of its
+    sentence a user needs; ``device`` is who is connected, ``node`` one that guests may not open."""
+
+    words: str = ""
+    code: int
+    said: tuple[str, ...]
+    device: str = "board"
+    node: str = ""
+    more: tuple[str, ...] = ()
+
+    def check(self, board: NpuBoard, command: Callable[..., str], usual: str = "") -> None:
+        """That a command, which is given the device and options besides, ends so."""
+        board.behave(f"{usual} {self.words}")
+        with board.closed(self.node) if self.node else nullcontext():
+            told = command("--device", self.device, *self.more, code=self.code)
+        # Below it may stand what the worker wrote before it ended.
+        sentence = told.splitlines()[0]
+        assert all(word in sentence for word in self.said), told
+        board.behave(usual)
+
+
 @contextmanager
 def npu_board(folder: Path) -> Iterator[NpuBoard]:
     """An RK3588 with its NPU, driver and library; MissingPartError says what it takes."""
@@ -128,6 +168,10 @@ def npu_board(folder: Path) -> Iterator[NpuBoard]:
         (root / "usr/lib").mkdir(parents=True, exist_ok=True)
         shutil.copy(stand_in("librknnrt.so"), root / "usr/lib")
         (root / "tmp").chmod(0o1777)
+        _admit_guest(root)
+        # The file is where a guest may not read it.
+        keys = f"/usr/bin/cat {folder / 'authorized_keys'}"
+        lines += (f"AuthorizedKeysCommand {keys}", "AuthorizedKeysCommandUser root")
         with running_sshd(folder, *lines) as sshd:
             board = NpuBoard(sshd, root)
             board.behave()
@@ -135,13 +179,15 @@ def npu_board(folder: Path) -> Iterator[NpuBoard]:
             yield board
 
 
-def answer_to(*words: object, code: int = 0) -> str:
-    """Runs a command, which ends with that code; its standard output, or the error as told."""
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    error = done.exception if isinstance(done.exception, DeployxError) else None
-    found = error.exit_code if error else done.exit_code
-    assert found == code, done.output + repr(done.exception)
-    return f"{error.message} {error.remedy}" if error else done.stdout
+def _admit_guest(root: Path) -> None:
+    """The folder of GUEST, and the shell that sshd starts for them by this computer's list."""
+    entry = pwd.getpwnam(GUEST)
+    (root / "guest").mkdir()
+    os.chown(root / "guest", entry.pw_uid, entry.pw_gid)
+    shell = root / entry.pw_shell.lstrip("/")
+    shell.parent.mkdir(parents=True, exist_ok=True)
+    shell.write_text('#!/bin/sh\nexec /bin/sh "$@"\n')
+    shell.chmod(0o755)
 
 
 def rockchip(board: NpuBoard) -> None:
@@ -156,7 +202,7 @@ def rockchip(board: NpuBoard) -> None:
     board.tell("sys/kernel/debug/rknpu/load", "NPU load:  Core0: 35%, Core1:  0%, Core2:  7%,\n")
     for name, value in (("cur", 1000), ("min", 300), ("max", 1000)):
         board.tell(f"sys/class/devfreq/fdab0000.npu/{name}_freq", f"{value}000000\n")
-    board.tell(_NODE, "")
+    board.tell(NODE, "")
     driver = board.root / "sys/class/drm/renderD129/device/driver"
     driver.parent.mkdir(parents=True)
     driver.symlink_to("../../../../bus/platform/drivers/RKNPU")

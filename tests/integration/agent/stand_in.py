@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import struct
 import subprocess
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -15,7 +18,101 @@ from tests.integration.agent.session import Session, failure_of
 from tests.integration.processes import children, wait_until
 
 STAND_INS = SANITIZED / "tests" / "worker" / "stand_in"
+LIB_SNPE = SANITIZED / "tests" / "worker" / "stand_in_snpe" / "libSNPE.so"
 DIGITS = (Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx").read_bytes()
+
+
+def rknn_file(toolkit: str = "2.5.0", chip: str = "rk3588", model: bytes = DIGITS) -> bytes:
+    """The head and the description of an .rknn, with what the stand-in computes between them."""
+    facts = json.dumps({"target_platform": [chip], "version": toolkit}).encode()
+    head = b"RKNN" + struct.pack("<4xQQ40x", 6, len(model))
+    return head + model + struct.pack("<Q", len(facts)) + facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandIn:
+    """A runtime whose maker's library is stood in for: what a load of it takes, and by which words
+    (see the library's source) its board is out of memory or has another version.
+
+    ``role`` is the model's, ``content`` the digits as such a file, ``damaged`` one that is not
+    whole. ``unusual`` says which of the tests for all it has not, and why.
+    """
+
+    name: str
+    libraries: tuple[str, ...]
+    role: str
+    content: bytes
+    damaged: bytes
+    version: str
+    versions: tuple[str, str]
+    full: str = ""
+    prepares: bool = False
+    brings: Path | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    unusual: dict[str, str] = field(default_factory=dict)
+
+    def request(self, session: Session, content: bytes = b"", **fields: object) -> pb.LoadRequest:
+        """A load of the digits, or of another file."""
+        worker, sha256 = build_worker(self.name, *self.libraries)
+        files = [
+            pb.ModelFile(role="worker", sha256=_lay(session, worker, sha256)),
+            pb.ModelFile(role=self.role, sha256=session.put(content or self.content)),
+        ]
+        if self.brings is not None:
+            path, sha256 = with_hash(self.brings)
+            brought = _lay(session, path, sha256)
+            files.append(pb.ModelFile(role="library", name=path.name, sha256=brought))
+        usual = {"options": pb.RunOptions(named=self.options)}
+        return pb.LoadRequest(runtime=self.name, files=files, **{**usual, **fields})
+
+
+RKNN = StandIn(
+    name="rknn",
+    libraries=("rknnrt",),
+    role="rknn",
+    content=rknn_file(),
+    damaged=rknn_file()[:-3],
+    version="version=2.0.0",
+    versions=("toolkit 2.5.0", "library 2.0.0"),
+    full="memory=9",
+)
+SNPE = StandIn(
+    name="snpe",
+    libraries=("snpe",),
+    role="dlc",
+    content=DIGITS,
+    damaged=DIGITS[:-3],
+    version="version=2.10.0",
+    versions=("SNPE 2.39.0", "is 2.10.0"),
+    brings=LIB_SNPE,
+    options={"runtime_order": "dsp"},
+    unusual={
+        "memory": "its interface has no error of its own for that: whatever a board cannot have "
+        "is a text of the SDK's, which is told as it is",
+        "told memory": "its interface does not say what a network takes of the DSP",
+    },
+)
+TENSORRT = StandIn(
+    name="tensorrt",
+    libraries=("cudart", "nvinfer", "nvonnxparser"),
+    role="onnx",
+    content=DIGITS,
+    damaged=DIGITS[:-3],
+    version="version=100001",
+    versions=("or newer", "the board has 10.0.1"),
+    full="out-of-memory",
+    prepares=True,
+    unusual={"told memory": "a GPU's memory is asked for while an engine is built, and not told"},
+)
+ALL = (RKNN, SNPE, TENSORRT)
+
+
+def _lay(session: Session, path: Path, sha256: str) -> str:
+    """A file into the session's store."""
+    place = session.work / "store" / sha256
+    if not place.exists():
+        place.symlink_to(path)
+    return sha256
 
 
 def build_worker(runtime: str, *stand_ins: str) -> tuple[Path, str]:
@@ -23,9 +120,16 @@ def build_worker(runtime: str, *stand_ins: str) -> tuple[Path, str]:
     if not (SANITIZED / "CMakeCache.txt").is_file():
         pytest.skip(f"stand-ins for {runtime} need the folder that scripts/test-cpp builds in")
     worker = f"dx-worker-{runtime}"
-    targets = [worker, *(f"dx-stand-in-{name}" for name in stand_ins)]
-    subprocess.run(["cmake", "--build", str(SANITIZED), "-j2", "--target", *targets], check=True)
-    return with_hash(SANITIZED / "bin" / worker)
+    targets = (worker, *(f"dx-stand-in-{name}" for name in stand_ins))
+    if targets not in _BUILT:
+        command = ["cmake", "--build", str(SANITIZED), "-j2", "--target", *targets]
+        subprocess.run(command, check=True)
+        _BUILT[targets] = with_hash(SANITIZED / "bin" / worker)
+    return _BUILT[targets]
+
+
+# What one run of the tests has built.
+_BUILT: dict[tuple[str, ...], tuple[Path, str]] = {}
 
 
 def with_hash(path: Path) -> tuple[Path, str]:

@@ -24,11 +24,14 @@ from deployx_edge.transport.virtual.libraries import library_words
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.run import run
+from tests.commands import answer_to
 from tests.integration.agent.session import Binaries
 from tests.integration.agent.session import Session as AgentSession
 from tests.integration.agent.stand_in import refused
 from tests.integration.crossbuild.compiling import built
 from tests.integration.models.onnx_models import model, save, weights
+from tests.integration.npu_board import npu_board
+from tests.runtimes import missing
 
 TARGET = find_target("linux-arm64")
 COMPILER = shutil.which("aarch64-linux-gnu-gcc") or ""
@@ -164,3 +167,31 @@ def test_an_emulated_board_refuses_before_a_push_and_runs_another_model(source: 
         assert "--device local: where there is Qualcomm's HTP emulator" in caught.value.remedy
         given = {"x": onnx.numpy_helper.to_array(weights("x", 1, 3, 8, 8))}
         assert run(session, for_npu, given)["y"].shape == (1, 4, 8, 8)
+
+
+@pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))
+def test_each_refusal_reaches_the_user_and_the_board_runs_another_model(
+    source: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By commands to a board behind a real sshd, whose chip and NPU are played by files."""
+    if not request.config.getoption("--all"):
+        pytest.skip("Qualcomm's libraries are pushed to a board by --all")
+    monkeypatch.chdir(tmp_path)
+    few = ("--iterations", "1", "--no-link")
+    chips = {
+        chip: make_bundle(source, tmp_path / chip, BundleOptions(runtime="qnn", soc=chip)).folder
+        for chip in ("sm8550", "sm8650")
+    }
+    plain = make_bundle(source, tmp_path / "plain", BundleOptions(runtime="onnxruntime")).folder
+    with npu_board(tmp_path / "sshd") as board:
+        board.be("Some board", "qcom,sm8550")
+        (tmp_path / "deployx.toml").write_text(board.toml())
+        said = answer_to("push", chips["sm8650"], "--device", "board", code=37)
+        assert "its files are for the chip sm8650, the board has sm8550" in said
+        to = ("bench", chips["sm8550"], *few, "--device")
+        assert "this board has no Qualcomm NPU" in answer_to(*to, "guest", code=45)
+        with board.closed("dev/fastrpc-cdsp"):
+            said = answer_to(*to, "guest", code=45)
+            assert "this user may not open the NPU's device /dev/fastrpc-cdsp" in said
+        assert "libcdsprpc.so, which leads to the NPU" in answer_to(*to, "guest", code=45)
+        answer_to("bench", plain, *few, "--device", "guest")

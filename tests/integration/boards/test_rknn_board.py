@@ -9,20 +9,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from deployx_edge.bundle import Bundle
-from deployx_edge.errors import DeployxError
-from deployx_edge.measurement.values import RunOptions, WorkerLimits
-from deployx_edge.workflows.boards.session import Session, open_session
+from deployx_edge.device import Device
+from deployx_edge.workflows.boards.asked_chip import ask_chips
+from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from tests.commands import answer_to
 from tests.integration.board import MissingPartError
+from tests.integration.boards.generic import (
+    int8_goes_the_whole_way,
+    measures_and_computes,
+    of_the_source,
+)
 from tests.integration.models.test_rknn import DIGITS, TEST
-from tests.integration.npu_board import ROCK, NpuBoard, answer_to, built_runtimes, npu_board
+from tests.integration.npu_board import (
+    NODE,
+    RENDER,
+    ROCK,
+    NpuBoard,
+    Wrong,
+    built_runtimes,
+    npu_board,
+)
 from tests.runtimes import missing
 from tests.sampling import sampled
 
@@ -131,7 +146,9 @@ def test_other_commands_tell_what_there_is(
     np.savez(place / "image.npz", image=np.load(TEST)["image"][:2])
     do("run", digits.folder, *TO, "--input", place / "image.npz", "--output", place / "out.npz")
     found = np.load(place / "out.npz")["scores"]
-    np.testing.assert_allclose(found, wanted(np.load(TEST)["image"][:2]), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        found, of_the_source({"image": np.load(TEST)["image"][:2]})["scores"], rtol=1e-4, atol=1e-4
+    )
     compared = json.loads(do("compare", DIGITS, digits.folder, *TO))
     assert {layer["verdict"] for layer in compared["layers"]} <= {"same", "rounded"}
     words = ("bench", digits.folder, "--device", "board", *FEW)
@@ -141,62 +158,98 @@ def test_other_commands_tell_what_there_is(
     assert "cannot be told" in do(*words, "--compare", "first.json", "--repeat", "1")
 
 
-def wanted(image: np.ndarray) -> np.ndarray:
-    """What the source gives."""
-    session = onnxruntime.InferenceSession(DIGITS)
-    return np.concatenate([session.run(None, {"image": each[None]})[0] for each in image])
-
-
-@pytest.fixture(scope="module")
-def session(board: NpuBoard) -> Iterator[Session]:
-    with open_session(board.device) as opened:
-        yield opened
-
-
-def lay_library(board: NpuBoard, wanted: bool) -> None:
+@contextmanager
+def without_library(board: NpuBoard) -> Iterator[None]:
     library = board.root / "usr/lib/librknnrt.so"
-    aside = library.with_suffix(".aside")
-    if wanted != library.exists():
-        (aside if wanted else library).rename(library if wanted else aside)
+    aside = library.rename(library.with_suffix(".aside"))
+    try:
+        yield
+    finally:
+        aside.rename(library)
 
 
-# How the board behaves, and which words of the refusal a user needs.
+DRIVER = "driver 0.9.8"
+SHORT = ("--watchdog", "6")
 WRONG = {
-    "no library": ("", ("librknnrt.so is not on this board", "/usr/lib")),
-    "an older library": ("version=2.0.0", ("toolkit 2.5.0", "library 2.0.0", "driver 0.9.8")),
-    "another driver": ("init=-10", ("library and driver do not fit", "driver 0.9.8")),
-    "no memory": ("memory=9", ("out of memory for the NPU (-4)", "end other programs")),
-    "a crash": ("crash", ("crashed",)),
-    "a hang": ("hang", ("nothing came from it for 6000 ms",)),
+    "no library": Wrong(code=45, said=("librknnrt.so is not on this board", "/usr/lib")),
+    "an older library": Wrong(
+        words="version=2.0.0", code=45, said=("toolkit 2.5.0", "library 2.0.0", DRIVER)
+    ),
+    "another driver": Wrong(
+        words="init=-10", code=45, said=("library and driver do not fit", DRIVER)
+    ),
+    "no memory": Wrong(
+        words="memory=9", code=45, said=("out of memory for the NPU (-4)", "end other programs")
+    ),
+    "a crash": Wrong(words="crash", code=42, said=("crashed",)),
+    "a hang": Wrong(words="hang", code=43, said=("nothing came from it for 6000 ms",), more=SHORT),
+    "a crash in a run": Wrong(words="crash-run", code=42, said=("crashed",)),
+    "a hang in a run": Wrong(
+        words="hang-run", code=43, said=("nothing came from it for 6000 ms",), more=SHORT
+    ),
+    "a closed node": Wrong(
+        code=45,
+        said=(f"may not open the NPU's /{NODE}: add it to the group {RENDER[0]} on the board",),
+        device="guest",
+        node=NODE,
+    ),
 }
 
 
 @pytest.fixture
-def wrongs(request: pytest.FixtureRequest) -> list[str]:
+def wrongs(request: pytest.FixtureRequest, in_turn: Callable[[int], None]) -> list[str]:
+    in_turn(2)
     return sampled(list(WRONG), request.config, 1)
 
 
 def test_what_goes_wrong_is_one_sentence_and_the_board_goes_on(
-    board: NpuBoard, session: Session, digits: Bundle, wrongs: list[str]
+    board: NpuBoard, digits: Bundle, do: Callable[..., str], wrongs: list[str]
 ) -> None:
-    session.push(digits)
-    limits = WorkerLimits(watchdog_seconds=6)
     for name in wrongs:
-        words, said = WRONG[name]
-        board.behave(f"{HALVES} {words}")
-        lay_library(board, name != "no library")
-        with pytest.raises(DeployxError) as caught:
-            session.load(digits, RunOptions(), limits)
-        lay_library(board, True)
-        # Below it may stand what the worker wrote before it ended.
-        sentence = caught.value.message.splitlines()[0]
-        assert all(word in sentence for word in said), sentence
-        assert caught.value.exit_code not in (0, 1, 70)
+        with without_library(board) if name == "no library" else nullcontext():
+            WRONG[name].check(board, partial(do, "bench", digits.folder, *FEW), HALVES)
+    image = {"image": np.load(TEST)["image"][:1]}
+    np.savez("image.npz", **image)
+    to = ("--device", WRONG[wrongs[-1]].device, "--input", "image.npz", "--output", "out.npz")
+    do("run", digits.folder, *to)
+    found = np.load("out.npz")["scores"]
+    np.testing.assert_allclose(found, of_the_source(image)["scores"], rtol=1e-4, atol=1e-4)
+
+
+def test_what_holds_for_every_runtime_holds_here(
+    board: NpuBoard, digits: Bundle, in_turn: Callable[[int], None]
+) -> None:
+    in_turn(0)
     board.behave(HALVES)
-    image = np.load(TEST)["image"][:1]
-    with session.loaded(digits) as model:
-        found = model({"image": image})["scores"]
-    np.testing.assert_allclose(found, wanted(image), rtol=1e-4, atol=1e-4)
+    with open_session(board.device) as session:
+        measures_and_computes(session, digits, of_the_source, ("fp16",))
+
+
+def test_int8_goes_the_whole_way(
+    board: NpuBoard, do: Callable[..., str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The library computes the model with PPQ's nodes, of which the toolkit made its file."""
+    if not request.config.getoption("--all"):
+        pytest.skip("PPQ and a board take half a minute: pytest --all")
+    board.behave("type=int8")
+    int8_goes_the_whole_way(
+        *(NAME, "board", tmp_path), teach=lambda b: board.know(b.path(NAME), b.path("onnx"))
+    )
+
+
+def test_files_are_for_no_chip_in_particular_where_not_all_boards_tell_one(
+    board: NpuBoard, request: pytest.FixtureRequest
+) -> None:
+    told: list[str] = []
+    there, here = board.device, Device(name="here", uri="local:")
+    assert ask_chips([there, here], [NAME]) == {}
+    assert ask_chips([there], ["ncnn"]) == {}
+    if not request.config.getoption("--all"):
+        return
+    found = ask_chips([there], ["ncnn", NAME], progress=lambda event: told.append(event.text))
+    assert found == {NAME: "rk3588"}
+    assert told[-1] == "Files for RKNN are made for rk3588, the chip of board"
+    assert ask_chips([Device(name="lost", uri="ssh:nobody@127.0.0.1:1")], [NAME]) == {}
 
 
 def test_a_file_for_another_chip_is_refused_before_it_is_pushed(

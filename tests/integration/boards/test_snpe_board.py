@@ -8,22 +8,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from deployx_edge.bundle import Bundle
+from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from tests.commands import answer_to
 from tests.integration.board import MissingPartError
+from tests.integration.boards.generic import (
+    int8_goes_the_whole_way,
+    measures_and_computes,
+    of_the_source,
+)
 from tests.integration.models.test_snpe import DIGITS, TEST
 from tests.integration.npu_board import (
     NpuBoard,
-    answer_to,
+    Wrong,
     build_with_sdk,
     built_runtimes,
     npu_board,
 )
 from tests.integration.stand_in_sdk import install_sdk
+from tests.sampling import sampled
 
 NAME = "snpe"
 pytestmark = pytest.mark.skipif(not built_runtimes(), reason="linux-arm64 is not built")
@@ -39,9 +48,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundle(place: Path) -> Bundle:
+def sdk(place: Path) -> dict[str, str]:
+    """The variables that name an SDK that stands in."""
+    return install_sdk(place / "sdk")
+
+
+@pytest.fixture(scope="module")
+def bundle(place: Path, sdk: dict[str, str]) -> Bundle:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in install_sdk(place / "sdk").items():
+        for name, value in sdk.items():
             patch.setenv(name, value)
         return make_bundle(DIGITS, place / "bundle", BundleOptions(runtime=NAME, verify=False))
 
@@ -99,6 +114,66 @@ def test_nothing_runs_on_the_processor_in_silence(
         return
     shown = do("profile", bundle.folder, "--device", "board", "--iterations", "1", *allowed)
     assert "what dsp refuses of it" in shown
-    board.behave("have=cpu")
-    said = do("bench", bundle.folder, *TO, *FEW, code=45)
-    assert "SNPE 2.39.0 finds no dsp on this board" in said
+
+
+LATER = ("nothing came from it for 6000 ms",)
+SHORT = ("--watchdog", "6")
+NODE = "dev/fastrpc-cdsp"
+WRONG = {
+    "a crash": Wrong(words="crash", code=42, said=("crashed",)),
+    "a hang": Wrong(words="hang", code=43, said=LATER, more=SHORT),
+    "another version": Wrong(
+        words="version=2.10.0", code=45, said=("compiled for SNPE 2.39.0", "libSNPE.so is 2.10.0")
+    ),
+    "a crash in a run": Wrong(words="crash-run", code=42, said=("crashed",)),
+    "a hang in a run": Wrong(words="hang-run", code=43, said=LATER, more=SHORT),
+    "a run that fails": Wrong(words="fail", code=45, said=("the DSP does not answer",)),
+    "no DSP": Wrong(words="have=cpu", code=45, said=("finds no dsp on this board", "it has cpu")),
+    "a closed node": Wrong(
+        words="have=cpu",
+        code=45,
+        said=("finds no dsp on this board", f"this user may not open /{NODE}"),
+        device="guest",
+        node=NODE,
+    ),
+}
+
+
+@pytest.fixture
+def wrongs(request: pytest.FixtureRequest, in_turn: Callable[[int], None]) -> list[str]:
+    in_turn(2)
+    return sampled(list(WRONG), request.config, 1)
+
+
+def test_what_goes_wrong_is_one_sentence_and_the_board_goes_on(
+    board: NpuBoard, bundle: Bundle, do: Callable[..., str], wrongs: list[str]
+) -> None:
+    for name in wrongs:
+        WRONG[name].check(board, partial(do, "bench", bundle.folder, *FEW))
+    do("bench", bundle.folder, "--device", WRONG[wrongs[-1]].device, *FEW)
+
+
+def test_what_holds_for_every_runtime_holds_here(
+    board: NpuBoard, bundle: Bundle, in_turn: Callable[[int], None]
+) -> None:
+    in_turn(0)
+    board.behave()
+    with open_session(board.device) as session:
+        measures_and_computes(session, bundle, of_the_source, ("int8",))
+
+
+def test_int8_goes_the_whole_way(
+    board: NpuBoard,
+    do: Callable[..., str],
+    sdk: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """The library rounds between layers as PPQ's ranges say."""
+    if not request.config.getoption("--all"):
+        pytest.skip("PPQ and a board take half a minute: pytest --all")
+    for name, value in sdk.items():
+        monkeypatch.setenv(name, value)
+    board.behave()
+    int8_goes_the_whole_way(NAME, "board", tmp_path)

@@ -6,6 +6,7 @@ They compute by ONNX Runtime, so that what comes back is the model's; nothing wa
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,26 +16,28 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import helper
-from typer.testing import CliRunner
 
 from deployx_edge.bundle import Bundle
-from deployx_edge.cli.app import app
-from deployx_edge.errors import (
-    DeployxError,
-    FallbackError,
-    RuntimeRefusedError,
-    UsageError,
-    WorkerTimeoutError,
-)
+from deployx_edge.device import Device
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import read_onnx
+from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
+from tests.commands import answer_to
 from tests.integration.agent.stand_in import STAND_INS, build_worker
+from tests.integration.boards.generic import (
+    int8_goes_the_whole_way,
+    measures_and_computes,
+    of_the_source,
+    prepared_is_made_again,
+)
 from tests.integration.models.onnx_models import model, save
 from tests.integration.models.test_tensorrt_plugins import deformable
 from tests.integration.stand_in_build import build_with
 from tests.integration.test_cli import DIGITS
+from tests.sampling import sampled
 
+NAME = "tensorrt"
 TEST_DATA = DIGITS.with_name("digits_test.npz")
 FEW = ("--iterations", "3")
 DLA = ("--option", "dla_core=0")
@@ -76,18 +79,9 @@ def behave(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     yield behave_so
 
 
-def command(*words: object) -> str:
-    """What a command prints; it raises what it ends in."""
-    done = CliRunner().invoke(app, [*map(str, words)])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
-
-
 def told(*words: object) -> Any:
     """A command's JSON."""
-    return json.loads(command(*words, "--json"))
+    return json.loads(answer_to(*words, "--json"))
 
 
 def builds() -> int:
@@ -98,7 +92,7 @@ def builds() -> int:
 
 def test_a_bundle_goes_all_the_way_and_is_prepared_once(behave: Board, bundle: Bundle) -> None:
     on = (bundle.folder, "--device", "jetson")
-    command("push", *on)
+    answer_to("push", *on)
     (benched,) = told("bench", *on, *FEW, "--accelerator", "gpu")["results"]
     assert benched["load"]["runtime_version"] == "10.3.0"
     assert {unit["unit"] for unit in benched["bench"]["units"]} == {"GPU"}
@@ -110,7 +104,7 @@ def test_a_bundle_goes_all_the_way_and_is_prepared_once(behave: Board, bundle: B
     with np.load(TEST_DATA) as data:
         images = data["image"][:3].astype(np.float32)
     np.savez("images.npz", image=images)
-    command("run", *on, "-i", "images.npz", "--output", "scores.npz", "--option", "streams=2")
+    answer_to("run", *on, "-i", "images.npz", "--output", "scores.npz", "--option", "streams=2")
     session = onnxruntime.InferenceSession(DIGITS.read_bytes())
     with np.load("scores.npz") as found:
         wanted = np.concatenate([session.run(None, {"image": each[None]})[0] for each in images])
@@ -121,18 +115,17 @@ def test_a_bundle_goes_all_the_way_and_is_prepared_once(behave: Board, bundle: B
     compared = told("compare", DIGITS, *on)
     assert max(layer["relative_error"] for layer in compared["layers"]) < 1e-5
     assert builds() == 2  # comparing asks for tensors inside
-    command("bench", *on, *FEW, "--option", "streams=3", "--option", "cuda_graph=on")
+    answer_to("bench", *on, *FEW, "--option", "streams=3", "--option", "cuda_graph=on")
     assert builds() == 2
-    command("bench", *on, *FEW, "--rebuild")
+    answer_to("bench", *on, *FEW, "--rebuild")
     assert builds() == 3
-    command("push-and-bench", DIGITS, "--runtime", "tensorrt", "--device", "jetson", *FEW)
+    answer_to("push-and-bench", DIGITS, "--runtime", "tensorrt", "--device", "jetson", *FEW)
     assert builds() == 3
 
 
 def test_options_of_a_worker_want_a_board() -> None:
     for words in (("evaluate", DIGITS, "--dataset", TEST_DATA), ("compare", DIGITS)):
-        with pytest.raises(UsageError, match="no board is named"):
-            command(*words, "--option", "streams=2")
+        assert "no board is named" in answer_to(*words, "--option", "streams=2", code=2)
 
 
 def test_layers_that_an_accelerator_left_to_the_gpu_are_named_and_can_be_an_error(
@@ -145,7 +138,7 @@ def test_layers_that_an_accelerator_left_to_the_gpu_are_named_and_can_be_an_erro
     assert [(layer["type"], layer["unit"]) for layer in left] == [("Gemm", "GPU")] * len(left)
     sentence = f"The GPU, not the accelerator, ran {', '.join(each['name'] for each in left)}."
     assert profiled["fell_back"] == sentence
-    assert "GPU (fell back)" in command("profile", *on, *FEW)
+    assert "GPU (fell back)" in answer_to("profile", *on, *FEW)
     samples = ("--dataset", TEST_DATA, "--limit", "4")
     commands = [
         ("profile", *on, *FEW),
@@ -154,15 +147,13 @@ def test_layers_that_an_accelerator_left_to_the_gpu_are_named_and_can_be_an_erro
         ("push-and-bench", *on, *FEW),
     ]
     for words in commands if pytestconfig.getoption("--all") else commands[:2]:
-        with pytest.raises(FallbackError, match=f"jetson: {sentence}") as caught:
-            command(*words, "--fail-on-fallback")
-        assert caught.value.exit_code == 17
-        command(*words, "--allow-fallback")
+        assert f"jetson: {sentence}" in answer_to(*words, "--fail-on-fallback", code=17)
+        answer_to(*words, "--allow-fallback")
     assert builds() == 1
     # It is not what was asked for where the GPU was.
-    command("profile", bundle.folder, "--device", "jetson", *FEW, "--fail-on-fallback")
+    answer_to("profile", bundle.folder, "--device", "jetson", *FEW, "--fail-on-fallback")
     behave("dla=1")
-    command("profile", *on, *FEW, "--fail-on-fallback", "--rebuild")
+    answer_to("profile", *on, *FEW, "--fail-on-fallback", "--rebuild")
 
 
 def test_a_model_runs_with_operators_of_ours_as_plugins(
@@ -199,7 +190,7 @@ def test_a_model_runs_with_operators_of_ours_as_plugins(
         np.savez(tmp_path / f"{name}.npz", **inputs)
         words = (folder, "--device", "jetson", "-i", f"{name}.npz", "--output", "out.npz")
         for _ in range(2):
-            command("run", *words)
+            answer_to("run", *words)
             wanted = Reference(read_onnx(source, {})).run(inputs)
             with np.load("out.npz") as found:
                 assert sorted(found.files) == sorted(wanted)
@@ -208,39 +199,77 @@ def test_a_model_runs_with_operators_of_ours_as_plugins(
         assert builds() == count
 
 
-REFUSED = [
-    ("out-of-memory", (), RuntimeRefusedError, "MiB of the GPU's memory are free"),
-    ("refuse=Conv", (), RuntimeRefusedError, "operator 'Conv' (node '"),
-    ("no-gpu", (), RuntimeRefusedError, "no CUDA-capable device"),
-    ("version=100001", (), RuntimeRefusedError, "the board has 10.0.1"),
-    ("dla=1", ("--option", "dla_core=3"), DeployxError, "this board has 1 cores of a deep"),
-    ("hang", ("--prepare-limit", "1"), WorkerTimeoutError, "had not prepared the model after 1"),
-]
+# How the board behaves, what is asked for besides, the exit code and words of the sentence.
+WRONG = {
+    "no memory": ("out-of-memory", (), 45, "MiB of the GPU's memory are free"),
+    "an operator": ("refuse=Conv", (), 45, "operator 'Conv' (node '"),
+    "no GPU": ("no-gpu", (), 45, "no CUDA-capable device"),
+    "an older version": ("version=100001", (), 45, "the board has 10.0.1"),
+    "a core that is not there": (
+        "dla=1",
+        (*DLA[:1], "dla_core=3"),
+        45,
+        "this board has 1 cores of",
+    ),
+    "a hang": ("hang", ("--prepare-limit", "1"), 43, "had not prepared the model after 1"),
+    "a crash": ("crash", (), 42, "crashed"),
+    "a crash in a run": ("crash-run", (), 42, "crashed"),
+    "a hang in a run": ("hang-run", ("--watchdog", "6"), 43, "nothing came from it for 6000 ms"),
+    "no libraries": ("", (), 45, "is not on this board"),
+}
+
+
+@pytest.fixture
+def wrongs(request: pytest.FixtureRequest, in_turn: Callable[[int], None]) -> list[str]:
+    in_turn(2)
+    return sampled(list(WRONG), request.config, 1)
 
 
 def test_what_goes_wrong_is_one_sentence_and_the_board_is_usable_afterwards(
-    behave: Board, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+    behave: Board,
+    bundle: Bundle,
+    wrongs: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
 ) -> None:
-    if not pytestconfig.getoption("--all"):
-        pytest.skip("the agent's answers go with every run, how a user sees them with --all")
     words = ("bench", bundle.folder, "--device", "jetson", *FEW)
-    for said, more, kind, text in REFUSED:
+    for name in wrongs:
+        said, more, code, text = WRONG[name]
         behave(said)
-        with pytest.raises(kind) as caught:
-            command(*words, *more)
-        sentence, *log = caught.value.message.splitlines()
+        with monkeypatch.context() as without:
+            if name == "no libraries":
+                without.delenv("LD_LIBRARY_PATH")
+            sentence, *log = answer_to(*words, *more, code=code).splitlines()
         assert text in sentence
         assert not log or log[0] == "Last lines of the worker's log:"
     behave()
-    with monkeypatch.context() as without:
-        without.delenv("LD_LIBRARY_PATH")
-        with pytest.raises(RuntimeRefusedError, match="is not on this board"):
-            command(*words)
-    command(*words)
+    answer_to(*words)
+    if not pytestconfig.getoption("--all"):
+        return
     # An engine of another version is not loaded, but built anew beside it.
     before = builds()
     behave("version=100700")
-    command(*words)
+    answer_to(*words)
     behave()
-    command(*words)
+    answer_to(*words)
     assert builds() == before + 1
+
+
+def test_what_holds_for_every_runtime_holds_here(
+    behave: Board, bundle: Bundle, tmp_path: Path, in_turn: Callable[[int], None]
+) -> None:
+    in_turn(0)
+    work = tmp_path / "work"
+    with open_session(Device(name="jetson", uri="local:", work_folder=str(work))) as session:
+        measures_and_computes(session, bundle, of_the_source)
+    shutil.rmtree(work / "prepared")
+    prepared_is_made_again(bundle, "jetson", work)
+
+
+def test_int8_goes_the_whole_way(
+    behave: Board, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The library computes PPQ's nodes as ONNX Runtime does, and calls their layers floats."""
+    if not request.config.getoption("--all"):
+        pytest.skip("PPQ and a board take half a minute: pytest --all")
+    int8_goes_the_whole_way(NAME, "jetson", tmp_path, tells_int8=False)

@@ -1,11 +1,10 @@
 // The half of the stand-in for libnvinfer that makes engines.
 //   version=100300  which TensorRT it says to be
-//   crash, hang, out-of-memory   what becomes of a build
+//   crash, hang, out-of-memory   what becomes of a build; crash-run and hang-run: of a run
 //   steps=3         of a build, 20 ms apart
 //   dla=2           cores of a deep learning accelerator, none otherwise
 //   dla-lacks=,Gemm,   operators that it leaves to the GPU
 #include <chrono>
-#include <csignal>
 #include <fstream>
 #include <thread>
 #include <utility>
@@ -202,11 +201,6 @@ class Builder : public nvinfer1::IBuilder {
   }
 
   bool take_steps(const Config& config) {
-    if (word("crash")) {
-      // Sanitizers catch it, and a worker must die as one without them does.
-      (void)std::signal(SIGSEGV, SIG_DFL);
-      (void)std::raise(SIGSEGV);
-    }
     const auto steps = static_cast<std::int32_t>(number("steps", 0));
     const bool tells = config.monitor != nullptr;
     if (tells) config.monitor->phaseStart("Building", nullptr, steps);
@@ -217,7 +211,7 @@ class Builder : public nvinfer1::IBuilder {
       if (tells && !config.monitor->stepComplete("Building", i)) return false;
     }
     if (tells) config.monitor->phaseFinish("Building");
-    while (word("hang")) std::this_thread::sleep_for(std::chrono::seconds(1));
+    misbehave("");
     if (!word("out-of-memory")) return true;
     complain(logger_, "Requested size was 4294967296 bytes: out of memory");
     return false;

@@ -8,11 +8,8 @@
 //   cores=N                      of the NPU
 //   cpu=Pad,Softmax              operators that it leaves to the processor; old-table: their layout
 //   asked=FILE                   into which it writes what was asked of it
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -54,14 +51,6 @@ struct Loaded {
 };
 
 Loaded& of(Context context) { return *reinterpret_cast<Loaded*>(context); }
-
-void misbehave(const std::string& when) {
-  if (word("crash" + when)) {
-    (void)std::signal(SIGSEGV, SIG_DFL);  // no sanitizer's
-    (void)std::raise(SIGSEGV);
-  }
-  while (word("hang" + when)) ::pause();
-}
 
 void note(const std::string& text) {
   if (const auto file = word("asked")) std::ofstream(*file, std::ios::app) << text << '\n';

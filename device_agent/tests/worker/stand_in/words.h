@@ -3,6 +3,9 @@
 // runs behaves otherwise once other words stand there.
 #pragma once
 
+#include <unistd.h>
+
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -33,6 +36,16 @@ inline std::optional<std::string> word(const std::string& name) {
 inline long number(const std::string& name, long usual) {
   const std::optional<std::string> found = word(name);
   return found ? std::strtol(found->c_str(), nullptr, 10) : usual;
+}
+
+// Crashes or hangs where "crash" or "hang" with `when` behind it is among the words.
+inline void misbehave(const std::string& when) {
+  if (word("crash" + when)) {
+    // Sanitizers catch it, and a worker must die as one without them does.
+    (void)std::signal(SIGSEGV, SIG_DFL);
+    (void)std::raise(SIGSEGV);
+  }
+  while (word("hang" + when)) (void)::pause();
 }
 
 }  // namespace dx::stand_in

@@ -2,7 +2,7 @@
 // stands in makes (tests/integration/stand_in_sdk), which ONNX Runtime computes in the caller's
 // thread. How it behaves is said by words (see words.h): "have=cpu,gpu"
 // (the runtimes of the board), "refuse=dsp" (that runtime refuses a layer), "version=2.10.0",
-// "crash", "hang", "fail" (of a run), "int32" (of each tensor).
+// "crash", "hang", "crash-run", "hang-run", "fail" (of a run), "int32" (of each tensor).
 #include <unistd.h>
 
 #include <algorithm>
@@ -266,8 +266,7 @@ Snpe_ErrorCode_t Snpe_SNPEBuilder_SetUseUserSuppliedBuffers(void* builder, int u
 }
 void* Snpe_SNPEBuilder_Build(void* handle) {
   const Builder& builder = as<Builder>(handle);
-  if (word("crash")) std::abort();
-  while (word("hang")) ::pause();
+  dx::stand_in::misbehave("");
   const std::string refused = word("refuse").value_or("");
   const bool all_refuse =
       std::all_of(builder.order.begin(), builder.order.end(),
@@ -304,6 +303,7 @@ void* Snpe_SNPE_GetInputOutputBufferAttributes(void* network, const char* name) 
   return told.release();
 }
 Snpe_ErrorCode_t Snpe_SNPE_ExecuteUserBuffers(void* network, void* inputs, void* outputs) {
+  dx::stand_in::misbehave("-run");
   if (word("fail")) return fail("error_code=500; the DSP does not answer");
   return execute(as<Network>(network), as<Map>(inputs), as<Map>(outputs));
 }
