@@ -7,6 +7,7 @@ archives for Android, whose compiler is not at hand.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 
 import pytest
@@ -22,6 +23,7 @@ from deployx_edge.errors import BuildError, UsageError
 from deployx_edge.qairt import VARIABLES, configured_sdk
 from deployx_edge.resources import data_folder
 from deployx_edge.target import find_target
+from deployx_edge.transport.virtual.libraries import library_words
 from deployx_edge.worker_facts import worker_names
 from tests.integration.crossbuild.compiling import TOOLCHAINS, built, cmake_commands, run
 from tests.unit.crossbuild import aars
@@ -118,7 +120,9 @@ def test_an_archive_brings_header_version_and_file_name(archive, tmp_path, reque
     (tmp_path / "libonnxruntime.so").symlink_to(built(TARGET.id).folder / library.name)
     model = data_folder("device_agent").parent / "examples" / "digits" / "digits_cnn.onnx"
     words = ["--bare", "--file", f"onnx={model}", "--library", tmp_path / "libonnxruntime.so"]
-    qemu = [TARGET.qemu, "-L", TARGET.qemu_libraries, folder / "bin" / f"dx-worker-{ALONE}"]
+    emulator = shutil.which(TARGET.qemu) or ""
+    root = library_words(TARGET, emulator, TARGET.qemu_cpu)
+    qemu = [emulator, *root, folder / "bin" / f"dx-worker-{ALONE}"]
     said = subprocess.run(
         [*qemu, *words, "--input", "image=1x1x8x8"], capture_output=True, text=True, check=False
     )
