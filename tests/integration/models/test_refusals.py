@@ -196,6 +196,15 @@ def test_an_operator_that_ncnn_lacks_is_named_with_its_node(
     assert "for which ncnn has no layer" in text
 
 
+@pytest.mark.parametrize(("mode", "size"), [("SAME_UPPER", 9), ("SAME_LOWER", 5)])
+def test_strides_that_leave_out_the_first_values(tmp_path: Path, mode: str, size: int) -> None:
+    """ONNX Runtime shares out at both ends what a stride of five leaves over."""
+    node = helper.make_node("Conv", ["x", "w"], ["y"], name="conv", auto_pad=mode, strides=[5])
+    made = model([node], {"x": (1, 2, size)}, {"y": (1, 3, "w")}, [weights("w", 3, 2, 1)])
+    text = refuse(save(made, tmp_path / "m.onnx"))
+    assert f"'Conv' (node 'conv'): its strides leave out values on both sides ({mode})" in text
+
+
 def test_dynamic_axes_and_the_way_round_them(tmp_path: Path) -> None:
     path = save(small_cnn(batch="N"), tmp_path / "m.onnx")
     text = refuse(path)

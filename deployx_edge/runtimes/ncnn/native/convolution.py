@@ -210,7 +210,12 @@ def _pads(
     for axis in range(rank):
         outputs = -(-sizes[axis] // strides[axis])
         reach = (kernel[axis] - 1) * dilations[axis] + 1
-        total = max((outputs - 1) * strides[axis] + reach - sizes[axis], 0)
+        total = (outputs - 1) * strides[axis] + reach - sizes[axis]
+        # ONNX Runtime shares out what strides leave over, and begins behind the first values; of
+        # two values or fewer (SAME_LOWER: three) it leaves out the last.
+        if total < (-3 if mode == "SAME_LOWER" else -2):
+            raise RefusedError(f"its strides leave out values on both sides ({mode})")
+        total = max(total, 0)
         begins.append(total - total // 2 if mode == "SAME_LOWER" else total // 2)
         ends.append(total - begins[-1])
     return tuple(begins), tuple(ends)

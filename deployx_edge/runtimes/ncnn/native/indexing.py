@@ -20,7 +20,7 @@ from deployx_edge.runtimes.ncnn.native.table import writes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST_PARTS = 8  # a part is a layer; beyond that a product with zeros and ones is less work
+_MOST_PARTS = 16  # a part is a layer; beyond that the operators of our own are less work
 
 
 @writes("Gather")
@@ -42,9 +42,7 @@ def gather(builder: GraphBuilder, node: Node) -> None:
         cut(builder, node, node.input(0), {axis: range(chosen[0], end, step)})
         return
     runs = _runs(chosen)
-    if len(runs) > _MOST_PARTS:
-        _gather_in_turns(builder, node, {axis: chosen})
-        return
+    _refuse_many(runs)
     grouping = group_axes(shape, keep=(axis,))
     place = place_of(axis, grouping)
     dims = list(grouped(shape, grouping))
@@ -79,6 +77,8 @@ def gather_by_tuples(builder: GraphBuilder, node: Node) -> None:
         flat = np.ravel_multi_index(tuple(np.moveaxis(tuples, -1, 0)), tuple(sizes))
         chosen = {depth - 1: [int(index) for index in flat.reshape(-1)]}
         shape = (*[1] * (depth - 1), math.prod(shape[:depth]), *shape[depth:])
+    for indices in chosen.values():
+        _refuse_many(_runs(indices))
     _gather_in_turns(builder, node, chosen, shape)
 
 
@@ -114,27 +114,27 @@ def _gather_in_turns(
     for axis, indices in chosen.items():
         around = (math.prod(sizes[:axis]), sizes[axis], math.prod(sizes[axis + 1 :]))
         blob = builder.reshape(node, blob, around) if blob else builder.take(node.input(0), around)
-        blob = _chosen(builder, node, blob, sizes[axis], indices)
+        blob = _chosen(builder, node, blob, indices)
         sizes[axis] = len(indices)
     last = max(chosen)
     dims = (math.prod(sizes[:last]), sizes[last], math.prod(sizes[last + 1 :]))
     builder.view_of_blob(node.outputs[0], blob, dims)
 
 
-def _chosen(builder: GraphBuilder, node: Node, blob: str, size: int, indices: Sequence[int]) -> str:
-    """Some of the middle dimension of three: parts put together, or a product with a choice."""
-    import numpy as np
-
+def _chosen(builder: GraphBuilder, node: Node, blob: str, indices: Sequence[int]) -> str:
+    """Some of the middle dimension of three: parts put together."""
     runs = _runs(indices)
-    if len(runs) > _MOST_PARTS:
-        choice = np.zeros((1, len(indices), size), dtype=np.float32)
-        choice[0, np.arange(len(indices)), indices] = 1.0
-        return builder.step("MatMul", node, (builder.memory(node, choice), blob), {0: 0})
     parts = [
         builder.step("Crop", node, (blob,), crop_to({1: range(first, last + 1)}))
         for first, last in runs
     ]
     return parts[0] if len(parts) == 1 else builder.step("Concat", node, parts, {0: 1})
+
+
+def _refuse_many(runs: Sequence[tuple[int, int]]) -> None:
+    # A product with zeros and ones would do, but for infinity and NaN, which it spreads.
+    if len(runs) > _MOST_PARTS:
+        raise RefusedError(f"its indices are {len(runs)} runs, more than {_MOST_PARTS}")
 
 
 def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:

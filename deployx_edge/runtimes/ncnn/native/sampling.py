@@ -42,13 +42,20 @@ def _check_grid(graph: Graph, node: Node, mode: int, padding: str) -> None:
         grid is None or float(np.abs(grid).max()) > _FARTHEST_REFLECTED
     ):
         raise RefusedError("it may reflect more than once, ncnn reflects once")
-    if mode != _NEAREST:
-        return
-    if grid is None:
+    if mode == _NEAREST and grid is None:
         raise RefusedError("which pixel is nearest to a computed place may be a tie")
+    if grid is None:
+        return
     sizes = graph.shape(node.input(0))[2:]
+    align = node.integer("align_corners", 0)
     for axis, size in enumerate(reversed(sizes)):
         place = (grid[..., axis] + 1.0) / 2.0
-        place = place * (size - 1) if node.integer("align_corners", 0) else place * size - 0.5
-        if (np.abs(place - np.floor(place) - 0.5) < _TIE).any():
+        place = place * (size - 1) if align else place * size - 0.5
+        first = np.floor(place)
+        if mode == _NEAREST and (np.abs(place - first - 0.5) < _TIE).any():
             raise RefusedError("it looks exactly between two pixels, of which ncnn takes the other")
+        # Cubics read a pixel more before a place, and two behind it.
+        most = size - 1 if align else size
+        is_far = first.min() - 1 < -most or first.max() + 2 > size - 1 + most
+        if mode == _BICUBIC and padding == "reflection" and is_far:
+            raise RefusedError("its cubics reflect more than once, ncnn reflects once")
