@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # The distribution, which is one of the runtimes' too.
 PACKAGE = "onnxruntime"
 _MISSED = re.compile(r"([\w.]+):(\w+)\(-?\d+\) is not a registered function/op")
+_FATAL = 4
 
 
 def open_model(
@@ -85,7 +86,7 @@ def _options(folder: Path | None, *, optimized: bool, keeps_memory: bool) -> Any
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
+    options.log_severity_level = _FATAL
     # Threads that wait by turning round took as much processor time again as the runs, and arenas
     # of several sessions held several times what a run needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -125,6 +126,9 @@ def _library(operators: Sequence[OperatorFacts]) -> Path:
 def _session(model: bytes | str, options: Any) -> Any:
     import onnxruntime
 
+    # Kernels warn through the process's own log, which a session's level does not reach; what is
+    # wrong with a model comes as an error.
+    onnxruntime.set_default_logger_severity(_FATAL)
     return onnxruntime.InferenceSession(
         model,
         options,

@@ -73,3 +73,20 @@ def test_a_conversion_is_not_blamed_for_it(tmp_path: Path) -> None:
     path = save(padded_pool("constant", 1, 1, 3), tmp_path / "m.onnx")
     bundle = make_bundle(path, tmp_path / "b")
     assert bundle.provenance.verification.status == "passed"
+
+
+def test_what_a_kernel_warns_of_is_not_for_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """ONNX Runtime's RoiAlign warns of its largest values whenever a model has one."""
+    node = helper.make_node("RoiAlign", ["x", "rois", "images"], ["y"], mode="max")
+    made = model(
+        [node],
+        {"x": (1, 1, 4, 4)},
+        {"y": (1, 1, 1, 1)},
+        [
+            helper.make_tensor("rois", onnx.TensorProto.FLOAT, [1, 4], [0.0, 0.0, 3.0, 3.0]),
+            helper.make_tensor("images", onnx.TensorProto.INT64, [1], [0]),
+        ],
+        opset=16,
+    )
+    open_model(made.SerializeToString())
+    assert capfd.readouterr() == ("", "")
