@@ -106,6 +106,7 @@ def test_facts_are_read(tmp_path: Path) -> None:
         ),
         ('name = "axes"', 'name = "mask"', "an input and an attribute are both called mask"),
         ("opset = 1", "opset = 0", '"opset" is not a positive whole number'),
+        ("opset = 1", "opset = 2", '"opset" is 2, but only ONNX\'s own domain has several'),
         ('source = "https://example.org"', "", '"source" does not say where it is defined'),
         ('aliases = ["their::Shift"]', 'aliases = ["Shift"]', "'Shift' is not a domain and"),
         ('runtimes = ["ncnn"]', "runtimes = []", '"runtimes" does not name ncnn, which has a file'),
