@@ -1,6 +1,7 @@
 // Attention to a few places of several maps (see kernel.h).
 #pragma once
 
+#include "operators/between_pixels.cu"
 #include "operators/device.h"
 
 namespace dx::op::multi_scale_deformable_attention {
@@ -14,34 +15,6 @@ struct Attend {
   float* output;         // batch, queries, heads, dims
   int pixels, heads, dims, queries, maps, points;
 };
-
-// A map's pixels, of one dim of one head.
-struct Map {
-  const float* pixels;
-  int height, width, step;
-};
-
-DX_DEVICE inline float corner(const Map& map, int row, int column) {
-  const bool inside = row >= 0 && row < map.height && column >= 0 && column < map.width;
-  if (!inside) return 0.0F;
-  return map.pixels[(static_cast<long long>(row) * map.width + column) * map.step];
-}
-
-DX_DEVICE inline float read_between(const Map& map, float x, float y) {
-  const float rows = static_cast<float>(map.height);
-  const float columns = static_cast<float>(map.width);
-  const float h = y * rows - 0.5F;
-  const float w = x * columns - 0.5F;
-  if (!(h > -1.0F && h < rows && w > -1.0F && w < columns)) return 0.0F;
-  const float floor_h = __builtin_floorf(h);
-  const float floor_w = __builtin_floorf(w);
-  const int top = static_cast<int>(floor_h);
-  const int left = static_cast<int>(floor_w);
-  const float down = h - floor_h;
-  const float right = w - floor_w;
-  return (1 - down) * ((1 - right) * corner(map, top, left) + right * corner(map, top, left + 1)) +
-         down * ((1 - right) * corner(map, top + 1, left) + right * corner(map, top + 1, left + 1));
-}
 
 // For each dim of each head of each query.
 DX_KERNEL(multi_scale_deformable_attention_attend, Attend) {
@@ -62,11 +35,13 @@ DX_KERNEL(multi_scale_deformable_attention_attend, Attend) {
     // One that is not within the values is nothing.
     const bool fits = height >= 1 && columns >= 1 && start >= 0 &&
                       start + height * columns <= static_cast<float>(p.pixels);
-    const Map from = {values + (fits ? static_cast<long long>(start) * width : 0),
-                      fits ? static_cast<int>(height) : 0, fits ? static_cast<int>(columns) : 0,
-                      width};
+    const float* const pixels = values + (fits ? static_cast<long long>(start) * width : 0);
+    const int rows = fits ? static_cast<int>(height) : 0;
+    const int across = fits ? static_cast<int>(columns) : 0;
     for (int point = 0; point < p.points; ++point, place += 2, ++weight) {
-      sum += *weight * read_between(from, place[0], place[1]);
+      const float h = place[1] * static_cast<float>(rows) - 0.5F;
+      const float w = place[0] * static_cast<float>(across) - 0.5F;
+      sum += *weight * read_between(pixels, rows, across, width, h, w);
     }
   }
   p.output[index] = sum;
