@@ -1,7 +1,6 @@
 // How the scattering operators put an update onto what is there, and where indices lead.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "operators/operator.h"
@@ -20,10 +19,10 @@ inline void put(float& there, float update, Reduction reduction) {
       there *= update;
       break;
     case Reduction::kMin:
-      there = std::min(there, update);
+      there = there < update ? there : update;  // of what is no number the later, as in max
       break;
     case Reduction::kMax:
-      there = std::max(there, update);
+      there = there > update ? there : update;
       break;
     default:
       there = update;

@@ -88,9 +88,9 @@ class Kernel {
     std::int64_t end = 0;
     if (auto_pad_ == AutoPad::kSameUpper || auto_pad_ == AutoPad::kSameLower) {
       axis.places = (axis.size + axis.stride - 1) / axis.stride;
-      const std::int64_t total =
-          std::max<std::int64_t>((axis.places - 1) * axis.stride + reach - axis.size, 0);
-      axis.pad = auto_pad_ == AutoPad::kSameUpper ? total / 2 : total - total / 2;
+      // Less than nothing where strides leave a rest: then what is left out is shared likewise.
+      const std::int64_t total = (axis.places - 1) * axis.stride + reach - axis.size;
+      axis.pad = auto_pad_ == AutoPad::kSameUpper ? total / 2 : (total + 1) / 2;
       return nullptr;
     }
     if (auto_pad_ == AutoPad::kNotSet && !pads_.empty()) {

@@ -1,8 +1,11 @@
-// The K largest, or smallest, values along an axis; of equal ones the first comes first.
+// The K largest, or smallest, values along an axis; of equal ones the first comes first. What is no
+// number counts as the last of all numbers.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "operators/operator.h"
 
@@ -44,7 +47,7 @@ class Kernel {
         select<false>(x.data + first, inner, size, heap, k);
       }
       for (std::int64_t i = 0; i < k; ++i) {
-        values[to + i * inner] = heap[i].value;
+        values[to + i * inner] = x.data[first + heap[i].index * inner];
         indices[to + i * inner] = static_cast<float>(heap[i].index);
       }
     });
@@ -64,13 +67,20 @@ class Kernel {
     return a.index < b.index;
   }
 
+  template <bool kLargest>
+  static constexpr float last() {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    return kLargest ? -kInfinity : kInfinity;
+  }
+
   // The first K in the result's order. The heap's top is the last of those that are kept, so most
   // values cost one comparison; one that is equal comes later and stays out.
   template <bool kLargest>
   static void select(const float* from, std::int64_t stride, std::int64_t size, Entry* heap,
                      std::int64_t k) {
     for (std::int64_t i = 0; i < k; ++i) {
-      heap[i] = {from[i * stride], static_cast<std::int32_t>(i)};
+      const float value = from[i * stride];
+      heap[i] = {std::isnan(value) ? last<kLargest>() : value, static_cast<std::int32_t>(i)};
     }
     std::make_heap(heap, heap + k, before<kLargest>);
     for (std::int64_t first = k; first < size; first += kStretch) {

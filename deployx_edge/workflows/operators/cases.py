@@ -1,8 +1,8 @@
 """Cases of an operator, as the ``test_*.py`` of its folder writes them.
 
 A case is a node in a model. Whole numbers and truth values that are computed come in as floats and
-are cast within the model, and go out likewise, as not every runtime has them at its borders. What
-has more axes than that comes in flat.
+are cast within the model, and go out likewise, as not every runtime has them at its borders. Where
+an input has more axes than that, it comes in flat and the outputs go out flat.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ _MOST_AXES = 4  # that every runtime takes at a model's borders, besides the bat
 
 @dataclass(frozen=True, kw_only=True)
 class Fed:
-    """An input that is computed: these values come in when the model runs."""
+    """An input that is computed: these values come in when the model runs.
+
+    The model holds them ``within`` two bounds, numbers or what broadcasts, where some are given:
+    indices need that, as a conversion runs models on noise too.
+    """
 
     values: NDArray[Any]
+    within: tuple[Any, Any] | None = None
 
 
 # A shape stands for normally distributed floats of that shape, which are fed; an array is a
@@ -117,11 +122,14 @@ class _Part:
             helper.make_node(operator, names, made, node, domain=domain, **attributes)
         )
         self.outputs = tuple(f"{prefix}y{place}" for place in range(count))
+        is_flat = any(each is not None and each.ndim > _MOST_AXES for each in self.values)
         for source, output in zip(made, self.outputs, strict=True):
-            floats = f"{output}_rows" if case.filled else output
-            self.nodes.append(self._cast(source, floats, np.dtype(np.float32)))
+            last = f"{output}_floats" if case.filled or is_flat else output
+            self.nodes.append(self._cast(source, last, np.dtype(np.float32)))
             if case.filled:
-                self._fill(floats, output, case.filled)
+                self._fill(last, output, case.filled)
+            elif is_flat:
+                self._reshape(last, output, (1, -1))
 
     def _fill(self, source: str, made: str, shape: tuple[int, ...]) -> None:
         constants: dict[str, NDArray[Any]] = {
@@ -150,20 +158,35 @@ class _Part:
             self.values.append(array)
             self.constants.append(numpy_helper.from_array(array, name))
             return name
-        self.values.append(operand.values)
-        values = operand.values.astype(np.float32)
+        given = np.asarray(operand.values)
+        self.values.append(given)
+        values = np.asarray(given, dtype=np.float32)
         self.fed[name] = values
         entered = name
         if values.ndim - (values.shape[:1] == (1,)) > _MOST_AXES:
             self.fed[name] = values.reshape(1, -1)
             entered = f"{name}_shaped"
-            shape = numpy_helper.from_array(np.asarray(values.shape), f"{name}_shape")
-            self.constants.append(shape)
-            self.nodes.append(helper.make_node("Reshape", [name, shape.name], [entered], entered))
-        if operand.values.dtype == np.float32:
+            self._reshape(name, entered, values.shape)
+        if operand.within is not None:
+            entered = self._hold(entered, operand.within)
+        if given.dtype == np.float32:
             return entered
-        self.nodes.append(self._cast(entered, f"{name}_cast", operand.values.dtype))
+        self.nodes.append(self._cast(entered, f"{name}_cast", given.dtype))
         return f"{name}_cast"
+
+    def _hold(self, source: str, within: tuple[Any, Any]) -> str:
+        for operator, bound in zip(("Max", "Min"), within, strict=True):
+            made = f"{source}_{operator}"
+            array = np.asarray(bound, dtype=np.float32)
+            self.constants.append(numpy_helper.from_array(array, f"{made}_bound"))
+            self.nodes.append(helper.make_node(operator, [source, f"{made}_bound"], [made], made))
+            source = made
+        return source
+
+    def _reshape(self, source: str, made: str, shape: tuple[int, ...]) -> None:
+        wanted = numpy_helper.from_array(np.asarray(shape), f"{made}_shape")
+        self.constants.append(wanted)
+        self.nodes.append(helper.make_node("Reshape", [source, wanted.name], [made], made))
 
     @staticmethod
     def _cast(source: str, made: str, dtype: np.dtype[Any]) -> onnx.NodeProto:
