@@ -12,9 +12,9 @@
 
 namespace dx::op {
 
-// A float as the truth value that it stands for. Sums and products of these compile to vectors;
-// && and || are branches that no processor foresees.
-inline float truth_of(float value) { return value != 0 ? 1.0F : 0.0F; }
+// A float as the truth value that it stands for, 0 or 1. The bits of whole numbers compile to
+// vectors; && and ||, and products of floats, become branches that no processor foresees.
+inline std::int32_t truth_of(float value) { return value != 0.0F ? 1 : 0; }
 
 // `Function::of` gives an element of the output of one element of each of the kCount inputs. It is
 // to compile to vectors; what it cannot know so is not a number, and found by `Function::exact`,

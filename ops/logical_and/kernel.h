@@ -8,7 +8,9 @@
 namespace dx::op::logical_and {
 
 struct Function {
-  static float of(const std::array<float, 2>& v) { return truth_of(v[0]) * truth_of(v[1]); }
+  static float of(const std::array<float, 2>& v) {
+    return static_cast<float>(truth_of(v[0]) & truth_of(v[1]));
+  }
 };
 
 using Kernel = Elementwise<2, Function>;

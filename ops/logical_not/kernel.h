@@ -8,7 +8,7 @@
 namespace dx::op::logical_not {
 
 struct Function {
-  static float of(const std::array<float, 1>& v) { return 1.0F - truth_of(v[0]); }
+  static float of(const std::array<float, 1>& v) { return static_cast<float>(1 - truth_of(v[0])); }
 };
 
 using Kernel = Elementwise<1, Function>;

@@ -9,7 +9,7 @@ namespace dx::op::logical_or {
 
 struct Function {
   static float of(const std::array<float, 2>& v) {
-    return 1.0F - (1.0F - truth_of(v[0])) * (1.0F - truth_of(v[1]));
+    return static_cast<float>(truth_of(v[0]) | truth_of(v[1]));
   }
 };
 

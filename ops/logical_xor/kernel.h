@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 
 #include "operators/elementwise.h"
 
@@ -10,7 +9,7 @@ namespace dx::op::logical_xor {
 
 struct Function {
   static float of(const std::array<float, 2>& v) {
-    return std::fabs(truth_of(v[0]) - truth_of(v[1]));
+    return static_cast<float>(truth_of(v[0]) ^ truth_of(v[1]));
   }
 };
 
