@@ -51,7 +51,8 @@ from deployx_edge.evaluation.data.datasets import open_dataset
 from deployx_edge.measurement.values import BenchPlan, RunOptions, WorkerLimits
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
-from deployx_edge.workflows.evaluate.evaluate import EvaluationOptions, evaluate
+from deployx_edge.workflows.evaluate.case import EvaluationOptions
+from deployx_edge.workflows.evaluate.evaluate import evaluate
 from deployx_edge.workflows.measure.bench import load_model, random_inputs
 
 ROOT = Path(__file__).resolve().parents[1]

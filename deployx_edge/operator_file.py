@@ -151,8 +151,8 @@ def _facts(folder: Path, document: Mapping[str, Any]) -> OperatorFacts:
     )
     _require(
         opset == 1 or any(not domain for domain, _ in facts.names),
-        f'"opset" is {opset}, but only ONNX\'s own domain has several; write 1, and call what '
-        "computes something else by another name",
+        f'"opset" is {opset}, but only ONNX\'s own domain has several; write 1, and give an '
+        "operator with other results another name",
     )
     _require(bool(facts.inputs) and bool(facts.outputs), "it has no [[inputs]] or no [[outputs]]")
     for kind in ("input", "output", "attribute"):

@@ -147,6 +147,7 @@ def request(tmp_path, **words):
         "dataset": None,
         "images": None,
         "top": None,
+        "wait": True,
     }
     return BenchRequest(**{**usual, **words})
 
