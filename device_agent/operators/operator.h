@@ -86,6 +86,7 @@ class Call {
                         std::int64_t n, std::int64_t k) = 0;
 
   // Calls body(index, thread) for each index below count, on all threads; thread < threads().
+  // What a round throws comes from here, once no thread is in one any more.
   template <class Function>
   void parallel(std::int64_t count, const Function& function) {
     loop(

@@ -140,9 +140,10 @@ def int8_has_it_in_floats(project: Project) -> None:
 
 
 def a_kernel_that_is_wrong_is_named(project: Project) -> None:
-    """It gives other values, none at all, or an exception."""
+    """It gives other values, none at all, or an exception on each of its threads."""
     first = "    const Tensor& x = call.input(0);"
-    project.change(first, f"    if (by_ > 100.0F) throw 1;\n{first}")
+    thrown = "    if (by_ > 100.0F) call.parallel(4, [](std::int64_t, int) { throw 1; });"
+    project.change(first, f"{thrown}\n{first}")
     project.change("x.data[i] + by_", "(by_ == 0.0F ? by_ / by_ : x.data[i] - by_)")
     path = shift_model(project.folder)
     for stale in (verdicts, partial(make_bundle, path, project.folder / "other")):

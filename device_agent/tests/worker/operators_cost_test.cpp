@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <memory>
 #include <set>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -57,9 +59,29 @@ class Rounds {
   }
 };
 
-std::set<std::thread::id> threads_of(int threads) {
-  NcnnKernel<Rounds> layer(kFacts);
-  ncnn::ParamDict params;
+// Throws in the round that is its attribute.
+class Throws {
+ public:
+  explicit Throws(const op::Attributes& attributes) : round_(attributes.integer("round")) {}
+
+  const char* run(op::Call& call) const {
+    call.parallel(4, [this](std::int64_t round, int) {
+      if (round == round_) throw std::length_error("as a vector does");
+    });
+    return "it did not throw";
+  }
+
+ private:
+  std::int64_t round_;
+};
+
+constexpr op::AttributeFact kRound[] = {{"round", op::AttributeKind::kInteger, "", 0, nullptr}};
+constexpr op::OperatorFacts kThrows = {"throws", 1, kNames, 1, kRound, 1, kPort, 1, kPort};
+
+// Runs a layer of one input with that many threads; its return code.
+template <class Kernel>
+int run_layer(const op::OperatorFacts& facts, ncnn::ParamDict params, int threads) {
+  NcnnKernel<Kernel> layer(facts);
   params.set(kFirstShape, list_of({1, 1}));
   ncnn::Option option = ncnn::Option();
   option.num_threads = threads;
@@ -67,7 +89,11 @@ std::set<std::thread::id> threads_of(int threads) {
   std::vector<ncnn::Mat> tops(1);
   ncnn::Mat bottom(1);
   bottom.fill(0.0F);
-  REQUIRE(layer.forward({bottom}, tops, option) == 0);
+  return layer.forward({bottom}, tops, option);
+}
+
+std::set<std::thread::id> threads_of(int threads) {
+  REQUIRE(run_layer<Rounds>(kFacts, {}, threads) == 0);
   return {rounds.begin(), rounds.end()};
 }
 
@@ -120,6 +146,18 @@ int pieces_of_second_run(int size) {
 #endif
 
 }  // namespace
+
+TEST_CASE("a kernel that throws on any of its threads fails, and the next one has all threads") {
+  for (int round = 0; round < 4; ++round) {
+    for (const int threads : {1, 2, 4}) {
+      ncnn::ParamDict params;
+      params.set(0, round);
+      CHECK(run_layer<Throws>(kThrows, params, threads) == -1);
+      CHECK(std::string(take_complaint()) == op::kThrew);
+      CHECK(threads_of(threads).size() == static_cast<std::size_t>(threads));
+    }
+  }
+}
 
 TEST_CASE("as many threads as were asked for do an operator's rounds") {
   CHECK(threads_of(1).size() == 1);

@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 
+#include "operators/guarded_rounds.h"
 #include "workers/ncnn/fork_join.h"
 
 #define DX_OPERATOR(name)              \
@@ -214,19 +215,19 @@ class NcnnCall : public op::Call {
     }
     struct Shared {
       std::int64_t count;
-      Body body;
-      void* context;
-    } shared{count, body, context};
+      op::GuardedRounds rounds;
+    } shared{count, {body, context}};
     ForkJoin::instance().run(
         threads,
         [](void* loop, int thread) {
-          const auto& all = *static_cast<Shared*>(loop);
+          auto& all = *static_cast<Shared*>(loop);
           const std::int64_t team = ForkJoin::team_size();
           const std::int64_t begin = all.count * thread / team;
           const std::int64_t end = all.count * (thread + 1) / team;
-          for (std::int64_t i = begin; i < end; ++i) all.body(all.context, i, thread);
+          for (std::int64_t i = begin; i < end; ++i) all.rounds.run(i, thread);
         },
         &shared);
+    shared.rounds.finish();
   }
 
  private:

@@ -4,6 +4,8 @@
 #include <new>
 #include <thread>
 
+#include "operators/guarded_rounds.h"
+
 namespace dx {
 namespace {
 
@@ -185,23 +187,23 @@ bool OrtCall::multiply(const float* a, const float* b, float* result, std::int64
 void OrtCall::loop(std::int64_t count, Body body, void* context) {
   struct Shared {
     std::int64_t count, parts;
-    Body body;
-    void* context;
-  } shared{count, std::min<std::int64_t>(count, threads()), body, context};
+    op::GuardedRounds rounds;
+  } shared{count, std::min<std::int64_t>(count, threads()), {body, context}};
   if (shared.parts < 1) return;
   // ONNX Runtime's own threads, as many as the session has, take the parts in turn.
   const auto part = [](void* loop, std::size_t index) {
-    const auto& all = *static_cast<const Shared*>(loop);
+    auto& all = *static_cast<Shared*>(loop);
     const auto place = static_cast<std::int64_t>(index);
     const std::int64_t end = all.count * (place + 1) / all.parts;
     for (std::int64_t i = all.count * place / all.parts; i < end; ++i) {
-      all.body(all.context, i, static_cast<int>(place));
+      all.rounds.run(i, static_cast<int>(place));
     }
   };
   const auto parts = static_cast<std::size_t>(shared.parts);
-  if (went_well(api_, api_.KernelContext_ParallelFor(context_, part, parts, parts, &shared)))
-    return;
-  for (std::size_t i = 0; i < parts; ++i) part(&shared, i);
+  if (!went_well(api_, api_.KernelContext_ParallelFor(context_, part, parts, parts, &shared))) {
+    for (std::size_t i = 0; i < parts; ++i) part(&shared, i);
+  }
+  shared.rounds.finish();
 }
 
 }  // namespace dx
