@@ -101,7 +101,8 @@ def _check(runtime: str, board: BoardFacts, sysroot: Sysroot, jetpack: JetPack |
         raise UsageError(
             f"{sysroot.text} has {runtime} {version}; JetPack {jetpack.id} has "
             f"{' or '.join(known)}.",
-            remedy="Leave --jetpack out, or pull the sysroot of a board with that JetPack.",
+            remedy="Name the board's own with --jetpack, or pull the sysroot of a board with that "
+            "JetPack.",
         )
 
 

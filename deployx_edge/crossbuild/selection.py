@@ -139,7 +139,7 @@ def _sysroot_of(target: Target, options: BuildOptions) -> Sysroot | None:
         return None
     if (folder / SYSROOT_FILE).exists():
         sysroot = read_sysroot(folder)
-        check_sysroot(sysroot, target, "")
+        check_sysroot(sysroot, target, None)
         return sysroot
     headers = [name for board in facts for name in (board.version_header, *board.headers)]
     return own_sysroot(folder, target, headers)
@@ -197,7 +197,7 @@ def _for_jetpack(target: Target, options: BuildOptions) -> Selection:
     else:
         jetpack, because = next(iter(jetpacks().values())), "the oldest, which runs on all"
     if sysroot is not None:
-        check_sysroot(sysroot, target, jetpack.glibc)
+        check_sysroot(sysroot, target, jetpack)
     runtimes = board_runtimes(target, sysroot, jetpack, options.runtimes)
     return Selection(
         kind="zig",

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deployx_edge.crossbuild.jetpack import numbers
+from deployx_edge.crossbuild.jetpack import JetPack, jetpack_of_glibc, numbers
 from deployx_edge.errors import UsageError
 from deployx_edge.files import LARGE, read_json
 from deployx_edge.target import Target, target_of_machine
@@ -183,8 +183,8 @@ def read_sysroot(folder: Path) -> Sysroot:
         raise UsageError(f"{path} cannot be read ({error}).", remedy=remedy) from error
 
 
-def check_sysroot(sysroot: Sysroot, target: Target, glibc: str) -> None:
-    """UsageError unless workers for ``target`` and that glibc can be linked against it."""
+def check_sysroot(sysroot: Sysroot, target: Target, jetpack: JetPack | None) -> None:
+    """UsageError unless workers for ``target`` and that JetPack can be linked against it."""
     if sysroot.machine not in target.machines:
         fitting = target_of_machine(sysroot.machine)
         other = f" That is {fitting.id}'s." if fitting else ""
@@ -193,11 +193,13 @@ def check_sysroot(sysroot: Sysroot, target: Target, glibc: str) -> None:
             f"{sysroot.machine}; the target {target.id} wants {' or '.join(target.machines)}.",
             remedy=f"Pull one from a board of {target.id}.{other}",
         )
-    if sysroot.glibc and glibc and numbers(sysroot.glibc) < numbers(glibc):
+    if jetpack and sysroot.glibc and numbers(sysroot.glibc) < numbers(jetpack.glibc):
+        there = jetpack_of_glibc(sysroot.glibc)
         raise UsageError(
-            f"The sysroot {sysroot.folder} is of a board with glibc {sysroot.glibc}; workers for "
-            f"glibc {glibc} would not start there.",
-            remedy="Leave --jetpack out, or pull the sysroot of the newer board.",
+            f"The sysroot {sysroot.folder} is of a board with glibc {sysroot.glibc}, as JetPack "
+            f"{there.id} has it; workers for JetPack {jetpack.id} take glibc {jetpack.glibc} and "
+            "would not start there.",
+            remedy="Leave --jetpack out, or pull the sysroot of a board with that JetPack.",
         )
 
 

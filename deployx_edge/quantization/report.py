@@ -156,13 +156,16 @@ def calibration_hashes(path: Path) -> frozenset[str]:
         raise BundleError(f"{path} does not hold the report of a quantization: {error}.") from error
 
 
-def too_few(count: int, different: int, least: int) -> str | None:
-    """Why so many samples, of which so many differ, cannot calibrate; None where they can."""
+def too_few(place: Path, count: int, different: int, least: int) -> str | None:
+    """Why what lies at ``place``, so many samples of which so many differ, cannot calibrate.
+
+    None where it can."""
     if count < least:
-        return f"There are {count} samples to calibrate on; at least {least} are needed."
+        samples = "1 sample" if count == 1 else f"{count} samples"
+        return f"{place} gives {samples} to calibrate on; at least {least} are needed."
     if different < least:
         return (
-            f"Of the {count} samples to calibrate on only {different} differ; at least {least} "
-            "are needed."
+            f"Of the {count} samples of {place} to calibrate on only {different} differ; at least "
+            f"{least} are needed."
         )
     return None

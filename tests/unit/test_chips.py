@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deployx_edge.bundle import load_bundle, write_bundle
-from deployx_edge.errors import UnfitDeviceError
+from deployx_edge.errors import BuildError, UnfitDeviceError
 from deployx_edge.measurement.values import RunOptions
 from deployx_edge.runtime import RUNTIMES
 from deployx_edge.target import find_target
@@ -25,6 +25,7 @@ from tests.unit.test_preflight import built
 
 # The runtimes whose bundles name a chip and whose workers bring libraries for some only.
 NAME = next(n for n, row in RUNTIMES.items() if row.socs and row.reads_onnx)
+MAKER = RUNTIMES[NAME].package
 # One whose every file is for one chip, of which some take each other's.
 FAMILIES = next(row for row in RUNTIMES.values() if row.one_soc and row.like_socs)
 
@@ -183,3 +184,36 @@ def test_no_board_gets_what_only_this_computer_reads(tmp_path):
     kept = files_for_board(replace(made, runtime=FAMILIES.name, files=files))
     assert [file.role for file in kept] == [FAMILIES.name]
     assert files_for_board(made) == made.files
+
+
+@pytest.mark.parametrize(
+    ("made", "there", "said"),
+    [
+        # On a target whose libraries a user brings beside what makes the file.
+        ("2.7.0", {MAKER: "2.6.0", "qnn-runtime": "2.50.1"}, "qnn-runtime 2.51, .* 2.50.1"),
+        ("2.7.0", {MAKER: "2.6.0", "qnn-runtime": "2.51.0.260929"}, ""),
+        ("2.6.0", {MAKER: "2.6.0", "qnn-runtime": "2.50.1"}, ""),
+        # What a release is made with that is newer than this list is not known.
+        ("2.99.0", {MAKER: "2.7.0", "qnn-runtime": "2.51.0"}, ""),
+        # Elsewhere it brings them.
+        ("2.8.0", {MAKER: "2.7.0"}, f"{MAKER} 2.8.0, .* {MAKER} 2.7.0"),
+        ("2.7.1", {MAKER: "2.7.0"}, ""),
+        ("a fork", {MAKER: "2.7.0"}, ""),
+        ("2.8.0", {}, ""),
+    ],
+)
+def test_what_a_newer_release_prepared_is_refused_with_both_named(made, there, said, tmp_path):
+    plain = bundle(tmp_path, "sm8550")
+    tools = replace(plain.provenance, tools=((MAKER, made),))
+    role = worker_facts(NAME).chips.prepared_role
+    files = (*plain.files, replace(plain.files[0], role=role))
+    phone = replace(build(), target_id="android-arm64", packages=tuple(there.items()))
+    prepared = replace(plain, files=files, provenance=tools)
+    # Without the file the board prepares the model itself.
+    check_fit(board("SM8550"), phone, replace(prepared, files=plain.files), device="phone")
+    if not said:
+        check_fit(board("SM8550"), phone, prepared, device="phone")
+        return
+    with pytest.raises(BuildError, match=f"'{role}' was made by {said}") as caught:
+        check_fit(board("SM8550"), phone, prepared, device="phone")
+    assert "without --soc and --soc-of" in caught.value.remedy

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from deployx_edge.archives import release
 from deployx_edge.bundle import Bundle, BundleFile
 from deployx_edge.crossbuild.finished import Build, BuiltFile
 from deployx_edge.measurement.values import BoardDescription, RunOptions
 from deployx_edge.runtime import find_runtime
 from deployx_edge.worker_facts import worker_facts
 
+_RELEASE = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})(?![0-9])")
 # As agents write it of a chip whose name the board's system does not say.
 _NUMBER = re.compile(r"soc_id ([0-9]{1,6})(?![0-9])")
 
@@ -43,6 +45,47 @@ def soc_misfit(board: BoardDescription, bundle: Bundle) -> tuple[str, str] | Non
         f"its files are for the chip {bundle.soc}, the board has {there}",
         f"Make it once more with --soc {there}.",
     )
+
+
+def prepared_misfit(build: Build, bundle: Bundle) -> tuple[str, str] | None:
+    """What keeps a build's libraries from loading what the bundle holds prepared, and what to do.
+
+    They load what their own release or an older one made; None also where it is not told which.
+    """
+    facts = worker_facts(bundle.runtime)
+    role, maker = facts.chips.prepared_role, find_runtime(bundle.runtime).package
+    made = dict(bundle.provenance.tools).get(maker, "")
+    if not made or all(file.role != role for file in bundle.files):
+        return None
+    rows = [row for row in facts.archives_for(build.target_id) if row.package == maker]
+    # What comes with a release of the maker decides, where a build takes that from somebody else.
+    needed = {
+        package: dict(releases).get(release(made), "")
+        for row in rows
+        for package, releases in row.wants
+    }
+    there = dict(build.packages)
+    for name, oldest in {**needed, maker: made}.items():
+        if name in there:
+            return _older(name, there[name], oldest, build, role)
+    return None
+
+
+def _older(name: str, there: str, oldest: str, build: Build, role: str) -> tuple[str, str] | None:
+    if not _numbers(oldest) or not _numbers(there) or _numbers(there) >= _numbers(oldest):
+        return None
+    return (
+        f"its file of the role '{role}' was made by {name} {oldest}, this build of "
+        f"{build.target_id} has {name} {there}, which loads none of a newer one",
+        f"Build with {name} {oldest} or later, or convert the model without --soc and --soc-of: "
+        "the board prepares it then.",
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version, none where it has none."""
+    found = _RELEASE.match(version)
+    return (int(found[1]), int(found[2])) if found else ()
 
 
 def files_of_worker(

@@ -19,7 +19,7 @@ from deployx_edge.transport.adb.android import AndroidFacts
 from deployx_edge.transport.virtual.libraries import LIBRARIES_REMEDY, missing_libraries
 from deployx_edge.units import size
 from deployx_edge.worker_facts import worker_facts, worker_names
-from deployx_edge.workflows.boards.chips import files_for_board, soc_misfit
+from deployx_edge.workflows.boards.chips import files_for_board, prepared_misfit, soc_misfit
 
 _GLIBC = re.compile(r"glibc ([0-9]{1,4})\.([0-9]{1,4})", re.IGNORECASE)
 _NEEDED_LEVEL = re.compile(r"API level (\d+)")
@@ -30,11 +30,13 @@ def check_fit(board: BoardDescription, build: Build, bundle: Bundle, *, device: 
     """UnfitDeviceError, with both sides named, where the board cannot run the bundle.
 
     UsageError where the target has no worker for the bundle's runtime, BuildError where the build
-    has none, or one that lacks an operator of ours. What the board does not tell (an emulated one
-    has no memory of its own) is not held against it.
+    has none, or one that lacks an operator of ours or is older than what the bundle holds prepared.
+    What the board does not tell (an emulated one has no memory of its own) is not held against it.
     """
     _check_runtime(find_target(build.target_id), build, bundle, device)
     _check_operators(build, bundle, device)
+    if older := prepared_misfit(build, bundle):
+        raise BuildError(f"{_cannot(bundle.name, device)} {older[0]}.", remedy=older[1])
     files = build.of_worker(bundle.runtime)
     misfits = (libc_misfit(board, file) for file in files)
     complaint = soc_misfit(board, bundle) or next(filter(None, misfits), None)

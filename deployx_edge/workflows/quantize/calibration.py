@@ -211,10 +211,10 @@ def _calibration_data(
         progress(Share(done=count, total=len(data), of="samples"))
     for told in (*data.notes, *_left_out(data)):
         progress(Stage(text=told))
-    reason = too_few(count, len(data.content_hashes()), LEAST_SAMPLES)
+    reason = too_few(path, count, len(data.content_hashes()), LEAST_SAMPLES)
     if reason is not None:
         raise UsageError(
-            f"{reason} ({path})", remedy="A hundred images as the model sees them in use will do."
+            reason, remedy="Give a hundred images as the model sees them in use (--calibration)."
         )
     described = CalibrationData(
         dataset=path.name,

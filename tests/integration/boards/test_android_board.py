@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from deployx_edge.bundle import write_bundle
 from deployx_edge.device import Device, LinkOptions
 from deployx_edge.errors import LinkLostError, QuarantinedError, UnfitDeviceError
 from deployx_edge.measurement.values import BenchPlan, RunOptions
@@ -14,12 +15,14 @@ from deployx_edge.transport.adb.android import android_facts
 from deployx_edge.workflows.boards.board_doctor import examine_board
 from deployx_edge.workflows.boards.session import open_session
 from deployx_edge.workflows.measure.bench import BenchJob, bench, bench_device
+from tests.commands import answer_to
 from tests.integration.android import adb, listed_serials, running_phone
 from tests.integration.board import free_port
 from tests.integration.boards.strikes import during_runs
 from tests.integration.processes import wait_until, with_words
 from tests.integration.test_cli import DIGITS, deployx
 from tests.integration.test_docs import run_commands
+from tests.unit.models.bundles import written
 
 BUILT = (dist_folder("android-arm64") / "build.json").is_file()
 
@@ -98,6 +101,47 @@ def test_a_phone_older_than_its_build_is_refused_before_anything_goes_there(
     assert not (phone.root / "data/local/tmp/another").exists()
     checks = {check.name: check for check in examine_board(board)}
     assert not checks["API level"].present
+
+
+def test_a_graph_by_a_newer_qnn_than_goes_to_the_phone_is_refused_before_the_push(
+    phone, digits, tmp_path, monkeypatch
+):
+    """The build has libraries that a user brought, of the release before the bundle's."""
+    with open_session(Device(name="phone", uri=phone.uri)) as session:
+        build = shutil.copytree(session.build.folder, tmp_path / "dist" / "android-arm64")
+    document = json.loads((build / "build.json").read_text())
+    agent = next(file for file in document["files"] if file["role"] == "agent")
+    shutil.copy(build / agent["name"], build / "dx-worker-qnn")
+    document["files"] += [{**agent, "name": "dx-worker-qnn", "role": "worker", "runtime": "qnn"}]
+    document["imported"] = True
+    document["packages"] |= {"onnxruntime-qnn": "2.7.0", "qnn-runtime": "2.50.1"}
+    (build / "build.json").write_text(json.dumps(document))
+    monkeypatch.setenv("DEPLOYX_EDGE_DIST", str(build.parent))
+    board = Device(name="phone", uri=phone.uri, work_folder="/data/local/tmp/graphs")
+    (tmp_path / "deployx.toml").write_text(
+        f'[devices.phone]\nuri = "{board.uri}"\nwork_folder = "{board.work_folder}"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    made = written(tmp_path)
+    contents = {file.path: made.folder / file.path for file in made.files}
+    first, second = (
+        replace(file, role=role) for file, role in zip(made.files, ("onnx", "context"), strict=True)
+    )
+    by = replace(made.provenance, tools=(("onnxruntime-qnn", "2.7.0"),))
+    made = replace(made, runtime="qnn", soc="sm8650", files=(first, second), provenance=by)
+    folder = write_bundle(made, contents, tmp_path / "graph").folder
+    told = answer_to("push", folder, "--device", "phone", code=20)
+    assert (
+        "was made by qnn-runtime 2.51, this build of android-arm64 has qnn-runtime 2.50.1" in told
+    )
+    assert "convert the model without --soc and --soc-of" in told
+    store = phone.root / "data/local/tmp/graphs/store"
+    assert not store.exists() or not list(store.iterdir())
+    # The board takes what fits.
+    plain = replace(made, files=(first,), soc="")
+    onnx = {first.path: contents[first.path]}
+    answer_to("push", write_bundle(plain, onnx, tmp_path / "plain").folder, "--device", "phone")
+    answer_to("bench", digits.folder, "--device", "phone", "--iterations", "1", "--no-link")
 
 
 def test_a_model_under_which_the_board_started_anew_is_quarantined(digits, tmp_path, monkeypatch):

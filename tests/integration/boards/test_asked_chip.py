@@ -45,7 +45,9 @@ def needs_namespaces() -> None:
 
 
 @pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))
-def test_files_are_made_for_the_chip_that_the_board_tells(tmp_path: Path) -> None:
+def test_files_are_made_for_the_chip_that_the_board_tells_and_run_on_no_other(
+    tmp_path: Path,
+) -> None:
     words = ("convert", DIGITS, "--runtime", "qnn", "--soc-of", "local:", "--no-verify")
     made = tmp_path / "b"
     done = on_board(*words, "-o", made, model="Some phone", chip="qcom,sm8650")
@@ -53,6 +55,14 @@ def test_files_are_made_for_the_chip_that_the_board_tells(tmp_path: Path) -> Non
     bundle = load_bundle(made)
     assert bundle.soc == "sm8650"
     assert "context" in [file.role for file in bundle.files]
+    few = ("bench", made, "--device", "local:", "--iterations", "1", "--no-link")
+    done = on_board(*few, model="Another phone", chip="qcom,sm8550")
+    assert done.returncode == UnfitDeviceError.exit_code
+    said = done.stderr.splitlines()[-1]
+    assert "its files are for the chip sm8650, the board has sm8550" in said
+    assert "Make it once more with --soc sm8550." in said
+    done = on_board(*few, model="Some phone", chip="qcom,sm8650")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))

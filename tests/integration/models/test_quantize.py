@@ -390,11 +390,11 @@ def test_data_that_cannot_calibrate_is_refused(tmp_path: Path) -> None:
     output = tmp_path / "int8"
     (tmp_path / "empty").mkdir()
     assert "holds no images" in refuse(tmp_path / "empty", output)
-    assert "There are 3 samples" in refuse(images(tmp_path / "few", 3), output)
+    assert "gives 3 samples" in refuse(images(tmp_path / "few", 3), output)
     assert "only 1 differ" in refuse(arrays("same", np.repeat(random[:1], 9, axis=0)), output)
     flat = random.copy()
     flat[4:6] = 0.5
-    assert "There are 7 samples" in refuse(arrays("flat", flat), output)
+    assert "gives 7 samples" in refuse(arrays("flat", flat), output)
     flat[:] = 0.5
     told = refuse(arrays("flat", flat), output)
     assert "None of the 9 samples can be used" in told

@@ -78,9 +78,11 @@ def test_a_layer_is_its_quantized_values_times_the_scales() -> None:
 
 
 def test_too_few_samples_are_told_apart_from_too_alike() -> None:
-    assert too_few(8, 8, 8) is None
-    assert "There are 7" in str(too_few(7, 7, 8))
-    assert "only 3 differ" in str(too_few(9, 3, 8))
+    data = Path("few.npz")
+    assert too_few(data, 8, 8, 8) is None
+    assert "few.npz gives 7 samples to calibrate on; at least 8" in str(too_few(data, 7, 7, 8))
+    assert "Of the 9 samples of few.npz" in str(too_few(data, 9, 3, 8))
+    assert "only 3 differ; at least 8" in str(too_few(data, 9, 3, 8))
 
 
 def test_a_report_that_is_none_is_named(tmp_path: Path) -> None:
