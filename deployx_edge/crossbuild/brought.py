@@ -60,6 +60,10 @@ class _Taken:
     others: tuple[Path, ...] = ()
     archive: Unpacked | None = None
 
+    @property
+    def all_libraries(self) -> tuple[Path, ...]:
+        return (*self.libraries, *self.others)
+
 
 def brought_parts(
     target: Target, *, is_bionic: bool, asked: tuple[str, ...]
@@ -109,9 +113,7 @@ def _of_sdk(facts: WorkerFacts, target: Target) -> BroughtPart:
         others=taken.others,
         other_processor=facts.sdk.other_processor,
         archives=(),
-        fingerprint=_fingerprint(
-            [f"{sdk.folder} {sdk.version}"], [*taken.libraries, *taken.others]
-        ),
+        fingerprint=_fingerprint([f"{sdk.folder} {sdk.version}"], taken.all_libraries),
     )
 
 
@@ -161,7 +163,9 @@ def _of_archives(facts: WorkerFacts, target: Target) -> BroughtPart:
     unpacked = tuple(each.archive for each in taken.values() if each.archive is not None)
     libraries = tuple(path for each in taken.values() for path in each.libraries)
     others = tuple(path for each in taken.values() for path in each.others)
-    of_sdk = [p for each in taken.values() if each.archive is None for p in each.libraries]
+    of_sdk = [
+        path for each in taken.values() if each.archive is None for path in each.all_libraries
+    ]
     return BroughtPart(
         runtime=facts.name,
         versions=tuple(versions.items()),
@@ -174,10 +178,7 @@ def _of_archives(facts: WorkerFacts, target: Target) -> BroughtPart:
         others=others,
         other_processor=facts.sdk.other_processor if facts.sdk is not None else "",
         archives=unpacked,
-        fingerprint=_fingerprint(
-            [f"{versions}", *(each.key for each in unpacked)],
-            [*of_sdk, *(p for each in taken.values() if each.archive is None for p in each.others)],
-        ),
+        fingerprint=_fingerprint([f"{versions}", *(each.key for each in unpacked)], of_sdk),
     )
 
 

@@ -96,6 +96,16 @@ class NpuBoard:
         finally:
             path.chmod(0o666)
 
+    @contextmanager
+    def without(self, path: str) -> Iterator[None]:
+        """A file of the board's that is not there while the block lasts."""
+        file = self.root / path
+        aside = file.rename(file.with_suffix(".aside"))
+        try:
+            yield
+        finally:
+            aside.rename(file)
+
     def behave(self, words: str = "") -> None:
         """Say how the libraries behave from now on."""
         text = f"onnxruntime={_ONNXRUNTIME} models={_MODELS} {words}\n"
@@ -130,19 +140,24 @@ def fnv1a(content: bytes) -> int:
 @dataclass(frozen=True, kw_only=True)
 class Wrong:
     """How a board behaves, the exit code that a command to it ends with, and which words of its
-    sentence a user needs; ``device`` is who is connected, ``node`` one that guests may not open."""
+    sentence a user needs; ``device`` is who is connected, ``node`` one that guests may not open,
+    ``absent`` a file that is not there."""
 
     words: str = ""
     code: int
     said: tuple[str, ...]
     device: str = "board"
     node: str = ""
+    absent: str = ""
     more: tuple[str, ...] = ()
 
     def check(self, board: NpuBoard, command: Callable[..., str], usual: str = "") -> None:
         """That a command, which is given the device and options besides, ends so."""
         board.behave(f"{usual} {self.words}")
-        with board.closed(self.node) if self.node else nullcontext():
+        with (
+            board.closed(self.node) if self.node else nullcontext(),
+            board.without(self.absent) if self.absent else nullcontext(),
+        ):
             told = command("--device", self.device, *self.more, code=self.code)
         # Below it may stand what the worker wrote before it ended.
         sentence = told.splitlines()[0]

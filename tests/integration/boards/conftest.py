@@ -32,3 +32,10 @@ def in_turn(request: pytest.FixtureRequest) -> Callable[[int], None]:
             pytest.skip(f"of runtimes that stand in, {', '.join(drawn)} had this run: pytest --all")
 
     return skip_unless
+
+
+@pytest.fixture
+def wrongs(request: pytest.FixtureRequest, in_turn: Callable[[int], None]) -> list[str]:
+    """Which rows of the module's table ``WRONG``, what goes wrong on its board, have this run."""
+    in_turn(2)
+    return sampled(list(request.module.WRONG), request.config, 1)

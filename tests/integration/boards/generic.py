@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from deployx_edge.workflows.boards.session import Session
 from deployx_edge.workflows.measure.bench import bench, profile
 from deployx_edge.workflows.measure.run import run
 from tests.commands import answer_to
+from tests.integration.npu_board import NpuBoard, Wrong
 from tests.integration.test_cli import DIGITS
 
 TEST = DIGITS.with_name("digits_test.npz")
@@ -65,6 +67,27 @@ def prepared_is_made_again(bundle: Bundle, device: str, work: Path) -> None:
     again = made("--rebuild", "--repeat", "2")
     assert len(again) == 1
     assert again != first
+
+
+def goes_wrong_and_on(
+    board: NpuBoard,
+    bundle: Bundle,
+    wrongs: Sequence[Wrong],
+    do: Callable[..., str],
+    usual: str = "",
+) -> None:
+    """Each ends a command with its code and its one sentence, and then the digits are computed.
+
+    ``usual`` are the words of a board on which nothing is wrong."""
+    few = ("--iterations", "3", "--warmup", "0", "--no-link")
+    for wrong in wrongs:
+        wrong.check(board, partial(do, "bench", bundle.folder, *few), usual)
+    image = {"image": np.load(TEST)["image"][:1]}
+    np.savez("image.npz", **image)
+    files = ("--input", "image.npz", "--output", "out.npz")
+    do("run", bundle.folder, "--device", wrongs[-1].device, *files)
+    found = np.load("out.npz")["scores"]
+    np.testing.assert_allclose(found, of_the_source(image)["scores"], rtol=1e-4, atol=1e-4)
 
 
 def int8_goes_the_whole_way(

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.commands import answer_to
 from tests.integration.board import MissingPartError
 from tests.integration.boards.generic import (
+    goes_wrong_and_on,
     int8_goes_the_whole_way,
     measures_and_computes,
     of_the_source,
@@ -39,7 +38,6 @@ from tests.integration.npu_board import (
     npu_board,
 )
 from tests.runtimes import missing
-from tests.sampling import sampled
 
 NAME = "rknn"
 pytestmark = [
@@ -158,20 +156,14 @@ def test_other_commands_tell_what_there_is(
     assert "cannot be told" in do(*words, "--compare", "first.json", "--repeat", "1")
 
 
-@contextmanager
-def without_library(board: NpuBoard) -> Iterator[None]:
-    library = board.root / "usr/lib/librknnrt.so"
-    aside = library.rename(library.with_suffix(".aside"))
-    try:
-        yield
-    finally:
-        aside.rename(library)
-
-
 DRIVER = "driver 0.9.8"
 SHORT = ("--watchdog", "6")
 WRONG = {
-    "no library": Wrong(code=45, said=("librknnrt.so is not on this board", "/usr/lib")),
+    "no library": Wrong(
+        code=45,
+        said=("librknnrt.so is not on this board", "/usr/lib"),
+        absent="usr/lib/librknnrt.so",
+    ),
     "an older library": Wrong(
         words="version=2.0.0", code=45, said=("toolkit 2.5.0", "library 2.0.0", DRIVER)
     ),
@@ -196,24 +188,10 @@ WRONG = {
 }
 
 
-@pytest.fixture
-def wrongs(request: pytest.FixtureRequest, in_turn: Callable[[int], None]) -> list[str]:
-    in_turn(2)
-    return sampled(list(WRONG), request.config, 1)
-
-
 def test_what_goes_wrong_is_one_sentence_and_the_board_goes_on(
     board: NpuBoard, digits: Bundle, do: Callable[..., str], wrongs: list[str]
 ) -> None:
-    for name in wrongs:
-        with without_library(board) if name == "no library" else nullcontext():
-            WRONG[name].check(board, partial(do, "bench", digits.folder, *FEW), HALVES)
-    image = {"image": np.load(TEST)["image"][:1]}
-    np.savez("image.npz", **image)
-    to = ("--device", WRONG[wrongs[-1]].device, "--input", "image.npz", "--output", "out.npz")
-    do("run", digits.folder, *to)
-    found = np.load("out.npz")["scores"]
-    np.testing.assert_allclose(found, of_the_source(image)["scores"], rtol=1e-4, atol=1e-4)
+    goes_wrong_and_on(board, digits, [WRONG[name] for name in wrongs], do, HALVES)
 
 
 def test_what_holds_for_every_runtime_holds_here(

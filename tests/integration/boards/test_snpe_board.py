@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from tests.commands import answer_to
 from tests.integration.board import MissingPartError
 from tests.integration.boards.generic import (
+    goes_wrong_and_on,
     int8_goes_the_whole_way,
     measures_and_computes,
     of_the_source,
@@ -32,7 +32,6 @@ from tests.integration.npu_board import (
     npu_board,
 )
 from tests.integration.stand_in_sdk import install_sdk
-from tests.sampling import sampled
 
 NAME = "snpe"
 pytestmark = pytest.mark.skipif(not built_runtimes(), reason="linux-arm64 is not built")
@@ -139,18 +138,10 @@ WRONG = {
 }
 
 
-@pytest.fixture
-def wrongs(request: pytest.FixtureRequest, in_turn: Callable[[int], None]) -> list[str]:
-    in_turn(2)
-    return sampled(list(WRONG), request.config, 1)
-
-
 def test_what_goes_wrong_is_one_sentence_and_the_board_goes_on(
     board: NpuBoard, bundle: Bundle, do: Callable[..., str], wrongs: list[str]
 ) -> None:
-    for name in wrongs:
-        WRONG[name].check(board, partial(do, "bench", bundle.folder, *FEW))
-    do("bench", bundle.folder, "--device", WRONG[wrongs[-1]].device, *FEW)
+    goes_wrong_and_on(board, bundle, [WRONG[name] for name in wrongs], do)
 
 
 def test_what_holds_for_every_runtime_holds_here(

@@ -35,7 +35,6 @@ from tests.integration.models.onnx_models import model, save
 from tests.integration.models.test_tensorrt_plugins import deformable
 from tests.integration.stand_in_build import build_with
 from tests.integration.test_cli import DIGITS
-from tests.sampling import sampled
 
 NAME = "tensorrt"
 TEST_DATA = DIGITS.with_name("digits_test.npz")
@@ -217,12 +216,6 @@ WRONG = {
     "a hang in a run": ("hang-run", ("--watchdog", "6"), 43, "nothing came from it for 6000 ms"),
     "no libraries": ("", (), 45, "is not on this board"),
 }
-
-
-@pytest.fixture
-def wrongs(request: pytest.FixtureRequest, in_turn: Callable[[int], None]) -> list[str]:
-    in_turn(2)
-    return sampled(list(WRONG), request.config, 1)
 
 
 def test_what_goes_wrong_is_one_sentence_and_the_board_is_usable_afterwards(
