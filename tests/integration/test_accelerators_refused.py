@@ -172,8 +172,8 @@ DET = ("Det", "(node 'determinant')")
 OPERATORS: list[tuple[Callable[[Path], Path], tuple[str, ...], str, tuple[str, ...]]] = [
     (with_determinant, CONVERTED, "tensorrt", DET),
     (with_determinant, CONVERTED, "qnn", DET),
-    (with_determinant, CALIBRATED, "qnn", DET),
     (with_groups, CONVERTED, "rknn", ("refuses model.onnx",)),
+    (with_determinant, CALIBRATED, "qnn", DET),
     (with_digits, CONVERTED, "snpe", ("operator 'Conv'", "(node '")),
 ]
 

@@ -82,8 +82,12 @@ def load(root: Path, source: Path, *more: str) -> tuple[int, str]:
 
 def play_npu(root: Path, driver: str = OPENS_NOTHING) -> None:
     (root / "dev" / "fastrpc-cdsp").touch()
-    library = ["-x", "c", "-", "-shared", "-fPIC", "-o", root / "lib" / "libcdsprpc.so"]
-    subprocess.run([COMPILER, *library], input=driver, text=True, check=True)
+    compile_driver(root / "lib" / "libcdsprpc.so", driver)
+
+
+def compile_driver(path: Path, source: str) -> None:
+    library = ["-x", "c", "-", "-shared", "-fPIC", "-o", path]
+    subprocess.run([COMPILER, *library], input=source, text=True, check=True)
 
 
 @pytest.fixture
@@ -194,4 +198,11 @@ def test_each_refusal_reaches_the_user_and_the_board_runs_another_model(
             said = answer_to(*to, "guest", code=45)
             assert "this user may not open the NPU's device /dev/fastrpc-cdsp" in said
         assert "libcdsprpc.so, which leads to the NPU" in answer_to(*to, "guest", code=45)
+        for driver, code, said in (
+            (OPENS_NOTHING, 45, "QNN does not start on this board"),
+            (HANGS, 43, "had not prepared the model after 20000 ms"),
+        ):
+            compile_driver(board.root / "lib" / "libcdsprpc.so", driver)
+            told = answer_to(*to, "guest", "--prepare-limit", "20", "--watchdog", "20", code=code)
+            assert said in told
         answer_to("bench", plain, *few, "--device", "guest")

@@ -6,7 +6,10 @@ They compute by ONNX Runtime, so that what comes back is the model's; nothing wa
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -246,6 +249,43 @@ def test_what_goes_wrong_is_one_sentence_and_the_board_is_usable_afterwards(
     behave()
     answer_to(*words)
     assert builds() == before + 1
+
+
+# In a mount namespace of its own, with a GPU's node of somebody whom the command's user, root of a
+# user namespace, has no rights over.
+_WITH_CLOSED_NODE = """set -e
+mount -t tmpfs none "$1"
+for name in full null random tty urandom zero; do
+    touch "$1/$name"
+    mount --bind "/dev/$name" "$1/$name"
+done
+mkdir -m 1777 "$1/shm"
+touch "$1/nvmap"
+chmod 660 "$1/nvmap"
+chown 4105:4105 "$1/nvmap"
+mount --rbind "$1" /dev
+shift
+exec unshare --map-root-user "$@"
+"""
+
+
+def test_a_node_that_the_user_may_not_open_is_named(
+    behave: Board, bundle: Bundle, tmp_path: Path, in_turn: Callable[[int], None]
+) -> None:
+    in_turn(1)
+    namespace = ["unshare", "--mount", "sh", "-c"]
+    if os.geteuid() or subprocess.run([*namespace, "unshare -r true"], check=False).returncode:
+        pytest.skip("unshare --mount is not allowed here")
+    behave("no-gpu")
+    (tmp_path / "dev").mkdir()
+    command = ("bench", bundle.folder, "--device", "jetson", *FEW)
+    program = [sys.executable, "-m", "deployx_edge", *map(str, command)]
+    words = [*namespace, _WITH_CLOSED_NODE, "sh", str(tmp_path / "dev"), *program]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 45, done.stderr
+    assert "this user may not open /dev/nvmap: add it to the group video" in done.stderr
+    behave()
+    answer_to(*command)
 
 
 def test_what_holds_for_every_runtime_holds_here(

@@ -265,20 +265,6 @@ def test_nodes_that_may_run_on_the_processor_are_named_in_the_bundle(
     assert QnnConverter().left_nodes(DIGITS, "") == ()
 
 
-def test_an_operator_that_qnn_has_not_is_refused_before_scales_are_looked_for(
-    refused: Path, tmp_path: Path
-) -> None:
-    np.savez(tmp_path / "data.npz", x=np.random.default_rng(0).random((32, 3, 8, 8), np.float32))
-    told: list[str] = []
-    with pytest.raises(LeftNodesError, match=r"Det \(node 'determinant'\)"):
-        quantize(
-            *(refused, tmp_path / "data.npz", tmp_path / "b", FAST),
-            progress=lambda event: told.append(event.text),
-        )
-    assert told
-    assert not [text for text in told if text.startswith("PPQ")]
-
-
 def test_int8_may_leave_nodes_too(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("--all"):
         pytest.skip("takes a quarter of a minute: pytest --all")
@@ -334,7 +320,7 @@ def test_too_little_to_calibrate_on_is_refused(tmp_path: Path) -> None:
     with np.load(CALIBRATION) as file:
         few = {name: array[:3] for name, array in file.items()}
     np.savez(tmp_path / "few.npz", **few)
-    with pytest.raises(UsageError, match="3"):
+    with pytest.raises(UsageError, match="gives 3 samples"):
         quantize(DIGITS, tmp_path / "few.npz", tmp_path / "b", FAST)
 
 
