@@ -91,6 +91,8 @@ def from_failure(failure: agent_pb2.Failure) -> DeployxError:
         text += f" (signal {signal_name(failure.signal)}{', ' + when if when else ''})"
     elif when and failure.code in (agent_pb2.FAILURE_WATCHDOG, agent_pb2.FAILURE_WORKER_EXITED):
         text += f" ({when})"
+    # Workers end no sentence, and what to do stands behind it.
+    text = text if text.endswith(".") else f"{text}."
     if failure.log_tail.strip():
         text += f"\nLast lines of the worker's log:\n{failure.log_tail.strip()}\n"
     kind = ERRORS.get(failure.code, AgentError)
