@@ -164,7 +164,17 @@ def source_of(name: str, side: int, folder: Path) -> Path:
     return make_bundle(Path(f"examples.{name}.model:{name}"), folder / name, options).path("onnx")
 
 
-def test_a_segmenter_in_int8_is_as_accurate_as_the_reference(tmp_path: Path) -> None:
+def check_layers(source: Path, bundle: Bundle, config: pytest.Config) -> None:
+    """No layer differs, by the emulator; with --all, as it takes longer than all else."""
+    if config.getoption("--all"):
+        layers = compare(source, bundle.folder).layers
+        assert len(layers) > 20
+        assert {layer.check.verdict for layer in layers} <= {"same", "rounded"}
+
+
+def test_a_segmenter_in_int8_is_as_accurate_as_the_reference(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     source = source_of("segmenter", 96, tmp_path)
     for index, image in enumerate(draw_many(1, 16, 96)):
         Image.fromarray(image.pixels).save(tmp_path / f"{index}.png")
@@ -172,9 +182,12 @@ def test_a_segmenter_in_int8_is_as_accurate_as_the_reference(tmp_path: Path) -> 
     made = quantize(source, tmp_path, tmp_path / "int8", replace(FAST, count=16, bundle=bundle))
     data = EXAMPLES / "segmenter" / "shapes_test.npz"
     assert difference(made.bundle, source, data, limit=8) >= -0.01
+    check_layers(source, made.bundle, pytestconfig)
 
 
-def test_a_detector_in_half_floats_is_as_accurate_as_the_reference(tmp_path: Path) -> None:
+def test_a_detector_in_half_floats_is_as_accurate_as_the_reference(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     """So many tensors inside are asked for that the HTP gives them in portions."""
     source = source_of("detector", 128, tmp_path)
     options = replace(QNN, precision="fp16", preprocess=("std=255",), postprocess=(BOXES,))
@@ -184,6 +197,7 @@ def test_a_detector_in_half_floats_is_as_accurate_as_the_reference(tmp_path: Pat
     assert inside.compared > 80
     data = EXAMPLES / "detector" / "shapes_test.npz"
     assert difference(bundle, source, data, limit=8) >= -0.01
+    check_layers(source, bundle, pytestconfig)
 
 
 def test_floats_are_half_floats_whatever_the_file_holds(tmp_path: Path) -> None:
