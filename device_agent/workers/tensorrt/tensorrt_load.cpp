@@ -43,6 +43,15 @@ Status check_request(const RunOptions& options) {
   return bind_to_cores(options.cores);
 }
 
+// What each execution context takes of the GPU's memory, for the largest sizes of open axes.
+std::uint64_t context_bytes(const nvinfer1::ICudaEngine& engine) {
+#if NV_TENSORRT_MAJOR > 10 || (NV_TENSORRT_MAJOR == 10 && NV_TENSORRT_MINOR >= 1)
+  return static_cast<std::uint64_t>(engine.getDeviceMemorySizeV2());
+#else
+  return engine.getDeviceMemorySize();
+#endif
+}
+
 }  // namespace
 
 std::vector<std::string> TensorrtRuntime::features() const {
@@ -118,6 +127,10 @@ Status TensorrtModel::open(const Load& request) {
   }
   engine_.reset(runtime_->deserializeCudaEngine(engine.value().data(), engine.value().size()));
   if (!engine_) return failed("TensorRT does not load its engine");
+  // What a file of an engine holds besides weights is small; tensors' own memory depends on sizes.
+  const auto streams =
+      static_cast<std::uint64_t>(number_of(request.options, "streams").value_or(1));
+  info_.accelerator_bytes = engine.value().size() + streams * context_bytes(*engine_);
   return {};
 }
 

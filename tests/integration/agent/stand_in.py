@@ -102,7 +102,6 @@ TENSORRT = StandIn(
     versions=("or newer", "the board has 10.0.1"),
     full="out-of-memory",
     prepares=True,
-    unusual={"told memory": "a GPU's memory is asked for while an engine is built, and not told"},
 )
 ALL = (RKNN, SNPE, TENSORRT)
 

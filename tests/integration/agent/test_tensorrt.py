@@ -10,7 +10,7 @@ import itertools
 import pytest
 
 from deployx_edge.agent.v1 import agent_pb2 as pb
-from tests.integration.agent.stand_in import STAND_INS, TENSORRT, refused
+from tests.integration.agent.stand_in import STAND_INS, TENSORRT, loaded, refused
 from tests.integration.processes import children, wait_until
 
 MADE = [pb.PHASE_SPAWN, pb.PHASE_PREPARE, pb.PHASE_LOAD]
@@ -69,6 +69,15 @@ def test_an_engine_is_built_once_for_a_model_a_version_a_gpu_and_options(board):
     assert phases_of(session.call("Load", TENSORRT.request(session))) == FOUND
     assert phases_of(session.call("Load", TENSORRT.request(session, rebuild=True))) == MADE
     assert (session.work / "prepared" / "timings-tensorrt-10.3.0-sm_87").is_file()
+
+
+def test_each_stream_has_memory_of_its_own_which_is_told(board):
+    session = board()
+    told = [
+        loaded(session, TENSORRT.request(session, options=options)).accelerator_bytes
+        for options in (pb.RunOptions(), pb.RunOptions(named={"streams": "4"}))
+    ]
+    assert told[1] - told[0] == 3 * 65536
 
 
 WRONG = {

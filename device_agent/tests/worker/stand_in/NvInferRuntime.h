@@ -87,6 +87,7 @@ class ICudaEngine {
   virtual DataType getTensorDataType(const char* name) const noexcept = 0;
   virtual Dims getTensorShape(const char* name) const noexcept = 0;
   virtual bool isShapeInferenceIO(const char* name) const noexcept = 0;
+  virtual std::int64_t getDeviceMemorySizeV2() const noexcept = 0;
 };
 
 class IRuntime {

@@ -206,6 +206,7 @@ class CudaEngine : public nvinfer1::ICudaEngine {
     return to_dims(*loaded_.tensor(name).dims);
   }
   bool isShapeInferenceIO(const char*) const noexcept override { return false; }
+  std::int64_t getDeviceMemorySizeV2() const noexcept override { return 65536; }
 
  private:
   Loaded loaded_;
