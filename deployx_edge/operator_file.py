@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,37 @@ def _fits(value: Any, kind: str, values: tuple[str, ...]) -> bool:
     sound = isinstance(value, list) == kind.endswith("s") and all(type(i) in types for i in items)
     most = _LARGEST_INTEGER if kind.startswith("int") else sys.float_info.max
     return sound and all(abs(i) <= most for i in items)  # NaN is not
+
+
+def misfit(facts: OperatorFacts, given: Sequence[bool], attributes: Mapping[str, Any]) -> str:
+    """What of a node is not as op.toml has it, as a sentence's part; "" where all is.
+
+    ``given`` says of each input whether it is there, ``attributes`` are those that the node has.
+    """
+    if len(given) > len(facts.inputs):
+        return f"it has {len(given)} inputs, {FACTS_FILE} names {len(facts.inputs)}"
+    for place, port in enumerate(facts.inputs):
+        if not port.optional and not (place < len(given) and given[place]):
+            return f"its input '{port.name}' is left out"
+    known = {each.name: each for each in facts.attributes}
+    for name, value in attributes.items():
+        if name not in known:
+            return f"its attribute '{name}' is not in {FACTS_FILE}"
+        kind, values = known[name].type, known[name].values
+        held = value.decode(errors="replace") if isinstance(value, bytes) else value
+        if kind == "choice" and held not in values:
+            return f"its attribute '{name}' is '{held}', not one of {', '.join(values)}"
+        if kind != "choice" and not _is_of(held, kind):
+            return f"its attribute '{name}' is {held!r}, {FACTS_FILE} says {kind}"
+    return ""
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    """Whether numbers, or one, as a node has them are of that type."""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    number = Integral if kind.startswith("int") else Real
+    items = value if is_list else [value]
+    return is_list == kind.endswith("s") and all(isinstance(each, number) for each in items)
 
 
 def _held(value: Any) -> Any:

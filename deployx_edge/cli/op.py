@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from deployx_edge.cli.options import JsonOption, OptionalDeviceOption, RuntimesOption
+from deployx_edge.cli.options import JsonOption, OptionalDeviceOption
+from deployx_edge.runtime import DEFAULT_RUNTIME
 
 
 def list_operators(json: JsonOption = False) -> None:
@@ -48,7 +49,15 @@ def new(
             help="What models call it; by default made from the folder's name and its own.",
         ),
     ] = "",
-    runtime: RuntimesOption = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            metavar="NAME[,…]",
+            help=f"The runtimes to write it for, of those whose workers take operators; by default "
+            f"{DEFAULT_RUNTIME}.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write a new operator that is right as it is, for you to change, and name its folder.

@@ -15,17 +15,27 @@ BUILD_REMEDY = f"Run 'deployx-edge build --target {host_target_id()}'."
 
 
 def refuse_stale(runtime: str, names: Collection[str]) -> None:
-    """MissingToolError where the runtime's worker was built from other kernels of these operators:
-    it would compute what their folders no longer say. A build that does not tell is believed."""
-    built: dict[str, str] = {}
+    """MissingToolError where the runtime's worker was built without these operators, or from other
+    kernels of theirs: it would compute what their folders no longer say. A build that does not tell
+    is believed."""
+    built: dict[str, str] | None = None
     with suppress(OSError, ValueError, LookupError, TypeError):
         document = read_json(dist_folder(host_target_id()) / _BUILD_FILE, most=SMALL)
         for file in document["files"]:
             if file["role"] == "worker" and file["runtime"] == runtime:
                 built = dict(zip(file["operators"], file["kernels"], strict=True))
+    if built is None:
+        return
     known = all_operators()
-    for name in sorted(set(names).intersection(built, known)):
-        if kernels_digest(known[name]) != built[name]:
+    for name in sorted(names):
+        folder = f" ({known[name].folder})" if name in known else ""
+        if name not in built:
+            raise MissingToolError(
+                f"The worker of {runtime} that is built for {host_target_id()} lacks the operator "
+                f"{name}{folder}, which runs in it here.",
+                remedy=BUILD_REMEDY,
+            )
+        if name in known and kernels_digest(known[name]) != built[name]:
             raise MissingToolError(
                 f"The operator {name} ({known[name].folder}) was changed after the worker for "
                 f"{host_target_id()} was built, in which it runs here.",

@@ -65,12 +65,13 @@ def open_model(
         raise _not_built(still_missed, _library_path()) from error
 
 
-def open_with_operators(model: bytes, names: Collection[str]) -> Any:
-    """A session for a model with what the library of operators holds of those operators.
+def open_with_operators(model: bytes, names: Collection[str], *, folder: Path | None = None) -> Any:
+    """A session for a model with what the library of operators holds of those operators; weights
+    may lie beside it in ``folder``.
 
     MissingToolError where that is not built, or was built from other kernels.
     """
-    options = _options(None, optimized=False, keeps_memory=False)
+    options = _options(folder, optimized=False, keeps_memory=False)
     known = all_operators()
     options.register_custom_ops_library(str(_library([known[name] for name in names])))
     try:

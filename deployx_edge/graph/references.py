@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import ModelError, UsageError
-from deployx_edge.operator_file import OperatorFacts, PortFact
+from deployx_edge.operator_file import FACTS_FILE, OperatorFacts, PortFact, misfit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,8 +67,16 @@ def run_reference(
     """What it makes of a node's inputs in their order, and of those attributes that are said: an
     array for each output of ``op.toml``, of the type that this says.
 
-    ModelError where it raises, changes an input, or gives something else.
+    ModelError where it raises, changes an input, or gives something else; and for a node that is
+    not as ``op.toml`` says.
     """
+    unfit = misfit(facts, [each is not None for each in inputs], attributes)
+    if unfit:
+        raise ModelError(
+            f"A node of the operator {facts.name} is not as {facts.folder / FACTS_FILE} says: "
+            f"{unfit}.",
+            remedy="Correct the model, or the file.",
+        )
     said = f"The reference of the operator {facts.name} ({facts.folder / _FILE})"
     defaults = {each.name: each.default for each in facts.attributes}
     missing = [None] * (len(facts.inputs) - len(inputs))

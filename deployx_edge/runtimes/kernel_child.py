@@ -21,7 +21,8 @@ from typing import IO, Any
 import numpy as np
 
 from deployx_edge.errors import MissingToolError
-from deployx_edge.graph.onnx_runtime import open_with_outputs, plain_reason
+from deployx_edge.graph.device_kernels import open_with_kernels
+from deployx_edge.graph.onnx_runtime import plain_reason
 
 
 def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
@@ -35,7 +36,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         names = tuple(request["tensors"])
         try:
             if names not in sessions:
-                sessions[names] = open_with_outputs(path, names)
+                sessions[names] = open_with_kernels(path, names)
             found = [np.ascontiguousarray(each) for each in sessions[names].run(names, inputs)]
         except MissingToolError as error:
             _say(answers, {"missing": error.message, "remedy": error.remedy})

@@ -109,8 +109,9 @@ class RunnerProcess:
                 raise self._death()
             answer: dict[str, Any] = json.loads(line)
             if "error" in answer:
-                tail = self._tail() or "no reason given"
-                raise self._refusal(f"{answer['error']} ({self._model}): {tail}.")
+                tail = self._tail()
+                reason = f": {tail}" if tail else ""
+                raise self._refusal(f"{answer['error']} ({self._model}){reason}.")
             if "phase" not in answer:
                 return answer
             self._phase = answer["phase"]

@@ -1,8 +1,9 @@
-"""Operators of our own in ncnn at their corners, drawn by seed, are as ONNX Runtime has them.
+"""Operators in ncnn at their corners, drawn by seed, are as ONNX Runtime has them.
 
 Ties, infinity and what is no number, halves, indices from either end and that repeat, axes of size
-1, none and five axes, inputs that are constants or left out, and opsets that differ. What ONNX does
-not define (the order of what is no number among numbers) is left out where it is drawn.
+1, none and five axes, inputs that are constants or left out, and opsets that differ; and some that
+ncnn's own layers serve. What ONNX does not define (the order of what is no number among numbers) is
+left out where it is drawn.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ import pytest
 from deployx_edge.operator_facts import all_operators, operator_named
 from deployx_edge.workflows.operators.cases import Case, Fed
 from deployx_edge.workflows.operators.testing import check_operator
-from tests.integration.corners import elementwise, selection, windows
+from tests.integration.corners import elementwise, native, selection, windows
 from tests.integration.corners.drawing import Draw, Drawn
 from tests.sampling import sampled
 
@@ -54,6 +56,15 @@ CORNERS: dict[str, tuple[Sequence[int], Drawn]] = {
     "top_k": ((10, 11), selection.top),
     "where": ((9, 16), elementwise.choice),
 }
+# The same of operators that ncnn's own layers serve, by their names in models.
+NATIVE: dict[str, tuple[Sequence[int], Drawn]] = {
+    "Einsum": ((12,), native.einsum),
+    "Expand": ((8, 13), native.expand),
+    "Max": ((8, 13), native.extremes),
+    "Min": ((8, 13), native.extremes),
+    "Round": ((11,), native.rounded),
+}
+_ALL = {**CORNERS, **NATIVE}
 # Of each operator and opset; without --all so many, of some of them.
 _CASES = 40
 _FEWER = 12
@@ -62,7 +73,7 @@ _SAMPLED = 6
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "opset" in metafunc.fixturenames:
-        pairs = [(name, opset) for name, (opsets, _) in CORNERS.items() for opset in opsets]
+        pairs = [(name, opset) for name, (opsets, _) in _ALL.items() for opset in opsets]
         metafunc.parametrize(("name", "opset"), sampled(pairs, metafunc.config, _SAMPLED))
 
 
@@ -72,7 +83,8 @@ def test_every_operator_that_ncnn_has_is_drawn() -> None:
 
 
 def test_corners(name: str, opset: int, pytestconfig: pytest.Config) -> None:
-    facts = replace(operator_named(name), runtimes=("ncnn",))
+    named = native.native_facts(name) if name in NATIVE else operator_named(name)
+    facts = replace(named, runtimes=("ncnn",))
     numbers = sampled(range(_CASES), pytestconfig, _FEWER)
     outcomes = check_operator(facts, cases=[drawn(name, opset, number) for number in numbers])
     assert len(outcomes) == len(numbers)
@@ -80,8 +92,41 @@ def test_corners(name: str, opset: int, pytestconfig: pytest.Config) -> None:
 
 
 def drawn(name: str, opset: int, number: int) -> Case:
-    made = CORNERS[name][1](Draw(name, opset, number), opset)
+    made = _ALL[name][1](Draw(name, opset, number), opset)
     return replace(made, name=f"{opset}-{number}", opset=opset)
+
+
+_NO_NUMBER_IS_LAST = """
+import numpy as np
+
+
+def reference(x, k, axis, largest, sorted):
+    last = -np.inf if largest else np.inf
+    keys = np.where(np.isnan(x), last, x)
+    order = np.argsort(-keys if largest else keys, axis=axis, kind="stable")
+    chosen = np.take(order, np.arange(int(k[0])), axis=axis)
+    return np.take_along_axis(x, chosen, axis=axis), chosen
+"""
+
+
+def test_top_k_takes_what_is_no_number_last(tmp_path: Path) -> None:
+    """And it stays no number. ONNX does not say; ONNX Runtime's order follows from how it sorts."""
+    folder = tmp_path / "top_k"
+    folder.mkdir()
+    (folder / "reference.py").write_text(_NO_NUMBER_IS_LAST, encoding="utf-8")
+    facts = replace(operator_named("top_k"), folder=folder, runtimes=("ncnn",))
+    cases = []
+    for number in range(_FEWER):
+        d = Draw("top_k", "nan", number)
+        values = d.floats((3, d.whole(1, 40)))
+        values[d.random.random(values.shape) < 0.3] = np.nan
+        count = np.asarray([d.whole(1, values.shape[1])])
+        attributes = {"axis": 1, "largest": number % 2}
+        case = Case(name=str(number), inputs=(Fed(values=values), count), attributes=attributes)
+        cases.append(case)
+    outcomes = check_operator(facts, cases=cases)
+    assert len(outcomes) == _FEWER
+    assert [each for each in outcomes if each.verdict != "right"] == []
 
 
 def _rows(*shape: int) -> Fed:

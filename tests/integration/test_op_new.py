@@ -92,6 +92,7 @@ def test_an_operator_from_an_empty_project_to_a_board(
 ) -> None:
     build = ("build", "--target", host_target_id())
     project.command("op", "new", "my_shift", "--runtime", "ncnn,onnxruntime,tensorrt")
+    project.command("op", "new", "gpu_only", "--runtime", "tensorrt")
     (project.folder / "net.py").write_text(NET, encoding="utf-8")
 
     if pytestconfig.getoption("--all"):
@@ -107,12 +108,23 @@ def test_an_operator_from_an_empty_project_to_a_board(
         ("tensorrt", ()),
     )
     assert all(check.present for check in examine_operators())
+    a_kernel_for_gpus_alone_stands_in_for_itself(project)
     told = project.command("convert", "net:Net", "--input", "image:1x3x8x8", "-o", "bundle")
     assert "passed" in told
     run_on_boards(project, tmp_path, emulated=pytestconfig.getoption("--all"))
     if pytestconfig.getoption("--all"):
         int8_has_it_in_floats(project)
         a_kernel_that_is_wrong_is_named(project)
+
+
+def a_kernel_for_gpus_alone_stands_in_for_itself(project: Project) -> None:
+    """Compiled for the processor: in `op test`, and where a conversion is compared."""
+    outcomes = check_operators(["gpu_only"], None)
+    assert [each.verdict for each in outcomes] == ["right"] * 4
+    path = shift_model(project.folder, operator="GpuOnly", by=0.5)
+    made = make_bundle(path, project.folder / "gpu", BundleOptions(runtime="tensorrt"))
+    assert made.operators == ("gpu_only",)
+    assert made.provenance.verification.status == "passed"
 
 
 def a_kernel_that_does_not_compile_is_named(project: Project) -> None:
@@ -184,12 +196,12 @@ def run_on_boards(project: Project, tmp_path: Path, *, emulated: bool) -> None:
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-def shift_model(folder: Path, **attributes: object) -> Path:
+def shift_model(folder: Path, operator: str = "MyShift", **attributes: object) -> Path:
     """The operator between two of ONNX's, without PyTorch."""
     made = model(
         [
             helper.make_node("Relu", ["x"], ["a"], "first"),
-            helper.make_node("MyShift", ["a"], ["b"], "shift", domain="my_ops", **attributes),
+            helper.make_node(operator, ["a"], ["b"], "shift", domain="my_ops", **attributes),
             helper.make_node("Sigmoid", ["b"], ["y"], "last"),
         ],
         {"x": (1, 3, 5)},

@@ -1,12 +1,15 @@
 """What folders of operators say of themselves, and what is wrong with one that is broken."""
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deployx_edge import operator_facts
-from deployx_edge.errors import BuildError, UsageError
+from deployx_edge.errors import BuildError, MissingToolError, UsageError
+from deployx_edge.graph.built_kernels import refuse_stale
 from deployx_edge.operator_facts import (
     all_operators,
     find_operator,
@@ -14,7 +17,8 @@ from deployx_edge.operator_facts import (
     operator_named,
     operator_of_layer,
 )
-from deployx_edge.operator_file import read_operator
+from deployx_edge.operator_file import misfit, read_operator
+from deployx_edge.resources import host_target_id
 
 FACTS = """
 operator = "Shift"
@@ -195,3 +199,54 @@ def test_layers_name_their_operator() -> None:
     assert operator_of_layer("dx.top_k") == "top_k"
     assert operator_of_layer("Convolution") == ""
     assert {"top_k", "gather_elements", "deform_conv"} <= set(all_operators())
+
+
+@pytest.mark.parametrize(
+    ("given", "attributes", "says"),
+    [
+        ((True,), {}, ""),
+        ((True, True), {"by": 2, "mode": "up", "axes": (0, 1)}, ""),
+        ((True, False), {"by": np.int64(2), "mode": b"down", "axes": []}, ""),
+        ((True, True, True), {}, "it has 3 inputs, op.toml names 2"),
+        ((False, True), {}, "its input 'x' is left out"),
+        ((), {}, "its input 'x' is left out"),
+        ((True,), {"to": 1}, "its attribute 'to' is not in op.toml"),
+        ((True,), {"axes": [1.5]}, r"its attribute 'axes' is \[1.5\], op.toml says ints"),
+        ((True,), {"by": [1]}, r"its attribute 'by' is \[1\], op.toml says float"),
+        ((True,), {"by": "1"}, "its attribute 'by' is '1', op.toml says float"),
+        ((True,), {"axes": 1}, "its attribute 'axes' is 1, op.toml says ints"),
+        ((True,), {"axes": "01"}, "its attribute 'axes' is '01', op.toml says ints"),
+        ((True,), {"mode": b"left"}, "its attribute 'mode' is 'left', not one of"),
+        ((True,), {"mode": 1}, "its attribute 'mode' is '1', not one of"),
+    ],
+)
+def test_what_of_a_node_is_not_as_the_facts_say_is_named(
+    tmp_path: Path, given: tuple[bool, ...], attributes: dict[str, object], says: str
+) -> None:
+    found = misfit(read_operator(write(tmp_path / "shift")), given, attributes)
+    assert re.match(says if says else "$", found), found
+
+
+@pytest.mark.parametrize(
+    ("operators", "kernels", "says"),
+    [
+        ([], [], "lacks the operator top_k .*top_k.*, which runs in it here"),
+        (["top_k"], ["other"], "top_k .* was changed after the worker"),
+    ],
+)
+def test_a_build_without_an_operator_or_with_another_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    operators: list[str],
+    kernels: list[str],
+    says: str,
+) -> None:
+    monkeypatch.setenv("DEPLOYX_EDGE_DIST", str(tmp_path))
+    folder = tmp_path / host_target_id()
+    folder.mkdir()
+    worker = {"role": "worker", "runtime": "ncnn", "operators": operators, "kernels": kernels}
+    (folder / "build.json").write_text(json.dumps({"files": [worker]}))
+    with pytest.raises(MissingToolError, match=says) as raised:
+        refuse_stale("ncnn", ["top_k"])
+    assert "deployx-edge build --target" in raised.value.remedy
+    refuse_stale("onnxruntime", ["top_k"])  # of which this build tells nothing

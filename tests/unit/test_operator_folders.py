@@ -202,6 +202,19 @@ def test_a_new_operator_lies_in_the_project_and_is_named_there(project: Path) ->
     assert len(users_operators()) == 2
 
 
+@pytest.mark.parametrize("runtimes", [("ncnn",), ("onnxruntime",), ("tensorrt",)])
+def test_a_new_operator_has_the_files_that_its_runtimes_compile(
+    project: Path, runtimes: tuple[str, ...]
+) -> None:
+    made = new_operator("shift", folder=None, runtimes=runtimes)
+    named = {path.name for path in made.files}
+    compiled = {name for name in named if name.endswith((".h", ".cpp", ".cu"))}
+    on_gpu = {"kernel.cu", "device.h"}
+    assert compiled == {f"{runtimes[0]}.cpp"} | (
+        on_gpu if runtimes == ("tensorrt",) else {"kernel.h"}
+    )
+
+
 def test_settings_keep_their_comments(project: Path) -> None:
     path = settings(project, '# boards\n[devices.pi]\nuri = "ssh:pi@192.0.2.7"  # the one\n')
     new_operator("my_shift", folder=Path("parts/kernels"))

@@ -92,12 +92,13 @@ def new_operator(
     }
     texts = {
         FACTS_FILE: templates.FACTS,
-        "kernel.h": templates.KERNEL,
         "reference.py": templates.REFERENCE,
         "function.py": templates.FUNCTION,
         "symbolic.py": templates.SYMBOLIC,
         f"test_{name}.py": templates.TESTS,
     }
+    if not set(wanted).issubset(device_runtimes()):
+        texts["kernel.h"] = templates.KERNEL
     for each in wanted:
         on_gpu = each in device_runtimes()
         line = templates.DEVICE_LAYER if on_gpu else templates.LAYER

@@ -11,8 +11,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from deployx_edge.errors import DeployxError, MissingToolError, UsageError
+from deployx_edge.graph.built_kernels import refuse_stale
 from deployx_edge.graph.device_kernels import run_device_kernels
-from deployx_edge.graph.onnx_runtime import open_model, refusal
+from deployx_edge.graph.onnx_runtime import PACKAGE, open_model, refusal
 from deployx_edge.graph.references import find_reference, load_file, run_reference
 from deployx_edge.operator_facts import all_operators, operator_named
 from deployx_edge.operator_file import OperatorFacts
@@ -91,6 +92,9 @@ def check_operators(
 ) -> tuple[Outcome, ...]:
     """These operators, or all, on this computer and, where some are named, on boards."""
     chosen = [operator_named(name) for name in names] or list(all_operators().values())
+    for facts in chosen:  # what is not built is said before any is tested
+        for runtime in facts.runtimes:
+            refuse_stale(PACKAGE if runtime in device_runtimes() else runtime, [facts.name])
     outcomes: list[Outcome] = []
     for facts in chosen:
         progress(Stage(text=f"Testing {facts.name} on {HERE}"))
