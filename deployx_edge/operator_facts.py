@@ -23,6 +23,7 @@ from deployx_edge.operator_file import (
 )
 from deployx_edge.resources import data_folder
 from deployx_edge.runtime import RUNTIMES
+from deployx_edge.worker_facts import worker_facts
 
 _ONNX_DOMAINS = ("", "ai.onnx")
 # Files that only an operator has.
@@ -57,6 +58,21 @@ def users_operators() -> Mapping[str, OperatorFacts]:
     """Those that do not belong to this project."""
     own = operators_folder()
     return {name: facts for name, facts in all_operators().items() if facts.folder.parent != own}
+
+
+def operators_by_reference() -> Mapping[str, OperatorFacts]:
+    """Those that references compute where a source runs: a user's, and those of this project that
+    ONNX Runtime has neither itself nor in the library of operators."""
+    users = users_operators()
+    return {
+        name: facts
+        for name, facts in all_operators().items()
+        if name in users
+        or (
+            not any(worker_facts(each).operator_library for each in facts.runtimes)
+            and all(domain for domain, _ in facts.names)
+        )
+    }
 
 
 def forget_operators() -> None:

@@ -13,7 +13,7 @@ from deployx_edge.graph.built_kernels import refuse_stale
 from deployx_edge.graph.cleaning import KNOWN_DOMAINS
 from deployx_edge.graph.staged_session import StagedSession, nodes_by_reference
 from deployx_edge.graph.subgraphs import graphs_in, nodes_within
-from deployx_edge.operator_facts import all_operators, find_operator, shown, users_operators
+from deployx_edge.operator_facts import all_operators, find_operator, operators_by_reference, shown
 from deployx_edge.operator_file import OperatorFacts
 from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.worker_facts import worker_facts
@@ -44,7 +44,7 @@ def open_model(
     Operators of our own are there too; MissingToolError where their library is not built. Those of
     a user's run by their references, where this is not what is under test.
     """
-    if not optimized and users_operators():
+    if not optimized and operators_by_reference():
         staged = _staged(model, folder, keeps_memory=keeps_memory)
         if staged is not None:
             return staged
@@ -179,7 +179,11 @@ def _refuse_within(nodes: Iterable[onnx.NodeProto]) -> None:
             if inner.domain in KNOWN_DOMAINS:
                 continue
             facts = find_operator(inner.domain, inner.op_type)
-            if facts is None or facts.name not in users_operators() or PACKAGE in facts.runtimes:
+            if (
+                facts is None
+                or facts.name not in operators_by_reference()
+                or PACKAGE in facts.runtimes
+            ):
                 continue
             raise ModelError(
                 f"The operator {facts.name} (node '{inner.name or inner.output[0]}') stands within "

@@ -17,7 +17,7 @@ from deployx_edge.errors import ModelError
 from deployx_edge.graph.bodies import can_go_through, go_through
 from deployx_edge.graph.references import find_reference, has_reference, run_reference
 from deployx_edge.graph.subgraphs import graphs_in, nodes_within, read_outside, tensors_read
-from deployx_edge.operator_facts import find_operator, users_operators
+from deployx_edge.operator_facts import find_operator, operators_by_reference
 from deployx_edge.operator_file import OperatorFacts
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _is_by_reference(node: onnx.NodeProto, kept: Collection[str]) -> bool:
 
 
 def _is_users(facts: OperatorFacts | None) -> bool:
-    return facts is not None and facts.name in users_operators() and has_reference(facts)
+    return facts is not None and facts.name in operators_by_reference() and has_reference(facts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deployx_edge.comparison import TOLERANCES, TensorComparison, coarser
 from deployx_edge.errors import ModelError
 from deployx_edge.graph.onnx_runtime import open_model, open_with_outputs, plain_reason, version
-from deployx_edge.operator_facts import users_operators
+from deployx_edge.operator_facts import operators_by_reference
 from deployx_edge.runtime import ONNX_ROLE
 from deployx_edge.runtimes.converter import ConvertedModel
 from deployx_edge.runtimes.kernel_process import KernelProcess
@@ -37,7 +37,7 @@ class _OpenOnnxRuntimeModel(OpenOnnxModel):
 
     def compute(self, arrays: Arrays, names: tuple[str, ...]) -> dict[str, Array]:
         """See ``OpenOnnxModel``."""
-        strangers = set(self.model.operators).intersection(users_operators())
+        strangers = set(self.model.operators).intersection(operators_by_reference())
         if strangers:
             if self._process is None:
                 self._process = KernelProcess(self.path, strangers)
@@ -89,7 +89,7 @@ def _is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]
     Not where an output's size depends on values: that was the error then, and has no mean.
     """
     names = [spec.name for spec in model.outputs]
-    if set(model.operators).intersection(users_operators()):
+    if set(model.operators).intersection(operators_by_reference()):
         return False  # a user's kernel is to blame first, and runs nowhere but in its process
     plain = open_model(str(model.path(ONNX_ROLE)))
     comparisons = [TensorComparison(name) for name in names]

@@ -17,6 +17,7 @@ from deployx_edge.operator_facts import (
     forget_operators,
     kernels_digest,
     operator_folders,
+    operators_by_reference,
     users_operators,
 )
 from deployx_edge.workflows.convert.bundle_key import operators_digest
@@ -314,3 +315,16 @@ def test_a_name_that_cannot_be_leads_to_one_that_can(project: Path, name: str, n
         new_operator(name, folder=None)
     assert raised.value.remedy == f"Call it so: deployx-edge op new {near}."
     new_operator(near, folder=None)
+
+
+def test_references_compute_what_onnx_runtime_has_no_kernel_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dict(operators_by_reference()) == {}  # each of ours it has, or a library of ours
+    own = project / "ops"
+    own.mkdir()
+    monkeypatch.setattr(operator_facts, "operators_folder", lambda: own)
+    monkeypatch.setattr("deployx_edge.workflows.operators.new.operators_folder", lambda: own)
+    for runtime in ("ncnn", "onnxruntime", "tensorrt"):
+        new_operator(f"on_{runtime}", folder=None, runtimes=(runtime,))
+    assert set(operators_by_reference()) == {"on_ncnn", "on_tensorrt"}

@@ -101,7 +101,7 @@ def _missing() -> Iterator[Check]:
         for runtime in targets()[build.target_id].runtimes:
             if runtime in optional:
                 continue
-            wanted = {f.name for f in all_operators().values() if runtime in f.runtimes}
+            wanted = {f.name for f in all_operators().values() if _is_within(f, runtime)}
             lacking = sorted(wanted - set(_operators(build, runtime)))
             command = f"deployx-edge build --target {build.target_id}"
             if lacking:
@@ -110,6 +110,15 @@ def _missing() -> Iterator[Check]:
             elif wanted:
                 text = f"its worker for {runtime} has all {len(wanted)}"
                 yield _check(build.target_id, text, group="build")
+
+
+def _is_within(facts: OperatorFacts, runtime: str) -> bool:
+    """Whether the runtime's worker is built with it; a library of operators holds kernels for GPUs,
+    too, for tests on the processor."""
+    runtimes = {runtime}
+    if worker_facts(runtime).operator_library:
+        runtimes.update(device_runtimes())
+    return bool(runtimes.intersection(facts.runtimes))
 
 
 def _check(
