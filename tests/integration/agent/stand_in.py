@@ -17,8 +17,9 @@ from tests.integration.agent.conftest import SANITIZED
 from tests.integration.agent.session import Session, failure_of
 from tests.integration.processes import children, wait_until
 
-STAND_INS = SANITIZED / "tests" / "worker" / "stand_in"
-LIB_SNPE = SANITIZED / "tests" / "worker" / "stand_in_snpe" / "libSNPE.so"
+# Below the folder that they are built in.
+_LIBRARIES = Path("tests/worker/stand_in")
+STAND_INS = SANITIZED / _LIBRARIES
 DIGITS = (Path(__file__).parents[3] / "examples" / "digits" / "digits_cnn.onnx").read_bytes()
 
 
@@ -35,7 +36,8 @@ class StandIn:
     (see the library's source) its board is out of memory or has another version.
 
     ``role`` is the model's, ``content`` the digits as such a file, ``damaged`` one that is not
-    whole. ``unusual`` says which of the tests for all it has not, and why.
+    whole. ``brings`` is a library that travels with the worker, below ``folder``, where both are
+    built. ``unusual`` says which of the tests for all it has not, and why.
     """
 
     name: str
@@ -47,19 +49,25 @@ class StandIn:
     versions: tuple[str, str]
     full: str = ""
     prepares: bool = False
-    brings: Path | None = None
+    brings: str = ""
+    folder: Path = SANITIZED
     options: dict[str, str] = field(default_factory=dict)
     unusual: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def stand_ins(self) -> Path:
+        """Where the worker finds the libraries."""
+        return self.folder / _LIBRARIES
+
     def request(self, session: Session, content: bytes = b"", **fields: object) -> pb.LoadRequest:
         """A load of the digits, or of another file."""
-        worker, sha256 = build_worker(self.name, *self.libraries)
+        worker, sha256 = build_worker(self.name, *self.libraries, folder=self.folder)
         files = [
             pb.ModelFile(role="worker", sha256=_lay(session, worker, sha256)),
             pb.ModelFile(role=self.role, sha256=session.put(content or self.content)),
         ]
-        if self.brings is not None:
-            path, sha256 = with_hash(self.brings)
+        if self.brings:
+            path, sha256 = with_hash(self.folder / self.brings)
             brought = _lay(session, path, sha256)
             files.append(pb.ModelFile(role="library", name=path.name, sha256=brought))
         usual = {"options": pb.RunOptions(named=self.options)}
@@ -84,7 +92,7 @@ SNPE = StandIn(
     damaged=DIGITS[:-3],
     version="version=2.10.0",
     versions=("SNPE 2.39.0", "is 2.10.0"),
-    brings=LIB_SNPE,
+    brings="tests/worker/stand_in_snpe/libSNPE.so",
     options={"runtime_order": "dsp"},
     unusual={
         "memory": "its interface has no error of its own for that: whatever a board cannot have "
@@ -114,21 +122,21 @@ def _lay(session: Session, path: Path, sha256: str) -> str:
     return sha256
 
 
-def build_worker(runtime: str, *stand_ins: str) -> tuple[Path, str]:
+def build_worker(runtime: str, *stand_ins: str, folder: Path = SANITIZED) -> tuple[Path, str]:
     """The worker's file and its sha256; it and the stand-ins are as fresh as their sources."""
-    if not (SANITIZED / "CMakeCache.txt").is_file():
+    if not (folder / "CMakeCache.txt").is_file():
         pytest.skip(f"stand-ins for {runtime} need the folder that scripts/test-cpp builds in")
     worker = f"dx-worker-{runtime}"
     targets = (worker, *(f"dx-stand-in-{name}" for name in stand_ins))
-    if targets not in _BUILT:
-        command = ["cmake", "--build", str(SANITIZED), "-j2", "--target", *targets]
+    if (folder, targets) not in _BUILT:
+        command = ["cmake", "--build", str(folder), "-j2", "--target", *targets]
         subprocess.run(command, check=True)
-        _BUILT[targets] = with_hash(SANITIZED / "bin" / worker)
-    return _BUILT[targets]
+        _BUILT[folder, targets] = with_hash(folder / "bin" / worker)
+    return _BUILT[folder, targets]
 
 
 # What one run of the tests has built.
-_BUILT: dict[tuple[str, ...], tuple[Path, str]] = {}
+_BUILT: dict[tuple[Path, tuple[str, ...]], tuple[Path, str]] = {}
 
 
 def with_hash(path: Path) -> tuple[Path, str]:

@@ -28,10 +28,13 @@ SOON_MS, LATER_MS = 1500, 6000
 
 @dataclass(frozen=True)
 class Board:
-    """A running agent, whose workers' libraries behave as a file says."""
+    """A running agent, whose workers' libraries behave as a file says.
+
+    ``later_ms`` is the limit of a load that is to succeed, and of a run that is to hang."""
 
     session: Session
     words: Path
+    later_ms: int = LATER_MS
 
     def behave(self, words: str = "") -> None:
         self.words.write_text(words)
@@ -96,7 +99,7 @@ def a_hang_in_a_load_is_ended_by_its_limit(board: Board, row: StandIn) -> None:
 
 
 def a_hang_in_a_run_is_ended_by_the_watchdog(board: Board, row: StandIn) -> None:
-    model = loaded(board.session, row.request(board.session, watchdog_ms=LATER_MS))
+    model = loaded(board.session, row.request(board.session, watchdog_ms=board.later_ms))
     board.behave("hang-run")
     assert failure_in_run(board, model).code == pb.FAILURE_WATCHDOG
 
@@ -111,7 +114,7 @@ def a_load_is_cancelled(board: Board, row: StandIn) -> None:
 
 
 def a_bench_that_hangs_is_cancelled(board: Board, row: StandIn) -> None:
-    model = loaded(board.session, row.request(board.session, watchdog_ms=LATER_MS))
+    model = loaded(board.session, row.request(board.session, watchdog_ms=board.later_ms))
     board.behave("hang-run")
     asked = pb.BenchRequest(model_id=model.model_id, inputs=[zeros(model.inputs[0])], iterations=3)
     call = board.session.call("Bench", asked)
@@ -209,6 +212,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_a_board_goes_on(board: Board, row: StandIn, name: str) -> None:
+    goes_on(board, row, name)
+
+
+def goes_on(board: Board, row: StandIn, name: str) -> None:
+    """The case of that name, and then the digits by the same agent."""
     CASES[name](board, row)
     board.behave()
     model = loaded(board.session, row.request(board.session))

@@ -47,27 +47,32 @@ def unprepared(session, request):
 
 
 def test_an_engine_is_built_once_for_a_model_a_version_a_gpu_and_options(board):
+    is_built_once(board, TENSORRT)
+
+
+def is_built_once(board, row):
+    """``board`` starts an agent on a board whose libraries behave as its words say."""
     session = board("steps=20")
-    events = list(session.call("Load", TENSORRT.request(session)))
+    events = list(session.call("Load", row.request(session)))
     assert phases_of(events) == MADE
     told = [event.progress for event in events if event.HasField("progress")]
     assert "parsing the model" in [each.text for each in told]
     assert max(each.fraction for each in told) > 0
     assert events[-1].loaded.runtime_version == "10.3.0"
-    assert phases_of(session.call("Load", TENSORRT.request(session))) == FOUND
+    assert phases_of(session.call("Load", row.request(session))) == FOUND
     options = pb.RunOptions(named={"optimization_level": "1"})
-    assert phases_of(session.call("Load", TENSORRT.request(session, options=options))) == MADE
+    assert phases_of(session.call("Load", row.request(session, options=options))) == MADE
     # An engine does not depend on what only its runs know, nor on who says what holds anyway.
     named = ({"streams": "4"}, {"cuda_graph": "on"}, {"streams": "1", "timing_cache": "on"})
     same = [pb.RunOptions(named=each) for each in named]
     for options in (*same, pb.RunOptions(accelerator="gpu")):
-        assert phases_of(session.call("Load", TENSORRT.request(session, options=options))) == FOUND
+        assert phases_of(session.call("Load", row.request(session, options=options))) == FOUND
     for words in ("version=100700", "gpu=72"):
         session = board(words)
-        assert phases_of(session.call("Load", TENSORRT.request(session))) == MADE
+        assert phases_of(session.call("Load", row.request(session))) == MADE
     session = board()
-    assert phases_of(session.call("Load", TENSORRT.request(session))) == FOUND
-    assert phases_of(session.call("Load", TENSORRT.request(session, rebuild=True))) == MADE
+    assert phases_of(session.call("Load", row.request(session))) == FOUND
+    assert phases_of(session.call("Load", row.request(session, rebuild=True))) == MADE
     assert (session.work / "prepared" / "timings-tensorrt-10.3.0-sm_87").is_file()
 
 
@@ -97,8 +102,12 @@ def test_a_build_that_goes_wrong_is_told_and_leaves_nothing(board, words):
 
 
 def test_a_build_that_is_cancelled_ends_at_once_and_leaves_nothing(board):
+    is_cancelled(board, TENSORRT)
+
+
+def is_cancelled(board, row):
     session = board("steps=1000000")
-    call = session.call("Load", TENSORRT.request(session))
+    call = session.call("Load", row.request(session))
     list(itertools.takewhile(lambda event: not event.HasField("progress"), call))
     call.cancel()
     wait_until(lambda: not children(session.pid), "the end of the worker")
