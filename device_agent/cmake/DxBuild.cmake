@@ -21,6 +21,13 @@ if(DX_SANITIZE)
   add_link_options(-fsanitize=${DX_SANITIZE})
 endif()
 
+# dx_find_headers(VARIABLE FILE ...): the folder of other people's headers, where it is not given. Looked
+# for in each configuration: sysroots and packages move, and what was found before would be compiled
+# with in silence.
+macro(dx_find_headers variable)
+  find_path(${variable} ${ARGN} REQUIRED NO_CACHE)
+endmacro()
+
 # Our own code's warnings; generated code and other people's headers come as SYSTEM.
 function(dx_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion -Werror)

@@ -7,9 +7,11 @@ what every build does for jetson-arm64 before it, with the headers of the librar
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -96,12 +98,26 @@ def test_a_build_with_a_sysroot_finds_the_boards_headers_and_compiles_with_them(
     tmp_path, stand_in_sysroot
 ):
     folder, environment = configured(tmp_path / "b", stand_in_sysroot.folder)
-    cache = (folder / "CMakeCache.txt").read_text()
-    assert f"DX_TENSORRT_INCLUDE:PATH={stand_in_sysroot.folder}/usr/include" in cache
-    assert f"DX_CUDA_INCLUDE:PATH={stand_in_sysroot.folder}/usr/local/cuda-12.6" in cache
+    found = included(folder)
+    assert any(f"{stand_in_sysroot.folder}/usr/include" in each for each in found)
+    assert any(f"{stand_in_sysroot.folder}/usr/local/cuda-12.6" in each for each in found)
     # One file that includes all of these headers; the rest is compiled with the sanitizers' build.
     made = "workers/tensorrt/CMakeFiles/dx_worker_tensorrt.dir/elements.cpp.o"
     run(["cmake", "--build", folder, "--target", made], environment)
+
+
+def included(folder: Path) -> set[str]:
+    """The folders of other people's headers that TensorRT's worker is compiled with."""
+    rule = (folder / "build.ninja").read_text().partition("elements.cpp.o:")[2]
+    line = rule.partition("INCLUDES = ")[2].partition("\n")[0]
+    words = shlex.split(line)
+    folders = [path for word, path in itertools.pairwise(words) if word == "-isystem"]
+    return {str(path) for each in folders for path in (each, *_linked(Path(each)))}
+
+
+def _linked(folder: Path) -> list[Path]:
+    """Where the folder's links lead."""
+    return [path.readlink() for path in folder.glob("*") if path.is_symlink()]
 
 
 def test_the_whole_command_makes_a_jetsons_build_with_all_plugins(
@@ -139,28 +155,41 @@ def device_gpus(content: bytes) -> set[int]:
     return {72, 87}.intersection(told)
 
 
-def test_linux_x64_compiles_with_what_lies_among_the_headers_of_a_system(tmp_path):
-    """Its C library is another than the worker's: its headers are not taken along."""
-    target = find_target("linux-x64")
-    if platform.machine() not in target.machines:
+@pytest.fixture
+def own_headers(tmp_path):
+    """Makes a folder with what lies among the headers of this computer's own system."""
+    if platform.machine() not in find_target("linux-x64").machines:
         pytest.skip("this computer is no 64-bit x86")
-    root = tmp_path / "own"
-    headers, libraries = (root / f"usr/{name}/x86_64-linux-gnu" for name in ("include", "lib"))
-    cuda = root / "usr/local/cuda-12.6/targets/x86_64-linux"
-    for folder in (headers / "sys", libraries, cuda / "include", cuda / "lib"):
-        folder.mkdir(parents=True)
-    for path in STAND_IN.glob("Nv*.h"):
-        shutil.copy(path, headers)
-    shutil.copy(STAND_IN / "cuda_runtime_api.h", cuda / "include")
-    (headers / "sys" / "types.h").write_text("#error the C library of another system\n")
-    major, minor = BOARD.version_macros
-    (headers / BOARD.version_header).write_text(f"#define {major} 10\n#define {minor} 3\n")
-    for name in BOARD.libraries:
-        place = cuda / "lib" if "cuda" in name else libraries
-        (place / f"{name}.{12 if 'cuda' in name else 10}").write_text("a library")
-    folder, environment = configured(tmp_path / "b", root, target)
-    cache = (folder / "CMakeCache.txt").read_text()
-    assert f"DX_TENSORRT_INCLUDE:PATH={headers}" in cache
+
+    def make(name: str) -> Path:
+        root = tmp_path / name
+        headers, libraries = (root / f"usr/{each}/x86_64-linux-gnu" for each in ("include", "lib"))
+        cuda = root / "usr/local/cuda-12.6/targets/x86_64-linux"
+        for folder in (headers / "sys", libraries, cuda / "include", cuda / "lib"):
+            folder.mkdir(parents=True)
+        for path in STAND_IN.glob("Nv*.h"):
+            shutil.copy(path, headers)
+        shutil.copy(STAND_IN / "cuda_runtime_api.h", cuda / "include")
+        (headers / "sys" / "types.h").write_text("#error the C library of another system\n")
+        major, minor = BOARD.version_macros
+        (headers / BOARD.version_header).write_text(f"#define {major} 10\n#define {minor} 3\n")
+        for library in BOARD.libraries:
+            place = cuda / "lib" if "cuda" in library else libraries
+            (place / f"{library}.{12 if 'cuda' in library else 10}").write_text("a library")
+        return root
+
+    return make
+
+
+def test_linux_x64_compiles_with_the_headers_of_the_system_that_is_named(tmp_path, own_headers):
+    """Also in a folder that was built in with others, which are still there. The C library of those
+    is another than the worker's: its headers are not taken along."""
+    target = find_target("linux-x64")
+    first, second = own_headers("first"), own_headers("second")
+    for root in (first, second):
+        folder, environment = configured(tmp_path / "b", root, target)
+        assert [each for each in included(folder) if str(root) in each]
+    assert not [each for each in included(folder) if str(first) in each]
     made = "workers/tensorrt/CMakeFiles/dx_worker_tensorrt.dir/elements.cpp.o"
     run(["cmake", "--build", folder, "--target", made], environment)
 
