@@ -7,6 +7,7 @@ kernel that was held against it.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -51,9 +52,11 @@ def load_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where onnxscript looks for what a function names
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever a user's file raises
+        del sys.modules[name]
         raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}.") from error
     return module
 

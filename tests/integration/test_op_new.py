@@ -211,9 +211,23 @@ def shift_model(folder: Path, operator: str = "MyShift", **attributes: object) -
     return save(made, folder / "shift.onnx")
 
 
-def test_a_source_runs_by_the_operators_reference(project: Project) -> None:
+_ONNX_FUNCTION = """
+from onnxscript import FLOAT, script
+from onnxscript import opset18 as op
+
+
+@script(default_opset=op)
+def reference(x: FLOAT[...], by: float):
+    return op.Add(x, op.CastLike(op.Constant(value_float=by), x))
+"""
+
+
+@pytest.mark.parametrize("written", ["", _ONNX_FUNCTION], ids=["NumPy", "onnxscript"])
+def test_a_source_runs_by_the_operators_reference(project: Project, written: str) -> None:
     """Between two stretches of ONNX Runtime's, with the defaults of op.toml."""
-    new_operator("my_shift", folder=None)
+    folder = new_operator("my_shift", folder=None).facts.folder
+    if written:
+        (folder / "reference.py").write_text(written, encoding="utf-8")
     values = np.linspace(-2, 2, 15, dtype=np.float32).reshape(1, 3, 5)
     for attributes, by in (({}, 1.0), ({"by": -0.25}, -0.25)):
         path = shift_model(project.folder, **attributes)
