@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t kMaxModels = 64;
 constexpr std::size_t kMaxDeaths = 256;
 
+Failure unknown(const std::string& reason) {
+  return {FailureCode::kUnknownModel, reason + "; load it again", Phase::kUnspecified};
+}
+
 }  // namespace
 
 Models::Models(WorkFolder work, std::string session_folder, std::vector<std::string> launcher)
@@ -67,14 +71,22 @@ Result<std::shared_ptr<Worker>> Models::find(const std::string& id) {
   const auto found = workers_.find(id);
   if (found != workers_.end()) {
     if (!found->second->death()) return found->second;
-    if (deaths_.size() < kMaxDeaths) deaths_[id] = found->second->death_text();
+    if (deaths_.size() < kMaxDeaths) deaths_[id] = death_of(*found->second);
     workers_.erase(found);
   }
   const auto death = deaths_.find(id);
-  const std::string reason = death == deaths_.end()
-                                 ? "no model '" + printable(id, 40) + "' is loaded"
-                                 : "the model " + id + " is gone: " + death->second;
-  return Failure{FailureCode::kUnknownModel, reason + "; load it again", Phase::kUnspecified};
+  if (death == deaths_.end()) {
+    return unknown("no model '" + printable(id, 40) + "' is loaded");
+  }
+  Failure gone = unknown("the model " + id + " is gone: " + death->second.text);
+  // Its memory is watched between calls, too, of which the next one is the first to tell.
+  if (death->second.code == FailureCode::kMemoryLimit) gone.code = death->second.code;
+  return gone;
+}
+
+Models::Death Models::death_of(Worker& worker) {
+  const std::optional<WorkerFailure> failure = worker.death();
+  return {failure ? failure->failure.code : FailureCode::kUnknownModel, worker.death_text()};
 }
 
 void Models::remove(const std::string& id) {

@@ -36,7 +36,8 @@ class Models {
   // Gives a worker that has loaded its model an id.
   std::string add(std::shared_ptr<Worker> worker);
 
-  // The worker of a model. A model whose worker has died is forgotten, but not of what.
+  // The worker of a model. A model whose worker has died is forgotten, but not of what:
+  // kUnknownModel with the reason, or kMemoryLimit.
   Result<std::shared_ptr<Worker>> find(const std::string& id);
 
   void remove(const std::string& id);
@@ -45,6 +46,13 @@ class Models {
   void kill_all() { watcher_.kill_all(); }
 
  private:
+  struct Death {
+    FailureCode code;
+    std::string text;
+  };
+  // REQUIRES: it is dead.
+  static Death death_of(Worker& worker);
+
   const WorkFolder work_;
   const std::string session_folder_;
   const std::vector<std::string> launcher_;
@@ -54,7 +62,7 @@ class Models {
   std::uint64_t last_path_ = 0;
   std::uint64_t last_id_ = 0;
   std::map<std::string, std::shared_ptr<Worker>> workers_;
-  std::map<std::string, std::string> deaths_;
+  std::map<std::string, Death> deaths_;
 };
 
 }  // namespace dx

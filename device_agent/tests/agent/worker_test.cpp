@@ -416,7 +416,17 @@ TEST_CASE("models are found by id, and the dead are remembered") {
     for (int look = 0; look < 2; ++look) {
       const auto gone = models.find(id);
       REQUIRE_FALSE(gone);
+      CHECK(gone.failure().code == FailureCode::kUnknownModel);
       CHECK(gone.failure().message.find("the model m1 is gone: the worker was ended") == 0);
+    }
+
+    const auto large = models.start_worker(DX_TEST_WORKER, {});
+    REQUIRE(large);
+    const std::string other = models.add(large.value());
+    large.value()->kill(dx::KillReason::kMemoryLimit);
+    while (!large.value()->death()) std::this_thread::sleep_for(milliseconds(5));
+    for (int look = 0; look < 2; ++look) {
+      CHECK(models.find(other).failure().code == FailureCode::kMemoryLimit);
     }
   }
   CHECK(has_no_children());
