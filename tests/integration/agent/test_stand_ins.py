@@ -39,6 +39,10 @@ class Board:
     def behave(self, words: str = "") -> None:
         self.words.write_text(words)
 
+    def hangs(self) -> bool:
+        """Whether a library has come to where it hangs, as it was told to."""
+        return self.words.with_name(f"{self.words.name}.hangs").exists()
+
     def answer(self, model: pb.Loaded) -> bytes:
         """What comes of a digit of nothing."""
         (reply,) = self.session.infer(model.model_id, 1, inputs=[zeros(model.inputs[0])])
@@ -119,6 +123,8 @@ def a_bench_that_hangs_is_cancelled(board: Board, row: StandIn) -> None:
     asked = pb.BenchRequest(model_id=model.model_id, inputs=[zeros(model.inputs[0])], iterations=3)
     call = board.session.call("Bench", asked)
     assert next(call).HasField("phase")
+    # A worker that is told before it has begun to run obeys, and lives.
+    wait_until(board.hangs, "a run that hangs")
     call.cancel()
     wait_until(lambda: not board.workers(), "the end of the worker")
 

@@ -38,6 +38,12 @@ inline long number(const std::string& name, long usual) {
   return found ? std::strtol(found->c_str(), nullptr, 10) : usual;
 }
 
+// Beside a file of words stands another one from when it hangs on, for those who wait for that.
+inline void say_that_it_hangs() {
+  const char* const said = std::getenv("DX_STAND_IN");
+  if (said != nullptr && *said == '@') (void)std::ofstream(said + 1 + std::string(".hangs"));
+}
+
 // Crashes or hangs where "crash" or "hang" with `when` behind it is among the words.
 inline void misbehave(const std::string& when) {
   if (word("crash" + when)) {
@@ -45,6 +51,7 @@ inline void misbehave(const std::string& when) {
     (void)std::signal(SIGSEGV, SIG_DFL);
     (void)std::raise(SIGSEGV);
   }
+  if (word("hang" + when)) say_that_it_hangs();
   while (word("hang" + when)) (void)::pause();
 }
 
