@@ -92,9 +92,10 @@ def check_operators(
 ) -> tuple[Outcome, ...]:
     """These operators, or all, on this computer and, where some are named, on boards."""
     chosen = [operator_named(name) for name in names] or list(all_operators().values())
-    for facts in chosen:  # what is not built is said before any is tested
-        for runtime in facts.runtimes:
-            refuse_stale(PACKAGE if runtime in device_runtimes() else runtime, [facts.name])
+    for runtime in sorted({each for facts in chosen for each in facts.runtimes}):
+        # What is not built is said before any is tested.
+        having = [facts.name for facts in chosen if runtime in facts.runtimes]
+        refuse_stale(PACKAGE if runtime in device_runtimes() else runtime, having)
     outcomes: list[Outcome] = []
     for facts in chosen:
         progress(Stage(text=f"Testing {facts.name} on {HERE}"))
