@@ -1,4 +1,4 @@
-"""TopK at its corners: axes, ties, all and one of them, the smallest."""
+"""TopK at its corners: axes, ties, signs, all and one of them, the smallest."""
 
 import numpy as np
 
@@ -11,6 +11,9 @@ def _k(count: int) -> np.ndarray:
 
 # Many equal values: which index is given is defined, too.
 _TIES = np.tile(np.asarray([2, 1, 2, 3, 1, 3, 0], dtype=np.float32), (1, 3, 2))
+
+# Zeros of both signs are equal, and infinities are numbers.
+_SIGNS = np.asarray([[0, -0.0, np.inf, -1e-40, 1e-40, -np.inf, -0.0, 0, -2, -3]], dtype=np.float32)
 
 CASES = (
     Case(name="last", inputs=((1, 5, 7), _k(3))),
@@ -25,6 +28,8 @@ CASES = (
     Case(name="ties", inputs=(Fed(values=_TIES), _k(9))),
     Case(name="ties-smallest", inputs=(Fed(values=_TIES), _k(9)), attributes={"largest": 0}),
     Case(name="ties-many", inputs=(Fed(values=np.tile(_TIES, (1, 1, 30))), _k(70))),
+    Case(name="signs", inputs=(Fed(values=_SIGNS), _k(9))),
+    Case(name="signs-smallest", inputs=(Fed(values=_SIGNS), _k(9)), attributes={"largest": 0}),
     Case(name="many", inputs=((1, 8400), _k(300))),
     Case(name="opset-11", inputs=((1, 5, 7), _k(3)), opset=11),
 )
