@@ -15,6 +15,7 @@ from deployx_edge.archive_facts import ArchiveFacts
 from deployx_edge.config import load_config
 from deployx_edge.errors import MissingToolError, UsageError
 from deployx_edge.resources import expanded
+from deployx_edge.versions import numbers, release
 
 VARIABLE = "DEPLOYX_EDGE_ANDROID_ARCHIVES"
 KEY = "toolchains.android.archives in deployx.toml"
@@ -86,16 +87,6 @@ def find_archive(facts: ArchiveFacts) -> Archive:
             remedy=_get(facts, "in its place"),
         )
     return Archive(path=path.absolute(), facts=facts, version=version)
-
-
-def release(version: str) -> str:
-    """The first two numbers of a version."""
-    return ".".join(version.split(".")[:2])
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """A version as numbers that compare."""
-    return tuple(int(part) for part in version.split("."))
 
 
 def _versions(folder: Path, facts: ArchiveFacts) -> dict[str, Path]:

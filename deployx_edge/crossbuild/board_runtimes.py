@@ -9,10 +9,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployx_edge.crossbuild.jetpack import JetPack, numbers
+from deployx_edge.crossbuild.jetpack import JetPack
 from deployx_edge.crossbuild.sysroot import Sysroot, find_header, find_libraries
 from deployx_edge.errors import UsageError
 from deployx_edge.target import Target
+from deployx_edge.versions import numbers
 from deployx_edge.worker_facts import BoardFacts, worker_facts
 
 _DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(\w+)", re.MULTILINE)

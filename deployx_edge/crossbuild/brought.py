@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployx_edge.archive_facts import ArchiveFacts
-from deployx_edge.archives import find_archive, numbers, release
+from deployx_edge.archives import find_archive
 from deployx_edge.crossbuild.unpacked import Unpacked, open_archive
 from deployx_edge.errors import DeployxError, MissingToolError, UsageError
 from deployx_edge.qairt import GET_IT, Sdk, configured_sdk, find_sdk
 from deployx_edge.sdk_facts import SdkFacts
 from deployx_edge.target import Target
+from deployx_edge.versions import numbers, release
 from deployx_edge.worker_facts import WorkerFacts, worker_facts
 
 

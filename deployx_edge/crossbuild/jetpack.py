@@ -10,6 +10,7 @@ from typing import Any
 
 from deployx_edge.errors import UsageError
 from deployx_edge.resources import data_folder
+from deployx_edge.versions import numbers
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -57,8 +58,3 @@ def jetpack_of_glibc(version: str) -> JetPack:
     known = list(jetpacks().values())
     fitting = [one for one in known if numbers(one.glibc) <= numbers(version)]
     return fitting[-1] if fitting else known[0]
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """``2.31`` as numbers that compare."""
-    return tuple(int(part) for part in version.split("."))

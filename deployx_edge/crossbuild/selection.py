@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deployx_edge.crossbuild.board_runtimes import board_runtimes
 from deployx_edge.crossbuild.brought import BroughtPart, brought_parts
-from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks, numbers
+from deployx_edge.crossbuild.jetpack import find_jetpack, jetpack_of_glibc, jetpacks
 from deployx_edge.crossbuild.ndk import configured_ndk, find_ndk
 from deployx_edge.crossbuild.options import BuildOptions
 from deployx_edge.crossbuild.sysroot import (
@@ -26,6 +26,7 @@ from deployx_edge.crossbuild.toolchain import (
 from deployx_edge.crossbuild.workers import AGENT, worker_part
 from deployx_edge.errors import UsageError
 from deployx_edge.target import Target
+from deployx_edge.versions import numbers
 from deployx_edge.worker_facts import worker_facts
 
 KINDS = ("auto", "zig", "gnu", "ndk")

@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deployx_edge.crossbuild.jetpack import JetPack, jetpack_of_glibc, numbers
+from deployx_edge.crossbuild.jetpack import JetPack, jetpack_of_glibc
 from deployx_edge.errors import UsageError
 from deployx_edge.files import LARGE, read_json
 from deployx_edge.target import Target, target_of_machine
+from deployx_edge.versions import numbers
 
 SCHEMA = 1
 SYSROOT_FILE = "sysroot.json"

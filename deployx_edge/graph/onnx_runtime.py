@@ -42,7 +42,7 @@ def open_model(
     before a MaxPool). ``optimized`` is for ONNX Runtime as the runtime that is under test.
     ``keeps_memory``: what tensors lay in serves those of the next run, of whichever such session.
     Operators of our own are there too; MissingToolError where their library is not built. Those of
-    a user's run by their references, where this is not what is under test.
+    ``operators_by_reference`` run so, where this is not what is under test.
     """
     if not optimized and operators_by_reference():
         staged = _staged(model, folder, keeps_memory=keeps_memory)
@@ -173,7 +173,7 @@ def _staged(model: bytes | str, folder: Path | None, *, keeps_memory: bool) -> S
 
 
 def _refuse_within(nodes: Iterable[onnx.NodeProto]) -> None:
-    """ModelError for a user's operator in a graph of a node where no reference gets between."""
+    """ModelError for an operator in a graph of a node where its reference does not get between."""
     for node in nodes:
         for inner in nodes_within([inner for body in graphs_in(node) for inner in body.node]):
             if inner.domain in KNOWN_DOMAINS:

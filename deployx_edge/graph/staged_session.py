@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def nodes_by_reference(model: onnx.ModelProto, kept: Collection[str]) -> set[int]:
-    """The places of the nodes that references are to run: of all operators of a user's that have
+    """The places of the nodes that references are to run: of ``operators_by_reference`` that have
     one, and branches and loops with such. Domains in ``kept`` are ONNX Runtime's own."""
     return {
         place
@@ -47,10 +47,9 @@ def _holds(node: onnx.NodeProto, kept: Collection[str]) -> bool:
 
 
 def _is_by_reference(node: onnx.NodeProto, kept: Collection[str]) -> bool:
-    return node.domain not in kept and _is_users(find_operator(node.domain, node.op_type))
-
-
-def _is_users(facts: OperatorFacts | None) -> bool:
+    if node.domain in kept:
+        return False
+    facts = find_operator(node.domain, node.op_type)
     return facts is not None and facts.name in operators_by_reference() and has_reference(facts)
 
 

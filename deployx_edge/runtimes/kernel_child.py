@@ -1,4 +1,4 @@
-"""Run a bundle's file in ONNX Runtime with kernels of a user's, in a process of its own.
+"""Run a bundle's file in ONNX Runtime with kernels that may be wrong, in a process of its own.
 
 ``python -m deployx_edge.runtimes.kernel_child`` is started by ``kernel_process`` beside it, which
 talks to it over standard input and output (see ``runner_process``):

@@ -1,4 +1,4 @@
-"""ONNX Runtime with kernels of a user's, in a process of its own, where it may die alone.
+"""ONNX Runtime with kernels that may be wrong, in a process of its own, where it may die alone.
 
 A kernel that reads what is not its own, or never ends, is told as that; in this process it would
 end the command without a word.
@@ -25,8 +25,8 @@ class KernelProcess:
     """The process, which runs one bundle's file; it is started with the first run."""
 
     def __init__(self, path: Path, operators: Collection[str]) -> None:
-        """``operators`` are those of a user's in the model; MissingToolError where the library
-        does not have them as their folders do."""
+        """``operators`` are those of the model that ONNX Runtime lacks; MissingToolError where the
+        library does not have them as their folders do."""
         require_library(operators)
         self._path = path
         title = f"ONNX Runtime with the kernels of {', '.join(sorted(operators))}"

@@ -90,7 +90,7 @@ def _is_changed_by_optimisations(model: ConvertedModel, inputs: Sequence[Arrays]
     """
     names = [spec.name for spec in model.outputs]
     if set(model.operators).intersection(operators_by_reference()):
-        return False  # a user's kernel is to blame first, and runs nowhere but in its process
+        return False  # a kernel is to blame first, and runs nowhere but in its process
     plain = open_model(str(model.path(ONNX_ROLE)))
     comparisons = [TensorComparison(name) for name in names]
     opened = _OpenOnnxRuntimeModel(model)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from deployx_edge.archives import release
 from deployx_edge.bundle import Bundle, BundleFile
 from deployx_edge.crossbuild.finished import Build, BuiltFile
 from deployx_edge.measurement.values import BoardDescription, RunOptions
 from deployx_edge.runtime import find_runtime
+from deployx_edge.versions import release, release_numbers
 from deployx_edge.worker_facts import worker_facts
 
-_RELEASE = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})(?![0-9])")
 # As agents write it of a chip whose name the board's system does not say.
 _NUMBER = re.compile(r"soc_id ([0-9]{1,6})(?![0-9])")
 
@@ -72,7 +71,8 @@ def prepared_misfit(build: Build, bundle: Bundle) -> tuple[str, str] | None:
 
 
 def _older(name: str, there: str, oldest: str, build: Build, role: str) -> tuple[str, str] | None:
-    if not _numbers(oldest) or not _numbers(there) or _numbers(there) >= _numbers(oldest):
+    has, wants = release_numbers(there), release_numbers(oldest)
+    if not has or not wants or has >= wants:
         return None
     return (
         f"its file of the role '{role}' was made by {name} {oldest}, this build of "
@@ -80,12 +80,6 @@ def _older(name: str, there: str, oldest: str, build: Build, role: str) -> tuple
         f"Build with {name} {oldest} or later, or convert the model without --soc and --soc-of: "
         "the board prepares it then.",
     )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version, none where it has none."""
-    found = _RELEASE.match(version)
-    return (int(found[1]), int(found[2])) if found else ()
 
 
 def files_of_worker(

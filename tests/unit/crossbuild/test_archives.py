@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from deployx_edge import archives
-from deployx_edge.archives import release
 from deployx_edge.crossbuild.brought import brought_parts
 from deployx_edge.crossbuild.fingerprint import build_fingerprint
 from deployx_edge.crossbuild.options import BuildOptions
@@ -18,6 +17,7 @@ from deployx_edge.crossbuild.workers import built_names, worker_part
 from deployx_edge.errors import BuildError, MissingToolError, UsageError
 from deployx_edge.qairt import VARIABLES
 from deployx_edge.target import find_target, targets
+from deployx_edge.versions import release
 from deployx_edge.worker_facts import read_worker_facts, worker_facts, worker_names
 from deployx_edge.workflows.boards.session import Session
 from deployx_edge.workflows.build.runtimes import runtime_states
