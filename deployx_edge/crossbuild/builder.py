@@ -15,6 +15,7 @@ from deployx_edge.crossbuild.commands import Command, run_command
 from deployx_edge.crossbuild.distribution import publish
 from deployx_edge.crossbuild.elf import check_executable
 from deployx_edge.crossbuild.events import OnEvent, StepStarted
+from deployx_edge.crossbuild.fingerprint import build_fingerprint
 from deployx_edge.crossbuild.finished import (
     Build,
     BuiltFile,
@@ -84,9 +85,21 @@ def execute(plan: Plan, options: BuildOptions, on_event: OnEvent) -> Build:
         on_event(StepStarted(text="Checking what was built"))
         for share in plan.shares:
             check_archives([share.build_folder], machine=plan.target.elf_machine)
+        _refuse_changed(plan)
         build = publish(_runtime(plan, tuple(packages)), dist_folder(plan.target.id))
         shutil.rmtree(zig_objects(plan.target.id), ignore_errors=True)
         return build
+
+
+def _refuse_changed(plan: Plan) -> None:
+    """BuildError where sources are no longer what they were when the build was planned: nobody
+    could say of which of them the compiler read what."""
+    if build_fingerprint(plan.target, plan.selection) != plan.fingerprint:
+        raise BuildError(
+            f"The sources of this build of {plan.target.id} (agent, workers, operators, recipes) "
+            "were changed while they were compiled; what was built before is as it was.",
+            remedy="Run the same command again: it compiles what was changed.",
+        )
 
 
 def _packages(plan: Plan, share: Share, on_event: OnEvent) -> tuple[Package, ...]:

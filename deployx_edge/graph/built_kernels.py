@@ -37,7 +37,8 @@ def refuse_stale(runtime: str, names: Collection[str]) -> None:
             )
         if name in known and kernels_digest(known[name]) != built[name]:
             raise MissingToolError(
-                f"The operator {name} ({known[name].folder}) was changed after the worker for "
-                f"{host_target_id()} was built, in which it runs here.",
+                f"The operator {name} ({known[name].folder}), which runs here in the worker for "
+                f"{host_target_id()}, is not the one that it was built with: it was changed since, "
+                "or another project's of that name was built.",
                 remedy=BUILD_REMEDY,
             )

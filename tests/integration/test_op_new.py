@@ -17,13 +17,22 @@ from onnx import helper
 
 from deployx_edge.bundle import load_bundle
 from deployx_edge.device import Device
-from deployx_edge.errors import MissingToolError, ModelError, UsageError, VerificationError
+from deployx_edge.errors import (
+    BuildError,
+    MissingToolError,
+    ModelError,
+    UsageError,
+    VerificationError,
+)
 from deployx_edge.operator_facts import forget_operators, users_operators
-from deployx_edge.resources import host_target_id
+from deployx_edge.progress import Stage
+from deployx_edge.resources import dist_folder, host_target_id
 from deployx_edge.runtimes.reference import Reference
 from deployx_edge.sources.onnx.file import read_onnx
 from deployx_edge.sources.onnx.walk import SourceWalk
+from deployx_edge.target import find_target
 from deployx_edge.workflows.boards.session import open_session
+from deployx_edge.workflows.build.build import build_target
 from deployx_edge.workflows.convert.bundle import BundleOptions, make_bundle
 from deployx_edge.workflows.measure.run import run, run_bundle_here
 from deployx_edge.workflows.operators.listing import examine_operators, list_rows
@@ -97,6 +106,7 @@ def test_an_operator_from_an_empty_project_to_a_board(
 
     if pytestconfig.getoption("--all"):
         a_kernel_that_does_not_compile_is_named(project)
+    sources_that_change_while_they_compile_are_refused(project)
     project.command(*build)
     assert verdicts() == {"right": 12}
     rows = {row.name: row for row in list_rows()}
@@ -115,6 +125,19 @@ def test_an_operator_from_an_empty_project_to_a_board(
     if pytestconfig.getoption("--all"):
         int8_has_it_in_floats(project)
         a_kernel_that_is_wrong_is_named(project)
+
+
+def sources_that_change_while_they_compile_are_refused(project: Project) -> None:
+    """Nobody could say which of them the compiler read; what it made does not reach ``dist/``."""
+
+    def edit(stage: Stage) -> None:
+        if stage.text == "Checking what was built":
+            project.change("x.data[i] + by_", "x.data[i] - by_")
+
+    with pytest.raises(BuildError, match="were changed while they were compiled"):
+        build_target(find_target(host_target_id()), on_event=edit)
+    assert not dist_folder(host_target_id()).exists()
+    project.change("x.data[i] - by_", "x.data[i] + by_")
 
 
 def a_kernel_for_gpus_alone_stands_in_for_itself(project: Project) -> None:
@@ -159,7 +182,7 @@ def a_kernel_that_is_wrong_is_named(project: Project) -> None:
     project.change("x.data[i] + by_", "(by_ == 0.0F ? by_ / by_ : x.data[i] - by_)")
     path = shift_model(project.folder)
     for stale in (verdicts, partial(make_bundle, path, project.folder / "other")):
-        with pytest.raises(MissingToolError, match=r"The operator my_shift .* was changed after"):
+        with pytest.raises(MissingToolError, match=r"The operator my_shift .* was changed since"):
             stale()
     project.command("build", "--target", host_target_id())
     forget_operators()

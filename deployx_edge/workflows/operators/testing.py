@@ -96,19 +96,19 @@ def check_operators(
         # What is not built is said before any is tested.
         having = [facts.name for facts in chosen if runtime in facts.runtimes]
         refuse_stale(PACKAGE if runtime in device_runtimes() else runtime, having)
-    outcomes: list[Outcome] = []
+    # A board that has no runtime for one of them is told before this computer takes its time.
+    on_boards: list[Outcome] = []
+    for board in chosen_devices(device, everyone=False) if device is not None else ():
+        with open_session(board, purpose="op test", progress=progress) as session:
+            able = {facts.name: _able(facts, session, required=bool(names)) for facts in chosen}
+            for facts in chosen:
+                progress(Stage(text=f"Testing {facts.name} on {board.name}"))
+                on_boards += _checked(replace(facts, runtimes=able[facts.name]), session)
+    here: list[Outcome] = []
     for facts in chosen:
         progress(Stage(text=f"Testing {facts.name} on {HERE}"))
-        outcomes += _checked(facts)
-    if device is None:
-        return tuple(outcomes)
-    for board in chosen_devices(device, everyone=False):
-        with open_session(board, purpose="op test", progress=progress) as session:
-            for facts in chosen:
-                able = _able(facts, session, required=bool(names))
-                progress(Stage(text=f"Testing {facts.name} on {board.name}"))
-                outcomes += _checked(replace(facts, runtimes=tuple(able)), session)
-    return tuple(outcomes)
+        here += _checked(facts)
+    return (*here, *on_boards)
 
 
 def _checked(facts: OperatorFacts, session: Session | None = None) -> tuple[Outcome, ...]:
@@ -118,10 +118,10 @@ def _checked(facts: OperatorFacts, session: Session | None = None) -> tuple[Outc
     return outcomes
 
 
-def _able(facts: OperatorFacts, session: Session, *, required: bool) -> list[str]:
+def _able(facts: OperatorFacts, session: Session, *, required: bool) -> tuple[str, ...]:
     """The runtimes that the board has of the operator's; UsageError for none where it must."""
     there = session.build.runtimes
-    able = [each for each in facts.runtimes if each in there]
+    able = tuple(each for each in facts.runtimes if each in there)
     if required and not able:
         raise UsageError(
             f"The operator {facts.name} has kernels for {', '.join(facts.runtimes) or 'nothing'}, "
