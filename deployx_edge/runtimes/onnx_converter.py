@@ -73,8 +73,9 @@ class OnnxConverter:
         refuse_without_kernel(source, self.runtime, self.native)
 
     def check_before_scales(self, source: OnnxSource) -> None:
-        """Raise LeftNodesError for nodes that stay on the processor whatever scales the simplified
-        model of ``source`` gets; here none do."""
+        """Raise ModelError for what the runtime refuses of the simplified model in ``source``
+        whatever scales it gets, LeftNodesError for nodes that it leaves to the processor so."""
+        self.check(source)
 
     def convert(self, source: OnnxSource, request: ConversionRequest) -> ConvertedModel:
         """Write ``<stem>.onnx`` (see ``Converter``)."""

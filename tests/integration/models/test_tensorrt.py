@@ -77,6 +77,18 @@ def with_open_axes() -> onnx.ModelProto:
     return model(nodes, {"image": shapes["image"]}, {"y": shapes["y"]}, [weights("w", 4, 3, 3, 3)])
 
 
+def ppq_is_asked(path: Path, folder: Path) -> bool:
+    """Whether scales are looked for before the model's refusal in int8."""
+    np.savez(folder / "data.npz", x=np.random.default_rng(0).random((32, 3, 3), np.float32))
+    told: list[str] = []
+    with pytest.raises(ModelError, match=r"'Det' \(node 'first'\)"):
+        quantize(
+            *(path, folder / "data.npz", folder / "b", QuantizeOptions(bundle=TENSORRT)),
+            progress=lambda event: told.append(event.text),
+        )
+    return any(text.startswith("PPQ") for text in told)
+
+
 def told_to_the_board(bundle: Bundle) -> dict[str, str]:
     entries = onnx.load(bundle.path("onnx")).metadata_props
     return {entry.key: entry.value for entry in entries if entry.key.startswith("deployx.")}
@@ -264,6 +276,7 @@ def test_every_node_that_is_refused_is_named_with_the_way_out(tmp_path: Path) ->
     assert not (tmp_path / "b").exists()
     told = inspect_model(path, runtime="tensorrt").refused["tensorrt"]
     assert "'Det' (node 'first')" in told
+    assert not ppq_is_asked(path, tmp_path)
     # The way out leads somewhere.
     sequence = make_sequence(path, tmp_path / "s", ["r"], TENSORRT)
     assert [b.runtime for b in sequence.bundles] == ["tensorrt", "onnxruntime"]
