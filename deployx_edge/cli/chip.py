@@ -46,11 +46,11 @@ def chips_of(
 ) -> Mapping[str, str]:
     """By runtime the chip that files of a source model are made for: what ``devices`` tell.
 
-    Nothing of a model that is a runtime's files already.
+    Nothing of a model that is a runtime's files already, nor without a board.
     """
     is_source = not model.is_dir() and owner_of(model) is None
     asking = [name for name in runtimes if is_source and find_runtime(name).socs]
-    if not asking:
+    if not asking or not devices:
         return {}
     from deployx_edge.cli.console import show_progress
     from deployx_edge.workflows.boards.asked_chip import ask_chips

@@ -197,6 +197,7 @@ def evaluate(
     Example: deployx-edge evaluate examples/digits/digits_cnn.onnx
     --dataset examples/digits/digits_test.npz --device virtual:linux-arm64 --max-drop top1=0.01
     """
+    from deployx_edge.cli.chip import chips_of
     from deployx_edge.cli.several_evaluations import EvaluateRequest, evaluate_each
     from deployx_edge.config import load_config
     from deployx_edge.workflows.convert.finiteness import refuse_not_finite, samples_sentence
@@ -224,9 +225,14 @@ def evaluate(
         accelerator="cpu",
         switches=fallback_switches(allow_fallback, fail_on_fallback, option),
     )
+    config = load_config()
+    devices = [found for words in device or () for found in config.find_devices(words)]
+    names = [found.name for found in devices]
+    is_table = len(runtimes) > 1 or len(runs) > 1 or calibration is not None
+    socs = {} if soc else chips_of(model, runtimes, devices, wait=wait)
     options = EvaluationOptions(
         runtime=one_runtime(runtimes),
-        soc=soc,
+        soc=None if is_table else soc or socs.get(next(iter(runtimes), "")),
         metrics=tuple(metric or ()),
         output=output,
         preprocess=tuple(preprocess or ()),
@@ -246,12 +252,10 @@ def evaluate(
         verify=verify,
         force=force,
     )
-    config = load_config()
-    names = [found.name for words in device or () for found in config.find_devices(words)]
     least = parse_thresholds(minimum or (), "--min")
     drops = parse_thresholds(max_drop or (), "--max-drop")
     torch = torch_options(checkpoint, factory_args, "auto", None, "{}", accept_frozen)
-    if len(runtimes) > 1 or len(runs) > 1 or calibration is not None:
+    if is_table:
         request = EvaluateRequest(
             model=model,
             dataset=dataset,
@@ -265,6 +269,7 @@ def evaluate(
                 torch=torch,
                 allow_fallback=allow_fallback,
             ),
+            socs=socs,
             calibration=calibration,
             options=options,
         )

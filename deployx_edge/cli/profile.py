@@ -107,6 +107,7 @@ def profile(
     from functools import partial
     from tempfile import TemporaryDirectory
 
+    from deployx_edge.cli.chip import chips_of
     from deployx_edge.cli.console import draw_report, print_json, print_report, show_progress
     from deployx_edge.cli.several_profiles import make_each, profile_each
     from deployx_edge.config import load_config
@@ -140,8 +141,10 @@ def profile(
         raise UsageError(
             "--against is another model, and there are several runtimes or precisions already."
         )
+    socs = chips_of(model, runtimes, [chosen], wait=wait)
     wanted = BundleOptions(
         runtime=one_runtime(runtimes),
+        soc=None if several else socs.get(next(iter(runtimes), "")),
         input_shapes=tuple(input_shape or ()),
         allow_fallback=allows_fallback(options.named),
     )
@@ -154,7 +157,7 @@ def profile(
     ):
         if several:
             ways = (runtimes, precisions)
-            made, refused = make_each(model, ways, options, wanted, Path(folder), progress)
+            made, refused = make_each(model, ways, options, wanted, socs, Path(folder), progress)
             bundles = [each.bundle for each in made]
         else:
             bundles = [make_bundle(each, options=wanted, progress=progress) for each in models]

@@ -33,6 +33,7 @@ class EvaluateRequest:
     runs: Sequence[RunOptions]
     reference: Path | None
     bundle: BundleOptions
+    socs: Mapping[str, str]
     calibration: Path | None
     options: EvaluationOptions
 
@@ -67,6 +68,7 @@ class EvaluateRequest:
             runtimes=self.runtimes or (usual_runtime(self.model),),
             precisions=tuple(dict.fromkeys(run.precision for run in self.runs)),
             bundle=bundle,
+            socs=self.socs,
             calibration=self.calibration,
             made_up_scales=False,
             images=self.options.images,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,14 @@ def make_each(
     ways: tuple[Sequence[str], Sequence[str]],
     options: RunOptions,
     bundle: BundleOptions,
+    socs: Mapping[str, str],
     folder: Path,
     progress: Progress,
 ) -> tuple[list[Candidate], list[Tried[Any]]]:
     """A bundle for each of the runtimes and precisions in ``ways``, and what refuses the model.
 
-    The empty ``folder`` is for what the cache cannot hold. int8 takes its scales from inputs that
-    are made up: only times are told.
+    ``socs`` is by runtime the chip that files are made for. The empty ``folder`` is for what the
+    cache cannot hold. int8 takes its scales from inputs that are made up: only times are told.
     """
     from deployx_edge.workflows.choose.candidates import Wanted, make_candidates, usual_runtime
 
@@ -36,6 +37,7 @@ def make_each(
         precisions=tuple(precisions),
         options=(options,),
         bundle=bundle,
+        socs=socs,
     )
     return make_candidates(wanted, folder, progress=progress)
 

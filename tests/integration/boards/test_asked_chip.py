@@ -85,6 +85,36 @@ def test_push_and_bench_asks_the_board_that_it_measures(
     assert len(found) == 1 + bool(others)
 
 
+@pytest.mark.skipif(bool(missing("qnn")), reason=missing("qnn"))
+@pytest.mark.parametrize("precisions", ["fp32", "fp32,fp16"])
+@pytest.mark.parametrize("command", ["profile", "evaluate"])
+def test_other_commands_ask_the_board_that_they_run_on(
+    command: str, precisions: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Where nobody names a chip."""
+    several = precisions.count(",")
+    if several and not request.config.getoption("--all"):
+        pytest.skip("several precisions go with --all")
+    told = "Files for QNN are made for sm8650, the chip of local:"
+    few: tuple[object, ...] = ("--iterations", "1")
+    if command == "evaluate":
+        few = ("--dataset", DIGITS.with_name("digits_test.npz"), "--limit", "8")
+    words = (command, DIGITS, "--device", "local:", "--runtime", "qnn", "--precision", precisions)
+    done = on_board(*words, *few, "--json", model="Some phone", chip="qcom,sm8650")
+    assert done.returncode == 0, done.stderr
+    assert told in done.stderr
+    if command == "evaluate":
+        done = on_board(*words, *few, "--soc", "sm8550", model="Some phone", chip="qcom,sm8650")
+        assert told not in done.stderr
+        assert "its files are for the chip sm8550, the board has sm8650" in done.stderr
+        return
+    options = BundleOptions(runtime="qnn", soc="sm8650", precision="fp32" if several else None)
+    bundle = make_bundle(DIGITS, options=options)
+    document = json.loads(done.stdout)
+    assert document["result"]["model"]["bundle_sha256"] == bundle_digest(bundle)
+    assert len(document.get("against", ())) == several
+
+
 def test_a_chip_that_no_files_are_made_for_is_told_with_those_there_are(tmp_path: Path) -> None:
     words = ("convert", DIGITS, "--runtime", "qnn", "--soc-of", "local:")
     done = on_board(*words, "-o", tmp_path / "b", model="Old phone", chip="qcom,msm8916")
