@@ -105,7 +105,7 @@ class ArgExtreme {
     const auto place = static_cast<std::size_t>(axis);
     Shape shape = data.shape;
     shape[place] = 1;
-    if (!keeps_axis_) shape.erase(shape.begin() + axis);
+    if (!keeps_axis_) shape.erase(shape.begin() + static_cast<std::ptrdiff_t>(axis));
     float* const output = call.output(0, shape);
     if (output == nullptr) return kNoMemory;
     const std::int64_t size = data.shape[place];

@@ -20,7 +20,7 @@ class Kernel {
     const std::int64_t axis = positive_axis(axis_, data.shape.size());
     if (axis < 0) return "its data has no such axis";
     const auto place = static_cast<std::size_t>(axis);
-    const auto at = data.shape.begin() + axis;
+    const auto at = data.shape.begin() + static_cast<std::ptrdiff_t>(axis);
     Shape shape(data.shape.begin(), at);
     shape.insert(shape.end(), indices.shape.begin(), indices.shape.end());
     shape.insert(shape.end(), at + 1, data.shape.end());

@@ -28,7 +28,8 @@ class Kernel {
     if (depth < 1 || batch + depth > data.shape.size()) {
       return "its indices have more members than its data has axes";
     }
-    if (!std::equal(indices.shape.begin(), indices.shape.begin() + batch_, data.shape.begin())) {
+    const auto batches = indices.shape.begin() + static_cast<std::ptrdiff_t>(batch_);
+    if (!std::equal(indices.shape.begin(), batches, data.shape.begin())) {
       return "the first axes of its inputs do not fit";
     }
     Shape shape(indices.shape.begin(), indices.shape.end() - 1);
