@@ -45,8 +45,9 @@ _TRIPLES = {
     "linux-riscv64": "riscv64-linux-musl",
 }
 # Without its C++ library, which zig would compile for the target first.
-_FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti")
-_FLAGS += ("-fno-threadsafe-statics",)
+_FLAGS = ("-std=c++17", "-O2", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
+# As DxBuild.cmake has them.
+_FLAGS += ("-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror")
 
 
 @pytest.mark.parametrize("target_id", ["linux-arm64", "linux-armv7", "linux-riscv64"])
@@ -62,6 +63,14 @@ def test_every_case_is_right_on_an_emulated_board(
             outcomes = check_operator(replace(facts, runtimes=("ncnn",)), session=session)
             assert len(outcomes) == len(cases_of(facts))
             assert [each for each in outcomes if each.verdict != "right"] == []
+
+
+def test_every_kernel_compiles_where_sizes_have_32_bits(tmp_path: Path) -> None:
+    """Nothing is linked, so that zig compiles no library for the target first."""
+    write_list(OPERATORS, tmp_path)
+    compile = [sys.executable, "-m", "ziglang", "c++", "-target", _TRIPLES["linux-armv7"]]
+    source, made = AGENT / "tests/kernels/kernels.cpp", tmp_path / "kernels.o"
+    run([*compile, *_FLAGS, "-O0", *places_of(tmp_path), "-c", str(source), "-o", str(made)])
 
 
 @pytest.mark.parametrize("target_id", _TRIPLES)
@@ -89,27 +98,36 @@ def test_kernels_are_right_on_other_processors(
 
 def compile_kernels(chosen: Sequence[OperatorFacts], triple: str, folder: Path) -> Path:
     """A static program of these operators' kernels."""
-    script = AGENT / "cmake" / "operator_facts.py"
-    subprocess.run([sys.executable, script, operators_folder(), folder], check=True)
-    includes = [f'#include "{f.name}/kernel.h"\n#include "{f.name}_facts.h"\n' for f in chosen]
-    (folder / "kernels.inc").write_text("".join(includes), encoding="utf-8")
-    rows = "".join(f"DX_OPERATOR({facts.name})\n" for facts in chosen)
-    (folder / "kernels_list.inc").write_text(rows, encoding="utf-8")
+    write_list(chosen, folder)
     zig = [sys.executable, "-m", "ziglang"]
     compiler, linker = [*zig, "c++", "-target", triple], [*zig, "cc", "-target", triple]
     if not triple:
         if shutil.which("g++") is None:
             pytest.skip("g++ is not installed")
         compiler = linker = ["g++"]
-    places = [f"-I{place}" for place in (folder, operators_folder(), AGENT)]
     objects = []
     for source in (AGENT / "tests/kernels/kernels.cpp", AGENT / "operators/operator.cpp"):
         objects.append(folder / f"{source.stem}.o")
-        words = [*compiler, *_FLAGS, *places, "-c", source]
+        words = [*compiler, *_FLAGS, *places_of(folder), "-c", source]
         run([*map(str, words), "-o", str(objects[-1])])
     program = folder / "kernels"
     run([*linker, "-static", *map(str, objects), "-o", str(program)])
     return program
+
+
+def write_list(chosen: Sequence[OperatorFacts], folder: Path) -> None:
+    """What the program's source includes of these operators."""
+    script = AGENT / "cmake" / "operator_facts.py"
+    subprocess.run([sys.executable, script, operators_folder(), folder], check=True)
+    includes = [f'#include "{f.name}/kernel.h"\n#include "{f.name}_facts.h"\n' for f in chosen]
+    (folder / "kernels.inc").write_text("".join(includes), encoding="utf-8")
+    rows = "".join(f"DX_OPERATOR({facts.name})\n" for facts in chosen)
+    (folder / "kernels_list.inc").write_text(rows, encoding="utf-8")
+
+
+def places_of(folder: Path) -> list[str]:
+    """Where a compiler looks for what it includes."""
+    return [f"-I{place}" for place in (folder, operators_folder(), AGENT)]
 
 
 def run(words: Sequence[str]) -> None:
