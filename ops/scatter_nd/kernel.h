@@ -25,7 +25,8 @@ class Kernel {
     }
     const auto axes = static_cast<std::size_t>(depth);
     Shape wanted(indices.shape.begin(), indices.shape.end() - 1);
-    wanted.insert(wanted.end(), data.shape.begin() + static_cast<std::ptrdiff_t>(depth), data.shape.end());
+    wanted.insert(wanted.end(), data.shape.begin() + static_cast<std::ptrdiff_t>(depth),
+                  data.shape.end());
     if (updates.shape != wanted) return "the shapes of its inputs do not fit";
     float* const output = call.output(0, data.shape);
     if (output == nullptr) return kNoMemory;
