@@ -230,9 +230,10 @@ def evaluate(
     names = [found.name for found in devices]
     is_table = len(runtimes) > 1 or len(runs) > 1 or calibration is not None
     socs = {} if soc else chips_of(model, runtimes, devices, wait=wait)
+    only = one_runtime(runtimes)
     options = EvaluationOptions(
-        runtime=one_runtime(runtimes),
-        soc=None if is_table else soc or socs.get(next(iter(runtimes), "")),
+        runtime=only,
+        soc=None if is_table else soc or socs.get(only or ""),
         metrics=tuple(metric or ()),
         output=output,
         preprocess=tuple(preprocess or ()),

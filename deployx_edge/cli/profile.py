@@ -142,9 +142,10 @@ def profile(
             "--against is another model, and there are several runtimes or precisions already."
         )
     socs = chips_of(model, runtimes, [chosen], wait=wait)
+    only = one_runtime(runtimes)
     wanted = BundleOptions(
-        runtime=one_runtime(runtimes),
-        soc=None if several else socs.get(next(iter(runtimes), "")),
+        runtime=only,
+        soc=None if several else socs.get(only or ""),
         input_shapes=tuple(input_shape or ()),
         allow_fallback=allows_fallback(options.named),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_edge.errors import BuildError
+from deployx_edge.versions import numbers
 
 _ARCHIVE_MAGIC = b"!<arch>\n"
 _ELF_MAGIC = b"\x7fELF"
@@ -174,9 +175,9 @@ def _highest(versions: list[str], prefix: str) -> str:
     return max(known, key=_numbers, default="")
 
 
-def _numbers(version: str) -> list[int]:
-    """``GLIBC_2.31`` or ``2.31`` as numbers that compare."""
-    return [int(part) for part in version.rpartition("_")[2].split(".")]
+def _numbers(version: str) -> tuple[int, ...]:
+    """Those of ``GLIBC_2.31`` or ``2.31``."""
+    return numbers(version.rpartition("_")[2])
 
 
 def _machine_number(name: str) -> int:
